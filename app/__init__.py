@@ -1,0 +1,1 @@
+"""The `vaefrag` command and the pages that show what the core computed."""

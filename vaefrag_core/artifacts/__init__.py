@@ -1,0 +1,18 @@
+"""What one stage hands the next: arrays with names, checked once, saved without pickle.
+
+Letters used throughout: N images in the fingerprint sample, M members, D channels of a member, C = M·D
+channels in all, F labels. Channel (member, channel) stands at c = the members in order, each with its
+channels in order.
+"""
+
+from vaefrag_core.artifacts.analysis import (
+    Analysis,
+    ChannelMap,
+    ChannelMatrix,
+    Hotspot,
+    Hotspots,
+    Traversals,
+)
+from vaefrag_core.artifacts.posteriors import Posteriors
+
+__all__ = ["Analysis", "ChannelMap", "ChannelMatrix", "Hotspot", "Hotspots", "Posteriors", "Traversals"]

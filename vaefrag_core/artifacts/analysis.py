@@ -1,0 +1,240 @@
+"""What is known about the channels of an ensemble: similarity, hotspots, layout and pictures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaefrag_core.artifacts.files import load_arrays, load_json, save_arrays, save_json
+from vaefrag_core.config import AnalysisConfig, Measure
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelMatrix:
+    """Information of every channel and similarity of every pair.
+
+    Args:
+        channel_names: (C, 2) member and channel of each flat index.
+        information_bits: (C,) I(X;U).
+        information_twice_bits: (C,) I(X;U,U′), of two independent draws from the same posterior.
+        nmi: (C, C), symmetric; NaN where a channel carries no information at all.
+        vi_bits: (C, C), symmetric, bits.
+        n_images: N; no information can exceed log2 N.
+        label_names: F names.
+        label_bits: (F,) entropy of each label on the sample.
+        label_nmi: (C, F) NMI of each channel with each label.
+        label_vi_bits: (C, F).
+    """
+
+    channel_names: IntArray
+    information_bits: FloatArray
+    information_twice_bits: FloatArray
+    nmi: NDArray[np.floating]
+    vi_bits: NDArray[np.floating]
+    n_images: int
+    label_names: tuple[str, ...] = ()
+    label_bits: FloatArray = field(default_factory=lambda: np.zeros(0))
+    label_nmi: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
+    label_vi_bits: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
+
+    @property
+    def n_channels(self) -> int:
+        """C."""
+        return len(self.information_bits)
+
+    @property
+    def member(self) -> IntArray:
+        """(C,) the member of each channel."""
+        return self.channel_names[:, 0]
+
+    def similarity(self, measure: Measure) -> NDArray[np.floating]:
+        """Give the (C, C) matrix of a measure: NMI, or VI in bits."""
+        return self.nmi if measure == "nmi" else self.vi_bits
+
+    def save(self, folder: Path) -> None:
+        """Write into a folder that exists."""
+        save_arrays(
+            folder,
+            channel_names=self.channel_names,
+            information_bits=self.information_bits,
+            information_twice_bits=self.information_twice_bits,
+            nmi=np.asarray(self.nmi, dtype=np.float32),
+            vi_bits=np.asarray(self.vi_bits, dtype=np.float32),
+            label_bits=self.label_bits,
+            label_nmi=self.label_nmi,
+            label_vi_bits=self.label_vi_bits,
+        )
+        save_json(folder, {"n_images": self.n_images, "label_names": self.label_names})
+
+    @classmethod
+    def load(cls, folder: Path) -> "ChannelMatrix":
+        """Read what `save` wrote; the square matrices stay on disk, memory-mapped."""
+        facts = load_json(folder)
+        arrays = load_arrays(folder, "channel_names", "information_bits", "information_twice_bits", "label_bits")
+        arrays |= load_arrays(folder, "label_nmi", "label_vi_bits")
+        arrays |= load_arrays(folder, "nmi", "vi_bits", mmap=True)
+        return cls(**arrays, n_images=facts["n_images"], label_names=tuple(facts["label_names"]))
+
+
+@dataclass(frozen=True)
+class Hotspot:
+    """One recurring group of channels.
+
+    Args:
+        label: its number, 0 for the first along the OPTICS order.
+        channels: flat indices, in OPTICS order.
+        n_members: distinct members that have a channel in it.
+        mean_nmi: mean NMI of its pairs (of two different channels).
+        mean_vi_bits: mean VI of its pairs, bits.
+        mean_bits: mean information of its channels, bits.
+        medoid: flat index of the channel with the smallest mean distance to the others.
+        label_nmi: mean NMI of its channels with each label, (F,).
+    """
+
+    label: int
+    channels: tuple[int, ...]
+    n_members: int
+    mean_nmi: float
+    mean_vi_bits: float
+    mean_bits: float
+    medoid: int
+    label_nmi: tuple[float, ...]
+
+    @property
+    def size(self) -> int:
+        """Channels in it."""
+        return len(self.channels)
+
+
+@dataclass(frozen=True, eq=False)
+class Hotspots:
+    """The OPTICS picture of the channels and the groups cut from it. Arrays are indexed by flat channel.
+
+    Args:
+        order: (C,) flat indices in the order in which OPTICS visits them; dead channels last, by information.
+        reachability: (C,) distance at which each channel was reached; ∞ for the first and for dead channels.
+        labels: (C,) hotspot of each channel, −1 for noise and for dead channels.
+        dead: (C,) True where a channel carries less information than the threshold.
+        sign: (C,) +1 or −1: the direction in which a channel runs like its hotspot's medoid.
+        groups: the hotspots, by label.
+        min_samples: the value used.
+        messages: what a user should know about this result.
+    """
+
+    order: IntArray
+    reachability: FloatArray
+    labels: IntArray
+    dead: NDArray[np.bool_]
+    sign: IntArray
+    groups: tuple[Hotspot, ...]
+    min_samples: int
+    messages: tuple[str, ...] = ()
+
+    def save(self, folder: Path) -> None:
+        """Write into a folder that exists."""
+        save_arrays(
+            folder,
+            order=self.order,
+            reachability=self.reachability,
+            labels=self.labels,
+            dead=self.dead,
+            sign=self.sign,
+        )
+        groups = [vars(group) for group in self.groups]
+        save_json(folder, {"groups": groups, "min_samples": self.min_samples, "messages": self.messages})
+
+    @classmethod
+    def load(cls, folder: Path) -> "Hotspots":
+        """Read what `save` wrote."""
+        facts = load_json(folder)
+        groups = tuple(
+            Hotspot(**group | {name: tuple(group[name]) for name in ("channels", "label_nmi")})
+            for group in facts["groups"]
+        )
+        arrays = load_arrays(folder, "order", "reachability", "labels", "dead", "sign")
+        return cls(**arrays, groups=groups, min_samples=facts["min_samples"], messages=tuple(facts["messages"]))
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelMap:
+    """Channels laid out in the plane so that similar ones lie together.
+
+    Args:
+        mds: (C, 2) metric multidimensional scaling; NaN for dead channels.
+        umap: (C, 2) UMAP of the same distances; NaN for dead channels.
+        stress: of the MDS layout, Kruskal's stress-1: 0 is perfect, above 0.2 poor.
+        messages: what a user should know about this result.
+    """
+
+    mds: FloatArray
+    umap: FloatArray
+    stress: float
+    messages: tuple[str, ...] = ()
+
+    def coordinates(self, method: Literal["mds", "umap"]) -> FloatArray:
+        """Give the (C, 2) layout of a method."""
+        return self.mds if method == "mds" else self.umap
+
+    def save(self, folder: Path) -> None:
+        """Write into a folder that exists."""
+        save_arrays(folder, mds=self.mds, umap=self.umap)
+        save_json(folder, {"stress": self.stress, "messages": self.messages})
+
+    @classmethod
+    def load(cls, folder: Path) -> "ChannelMap":
+        """Read what `save` wrote."""
+        facts = load_json(folder)
+        arrays = load_arrays(folder, "mds", "umap")
+        return cls(**arrays, stress=facts["stress"], messages=tuple(facts["messages"]))
+
+
+@dataclass(frozen=True, eq=False)
+class Traversals:
+    """What each channel paints: base images with that one channel moved across its range.
+
+    Args:
+        images: (C, K, T, H, W) or (C, K, T, H, W, 3) uint8: K base images, T values.
+        values: (C, T) the values, ascending, in the latent units of the channel.
+        base: (K,) positions of the base images in the fingerprint sample.
+    """
+
+    images: NDArray[np.uint8]
+    values: FloatArray
+    base: IntArray
+
+    def save(self, folder: Path) -> None:
+        """Write into a folder that exists."""
+        save_arrays(folder, images=self.images, values=self.values, base=self.base)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Traversals":
+        """Read what `save` wrote; the images stay on disk, memory-mapped."""
+        arrays = load_arrays(folder, "values", "base") | load_arrays(folder, "images", mmap=True)
+        return cls(**arrays)
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """Everything that one `analyze` found, ready to be looked at.
+
+    Args:
+        config: the settings; `config.hotspots.measure` is the measure that was asked for.
+        posteriors_key: of the posteriors it was made from.
+        matrix: information and similarity of all channels.
+        hotspots: by measure.
+        maps: by measure.
+        traversals: None where there are no models to paint with (imported posteriors).
+    """
+
+    config: AnalysisConfig
+    posteriors_key: str
+    matrix: ChannelMatrix
+    hotspots: Mapping[Measure, Hotspots]
+    maps: Mapping[Measure, ChannelMap]
+    traversals: Traversals | None

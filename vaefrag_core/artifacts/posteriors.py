@@ -1,0 +1,222 @@
+"""The posteriors of an ensemble on one fingerprint sample, and the file that carries them."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaefrag_core.artifacts.files import read_npz
+from vaefrag_core.errors import BrokenFileError, InvalidInputError
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Posteriors:
+    """The Gaussian posteriors that every member gives to the images of one fingerprint sample.
+
+    Args:
+        mean: (M, N, D), or a sequence of M arrays (N, D_m) when members differ in channels.
+        logvar: ln σ², of the same shape as `mean`.
+        labels: (N,) or (N, F) known factors of the images, numbers or text.
+        label_names: F names; "label", or "label 0", "label 1", …, when not given.
+        images: (N, H, W) or (N, H, W, 3) uint8.
+        sample_id: names the sample and its order. Posteriors of different samples are never compared.
+        member_ids: (M,) the members' numbers in their ensemble; 0 … M−1 when not given.
+
+    Raises:
+        InvalidInputError: naming the array, the shape or value expected and the one given.
+    """
+
+    mean: Any
+    logvar: Any
+    labels: Any = None
+    label_names: Sequence[str] | None = None
+    images: Any = None
+    sample_id: str | None = None
+    member_ids: Any = None
+
+    def __post_init__(self) -> None:
+        set_field = object.__setattr__.__get__(self)
+        mean, logvar = _as_members("mean", self.mean), _as_members("logvar", self.logvar)
+        if [m.shape for m in mean] != [v.shape for v in logvar]:
+            raise InvalidInputError(
+                f"Expected logvar of the shape of mean, {_shape(mean)}, got {_shape(logvar)}."
+                " Give ln σ² for every mean."
+            )
+        if len({m.shape[0] for m in mean}) != 1:
+            raise InvalidInputError(
+                f"Expected all members to see the same images, got {sorted({m.shape[0] for m in mean})} images."
+                " Encode one sample with every member."
+            )
+        ragged = len({m.shape[1] for m in mean}) != 1
+        set_field("mean", tuple(mean) if ragged else np.stack(mean))
+        set_field("logvar", tuple(logvar) if ragged else np.stack(logvar))
+        labels, names = _as_labels(self.labels, self.label_names, self.n_images)
+        set_field("labels", labels)
+        set_field("label_names", names)
+        set_field("images", _as_images(self.images, self.n_images))
+        ids = np.arange(len(mean)) if self.member_ids is None else np.asarray(self.member_ids, dtype=np.int64)
+        if ids.shape != (len(mean),):
+            raise InvalidInputError(f"Expected {len(mean)} member ids, got an array of shape {ids.shape}.")
+        set_field("member_ids", ids)
+
+    @property
+    def n_members(self) -> int:
+        """M."""
+        return len(self.mean)
+
+    @property
+    def n_images(self) -> int:
+        """N."""
+        return int(self.mean[0].shape[0])
+
+    @property
+    def channels_of_member(self) -> tuple[int, ...]:
+        """D of each member."""
+        return tuple(m.shape[1] for m in self.mean)
+
+    @property
+    def n_channels(self) -> int:
+        """C, of all members together."""
+        return sum(self.channels_of_member)
+
+    @property
+    def channel_names(self) -> IntArray:
+        """(C, 2): the member's number and the channel's number within it, of each flat index."""
+        pairs = [
+            (member, channel)
+            for member, count in zip(self.member_ids, self.channels_of_member, strict=True)
+            for channel in range(count)
+        ]
+        return np.array(pairs, dtype=np.int64)
+
+    def flat(self) -> tuple[FloatArray, FloatArray]:
+        """Lay all channels side by side: means and ln σ², each (C, N), float64."""
+        mean = np.concatenate([np.asarray(m, dtype=np.float64).T for m in self.mean])
+        logvar = np.concatenate([np.asarray(v, dtype=np.float64).T for v in self.logvar])
+        return mean, logvar
+
+    @property
+    def key(self) -> str:
+        """Twelve hexadecimal digits of the content, without the images."""
+        digest = hashlib.sha256()
+        for array in (*self.mean, *self.logvar, self.labels, self.member_ids):
+            if array is not None:
+                digest.update(f"{array.dtype.str}{array.shape}".encode())
+                digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update(json.dumps([self.label_names, self.sample_id]).encode())
+        return digest.hexdigest()[:12]
+
+    def save(self, path: str | Path) -> None:
+        """Write the posteriors file, format of `load`."""
+        arrays: dict[str, Any] = {"member_ids": self.member_ids}
+        if isinstance(self.mean, tuple):
+            for m, (mean, logvar) in enumerate(zip(self.mean, self.logvar, strict=True)):
+                arrays |= {f"mean_{m}": mean, f"logvar_{m}": logvar}
+        else:
+            arrays |= {"mean": self.mean, "logvar": self.logvar}
+        if self.labels is not None:
+            arrays |= {"labels": self.labels, "label_names": np.array(self.label_names, dtype=np.str_)}
+        if self.images is not None:
+            arrays["images"] = self.images
+        if self.sample_id is not None:
+            arrays["sample_id"] = np.array(self.sample_id)
+        with Path(path).open("wb") as file:
+            np.savez(file, **arrays)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Posteriors":
+        """Read a posteriors file: an `.npz` without pickles.
+
+        Args:
+            path: the file. Its arrays are `mean` and `logvar` (M, N, D), or `mean_0`, `logvar_0`, `mean_1`, …
+                (N, D_m); optionally `labels`, `label_names`, `images`, `sample_id`, `member_ids`.
+
+        Raises:
+            MissingDataError: when there is no such file.
+            BrokenFileError: when it cannot be read, or lacks what it needs.
+            InvalidInputError: when an array has the wrong shape or values.
+        """
+        arrays = read_npz(Path(path))
+        if "mean" in arrays:
+            mean, logvar = arrays.get("mean"), arrays.get("logvar")
+        else:
+            count = sum(name.startswith("mean_") for name in arrays)
+            mean = [arrays.get(f"mean_{m}") for m in range(count)]
+            logvar = [arrays.get(f"logvar_{m}") for m in range(count)]
+        if mean is None or logvar is None or len(mean) == 0 or any(a is None for a in (*mean, *logvar)):
+            raise BrokenFileError(
+                f"{path}: expected arrays mean and logvar, or mean_0, logvar_0, mean_1, … without a gap,"
+                f" got {', '.join(sorted(arrays)) or 'none'}. See the posteriors file in the documentation."
+            )
+        names = arrays.get("label_names")
+        sample_id = arrays.get("sample_id")
+        return cls(
+            mean,
+            logvar,
+            labels=arrays.get("labels"),
+            label_names=None if names is None else [str(name) for name in np.atleast_1d(names)],
+            images=arrays.get("images"),
+            sample_id=None if sample_id is None else str(sample_id),
+            member_ids=arrays.get("member_ids"),
+        )
+
+
+def _as_members(name: str, value: Any) -> list[NDArray[np.floating]]:
+    """Give M arrays (N, D_m) of finite floats."""
+    members = [np.asarray(array) for array in value]
+    if not members:
+        raise InvalidInputError(f"Expected {name} of at least one member, got none.")
+    for m, array in enumerate(members):
+        if array.ndim != 2 or 0 in array.shape or not np.issubdtype(array.dtype, np.number):
+            raise InvalidInputError(
+                f"Expected {name} as numbers of shape (members, images, channels), got member {m} with shape"
+                f" {array.shape} and type {array.dtype}."
+            )
+        if not np.isfinite(array).all():
+            raise InvalidInputError(
+                f"Expected finite numbers in {name}, got NaN or infinity in member {m}. Leave that member out."
+            )
+    return [a if a.dtype in (np.float32, np.float64) else a.astype(np.float64) for a in members]
+
+
+def _as_labels(labels: Any, names: Any, n_images: int) -> tuple[Any, tuple[str, ...]]:
+    if labels is None:
+        return None, ()
+    table = np.asarray(labels)
+    table = table[:, None] if table.ndim == 1 else table
+    if table.ndim != 2 or table.shape[0] != n_images or table.dtype == object:
+        raise InvalidInputError(
+            f"Expected labels of shape ({n_images},) or ({n_images}, labels), numbers or text, got"
+            f" {np.asarray(labels).shape} of type {table.dtype}."
+        )
+    default = ["label"] if table.shape[1] == 1 else [f"label {f}" for f in range(table.shape[1])]
+    given = tuple(str(name) for name in (default if names is None else names))
+    if len(given) != table.shape[1]:
+        raise InvalidInputError(f"Expected {table.shape[1]} label names, got {len(given)}.")
+    return table, given
+
+
+def _as_images(images: Any, n_images: int) -> Any:
+    if images is None:
+        return None
+    array = np.asarray(images)
+    fits = array.ndim == 3 or (array.ndim == 4 and array.shape[3] == 3)
+    if not fits or array.shape[0] != n_images or array.dtype != np.uint8:
+        raise InvalidInputError(
+            f"Expected images of shape ({n_images}, H, W) or ({n_images}, H, W, 3) and type uint8, got"
+            f" {array.shape} of type {array.dtype}."
+        )
+    return array
+
+
+def _shape(members: Sequence[NDArray[np.floating]]) -> str:
+    shapes = {array.shape for array in members}
+    return f"{len(members)} × {' | '.join(map(str, sorted(shapes)))}"

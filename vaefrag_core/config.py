@@ -1,0 +1,179 @@
+"""What was asked for: frozen values, checked once, whose keys name what was made from them."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from vaefrag_core.errors import InvalidInputError
+
+Measure = Literal["nmi", "vi"]
+Architecture = Literal["mlp", "conv28"]
+
+
+class Config(BaseModel):
+    """A frozen value whose `key` is the same for the same content on every machine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @property
+    def key(self) -> str:
+        """Twelve hexadecimal digits of the content."""
+        return content_key(self.model_dump(mode="json"))
+
+
+class DatasetConfig(Config):
+    """Which images."""
+
+    name: str = Field("digits", description="a name listed by `vaefrag datasets`")
+    path: str | None = Field(None, description="folder or file, where the data set needs one")
+
+
+class ModelConfig(Config):
+    """The encoder and decoder of every member.
+
+    `conv28` is the network of the paper for 28×28 images: two convolutions (32 and 64 filters, 4×4, stride
+    2), a layer of 256 units, and the mirror image of it as decoder. `widths` are the hidden layers of `mlp`.
+    """
+
+    architecture: Architecture = Field("mlp", description="one of mlp, conv28")
+    widths: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
+        (128, 128), min_length=1, max_length=8, description="units of each hidden layer of the mlp"
+    )
+    activation: Literal["relu", "tanh"] = Field("relu", description="one of relu, tanh")
+    channels: int = Field(10, ge=1, le=512, description="latent channels of a member")
+    likelihood: Literal["bernoulli", "gaussian"] = Field("bernoulli", description="one of bernoulli, gaussian")
+    pixel_variance: float = Field(
+        0.05,
+        gt=0,
+        le=1e3,
+        description="fixed variance of a pixel under the gaussian likelihood (images in 0…1)",
+    )
+
+
+class TrainConfig(Config):
+    """How every member is trained."""
+
+    objective: Literal["beta-vae"] = Field("beta-vae", description="one of beta-vae")
+    beta: float = Field(4.0, ge=0, le=1e6, allow_inf_nan=False, description="weight of the KL term")
+    steps: int = Field(5_000, ge=1, le=10_000_000, description="gradient steps of a member")
+    batch_size: int = Field(64, ge=1, le=65_536, description="images in a step")
+    learning_rate: float = Field(1e-3, gt=0, le=1, allow_inf_nan=False, description="of Adam")
+    seed: int = Field(0, ge=0, lt=2**63, description="the ensemble's seed; each member's is made from it")
+
+
+class FingerprintConfig(Config):
+    """The sample of images on which channels are compared."""
+
+    size: int = Field(1_000, ge=2, le=100_000, description="images in the fingerprint sample")
+    seed: int = Field(0, ge=0, lt=2**63, description="which images are drawn")
+
+
+class HotspotConfig(Config):
+    """How recurring groups of channels are found.
+
+    `min_bits` sets channels aside that tell the sample's images apart by less than a hundredth of a bit:
+    their NMI is a ratio of two vanishing numbers. `xi` is the relative drop of the reachability that OPTICS
+    takes for the edge of a cluster (Ankerst et al. 1999; scikit-learn's default). `nmi_floor` keeps −ln NMI
+    finite.
+    """
+
+    measure: Measure = Field("nmi", description="one of nmi, vi")
+    min_bits: float = Field(0.01, ge=0, description="information (bits) below which a channel counts as dead")
+    min_samples: int | None = Field(
+        None, ge=2, description="neighbours that make a channel a core of a hotspot; default 0.4 × members"
+    )
+    xi: float = Field(0.05, gt=0, lt=1, description="relative drop of reachability at a hotspot's edge")
+    nmi_floor: float = Field(1e-4, gt=0, lt=1, description="smallest NMI that the distance −ln NMI resolves")
+
+
+class MapConfig(Config):
+    """How channels are laid out in the plane."""
+
+    seed: int = Field(0, ge=0, lt=2**32, description="of the layout")
+    neighbors: int = Field(15, ge=2, le=500, description="neighbours that UMAP keeps together")
+    min_distance: float = Field(0.1, ge=0, le=1, description="how tightly UMAP packs points")
+
+
+class TraversalConfig(Config):
+    """The pictures that show what a channel means."""
+
+    base_images: int = Field(4, ge=1, le=64, description="images that are varied")
+    values: int = Field(9, ge=3, le=65, description="values of the channel in a row")
+    tail: float = Field(
+        0.01, gt=0, lt=0.5, description="share of the aggregate posterior left out at either end of the range"
+    )
+
+
+class AnalysisConfig(Config):
+    """Everything that `analyze` may be asked to vary."""
+
+    hotspots: HotspotConfig = HotspotConfig()
+    map: MapConfig = MapConfig()
+    traversals: TraversalConfig = TraversalConfig()
+
+
+class EnsembleSpec(Config):
+    """An ensemble as it was asked for. Equal specs are the same ensemble, whatever it is called."""
+
+    name: Annotated[str, StringConstraints(strip_whitespace=True, max_length=80)] = Field(
+        "", description="what the ensemble is called on the pages"
+    )
+    dataset: DatasetConfig = DatasetConfig()
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+    fingerprint: FingerprintConfig = FingerprintConfig()
+    members: int = Field(20, ge=1, le=10_000, description="VAEs in the ensemble")
+
+    @property
+    def key(self) -> str:
+        """The content without the name."""
+        return content_key(self.model_dump(mode="json", exclude={"name"}))
+
+    @model_validator(mode="after")
+    def _name_from_content(self) -> "EnsembleSpec":
+        if not self.name:
+            words = f"{self.dataset.name} {self.train.objective} β={self.train.beta:g}"
+            object.__setattr__(self, "name", words)
+        return self
+
+
+AnyConfig = TypeVar("AnyConfig", bound=Config)
+
+
+def content_key(content: object) -> str:
+    """Name any JSON content by twelve hexadecimal digits of its SHA-256."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def parse(model: type[AnyConfig], values: Mapping[str, Any]) -> AnyConfig:
+    """Check values that a person gave.
+
+    Args:
+        model: the config wanted.
+        values: its fields, nested as the config is.
+
+    Returns:
+        The config.
+
+    Raises:
+        InvalidInputError: naming every field at fault, what was expected and what came.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise InvalidInputError("; ".join(field_errors(error).values())) from None
+
+
+def field_errors(error: ValidationError) -> dict[str, str]:
+    """Say what is wrong with each field: its dotted name → one sentence."""
+    messages: dict[str, str] = {}
+    for item in error.errors(include_url=False):
+        name = ".".join(str(part) for part in item["loc"])
+        field = str(item["loc"][-1]).replace("_", " ") if item["loc"] else "value"
+        expected = item["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+        messages[name] = f"{field}: expected {expected}, got {item['input']!r}."
+    return messages

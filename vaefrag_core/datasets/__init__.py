@@ -1,0 +1,1 @@
+"""Images with named factors, and the fingerprint sample drawn from them."""

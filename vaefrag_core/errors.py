@@ -1,0 +1,25 @@
+"""What can go wrong for a user. Every message says what was expected, what came and what to do."""
+
+
+class VaefragError(Exception):
+    """A problem that the user can mend; its text is one clear sentence or two."""
+
+
+class InvalidInputError(VaefragError, ValueError):
+    """A value, array or file that does not have the form asked for."""
+
+
+class MissingDataError(VaefragError, FileNotFoundError):
+    """A data set, ensemble or result that is not where it was looked for."""
+
+    def __str__(self) -> str:
+        """Give the sentence alone; OSError would print its arguments."""
+        return str(self.args[0]) if self.args else ""
+
+
+class BrokenFileError(VaefragError):
+    """A file that is there but cannot be read as what its name promises."""
+
+
+class BusyError(VaefragError):
+    """Another process is already at the same work."""

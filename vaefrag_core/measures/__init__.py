@@ -1,0 +1,1 @@
+"""What a channel tells and how alike two are: pure functions of tensors."""

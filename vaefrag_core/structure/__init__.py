@@ -1,0 +1,1 @@
+"""What the channels of an ensemble have in common."""

@@ -1,0 +1,1 @@
+"""What channels paint, alone and together."""

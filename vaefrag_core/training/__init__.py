@@ -1,0 +1,1 @@
+"""Training the members of an ensemble, stopping and resuming."""
