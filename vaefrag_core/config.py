@@ -76,8 +76,8 @@ class HotspotConfig(Config):
 
     `min_bits` sets channels aside that tell the sample's images apart by less than a hundredth of a bit:
     their NMI is a ratio of two vanishing numbers. `xi` is the relative drop of the reachability that OPTICS
-    takes for the edge of a cluster (Ankerst et al. 1999; scikit-learn's default). `nmi_floor` keeps −ln NMI
-    finite.
+    takes for the edge of a cluster (Ankerst et al. 1999); reachabilities of −ln NMI run smoothly, so the default
+    looks for gentler edges than scikit-learn's 0.05. `nmi_floor` keeps −ln NMI finite.
     """
 
     measure: Measure = Field("nmi", description="one of nmi, vi")
@@ -85,7 +85,7 @@ class HotspotConfig(Config):
     min_samples: int | None = Field(
         None, ge=2, description="neighbours that make a channel a core of a hotspot; default 0.4 × members"
     )
-    xi: float = Field(0.05, gt=0, lt=1, description="relative drop of reachability at a hotspot's edge")
+    xi: float = Field(0.02, gt=0, lt=1, description="relative drop of reachability at a hotspot's edge")
     nmi_floor: float = Field(1e-4, gt=0, lt=1, description="smallest NMI that the distance −ln NMI resolves")
 
 

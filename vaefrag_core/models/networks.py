@@ -1,0 +1,115 @@
+"""Encoders and decoders. Images come in as (B, C, H, W) floats in 0…1 and leave as (B, C, H, W) logits or means."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from vaefrag_core.config import ModelConfig
+from vaefrag_core.errors import InvalidInputError
+
+ImageShape = tuple[int, int, int]  # image channels, height, width
+
+_ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
+
+
+class MLPEncoder(nn.Module):
+    """Flattened pixels through fully connected layers to the 2·D numbers of a posterior."""
+
+    def __init__(self, image_shape: ImageShape, config: ModelConfig) -> None:
+        super().__init__()
+        pixels = image_shape[0] * image_shape[1] * image_shape[2]
+        self.layers = _dense([pixels, *config.widths, 2 * config.channels], _ACTIVATIONS[config.activation])
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, C, H, W) → (B, 2·D)."""
+        output: Tensor = self.layers(images.flatten(1))
+        return output
+
+
+class MLPDecoder(nn.Module):
+    """The mirror image of `MLPEncoder`."""
+
+    def __init__(self, image_shape: ImageShape, config: ModelConfig) -> None:
+        super().__init__()
+        pixels = image_shape[0] * image_shape[1] * image_shape[2]
+        widths = reversed(config.widths)
+        self.layers = _dense([config.channels, *widths, pixels], _ACTIVATIONS[config.activation])
+        self.image_shape = image_shape
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Latents (B, D) → (B, C, H, W)."""
+        return self.layers(latents).unflatten(1, self.image_shape)  # type: ignore[no-any-return]
+
+
+class Conv28Encoder(nn.Module):
+    """The paper's network for 28×28 images: convolutions of 32 and 64 filters, 4×4, stride 2; then 256 units."""
+
+    def __init__(self, image_shape: ImageShape, config: ModelConfig) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(image_shape[0], 32, 4, stride=2, padding=1),  # 14×14
+            nn.ReLU(),
+            nn.Conv2d(32, 64, 4, stride=2, padding=1),  # 7×7
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(64 * 7 * 7, 256),
+            nn.ReLU(),
+            nn.Linear(256, 2 * config.channels),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, C, 28, 28) → (B, 2·D)."""
+        output: Tensor = self.layers(images)
+        return output
+
+
+class Conv28Decoder(nn.Module):
+    """The mirror image of `Conv28Encoder`."""
+
+    def __init__(self, image_shape: ImageShape, config: ModelConfig) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(config.channels, 256),
+            nn.ReLU(),
+            nn.Linear(256, 64 * 7 * 7),
+            nn.ReLU(),
+            nn.Unflatten(1, (64, 7, 7)),
+            nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1),  # 14×14
+            nn.ReLU(),
+            nn.ConvTranspose2d(32, image_shape[0], 4, stride=2, padding=1),  # 28×28
+        )
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Latents (B, D) → (B, C, 28, 28)."""
+        output: Tensor = self.layers(latents)
+        return output
+
+
+def build_networks(image_shape: ImageShape, config: ModelConfig) -> tuple[nn.Module, nn.Module]:
+    """Make the encoder and decoder of a config, initialized from torch's global random state.
+
+    Raises:
+        InvalidInputError: when the architecture does not take images of that shape.
+    """
+    if config.architecture == "mlp":
+        return MLPEncoder(image_shape, config), MLPDecoder(image_shape, config)
+    if image_shape[1:] != (28, 28):
+        raise InvalidInputError(
+            f"Architecture conv28 expects images of 28×28 pixels, got {image_shape[1]}×{image_shape[2]}."
+            " Use the architecture mlp."
+        )
+    return Conv28Encoder(image_shape, config), Conv28Decoder(image_shape, config)
+
+
+def _dense(sizes: Sequence[int], activation: type[nn.Module]) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(sizes):
+        layers += [nn.Linear(inputs, outputs), activation()]
+    return nn.Sequential(*layers[:-1])
+
+
+def in_channels_last(images: Tensor) -> Tensor:
+    """Lay image channels innermost, as CPU convolutions are fastest."""
+    return images.contiguous(memory_format=torch.channels_last)

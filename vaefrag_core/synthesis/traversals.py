@@ -1,0 +1,123 @@
+"""What a channel paints: images decoded while that one channel moves across its range."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from vaefrag_core.artifacts import Posteriors, Traversals
+from vaefrag_core.config import EnsembleSpec, TraversalConfig
+from vaefrag_core.errors import MissingDataError
+from vaefrag_core.models.vae import VAE
+from vaefrag_core.training.checkpoints import Checkpoint
+from vaefrag_core.training.members import load_member
+
+FloatArray = NDArray[np.float64]
+
+
+def aggregate_quantiles(mean: FloatArray, logvar: FloatArray, shares: FloatArray) -> FloatArray:
+    """Quantiles of a channel's aggregate posterior, the mixture of its posteriors over the sample.
+
+    Solves (1/N) Σᵢ Φ((z − μᵢ)/σᵢ) = share by bisection.
+
+    Args:
+        mean: (C, N) posterior means.
+        logvar: (C, N) ln σ².
+        shares: (Q,) between 0 and 1.
+
+    Returns:
+        (C, Q) values, to 1e-9 of the channel's spread.
+
+    Example:
+        >>> aggregate_quantiles(np.zeros((1, 1)), np.zeros((1, 1)), np.array([0.5])).round(6) + 0.0
+        array([[0.]])
+    """
+    sigma = np.exp(logvar / 2)
+    low = np.repeat((mean - 10 * sigma).min(axis=1)[:, None], len(shares), axis=1)
+    high = np.repeat((mean + 10 * sigma).max(axis=1)[:, None], len(shares), axis=1)
+    for _ in range(40):  # each halves the interval
+        middle = (low + high) / 2
+        for q in range(len(shares)):  # one share at a time: (C, N) memory
+            reached = ndtr((middle[:, q, None] - mean) / sigma).mean(axis=1) >= shares[q]
+            high[reached, q] = middle[reached, q]
+            low[~reached, q] = middle[~reached, q]
+    return np.asarray((low + high) / 2)
+
+
+def traverse_members(
+    spec: EnsembleSpec,
+    posteriors: Posteriors,
+    members: Mapping[int, Checkpoint],
+    config: TraversalConfig | None = None,
+) -> Traversals:
+    """Paint every channel of every member.
+
+    Each base image is encoded to its posterior mean; then one channel takes evenly spaced values between two
+    quantiles of its aggregate posterior, the others stay, and the decoder paints.
+
+    Args:
+        spec: of the ensemble.
+        posteriors: of its members, with the sample's images.
+        members: the checkpoint of each member, by its number.
+        config: how many images and values.
+
+    Returns:
+        Images (C, K, T, H, W) or (C, K, T, H, W, 3).
+
+    Raises:
+        MissingDataError: when the posteriors carry no images.
+    """
+    config = config or TraversalConfig()
+    if posteriors.images is None:
+        raise MissingDataError("Traversals start from images of the sample, and these posteriors carry none.")
+    base = base_images(posteriors, config.base_images)
+    mean, logvar = posteriors.flat()
+    ends = aggregate_quantiles(mean, logvar, np.array([config.tail, 1 - config.tail]))
+    values = np.linspace(ends[:, 0], ends[:, 1], config.values, axis=1)  # (C, T)
+    shape = posteriors.images.shape[1:]
+    image_shape = (shape[0], shape[1], shape[2] if len(shape) == 3 else 1)
+    channels = posteriors.channels_of_member
+    pictures, first = [], 0
+    for position, member in enumerate(posteriors.member_ids):
+        vae = load_member(spec, image_shape, members[int(member)])
+        latents = np.asarray(posteriors.mean[position][base], dtype=np.float32)  # (K, D)
+        pictures.append(_paint(vae, latents, values[first : first + channels[position]]))
+        first += channels[position]
+    images = np.concatenate(pictures)  # (C, K, T, image channels, H, W)
+    images = images[:, :, :, 0] if image_shape[2] == 1 else np.moveaxis(images, 3, -1)
+    return Traversals(images=np.ascontiguousarray(images), values=values, base=base)
+
+
+def base_images(posteriors: Posteriors, count: int) -> NDArray[np.int64]:
+    """Choose images to vary: the first of the sample with each value of the first label, then simply the next.
+
+    Args:
+        posteriors: N images.
+        count: how many are wanted; all N when there are fewer.
+
+    Returns:
+        (K,) positions in the sample.
+    """
+    chosen: list[int] = []
+    if posteriors.labels is not None:
+        _, first = np.unique(posteriors.labels[:, 0], return_index=True)
+        spread = np.linspace(0, len(first) - 1, min(count, len(first))).round().astype(int)
+        chosen = [int(i) for i in first[spread]]
+    rest = (i for i in range(posteriors.n_images) if i not in chosen)
+    while len(chosen) < min(count, posteriors.n_images):
+        chosen.append(next(rest))
+    return np.array(chosen, dtype=np.int64)
+
+
+def _paint(vae: VAE, latents: NDArray[np.float32], values: FloatArray) -> NDArray[np.uint8]:
+    """Decode (D, K, T) latents: base images `latents` (K, D), channel d at `values` (D, T)."""
+    channels, steps = values.shape
+    grid = np.broadcast_to(latents[None, :, None], (channels, len(latents), steps, channels)).copy()
+    for d in range(channels):
+        grid[d, :, :, d] = values[d]
+    with torch.inference_mode():
+        painted = vae.decode(torch.from_numpy(grid.reshape(-1, channels)))
+    pixels = (painted * 255).round().to(torch.uint8).numpy()
+    return np.asarray(pixels.reshape(channels, len(latents), steps, *pixels.shape[1:]))

@@ -1,0 +1,195 @@
+"""One member on disk: weights, optimizer and history in one file, which is replaced whole or not at all.
+
+Reading a member's state needs no torch, so that pages can show it.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from vaefrag_core.errors import BrokenFileError
+
+FORMAT = "1"
+MemberState = Literal["waiting", "running", "done", "failed"]
+
+
+@dataclass(frozen=True)
+class MemberStatus:
+    """How far a member is.
+
+    Args:
+        index: its number in the ensemble.
+        state: "waiting" (not begun), "running" (begun, or stopped on the way), "done", "failed".
+        step: steps trained, as far as the last checkpoint knows.
+        loss: of the last logged steps, nats per image; NaN before there is one.
+        message: why it failed.
+    """
+
+    index: int
+    state: MemberState
+    step: int = 0
+    loss: float = float("nan")
+    message: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """What training logged: one row for every few steps, each the mean over those steps.
+
+    Args:
+        step: (T,) last step of each row, counted from 1.
+        loss: (T,) objective, nats per image.
+        reconstruction: (T,) nats per image.
+        kl_nats: (T, D) of each channel, per image.
+    """
+
+    step: NDArray[np.int64]
+    loss: NDArray[np.float64]
+    reconstruction: NDArray[np.float64]
+    kl_nats: NDArray[np.float64]
+
+    @property
+    def kl_bits(self) -> NDArray[np.float64]:
+        """(T, D) the same in bits."""
+        return np.asarray(self.kl_nats / np.log(2))
+
+    @classmethod
+    def empty(cls, channels: int) -> "History":
+        """Give a history without rows."""
+        return cls(np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0), np.zeros((0, channels)))
+
+    def with_row(self, step: int, loss: float, reconstruction: float, kl_nats: NDArray[np.float64]) -> "History":
+        """Give the history with one more row."""
+        return History(
+            np.append(self.step, step),
+            np.append(self.loss, loss),
+            np.append(self.reconstruction, reconstruction),
+            np.concatenate([self.kl_nats, np.asarray(kl_nats, dtype=np.float64)[None]]),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A member as it stands after `step` steps.
+
+    Args:
+        step: steps trained.
+        state: "running", "done" or "failed"; a failed member keeps its last sound weights.
+        weights: parameters by name.
+        optimizer: moments of Adam by parameter: `exp_avg.<name>`, `exp_avg_sq.<name>`.
+        history: what was logged so far.
+        message: why it failed.
+    """
+
+    step: int
+    state: MemberState
+    weights: Mapping[str, NDArray[Any]]
+    optimizer: Mapping[str, NDArray[Any]]
+    history: History
+    message: str = ""
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Put a checkpoint in place of the last one; a crash leaves the last one whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = {f"weights.{name}": array for name, array in checkpoint.weights.items()}
+    arrays |= {f"optimizer.{name}": array for name, array in checkpoint.optimizer.items()}
+    arrays |= {f"history.{name}": array for name, array in vars(checkpoint.history).items()}
+    last_loss = checkpoint.history.loss[-1] if len(checkpoint.history.loss) else float("nan")
+    facts = {
+        "format": FORMAT,
+        "step": str(checkpoint.step),
+        "state": checkpoint.state,
+        "loss": repr(float(last_loss)),
+        "message": checkpoint.message,
+    }
+    path = checkpoint_path(folder)
+    temporary = path.with_suffix(f".{os.getpid()}.partial")
+    try:
+        save_file({name: np.ascontiguousarray(a) for name, a in arrays.items()}, temporary, metadata=facts)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_checkpoint(folder: Path) -> Checkpoint | None:
+    """Read a member; None when it has not begun.
+
+    Raises:
+        BrokenFileError: when the file is damaged or not a checkpoint of this project.
+    """
+    opened = _open(folder)
+    if opened is None:
+        return None
+    facts, file = opened
+    groups: dict[str, dict[str, Any]] = {"weights": {}, "optimizer": {}, "history": {}}
+    for name in file.keys():  # noqa: SIM118 - a safetensors file is no mapping
+        group, _, rest = name.partition(".")
+        groups[group][rest] = file.get_tensor(name)
+    return Checkpoint(
+        step=int(facts["step"]),
+        state=facts["state"],
+        weights=groups["weights"],
+        optimizer=groups["optimizer"],
+        history=History(**groups["history"]),
+        message=facts["message"],
+    )
+
+
+def member_status(members: Path, index: int) -> MemberStatus:
+    """Say how far one member is, from its checkpoint's head alone.
+
+    Args:
+        members: the ensemble's `members` folder.
+        index: the member's number.
+    """
+    opened = _open(members / str(index))
+    if opened is None:
+        return MemberStatus(index, "waiting")
+    facts, _ = opened
+    return MemberStatus(index, facts["state"], int(facts["step"]), float(facts["loss"]), facts["message"])
+
+
+def member_statuses(members: Path, count: int) -> list[MemberStatus]:
+    """Say how far each of the first `count` members is; a damaged one counts as failed and says why."""
+    found = []
+    for index in range(count):
+        try:
+            found.append(member_status(members, index))
+        except BrokenFileError as error:
+            found.append(MemberStatus(index, "failed", message=str(error)))
+    return found
+
+
+def checkpoint_path(folder: Path) -> Path:
+    """Give the checkpoint file in a member's folder."""
+    return folder / "checkpoint.safetensors"
+
+
+def _open(folder: Path) -> tuple[dict[str, Any], Any] | None:
+    path = checkpoint_path(folder)
+    if not path.exists():
+        return None
+    try:
+        file: Any = safe_open(path, framework="numpy")
+        facts = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise BrokenFileError(
+            f"{path}: expected a whole checkpoint, got a file that cannot be read ({error})."
+            " Delete it to train this member again."
+        ) from error
+    if facts.get("format") != FORMAT:
+        raise BrokenFileError(
+            f"{path}: expected a checkpoint of format {FORMAT}, got {facts.get('format', 'a file of another program')}."
+            " Delete it to train this member again."
+        )
+    return facts, file

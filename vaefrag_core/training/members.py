@@ -1,0 +1,267 @@
+"""Trains a group of members side by side, slice by slice, with checkpoints, progress and a way to stop.
+
+Small networks are stacked: one batched operation steps all members at once. Convolutions on a CPU run one
+member after the other. Either way a member's numbers depend on its seed alone, to the last bit, since every
+member has its own schedule and the work is done by one thread: sums over threads are cut differently for
+different group sizes.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.func import functional_call, vmap
+
+from vaefrag_core.config import EnsembleSpec
+from vaefrag_core.datasets.base import ImageDataset
+from vaefrag_core.models.networks import in_channels_last
+from vaefrag_core.models.objectives import beta_vae, kl_nats, reconstruction_nats
+from vaefrag_core.models.vae import VAE, build_member, member_seed
+from vaefrag_core.training.checkpoints import (
+    Checkpoint,
+    History,
+    MemberStatus,
+    load_checkpoint,
+    save_checkpoint,
+)
+from vaefrag_core.training.schedule import NOISE_BLOCK_STEPS, Schedule
+
+SLICE_STEPS = NOISE_BLOCK_STEPS  # steps between two rows of the history, two progress reports, two looks at the stop
+CHECKPOINT_SECONDS = 5.0  # a slice of a slow network may take as long again: never more than 10 s are lost
+
+OnProgress = Callable[[Sequence[MemberStatus]], None]
+ShouldStop = Callable[[], bool]
+
+
+def train_members(
+    spec: EnsembleSpec,
+    dataset: ImageDataset,
+    members: Sequence[int],
+    folder: Path,
+    *,
+    device: str = "cpu",
+    on_progress: OnProgress | None = None,
+    should_stop: ShouldStop = lambda: False,
+) -> list[MemberStatus]:
+    """Train members from where their checkpoints left them to the spec's last step.
+
+    Args:
+        spec: of the ensemble.
+        dataset: the images the spec names.
+        members: numbers of the members to train side by side.
+        folder: the ensemble's `members` folder.
+        device: where the networks run.
+        on_progress: called after every slice with the state of the members it moved.
+        should_stop: asked after every slice; when it says yes, checkpoints are written and the work ends.
+
+    Returns:
+        The state of each member; "running" for those that were stopped. A member whose loss is no longer
+        finite is "failed", with a message that names step and loss, and keeps its last sound checkpoint.
+
+    Raises:
+        BrokenFileError: when a checkpoint cannot be read.
+        InvalidInputError: when the architecture does not take the images.
+    """
+    height, width, image_channels = dataset.image_shape
+    start = {m: load_checkpoint(folder / str(m)) or _first(spec, (image_channels, height, width), m) for m in members}
+    statuses = {m: _status(m, checkpoint) for m, checkpoint in start.items()}
+    pending = [m for m in members if statuses[m].state == "running"]
+    with _one_thread():
+        # Members that stopped at different steps cannot share one optimizer step: those at equal steps go together.
+        for _, same_step in groupby(sorted(pending, key=lambda m: (start[m].step, m)), key=lambda m: start[m].step):
+            group = _Group(spec, dataset, {m: start[m] for m in same_step}, folder, device)
+            for moved in group.run(should_stop):
+                statuses |= {status.index: status for status in moved}
+                if on_progress is not None:
+                    on_progress(moved)
+    return [statuses[m] for m in members]
+
+
+class _Group:
+    """Members at the same step, their parameters stacked along a leading axis of length M."""
+
+    def __init__(
+        self, spec: EnsembleSpec, dataset: ImageDataset, start: dict[int, Checkpoint], folder: Path, device: str
+    ) -> None:
+        self.spec, self.dataset, self.folder, self.device = spec, dataset, folder, device
+        self.members = list(start)
+        self.sound = dict(start)  # the last checkpoint of each member: what it falls back to
+        self.history = {m: checkpoint.history for m, checkpoint in start.items()}
+        self.step = next(iter(start.values())).step
+        self.schedules = [
+            Schedule(member_seed(spec.train.seed, m), dataset.n_images, spec.train.batch_size, spec.model.channels)
+            for m in self.members
+        ]
+        height, width, image_channels = dataset.image_shape
+        with torch.device("meta"):
+            self.skeleton = VAE((image_channels, height, width), spec.model)
+        self.parameters = {
+            name: _stacked([c.weights[name] for c in start.values()], device).requires_grad_()
+            for name, _ in self.skeleton.named_parameters()
+        }
+        self.optimizer = self._adam()
+
+    def run(self, should_stop: ShouldStop) -> Iterator[list[MemberStatus]]:
+        """Train to the end or to the stop; after every slice, tell the state of every member."""
+        saved = time.monotonic()
+        while self.members_left() and self.step < self.spec.train.steps:
+            self._slice()
+            stop = should_stop()
+            finished = self.step == self.spec.train.steps
+            if stop or finished or time.monotonic() - saved > CHECKPOINT_SECONDS:
+                self._save()
+                saved = time.monotonic()
+            yield [self._status(m) for m in self.members]
+            if stop:
+                return
+
+    def members_left(self) -> bool:
+        """Say whether any member has not failed."""
+        return any(c.state != "failed" for c in self.sound.values())
+
+    def _slice(self) -> None:
+        """Train one slice and add a row to each history."""
+        # Slices end at multiples of their length, so that a stopped run logs the same rows as one that was not.
+        stop = min(self.spec.train.steps, (self.step // SLICE_STEPS + 1) * SLICE_STEPS)
+        positions = np.stack([s.images(self.step, stop) for s in self.schedules])  # (M, S, B)
+        noise = torch.stack([s.noise(self.step, stop) for s in self.schedules]).to(self.device)  # (M, S, B, D)
+        pixels = torch.from_numpy(self.dataset.batch(positions.ravel())).to(self.device)
+        images = pixels.unflatten(0, positions.shape)  # (M, S, B, C, H, W)
+        rows = []
+        for s in range(stop - self.step):
+            loss, reconstruction, kl = self._losses(images[:, s], noise[:, s])
+            loss.sum().backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+            rows.append(torch.cat([loss[:, None], reconstruction[:, None], kl], dim=1).detach())
+        logged = torch.stack(rows, dim=1).cpu().double().numpy()  # (M, S, 2 + D)
+        for m, terms in zip(self.members, logged, strict=True):
+            self._log(m, stop, terms)
+        self.step = stop
+
+    def _losses(self, images: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Objective (M,), reconstruction (M,) and KL (M, D) of one step of all members, nats."""
+        if self.spec.model.architecture == "mlp" or self.device != "cpu":
+            return vmap(self._member_losses)(self.parameters, images, noise)  # type: ignore[no-any-return]
+        # Batched convolutions with a weight per member fall on a slow path on the CPU.
+        each = [
+            self._member_losses(
+                {name: p[m] for name, p in self.parameters.items()}, in_channels_last(images[m]), noise[m]
+            )
+            for m in range(len(images))
+        ]
+        loss, reconstruction, kl = (torch.stack(terms) for terms in zip(*each, strict=True))
+        return loss, reconstruction, kl
+
+    def _member_losses(self, parameters: dict[str, Tensor], images: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
+        output, mean, logvar = functional_call(self.skeleton, parameters, (images, noise))
+        reconstruction = reconstruction_nats(output, images, self.spec.model)
+        kl = kl_nats(mean, logvar)
+        return beta_vae(reconstruction, kl, self.spec.train.beta), reconstruction, kl
+
+    def _log(self, member: int, stop: int, terms: NDArray[np.float64]) -> None:
+        """Add a row to a member's history, or mark the member failed when a loss is not finite."""
+        if self.sound[member].state == "failed":
+            return
+        bad = np.flatnonzero(~np.isfinite(terms[:, 0]))
+        if len(bad):
+            self._fail(member, f"the loss became {terms[bad[0], 0]} at step {self.step + int(bad[0]) + 1}")
+            return
+        loss, reconstruction, *kl = terms.mean(axis=0)
+        self.history[member] = self.history[member].with_row(stop, loss, reconstruction, np.array(kl))
+
+    def _fail(self, member: int, what: str) -> None:
+        message = f"Member {member} stopped: {what}. Lower the learning rate, or check the images."
+        self.sound[member] = replace(self.sound[member], state="failed", message=message)
+        save_checkpoint(self.folder / str(member), self.sound[member])
+
+    def _status(self, member: int) -> MemberStatus:
+        sound = self.sound[member]
+        if sound.state == "failed":
+            return _status(member, sound)
+        return _status(member, replace(sound, step=self.step, history=self.history[member]))
+
+    def _save(self) -> None:
+        """Write a checkpoint of every member that has not failed."""
+        weights = {name: p.detach().cpu().numpy() for name, p in self.parameters.items()}
+        moments = {
+            f"{moment}.{name}": self.optimizer.state[p][moment].cpu().numpy()
+            for moment in ("exp_avg", "exp_avg_sq")
+            for name, p in self.parameters.items()
+        }
+        for position, member in enumerate(self.members):
+            if self.sound[member].state == "failed":
+                continue
+            if not all(np.isfinite(w[position]).all() for w in weights.values()):
+                self._fail(member, f"its weights are no longer finite after step {self.step}")
+                continue
+            self.sound[member] = Checkpoint(
+                step=self.step,
+                state="done" if self.step == self.spec.train.steps else "running",
+                # copies: what is stacked goes on changing
+                weights={name: w[position].copy() for name, w in weights.items()},
+                optimizer={name: w[position].copy() for name, w in moments.items()},
+                history=self.history[member],
+            )
+            save_checkpoint(self.folder / str(member), self.sound[member])
+
+    def _adam(self) -> torch.optim.Adam:
+        """Adam over the stacked parameters: elementwise, so every member has its own."""
+        optimizer = torch.optim.Adam(self.parameters.values(), lr=self.spec.train.learning_rate, fused=True)
+        if self.step > 0:
+            for name, parameter in self.parameters.items():
+                optimizer.state[parameter] = {
+                    "step": torch.tensor(float(self.step), device=self.device),
+                    **{
+                        moment: _stacked([c.optimizer[f"{moment}.{name}"] for c in self.sound.values()], self.device)
+                        for moment in ("exp_avg", "exp_avg_sq")
+                    },
+                }
+        return optimizer
+
+
+def load_member(spec: EnsembleSpec, image_shape: tuple[int, int, int], checkpoint: Checkpoint) -> VAE:
+    """Make the network of a checkpoint.
+
+    Args:
+        spec: of its ensemble.
+        image_shape: height, width, image channels, as data sets give it.
+        checkpoint: its weights.
+    """
+    height, width, image_channels = image_shape
+    with torch.device("meta"):
+        vae = VAE((image_channels, height, width), spec.model)
+    vae.load_state_dict({name: torch.from_numpy(w) for name, w in checkpoint.weights.items()}, assign=True)
+    return vae.eval()
+
+
+def _first(spec: EnsembleSpec, image_shape: tuple[int, int, int], member: int) -> Checkpoint:
+    vae = build_member(image_shape, spec.model, member_seed(spec.train.seed, member))
+    weights = {name: p.detach().numpy() for name, p in vae.named_parameters()}
+    return Checkpoint(0, "running", weights, {}, History.empty(spec.model.channels))
+
+
+def _stacked(arrays: Sequence[NDArray[np.float32]], device: str) -> Tensor:
+    return torch.from_numpy(np.stack(arrays)).to(device)
+
+
+def _status(member: int, checkpoint: Checkpoint) -> MemberStatus:
+    loss = float(checkpoint.history.loss[-1]) if len(checkpoint.history.loss) else float("nan")
+    return MemberStatus(member, checkpoint.state, checkpoint.step, loss, checkpoint.message)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
