@@ -165,15 +165,33 @@ def parse(model: type[AnyConfig], values: Mapping[str, Any]) -> AnyConfig:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise InvalidInputError("; ".join(field_errors(error).values())) from None
+        raise InvalidInputError(" ".join(field_errors(model, error).values())) from None
 
 
-def field_errors(error: ValidationError) -> dict[str, str]:
+def field_errors(model: type[Config], error: ValidationError) -> dict[str, str]:
     """Say what is wrong with each field: its dotted name → one sentence."""
     messages: dict[str, str] = {}
     for item in error.errors(include_url=False):
-        name = ".".join(str(part) for part in item["loc"])
-        field = str(item["loc"][-1]).replace("_", " ") if item["loc"] else "value"
+        path = [str(part) for part in item["loc"]]
+        name = (path[-1] if path and not path[-1].isdigit() else ".".join(path[-2:])).replace("_", " ")
+        meaning = _description(model, path)
+        if item["type"] == "extra_forbidden":
+            messages[".".join(path)] = f"There is no setting {name!r}. Leave it out."
+            continue
         expected = item["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-        messages[name] = f"{field}: expected {expected}, got {item['input']!r}."
+        about = f" ({meaning})" if meaning else ""
+        messages[".".join(path)] = f"{name}{about}: expected {expected}, got {item['input']!r}."
     return messages
+
+
+def _description(model: type[Config], path: list[str]) -> str:
+    """Follow a path of field names down nested configs to the description of the last."""
+    text = ""
+    for part in path:
+        field = model.model_fields.get(part)
+        if field is None:
+            break
+        text = field.description or ""
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Config):
+            model = field.annotation
+    return text

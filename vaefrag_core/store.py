@@ -133,9 +133,9 @@ class EnsembleStore:
             raise MissingDataError(f"There is no ensemble {ensemble_id!r}: that is not an ensemble's id.")
         return self._ensembles / ensemble_id
 
-    def member_folder(self, ensemble_id: str, member: int) -> Path:
-        """Give the folder of a member, whether it exists or not."""
-        return self.folder(ensemble_id) / "members" / str(member)
+    def members_folder(self, ensemble_id: str) -> Path:
+        """Give the folder that holds a folder per member, whether it exists or not."""
+        return self.folder(ensemble_id) / "members"
 
     @contextmanager
     def lock(self, ensemble_id: str) -> Iterator[None]:

@@ -1,0 +1,244 @@
+"""The `vaefrag` command: thin, and quick to start, since each command imports what it needs."""
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from app import reports, terminal
+from vaefrag_core.errors import VaefragError
+
+cli = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Train ensembles of variational autoencoders and find the fragments of information that come back in run"
+    " after run.",
+)
+
+Workspace = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the ensembles. [default: VAEFRAG_WORKSPACE, or ./data]", show_default=False),
+]
+Json = Annotated[bool, typer.Option("--json", help="Write one JSON object to standard output.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="Processes that train side by side. [default: one per core]", show_default=False),
+]
+
+
+class MeasureChoice(StrEnum):
+    """The two measures of similarity."""
+
+    nmi = "nmi"
+    vi = "vi"
+
+
+class ArchitectureChoice(StrEnum):
+    """Networks to choose from; auto takes conv28 for images of 28×28 pixels and mlp for others."""
+
+    auto = "auto"
+    mlp = "mlp"
+    conv28 = "conv28"
+
+
+@cli.command()
+def demo(
+    members: Annotated[int, typer.Option(help="VAEs to train.")] = 30,
+    steps: Annotated[int, typer.Option(help="Gradient steps of each.")] = 1500,
+    workspace: Workspace = None,
+    workers: Workers = None,
+    host: Annotated[str | None, typer.Option(help="Address to serve on.", show_default=False)] = None,
+    port: Annotated[int | None, typer.Option(help="Port to serve on.", show_default=False)] = None,
+    browser: Annotated[bool, typer.Option(help="Open the explorer in a browser.")] = True,
+    serving: Annotated[bool, typer.Option("--serve/--no-serve", help="Show the result when it is there.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Train 30 small VAEs on real handwritten digits, find their hotspots and open the explorer. Offline."""
+    settings = _settings(workspace=workspace, host=host, port=port)
+    values = {
+        "name": "Demo: handwritten digits",
+        "dataset": {"name": "digits"},
+        "model": {"architecture": "mlp"},
+        "train": {"beta": 1.0, "steps": steps},
+        "members": members,
+    }
+    result = _train_and_analyze(values, settings, workers, analyze_after=True)
+    if as_json:
+        terminal.emit(result)
+    if serving:
+        _serve(settings, browser, path=f"/ensemble/{result['id']}")
+
+
+@cli.command()
+def train(
+    dataset: Annotated[str, typer.Option(help="A name from `vaefrag datasets`.")] = "digits",
+    path: Annotated[Path | None, typer.Option(help="Folder of the data set's files.", show_default=False)] = None,
+    objective: Annotated[str, typer.Option(help="Loss; beta-vae.")] = "beta-vae",
+    beta: Annotated[float, typer.Option(help="Weight of the KL term.")] = 4.0,
+    members: Annotated[int, typer.Option(help="VAEs to train, each from its own seed.")] = 20,
+    steps: Annotated[int, typer.Option(help="Gradient steps of each member.")] = 5000,
+    batch_size: Annotated[int, typer.Option(help="Images in a step.")] = 64,
+    learning_rate: Annotated[float, typer.Option(help="Of Adam.")] = 1e-3,
+    seed: Annotated[int, typer.Option(help="Of the ensemble; members' seeds are made from it.")] = 0,
+    architecture: Annotated[ArchitectureChoice, typer.Option(help="Encoder and decoder.")] = ArchitectureChoice.auto,
+    widths: Annotated[str, typer.Option(help="Hidden layers of the mlp, separated by commas.")] = "128,128",
+    activation: Annotated[str, typer.Option(help="Of the mlp: relu or tanh.")] = "relu",
+    channels: Annotated[int, typer.Option(help="Latent channels of a member.")] = 10,
+    likelihood: Annotated[str, typer.Option(help="Of a pixel: bernoulli or gaussian.")] = "bernoulli",
+    pixel_variance: Annotated[float, typer.Option(help="Of the gaussian likelihood.")] = 0.05,
+    fingerprint_size: Annotated[int, typer.Option(help="Images on which channels are compared.")] = 1000,
+    fingerprint_seed: Annotated[int, typer.Option(help="Which images are drawn.")] = 0,
+    name: Annotated[str, typer.Option(help="What the pages call the ensemble.")] = "",
+    workspace: Workspace = None,
+    workers: Workers = None,
+    analyze_after: Annotated[bool, typer.Option("--analyze/--no-analyze", help="Analyse when all are trained.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Train an ensemble, then analyse it. The same settings again go on where they were stopped."""
+    values = {
+        "name": name,
+        "dataset": {"name": dataset, "path": str(path.absolute()) if path else None},
+        "model": {
+            "architecture": architecture.value,
+            "widths": [part.strip() for part in widths.split(",")],
+            "activation": activation,
+            "channels": channels,
+            "likelihood": likelihood,
+            "pixel_variance": pixel_variance,
+        },
+        "train": {
+            "objective": objective,
+            "beta": beta,
+            "steps": steps,
+            "batch_size": batch_size,
+            "learning_rate": learning_rate,
+            "seed": seed,
+        },
+        "fingerprint": {"size": fingerprint_size, "seed": fingerprint_seed},
+        "members": members,
+    }
+    result = _train_and_analyze(values, _settings(workspace=workspace), workers, analyze_after)
+    if as_json:
+        terminal.emit(result)
+
+
+@cli.command()
+def analyze(
+    ensemble_id: Annotated[str, typer.Argument(metavar="ID", help="An ensemble of the workspace.")],
+    measure: Annotated[MeasureChoice, typer.Option(help="Similarity of channels.")] = MeasureChoice.nmi,
+    min_bits: Annotated[float, typer.Option(help="Information below which a channel counts as dead, bits.")] = 0.01,
+    min_samples: Annotated[
+        int | None, typer.Option(help="Density of a hotspot. [default: 0.4 × members]", show_default=False)
+    ] = None,
+    xi: Annotated[float, typer.Option(help="Relative drop of reachability at a hotspot's edge.")] = 0.02,
+    seed: Annotated[int, typer.Option(help="Of the maps.")] = 0,
+    workspace: Workspace = None,
+    as_json: Json = False,
+) -> None:
+    """Compare all channels of an ensemble, find its hotspots, map them and paint its traversals."""
+    values = {
+        "hotspots": {"measure": measure.value, "min_bits": min_bits, "min_samples": min_samples, "xi": xi},
+        "map": {"seed": seed},
+    }
+    result = _analyze(ensemble_id, values, _settings(workspace=workspace))
+    if as_json:
+        terminal.emit(result)
+
+
+@cli.command()
+def datasets(as_json: Json = False) -> None:
+    """List the data sets, and whether their files are on this machine."""
+    from vaefrag_core.datasets.catalog import describe_datasets
+
+    entries = [vars(entry) for entry in describe_datasets()]
+    if as_json:
+        terminal.emit({"datasets": entries})
+    else:
+        reports.show_datasets(entries)
+
+
+@cli.command()
+def serve(
+    workspace: Workspace = None,
+    host: Annotated[str | None, typer.Option(help="Address. [default: 127.0.0.1]", show_default=False)] = None,
+    port: Annotated[int | None, typer.Option(help="Port. [default: 8050]", show_default=False)] = None,
+    browser: Annotated[bool, typer.Option(help="Open the pages in a browser.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Show the ensembles of a workspace in a browser, until Ctrl-C."""
+    _serve(_settings(workspace=workspace, host=host, port=port), browser, as_json=as_json)
+
+
+def _settings(**flags: object) -> Any:
+    from app.settings import load_settings
+
+    return load_settings(**{name: value for name, value in flags.items() if value is not None})
+
+
+def _train_and_analyze(
+    values: dict[str, Any], settings: Any, workers: int | None, analyze_after: bool
+) -> dict[str, Any]:
+    from vaefrag_core import pipeline
+    from vaefrag_core.store import EnsembleStore, ensemble_id_of
+
+    spec = pipeline.resolve(values)
+    ensemble_id = ensemble_id_of(spec)
+    store = EnsembleStore(settings.workspace)
+    with (
+        terminal.stop_on_interrupt() as should_stop,
+        terminal.training_progress(spec.members, spec.train.steps) as on_progress,
+    ):
+        statuses = pipeline.train(
+            spec, store, workers=workers or _cores(), on_progress=on_progress, should_stop=should_stop
+        )
+    result = reports.training_result(ensemble_id, statuses)
+    reports.show_failures(statuses)
+    if result["state"] == "stopped":
+        terminal.say(f"Stopped. Repeat the same command to go on with {ensemble_id}.")
+        raise typer.Exit(130)
+    if analyze_after:
+        result |= _analyze(ensemble_id, {}, settings)
+    return result
+
+
+def _analyze(ensemble_id: str, values: dict[str, Any], settings: Any) -> dict[str, Any]:
+    from vaefrag_core import pipeline
+    from vaefrag_core.config import AnalysisConfig, parse
+    from vaefrag_core.store import EnsembleStore
+
+    config = parse(AnalysisConfig, values)
+    store = EnsembleStore(settings.workspace)
+    store.record(ensemble_id)
+    with terminal.analysis_progress() as on_stage:
+        analysis = pipeline.analyze(ensemble_id, store, config, on_stage=on_stage)
+    reports.show_analysis(analysis)
+    return reports.analysis_result(ensemble_id, analysis)
+
+
+def _serve(settings: Any, browser: bool, *, path: str = "/", as_json: bool = False) -> None:
+    from app.main import create_app
+    from app.server import serve_until_interrupt
+    from vaefrag_core.store import EnsembleStore
+
+    app = create_app(settings, EnsembleStore(settings.workspace))
+    serve_until_interrupt(app.server, settings, path=path, browser=browser, as_json=as_json)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def main() -> None:
+    """Run the command; what a user can mend becomes one line and exit code 1."""
+    try:
+        cli()
+    except VaefragError as error:
+        terminal.fail(str(error))
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

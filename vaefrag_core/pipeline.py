@@ -1,0 +1,204 @@
+"""The stages in order: train, encode, analyse. Start reading here.
+
+    dataset → members (training) → posteriors (encoding) → matrix → hotspots → maps, traversals
+
+Every stage reads what the stage before it left in the store and leaves its own result there, so any of them
+can be stopped, repeated or resumed. Results are found again by the hash of what they were made from.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from vaefrag_core.artifacts import Analysis, ChannelMatrix, Posteriors
+from vaefrag_core.config import AnalysisConfig, DatasetConfig, EnsembleSpec, HotspotConfig, Measure, parse
+from vaefrag_core.datasets.catalog import load_dataset
+from vaefrag_core.datasets.fingerprint import draw_fingerprint
+from vaefrag_core.encoding import encode_members
+from vaefrag_core.errors import InvalidInputError, MissingDataError
+from vaefrag_core.models.networks import build_networks
+from vaefrag_core.store import AnalysisIndex, EnsembleStore
+from vaefrag_core.structure.hotspots import find_hotspots
+from vaefrag_core.structure.maps import map_channels
+from vaefrag_core.structure.matrices import compare_channels
+from vaefrag_core.synthesis.traversals import traverse_members
+from vaefrag_core.training.checkpoints import Checkpoint, MemberStatus, load_checkpoint, member_statuses
+from vaefrag_core.training.ensemble import train_ensemble
+
+MEASURES: tuple[Measure, ...] = ("nmi", "vi")
+RESULTS_FORMAT = 1  # raised when a stage computes something else from the same inputs
+
+Stage = Literal["compare", "hotspots", "maps", "traversals"]
+OnStage = Callable[[Stage, float], None]
+
+
+def resolve(values: Mapping[str, Any]) -> EnsembleSpec:
+    """Check what was asked for before anything is trained, and settle what was left open.
+
+    Args:
+        values: fields of an `EnsembleSpec`. The architecture "auto" becomes conv28 for images of 28×28 pixels
+            and mlp for others.
+
+    Returns:
+        A spec that can be trained.
+
+    Raises:
+        InvalidInputError: a value out of bounds, an unknown data set, a fingerprint larger than the data, an
+            architecture that does not take the images.
+        MissingDataError: when the data set's files are not to be found.
+    """
+    dataset = load_dataset(parse(DatasetConfig, values.get("dataset", {})))
+    height, width, image_channels = dataset.image_shape
+    model = dict(values.get("model", {}))
+    if model.get("architecture") == "auto":
+        model["architecture"] = "conv28" if (height, width) == (28, 28) else "mlp"
+    spec = parse(EnsembleSpec, {**values, "model": model})
+    if spec.fingerprint.size > dataset.n_images:
+        raise InvalidInputError(
+            f"The fingerprint asks for {spec.fingerprint.size:,} images; {spec.dataset.name!r} has"
+            f" {dataset.n_images:,}. Lower the fingerprint size."
+        )
+    with torch.device("meta"):
+        build_networks((image_channels, height, width), spec.model)
+    return spec
+
+
+def train(
+    spec: EnsembleSpec,
+    store: EnsembleStore,
+    *,
+    workers: int = 1,
+    on_progress: Callable[[Sequence[MemberStatus]], None] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> list[MemberStatus]:
+    """Train an ensemble, or what is still missing of it, and encode its fingerprint sample.
+
+    Args:
+        spec: of the ensemble, from `resolve`. Equal specs are the same ensemble: training goes on where it stopped.
+        store: where it lives.
+        workers: processes that train side by side; with 1, all happens in this process.
+        on_progress: called with the state of all members whenever some have moved.
+        should_stop: asked between slices of training.
+
+    Returns:
+        The state of every member. When none is left to train, the posteriors have been written.
+
+    Raises:
+        BusyError: when another process is training the same ensemble.
+    """
+    record = store.create(spec)
+    with store.lock(record.id):
+        statuses = train_ensemble(
+            spec, store.members_folder(record.id), workers=workers, on_progress=on_progress, should_stop=should_stop
+        )
+        if all(status.state in ("done", "failed") for status in statuses):
+            encode(record.id, store)
+    return statuses
+
+
+def encode(ensemble_id: str, store: EnsembleStore) -> Posteriors:
+    """Encode the fingerprint sample with every member that is done.
+
+    Raises:
+        MissingDataError: when no member is done.
+    """
+    spec = store.record(ensemble_id).spec
+    members = _done(ensemble_id, store)
+    if not members:
+        states = member_statuses(store.members_folder(ensemble_id), spec.members)
+        reasons = [status.message for status in states if status.message]
+        raise MissingDataError(
+            f"No member of {ensemble_id} has been trained to the end, so there is nothing to encode."
+            f" {reasons[0] if reasons else 'Repeat `vaefrag train` with the same settings.'}"
+        )
+    dataset = load_dataset(spec.dataset)
+    posteriors = encode_members(spec, dataset, draw_fingerprint(dataset, spec.fingerprint), members)
+    store.save_posteriors(ensemble_id, posteriors)
+    return posteriors
+
+
+def analyze(
+    ensemble_id: str,
+    store: EnsembleStore,
+    config: AnalysisConfig | None = None,
+    *,
+    on_stage: OnStage = lambda stage, share: None,
+) -> Analysis:
+    """Compare the channels of an ensemble, find its hotspots, map them and paint its traversals.
+
+    Both measures are worked out, so that the pages can switch; `config.hotspots.measure` is the one asked for.
+    What has been computed before from the same posteriors and settings is not computed again.
+
+    Args:
+        ensemble_id: an ensemble with posteriors.
+        store: where it lives.
+        config: settings of every stage.
+        on_stage: called with the stage at work and the share of it that is done.
+
+    Raises:
+        MissingDataError: when there is no such ensemble, or no posteriors yet.
+    """
+    config = config or AnalysisConfig()
+    posteriors = store.posteriors(ensemble_id)
+    source = {"format": RESULTS_FORMAT, "posteriors": posteriors.key}
+
+    def compare(folder: Path) -> None:
+        compare_channels(posteriors, on_progress=lambda done, n: on_stage("compare", done / n)).save(folder)
+
+    on_stage("compare", 0.0)
+    matrix_folder = store.artifact(ensemble_id, "matrix", source, compare)
+    matrix = ChannelMatrix.load(matrix_folder)
+    hotspots: dict[Measure, str] = {}
+    maps: dict[Measure, str] = {}
+    for position, measure in enumerate(MEASURES):
+        chosen = config.hotspots.model_copy(update={"measure": measure})
+        inputs = source | {"hotspots": chosen.model_dump(mode="json")}
+        on_stage("hotspots", position / len(MEASURES))
+        find = partial(_save_hotspots, matrix, chosen, posteriors)
+        hotspots[measure] = store.artifact(ensemble_id, "hotspots", inputs, find).name
+        inputs |= {"map": config.map.model_dump(mode="json")}
+        on_stage("maps", position / len(MEASURES))
+        lay_out = partial(_save_map, matrix, chosen, config)
+        maps[measure] = store.artifact(ensemble_id, "map", inputs, lay_out).name
+    on_stage("traversals", 0.0)
+    inputs = source | {"traversals": config.traversals.model_dump(mode="json")}
+    paint = partial(_save_traversals, ensemble_id, store, posteriors, config)
+    traversals = store.artifact(ensemble_id, "traversals", inputs, paint).name
+    on_stage("traversals", 1.0)
+    store.save_analysis_index(
+        ensemble_id,
+        AnalysisIndex(
+            config=config,
+            posteriors_key=posteriors.key,
+            matrix=matrix_folder.name,
+            hotspots=hotspots,
+            maps=maps,
+            traversals=traversals,
+        ),
+    )
+    return store.analysis(ensemble_id)
+
+
+def _save_hotspots(matrix: ChannelMatrix, config: HotspotConfig, posteriors: Posteriors, folder: Path) -> None:
+    find_hotspots(matrix, config, posteriors=posteriors).save(folder)
+
+
+def _save_map(matrix: ChannelMatrix, hotspots: HotspotConfig, config: AnalysisConfig, folder: Path) -> None:
+    map_channels(matrix, hotspots, config.map).save(folder)
+
+
+def _save_traversals(
+    ensemble_id: str, store: EnsembleStore, posteriors: Posteriors, config: AnalysisConfig, folder: Path
+) -> None:
+    spec = store.record(ensemble_id).spec
+    traverse_members(spec, posteriors, _done(ensemble_id, store), config.traversals).save(folder)
+
+
+def _done(ensemble_id: str, store: EnsembleStore) -> dict[int, Checkpoint]:
+    """Load the checkpoints of the members that are trained to the end."""
+    members = store.members_folder(ensemble_id)
+    found = {m: load_checkpoint(members / str(m)) for m in range(store.record(ensemble_id).spec.members)}
+    return {m: checkpoint for m, checkpoint in found.items() if checkpoint is not None and checkpoint.state == "done"}
