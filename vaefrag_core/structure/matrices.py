@@ -46,9 +46,12 @@ def compare_channels(
         Murphy, K. A., Dillavou, S., Bassett, D. S. (2024). https://arxiv.org/abs/2405.21042
     """
     mean, logvar = posteriors.flat()
+    # Only differences within a channel count. Taken from its centre, they keep their digits in single precision.
+    level = logvar.mean(axis=1, keepdims=True)
     rows = _Rows(
-        mean=torch.tensor(mean, dtype=torch.float32, device=device),
-        logvar=torch.tensor(logvar, dtype=torch.float32, device=device),
+        mean=torch.tensor(mean - mean.mean(axis=1, keepdims=True), dtype=torch.float32, device=device),
+        logvar=torch.tensor(logvar - level, dtype=torch.float32, device=device),
+        level=torch.tensor(level, dtype=torch.float32, device=device),
         codes=torch.tensor(label_codes(posteriors.labels, posteriors.n_images), device=device),
     )
     information, shared = _stream(rows, on_progress)
@@ -72,8 +75,9 @@ def compare_channels(
 class _Rows:
     """The R = C + F rows that are compared: channels, then labels."""
 
-    mean: Tensor  # (C, N)
-    logvar: Tensor  # (C, N)
+    mean: Tensor  # (C, N), centred
+    logvar: Tensor  # (C, N), centred
+    level: Tensor  # (C, 1), what was taken from logvar
     codes: Tensor  # (F, N)
 
     @property
@@ -90,8 +94,8 @@ class _Rows:
         count = len(self.mean)
         half = ((self.logvar - self.logvar[:, image, None]) / 2).clamp_(-80, 80)
         log_cosh = half.mul(0.5).sinh_().square_().mul_(2).log1p_()
-        s = self.logvar.add(self.logvar[:, image, None]).div_(2).add_(log_cosh).mul_(-0.5).exp_()  # 1/s
-        scaled = (self.mean - self.mean[:, image, None]).mul_(s).square_().div_(8)
+        log_s2 = self.logvar.add(self.logvar[:, image, None]).div_(2).add_(self.level).add_(log_cosh)
+        scaled = (self.mean - self.mean[:, image, None]).mul_(log_s2.mul_(-0.5).exp_()).square_().div_(8)
         torch.expm1(scaled.add_(log_cosh, alpha=0.5).neg_(), out=out[:count])
         out[:count].neg_()
         out[count:] = (self.codes != self.codes[:, image, None]).to(out.dtype)
