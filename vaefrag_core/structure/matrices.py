@@ -107,7 +107,7 @@ def _stream(rows: _Rows, on_progress: Progress | None) -> tuple[Any, Any]:
     device = rows.mean.device
     complement = torch.empty(count, n_images, device=device)
     covariance = torch.empty(count, count, device=device)
-    product = torch.ones(count, count, dtype=torch.float64, device=device)
+    product = torch.zeros(count, count, dtype=torch.float64, device=device)  # of the ratios, less 1
     shared = torch.zeros_like(product)
     log_mean = torch.zeros(count, dtype=torch.float64, device=device)
     # Each ratio lies between 1/N and N: as many as cannot leave the range of a double share one logarithm.
@@ -120,21 +120,22 @@ def _stream(rows: _Rows, on_progress: Progress | None) -> tuple[Any, Any]:
         complement -= average.float()[:, None]
         complement /= coefficient.float()[:, None]
         torch.mm(complement, complement.T, out=covariance)
-        product.mul_(covariance.double().div_(n_images).add_(1).clamp_(min=1 / n_images))
+        excess = covariance.double().div_(n_images).clamp_(min=1 / n_images - 1)
+        product.addcmul_(product, excess).add_(excess)  # (1 + product)(1 + excess) − 1: keeps what is far below 1
         if (image + 1) % together == 0 or image + 1 == n_images:
-            shared += product.log2_()
-            product.fill_(1)
+            shared += product.log1p_()
+            product.zero_()
         if on_progress is not None and (image + 1) % 16 == 0:
             on_progress(image + 1, n_images)
     if on_progress is not None:
         on_progress(n_images, n_images)
-    return (-log_mean / n_images).cpu().numpy(), (shared / n_images).cpu().numpy()
+    return (-log_mean / n_images).cpu().numpy(), (shared / (n_images * math.log(2))).cpu().numpy()
 
 
 def _normalize(information: Any, shared: Any) -> tuple[Any, Any]:
     """Turn shared information into NMI and VI, both (R, R)."""
     own = shared.diagonal()
-    informative = own > np.finfo(np.float32).eps ** 2  # below: zero but for rounding
+    informative = own > 1e-20  # below: zero but for rounding in the inputs
     scale = np.sqrt(np.where(informative, own, np.nan))
     nmi = shared / np.outer(scale, scale)
     # 2 I(X;U,V) − I(X;U,U′) − I(X;V,V′) with each joint written as a sum of singles minus what is shared
