@@ -1,0 +1,54 @@
+"""The field's words, explained where they are used."""
+
+import dash_mantine_components as dmc
+from dash import html
+
+TERMS: dict[str, str] = {
+    "channel": "One latent dimension of one trained VAE. 3.7 is channel 7 of member 3, both counted from 0.",
+    "member": "One VAE of the ensemble, trained from its own random seed.",
+    "information": "I(X;U): how many bits a channel tells about which image was seen, estimated on the fingerprint"
+    " sample from how well its posteriors can be told apart. 1 bit halves the images, 2 bits quarter them.",
+    "ceiling": "log2 N: with N images in the fingerprint sample no channel can tell more than this many bits."
+    " Values near the ceiling are underestimates.",
+    "KL": "Divergence of the channel's posteriors from the prior, averaged over the fingerprint sample: what the"
+    " training loss charges for the channel. 1 nat = 1.44 bits.",
+    "NMI": "Normalised mutual information: how much two channels tell in common, relative to what each tells about"
+    " itself. 0: nothing in common, 1: the same distinctions. Being a ratio of information about noisy draws, it"
+    " can exceed 1.",
+    "NMI above 1": "NMI divides what two channels share by what two draws of the same channel share. When both"
+    " channels are noisy readings of one clean distinction, the two together can share more than that, and the"
+    " ratio passes 1. It is a true value, not an error.",
+    "VI": "Variation of information, in bits: what is left to learn about each channel once the other is known."
+    " 0: the same distinctions; large: different ones. Unlike NMI it grows with the information itself.",
+    "hotspot": "A group of channels, from different members, that make nearly the same distinctions: a fragment of"
+    " information that came back in run after run. Found by OPTICS, a density clustering.",
+    "reachability": "How far each channel lies from those already visited, in the order in which OPTICS walks"
+    " through the channels. Valleys are groups of similar channels; deep, wide valleys are hotspots.",
+    "medoid": "The channel of a hotspot that is nearest to all its others: its most typical one.",
+    "MDS": "Multidimensional scaling: a plane in which distances between points match the channels' distances as"
+    " well as they can. Far apart means different.",
+    "stress": "Kruskal's stress of the MDS plane: the share of the distances it fails to show. Below 0.1 good,"
+    " above 0.2 read it with care.",
+    "UMAP": "A plane that keeps nearest neighbours together. Groups can be trusted; distances between groups and"
+    " their sizes cannot.",
+    "traversal": "Latent traversal: an image is encoded, one channel is moved across the range it takes in the"
+    " data, the other channels stay, and the decoder paints each step.",
+    "joint": "I(X;U,V): what the two channels tell together. If they told different things it would be the sum of"
+    " both; if the same, no more than one.",
+    "dead": "A channel that tells less than the threshold (0.01 bits unless set otherwise). Its similarity to"
+    " others would be a ratio of two vanishing numbers.",
+    "label": "A known property of the images. It is compared like a channel that tells its values apart perfectly.",
+    "beta": "β: weight of the KL term in the loss. The larger, the fewer bits the channels may carry.",
+}
+
+
+def help_mark(term: str) -> dmc.Tooltip:
+    """Give a small “?” that explains a term, to the mouse, the keyboard and touch."""
+    return dmc.Tooltip(
+        html.Button("?", type="button", className="help", **{"aria-label": f"What is {term}?"}),
+        label=TERMS[term],
+        multiline=True,
+        w=300,
+        withArrow=True,
+        events={"hover": True, "focus": True, "touch": True},
+    )

@@ -1,0 +1,56 @@
+"""The frame around every page."""
+
+import dash_mantine_components as dmc
+from dash import dcc, html
+
+from app.components.icons import icon
+
+THEME = {
+    "primaryColor": "indigo",
+    "defaultRadius": "sm",
+    "fontFamily": "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif",
+    "focusRing": "auto",
+    "cursorType": "pointer",
+}
+
+
+def shell(prefix: str, logo: str) -> dmc.MantineProvider:
+    """Give the frame: a bar with the way home, and room for the page.
+
+    Args:
+        prefix: path of the list of ensembles.
+        logo: URL of the logo.
+    """
+    home = dcc.Link([html.Img(src=logo, alt="", className="logo"), html.Span("vaefrag")], href=prefix, className="home")
+    scheme = dmc.ColorSchemeToggle(
+        lightIcon=icon("sun"),
+        darkIcon=icon("moon"),
+        variant="subtle",
+        color="gray",
+        size="lg",
+        **{"aria-label": "Switch between light and dark"},
+    )
+    bar = html.Header([home, html.Nav(id="crumbs", className="crumbs", **{"aria-label": "Where you are"}), scheme])
+    page = html.Main(html.Div(id="page"), id="main", tabIndex=-1)
+    places = [dcc.Location(id="url", refresh="callback-nav"), dcc.Store(id="title"), dcc.Store(id="title-set")]
+    skip = html.A("Skip to the page", href="#main", className="skip")
+    return dmc.MantineProvider([*places, skip, bar, page], theme=THEME, defaultColorScheme="auto")
+
+
+def segmented(label: str, options: list[tuple[str, str, bool]]) -> html.Div:
+    """Give a switch made of links, so that the URL alone says which side it is on.
+
+    Args:
+        label: what is switched, for screen readers.
+        options: text, query of the URL, and whether it is the one shown.
+    """
+    links = [
+        html.A(
+            text,
+            href=search,
+            className="stay segment" + (" on" if chosen else ""),
+            **{"aria-current": "true" if chosen else "false"},
+        )
+        for text, search, chosen in options
+    ]
+    return html.Div(links, className="segmented", role="group", **{"aria-label": label})

@@ -1,0 +1,136 @@
+"""The pages as one app: everything they need is given to `create_app`, nothing is global."""
+
+from pathlib import Path
+from urllib.parse import unquote
+
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
+from flask import Response
+from flask_caching import Cache
+
+from app.components.shell import shell
+from app.components.states import notice
+from app.pages import ensembles, explorer, pictures, waiting
+from app.pages.site import Page, Site
+from app.queries import Queries
+from app.settings import Settings
+from vaefrag_core.store import EnsembleStore
+
+ASSETS = Path(__file__).resolve().parent.parent / "assets"
+MOST_REQUEST_BYTES = 2**20  # no page sends more than a selection
+
+INDEX = """<!DOCTYPE html>
+<html lang="en">
+    <head>
+        {%metas%}
+        <meta name="viewport" content="width=device-width, initial-scale=1">
+        <title>{%title%}</title>
+        <link rel="icon" type="image/svg+xml" href="FAVICON">
+        {%css%}
+        <script src="EARLY"></script>
+    </head>
+    <body>
+        {%app_entry%}
+        <footer>{%config%}{%scripts%}{%renderer%}</footer>
+    </body>
+</html>"""
+
+
+def create_app(settings: Settings, store: EnsembleStore) -> Dash:
+    """Make the pages of a workspace.
+
+    Args:
+        settings: how they are served.
+        store: the workspace.
+    """
+    app = Dash(
+        "vaefrag",
+        assets_folder=str(ASSETS),
+        assets_ignore=r"early\.js",  # goes into the head, before anything is painted
+        url_base_pathname=settings.url_prefix,
+        title="vaefrag",
+        update_title=None,
+        health_endpoint="healthz",
+        # Pages come and go below the bar, so at the start most ids are not there yet.
+        suppress_callback_exceptions=True,
+    )
+    app.server.config["MAX_CONTENT_LENGTH"] = MOST_REQUEST_BYTES
+    app.index_string = INDEX.replace("FAVICON", app.get_asset_url("logo.svg")).replace(
+        "EARLY", app.get_asset_url("early.js")
+    )
+    site = Site(Queries(store, _cache(app, settings)), settings.url_prefix)
+    app.layout = shell(settings.url_prefix, app.get_asset_url("logo.svg"))
+    _register_router(app, site)
+    for page in (explorer, waiting):
+        page.register(app, site, lambda path: _ensemble_in(site, path) or "")
+    pictures.register(app.server, site)
+    _secure(app)
+    return app
+
+
+def _register_router(app: Dash, site: Site) -> None:
+    @app.callback(
+        Output("page", "children"),
+        Output("crumbs", "children"),
+        Output("title", "data"),
+        Input("url", "pathname"),
+        State("url", "search"),
+    )
+    def route(path: str, search: str) -> tuple:
+        """The path → a page."""
+        page = _page(site, path or site.prefix, search)
+        home = path in (site.prefix, site.prefix.rstrip("/"), None)
+        crumbs = [] if home else [dcc.Link("Ensembles", href=site.prefix), html.Span(page.title)]
+        return page.content, crumbs, f"{page.title} · vaefrag"
+
+    app.clientside_callback(
+        ClientsideFunction("pages", "title"), Output("title-set", "data"), Input("title", "data"), prevent_initial_call=True
+    )
+
+
+def _page(site: Site, path: str, search: str | None) -> Page:
+    if path.rstrip("/") == site.prefix.rstrip("/"):
+        return ensembles.page(site)
+    ensemble_id = _ensemble_in(site, path)
+    if ensemble_id is not None:
+        return waiting.ensemble_page(site, ensemble_id, search)
+    text = html.P([html.Code(path[:80]), " is not an address of this site."])
+    return Page(html.Div([notice("search", "No such page", text), site.home_link()]), "Not found")
+
+
+def _ensemble_in(site: Site, path: str) -> str | None:
+    """Give the ensemble that a path names."""
+    rest = path.removeprefix(site.prefix).strip("/").split("/")
+    return unquote(rest[1]) if len(rest) == 2 and rest[0] == "ensemble" else None
+
+
+def _cache(app: Dash, settings: Settings) -> Cache:
+    """Keep derived pictures in a folder of our own.
+
+    What is read from it is unpickled, so it must never be writable by others.
+    """
+    folder = settings.cache_folder
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    config = {
+        "CACHE_TYPE": "FileSystemCache",
+        "CACHE_DIR": str(folder),
+        "CACHE_THRESHOLD": settings.cache_files,
+        "CACHE_DEFAULT_TIMEOUT": 0,  # keys name what they depend on: nothing grows old
+    }
+    return Cache(app.server, config=config)
+
+
+def _secure(app: Dash) -> None:
+    """Let the browser refuse whatever is not ours: no script, picture or request from or to anywhere else."""
+
+    @app.server.after_request
+    def headers(response: Response) -> Response:
+        response.headers["Content-Security-Policy"] = (
+            f"default-src 'none'; script-src 'self' {' '.join(app.csp_hashes())}; style-src 'self' 'unsafe-inline';"
+            " img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; worker-src 'self' blob:;"
+            " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+        )
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "same-origin"
+        response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        return response

@@ -1,0 +1,78 @@
+"""/: the ensembles of the workspace."""
+
+from datetime import datetime
+
+from dash import dcc, html
+
+from app.components.icons import icon
+from app.components.states import command, notice
+from app.pages.site import Page, Site
+from app.pages.waiting import strip
+from app.queries import EnsembleSummary
+from vaefrag_core.errors import VaefragError
+
+THUMBNAIL_PIXELS = 300  # drawn at half of it: sharp on dense screens
+
+
+def page(site: Site) -> Page:
+    """List the ensembles, the newest first; say how to make one when there is none."""
+    summaries = site.queries.summaries()
+    workspace = html.P(["Workspace ", html.Code(str(site.queries.store.workspace))], className="words")
+    heading = html.Div([html.H1("Ensembles"), workspace], className="heading")
+    if not summaries:
+        return Page(html.Div([heading, _empty()], className="narrow"), "Ensembles")
+    cards = [_damaged(item) if item.record is None else _card(site, item) for item in summaries]
+    return Page(html.Div([heading, html.Div(cards, className="cards")], className="wide"), "Ensembles")
+
+
+def _empty() -> html.Section:
+    return notice(
+        "grid",
+        "No ensembles here yet",
+        html.P("To see everything at work on real handwritten digits, offline and within minutes:"),
+        command("vaefrag demo"),
+        html.P("To train an ensemble on data of your own:"),
+        command("vaefrag train --dataset digits --beta 4 --members 20 --steps 5000"),
+        html.P(["All data sets: ", html.Code("vaefrag datasets"), ". All options: ", html.Code("vaefrag train --help"), "."], className="note"),
+    )
+
+
+def _card(site: Site, item: EnsembleSummary) -> dcc.Link:
+    record = item.record
+    assert record is not None
+    spec = record.spec
+    done = sum(status.state == "done" for status in item.members)
+    members = f"{spec.members}" if item.imported else f"{done} of {spec.members} trained"
+    facts = [("data set", spec.dataset.name), ("β", f"{spec.train.beta:g}"), ("members", members), ("steps", f"{spec.train.steps:,}")]
+    rows = [html.Div([html.Dt(name), html.Dd(value)]) for name, value in facts]
+    created = datetime.fromisoformat(record.created)
+    foot = html.P([_result(item), html.Time(f"{created:%-d %B %Y}", dateTime=record.created)], className="card-foot")
+    text = html.Div([html.H2(record.name), html.Dl(rows, className="card-facts"), foot], className="card-text")
+    return dcc.Link([_thumbnail(site, item), text], href=site.ensemble(item.id), className="card ensemble-card")
+
+
+def _result(item: EnsembleSummary) -> html.Span:
+    if item.problem:
+        return html.Span([icon("alert"), "analysis damaged"], className="bad")
+    if item.hotspots is None:
+        ready = item.imported or all(status.state in ("done", "failed") for status in item.members)
+        return html.Span("not analysed yet" if ready else "in training", className="quiet")
+    return html.Span(f"{item.hotspots} hotspot{'' if item.hotspots == 1 else 's'} by {item.measure.upper()}", className="good")
+
+
+def _thumbnail(site: Site, item: EnsembleSummary) -> html.Div:
+    """Show the similarity of the live channels, or how far the members are."""
+    if item.hotspots is not None:
+        try:
+            opened = site.queries.open(item.id)
+            if len(opened.order(item.measure, dead=False)):
+                source = site.matrix(opened, item.measure, dead=False, pixels=THUMBNAIL_PIXELS)
+                return html.Div(html.Img(src=source, alt="", className="pixels"), className="thumbnail")
+        except VaefragError:
+            pass  # replaced this moment by another analysis; the strip is true either way
+    return html.Div(strip(item.members), className="thumbnail thumbnail-strip")
+
+
+def _damaged(item: EnsembleSummary) -> html.Div:
+    text = html.Div([html.H2([icon("alert"), item.id]), html.P(item.problem, className="problem")], className="card-text")
+    return html.Div(text, className="card ensemble-card damaged")

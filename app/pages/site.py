@@ -1,0 +1,73 @@
+"""What every page is given: the queries, and the addresses of pages and pictures under the URL prefix."""
+
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode
+
+import dash_mantine_components as dmc
+from dash import dcc, html
+
+from app.queries import Opened, Queries
+from vaefrag_core.config import Measure
+
+FULL_VIEW_PIXELS = 800  # longer side of the picture of a whole matrix
+CELL_PIXELS = 48  # side wanted of an image in a traversal
+SMALL_CELL_PIXELS = 30  # of one of two traversals side by side
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page, ready to be shown.
+
+    Args:
+        content: below the bar.
+        title: of the browser's tab, and the last of the crumbs.
+    """
+
+    content: html.Div
+    title: str
+
+
+@dataclass(frozen=True)
+class Site:
+    """The queries and the addresses.
+
+    Args:
+        queries: what pages may ask.
+        prefix: path under which the site is served; begins and ends with a slash.
+    """
+
+    queries: Queries
+    prefix: str
+
+    def ensemble(self, ensemble_id: str) -> str:
+        """Path of an ensemble's page."""
+        return f"{self.prefix}ensemble/{quote(ensemble_id)}"
+
+    def matrix(self, opened: Opened, measure: Measure, dead: bool, pixels: int = FULL_VIEW_PIXELS) -> str:
+        """URL of the picture of a whole matrix."""
+        return f"{self.tiles(opened, measure, dead)}&px={pixels}"
+
+    def tiles(self, opened: Opened, measure: Measure, dead: bool) -> str:
+        """URL of the picture of a part of a matrix, but for the part."""
+        fields = {"dead": int(dead), "v": opened.version}
+        return f"{self.prefix}data/matrix/{quote(opened.ensemble_id)}/{measure}/tile.png?{urlencode(fields)}"
+
+    def values(self, opened: Opened, measure: Measure, dead: bool) -> str:
+        """URL of the exact values of one pair, but for the pair."""
+        fields = {"dead": int(dead), "v": opened.version}
+        return f"{self.prefix}data/matrix/{quote(opened.ensemble_id)}/{measure}/pair.json?{urlencode(fields)}"
+
+    def traversal(self, opened: Opened, channel: int, *, flip: bool, cell: int, base: int | None = None) -> str:
+        """URL of a channel's traversal; of one base image, or of all."""
+        fields = {"flip": int(flip), "cell": cell, "v": opened.version} | ({} if base is None else {"base": base})
+        name = opened.names[channel]
+        return f"{self.prefix}data/traversals/{quote(opened.ensemble_id)}/{name}.png?{urlencode(fields)}"
+
+    def base_images(self, opened: Opened, *, cell: int, base: int | None = None) -> str:
+        """URL of the images that traversals start from; of one, or of all."""
+        fields = {"cell": cell, "v": opened.version} | ({} if base is None else {"base": base})
+        return f"{self.prefix}data/traversals/{quote(opened.ensemble_id)}/base.png?{urlencode(fields)}"
+
+    def home_link(self) -> dmc.Group:
+        """A way back to the list, for pages without a result."""
+        return dmc.Group(dcc.Link("All ensembles", href=self.prefix, className="button"))

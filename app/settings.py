@@ -1,0 +1,70 @@
+"""How the pages are served: a flag wins over the environment, the environment over a file, a file over the default."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from vaefrag_core.config import field_errors
+from vaefrag_core.errors import InvalidInputError
+
+SETTINGS_FILE = "vaefrag.toml"
+
+
+class Settings(BaseSettings):
+    """Where the pages listen, and where they read.
+
+    Every field can be set by the environment as VAEFRAG_<FIELD>, or in `vaefrag.toml` in the current folder.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="VAEFRAG_", frozen=True, extra="forbid", toml_file=SETTINGS_FILE)
+
+    host: str = Field("127.0.0.1", min_length=1, description="address to listen on; 0.0.0.0 for every network")
+    port: int = Field(8050, ge=0, le=65_535, description="port to listen on; 0 for any free one")
+    workspace: Path = Field(Path("data"), description="folder of the ensembles")
+    cache_dir: Path | None = Field(
+        None, description="folder of derived pictures, safe to delete; default .cache within the workspace"
+    )
+    cache_files: int = Field(5_000, ge=10, le=1_000_000, description="most files kept in the cache")
+    url_prefix: str = Field("/", description="path under which the pages are served, such as /lab/")
+
+    @field_validator("url_prefix")
+    @classmethod
+    def _slashes(cls, value: str) -> str:
+        if not all(part.replace("-", "").replace("_", "").isalnum() for part in value.split("/") if part):
+            raise ValueError("a path of letters, digits, - and _, such as /lab/")
+        return f"/{value.strip('/')}/".replace("//", "/")
+
+    @property
+    def cache_folder(self) -> Path:
+        """The folder of derived pictures."""
+        return self.cache_dir or self.workspace / ".cache"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Rank the sources, the strongest first."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load_settings(**flags: Any) -> Settings:
+    """Gather the settings; flags that are None were not given.
+
+    Raises:
+        InvalidInputError: naming every setting at fault, what was expected and what came.
+    """
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        raise InvalidInputError("; ".join(field_errors(error).values())) from None
+    except ValueError as error:
+        raise InvalidInputError(
+            f"{SETTINGS_FILE}: expected a TOML file, got one that cannot be read: {error}."
+        ) from None

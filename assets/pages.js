@@ -1,0 +1,16 @@
+// Moving between views: links that stay on a page change its URL alone, and Dash follows the URL.
+window.dash_clientside = window.dash_clientside || {};
+window.dash_clientside.pages = {
+  title: (title) => {
+    document.title = title;
+    return title;
+  },
+};
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a.stay");
+  const plain = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
+  if (!link || !plain) return;
+  event.preventDefault();
+  window.dash_clientside.set_props("url", { search: link.search });
+});
