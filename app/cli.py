@@ -77,7 +77,7 @@ def train(
     dataset: Annotated[str, typer.Option(help="A name from `vaefrag datasets`.")] = "digits",
     path: Annotated[Path | None, typer.Option(help="Folder of the data set's files.", show_default=False)] = None,
     objective: Annotated[str, typer.Option(help="Loss; beta-vae.")] = "beta-vae",
-    beta: Annotated[float, typer.Option(help="Weight of the KL term.")] = 4.0,
+    beta: Annotated[float, typer.Option(help="Weight of the KL term.")] = 1.0,
     members: Annotated[int, typer.Option(help="VAEs to train, each from its own seed.")] = 20,
     steps: Annotated[int, typer.Option(help="Gradient steps of each member.")] = 5000,
     batch_size: Annotated[int, typer.Option(help="Images in a step.")] = 64,

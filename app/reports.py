@@ -103,5 +103,17 @@ def show_analysis(analysis: "Analysis") -> None:
 
 def show_datasets(entries: Sequence[Mapping[str, Any]]) -> None:
     """Show the data sets as a table."""
-    columns = list(entries[0])
-    terminal.show_table(columns, [[entry[column] for column in columns] for entry in entries])
+    rows = [
+        [
+            entry["name"],
+            f"{entry['n_images']:,}",
+            "×".join(str(n) for n in entry["image_shape"][:2]),
+            ", ".join(entry["factors"]),
+            "yes" if entry["available"] else "no",
+            entry["description"],
+            entry["location"],
+        ]
+        for entry in entries
+    ]
+    columns = ["name", "images", "pixels", "factors", "here", "what", "where"]
+    terminal.show_table(columns, rows, right=["images"])

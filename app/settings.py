@@ -63,7 +63,7 @@ def load_settings(**flags: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
     except ValidationError as error:
-        raise InvalidInputError("; ".join(field_errors(error).values())) from None
+        raise InvalidInputError(" ".join(field_errors(error, Settings).values())) from None
     except ValueError as error:
         raise InvalidInputError(
             f"{SETTINGS_FILE}: expected a TOML file, got one that cannot be read: {error}."

@@ -8,7 +8,7 @@ from types import FrameType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 console = Console(stderr=True)
@@ -16,7 +16,7 @@ console = Console(stderr=True)
 STAGES = {
     "compare": "Comparing channels",
     "hotspots": "Finding hotspots",
-    "maps": "Mapping channels (the first time in a process, UMAP compiles for some seconds)",
+    "maps": "Mapping channels (UMAP compiles first)",
     "traversals": "Painting traversals",
 }
 
@@ -51,12 +51,11 @@ def training_progress(members: int, steps: int) -> Iterator[Any]:
     """Show how far training is; gives the callback that `vaefrag_core.pipeline.train` calls."""
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("steps · loss {task.fields[loss]}"),
+        BarColumn(bar_width=None),
+        TextColumn("{task.percentage:>3.0f} % · loss {task.fields[loss]} ·"),
         TimeElapsedColumn(),
         TextColumn("· left"),
-        TimeRemainingColumn(elapsed_when_finished=False),
+        TimeRemainingColumn(),
     )
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(f"Training {members} members", total=members * steps, loss="–")
@@ -66,7 +65,7 @@ def training_progress(members: int, steps: int) -> Iterator[Any]:
             done = sum(s.state == "done" for s in statuses)
             progress.update(
                 task,
-                description=f"Training: {done} of {members} members done",
+                description=f"Training, {done} of {members} done",
                 completed=sum(steps if s.state == "failed" else s.step for s in statuses),
                 loss=f"{sum(losses) / len(losses):.2f}" if losses else "–",
             )

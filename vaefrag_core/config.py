@@ -57,7 +57,7 @@ class TrainConfig(Config):
     """How every member is trained."""
 
     objective: Literal["beta-vae"] = Field("beta-vae", description="one of beta-vae")
-    beta: float = Field(4.0, ge=0, le=1e6, allow_inf_nan=False, description="weight of the KL term")
+    beta: float = Field(1.0, ge=0, le=1e6, allow_inf_nan=False, description="weight of the KL term")
     steps: int = Field(5_000, ge=1, le=10_000_000, description="gradient steps of a member")
     batch_size: int = Field(64, ge=1, le=65_536, description="images in a step")
     learning_rate: float = Field(1e-3, gt=0, le=1, allow_inf_nan=False, description="of Adam")
@@ -165,11 +165,11 @@ def parse(model: type[AnyConfig], values: Mapping[str, Any]) -> AnyConfig:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise InvalidInputError(" ".join(field_errors(model, error).values())) from None
+        raise InvalidInputError(" ".join(field_errors(error, model).values())) from None
 
 
-def field_errors(model: type[Config], error: ValidationError) -> dict[str, str]:
-    """Say what is wrong with each field: its dotted name → one sentence."""
+def field_errors(error: ValidationError, model: type[BaseModel]) -> dict[str, str]:
+    """Say what is wrong with each field of a model: its dotted name → one sentence."""
     messages: dict[str, str] = {}
     for item in error.errors(include_url=False):
         path = [str(part) for part in item["loc"]]
@@ -179,12 +179,14 @@ def field_errors(model: type[Config], error: ValidationError) -> dict[str, str]:
             messages[".".join(path)] = f"There is no setting {name!r}. Leave it out."
             continue
         expected = item["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+        if expected.startswith(("greater", "less")):
+            expected = f"a value {expected}"
         about = f" ({meaning})" if meaning else ""
         messages[".".join(path)] = f"{name}{about}: expected {expected}, got {item['input']!r}."
     return messages
 
 
-def _description(model: type[Config], path: list[str]) -> str:
+def _description(model: type[BaseModel], path: list[str]) -> str:
     """Follow a path of field names down nested configs to the description of the last."""
     text = ""
     for part in path:
@@ -192,6 +194,6 @@ def _description(model: type[Config], path: list[str]) -> str:
         if field is None:
             break
         text = field.description or ""
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Config):
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             model = field.annotation
     return text

@@ -7,33 +7,27 @@ import torch
 from numpy.typing import NDArray
 
 from vaefrag_core.artifacts import Posteriors
-from vaefrag_core.config import EnsembleSpec
 from vaefrag_core.datasets.base import ImageDataset
 from vaefrag_core.datasets.fingerprint import FingerprintSample
 from vaefrag_core.models.vae import VAE
-from vaefrag_core.training.checkpoints import Checkpoint
-from vaefrag_core.training.members import load_member
 
 BATCH_IMAGES = 500  # bounds the memory of convolutions; has no effect on the result
 
 
-def encode_members(
-    spec: EnsembleSpec, dataset: ImageDataset, sample: FingerprintSample, members: Mapping[int, Checkpoint]
-) -> Posteriors:
+def encode_members(dataset: ImageDataset, sample: FingerprintSample, members: Mapping[int, VAE]) -> Posteriors:
     """Encode the fingerprint sample with every member.
 
     Args:
-        spec: of the ensemble.
         dataset: that the sample was drawn from.
         sample: N images.
-        members: the checkpoint of each member, by its number.
+        members: the networks, by the members' numbers.
 
     Returns:
         Posteriors (M, N, D) with the sample's labels, images and id, members in ascending order.
     """
     images = dataset.batch(sample.index)
     order = sorted(members)
-    pairs = [_encode(load_member(spec, dataset.image_shape, members[m]), images) for m in order]
+    pairs = [_encode(members[m], images) for m in order]
     return Posteriors(
         mean=np.stack([mean for mean, _ in pairs]),
         logvar=np.stack([logvar for _, logvar in pairs]),

@@ -20,12 +20,13 @@ from vaefrag_core.datasets.fingerprint import draw_fingerprint
 from vaefrag_core.encoding import encode_members
 from vaefrag_core.errors import InvalidInputError, MissingDataError
 from vaefrag_core.models.networks import build_networks
+from vaefrag_core.models.vae import VAE, restore_member
 from vaefrag_core.store import AnalysisIndex, EnsembleStore
 from vaefrag_core.structure.hotspots import find_hotspots
 from vaefrag_core.structure.maps import map_channels
 from vaefrag_core.structure.matrices import compare_channels
 from vaefrag_core.synthesis.traversals import traverse_members
-from vaefrag_core.training.checkpoints import Checkpoint, MemberStatus, load_checkpoint, member_statuses
+from vaefrag_core.training.checkpoints import MemberStatus, load_checkpoint, member_statuses
 from vaefrag_core.training.ensemble import train_ensemble
 
 MEASURES: tuple[Measure, ...] = ("nmi", "vi")
@@ -106,7 +107,8 @@ def encode(ensemble_id: str, store: EnsembleStore) -> Posteriors:
         MissingDataError: when no member is done.
     """
     spec = store.record(ensemble_id).spec
-    members = _done(ensemble_id, store)
+    dataset = load_dataset(spec.dataset)
+    members = _networks(ensemble_id, store, dataset.image_shape)
     if not members:
         states = member_statuses(store.members_folder(ensemble_id), spec.members)
         reasons = [status.message for status in states if status.message]
@@ -114,8 +116,7 @@ def encode(ensemble_id: str, store: EnsembleStore) -> Posteriors:
             f"No member of {ensemble_id} has been trained to the end, so there is nothing to encode."
             f" {reasons[0] if reasons else 'Repeat `vaefrag train` with the same settings.'}"
         )
-    dataset = load_dataset(spec.dataset)
-    posteriors = encode_members(spec, dataset, draw_fingerprint(dataset, spec.fingerprint), members)
+    posteriors = encode_members(dataset, draw_fingerprint(dataset, spec.fingerprint), members)
     store.save_posteriors(ensemble_id, posteriors)
     return posteriors
 
@@ -193,12 +194,18 @@ def _save_map(matrix: ChannelMatrix, hotspots: HotspotConfig, config: AnalysisCo
 def _save_traversals(
     ensemble_id: str, store: EnsembleStore, posteriors: Posteriors, config: AnalysisConfig, folder: Path
 ) -> None:
-    spec = store.record(ensemble_id).spec
-    traverse_members(spec, posteriors, _done(ensemble_id, store), config.traversals).save(folder)
+    height, width, *image_channels = posteriors.images.shape[1:]
+    members = _networks(ensemble_id, store, (height, width, image_channels[0] if image_channels else 1))
+    traverse_members(posteriors, members, config.traversals).save(folder)
 
 
-def _done(ensemble_id: str, store: EnsembleStore) -> dict[int, Checkpoint]:
-    """Load the checkpoints of the members that are trained to the end."""
-    members = store.members_folder(ensemble_id)
-    found = {m: load_checkpoint(members / str(m)) for m in range(store.record(ensemble_id).spec.members)}
-    return {m: checkpoint for m, checkpoint in found.items() if checkpoint is not None and checkpoint.state == "done"}
+def _networks(ensemble_id: str, store: EnsembleStore, image_shape: tuple[int, int, int]) -> dict[int, VAE]:
+    """Restore the members that are trained to the end, by number."""
+    spec, folder = store.record(ensemble_id).spec, store.members_folder(ensemble_id)
+    height, width, image_channels = image_shape
+    found = {m: load_checkpoint(folder / str(m)) for m in range(spec.members)}
+    return {
+        m: restore_member((image_channels, height, width), spec.model, checkpoint.weights)
+        for m, checkpoint in found.items()
+        if checkpoint is not None and checkpoint.state == "done"
+    }

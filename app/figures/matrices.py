@@ -113,9 +113,13 @@ def matrix_shapes(view: MatrixView, marked: Sequence[int] = ()) -> list[dict]:
         line = {"color": ACCENT_COLOUR, "width": 1}
         for first, last in runs(marked):
             ends = {"x0": first - 0.5, "x1": last + 0.5}
-            shapes.append({"type": "rect", "xref": "x", "yref": "y", **ends, "y0": -0.5, "y1": view.n - 0.5, "line": line})
+            shapes.append(
+                {"type": "rect", "xref": "x", "yref": "y", **ends, "y0": -0.5, "y1": view.n - 0.5, "line": line}
+            )
             ends = {"y0": first - 0.5, "y1": last + 0.5}
-            shapes.append({"type": "rect", "xref": "x", "yref": "y", **ends, "x0": -0.5, "x1": view.n - 0.5, "line": line})
+            shapes.append(
+                {"type": "rect", "xref": "x", "yref": "y", **ends, "x0": -0.5, "x1": view.n - 0.5, "line": line}
+            )
     else:
         line = {"color": ACCENT_COLOUR, "width": 2}
         for first, last in runs(marked):

@@ -210,7 +210,9 @@ class Explorer:
             for measure, name in (("nmi", "NMI"), ("vi", "VI"))
             if measure in self.opened.analysis.hotspots
         ]
-        switch = html.Div([segmented("Measure", options), help_mark(self.selection.measure.upper())], className="switch")
+        switch = html.Div(
+            [segmented("Measure", options), help_mark(self.selection.measure.upper())], className="switch"
+        )
         title = html.H2(["Similarity of channels", help_mark("reachability")])
         return html.Div([title, switch], className="card-head")
 
@@ -221,9 +223,7 @@ class Explorer:
 
     def _layouts(self) -> html.Div:
         layout = self.selection.layout
-        options = [
-            (name.upper(), self.selection.to(layout=name).search(), name == layout) for name in ("mds", "umap")
-        ]
+        options = [(name.upper(), self.selection.to(layout=name).search(), name == layout) for name in ("mds", "umap")]
         stress = self.opened.analysis.maps[self.selection.measure].stress
         quality = [html.Span(f"stress {stress:.2f}", className="quiet"), help_mark("stress")] if layout == "mds" else []
         switch = html.Div([*quality, segmented("Map", options), help_mark(layout.upper())], className="switch")
@@ -239,7 +239,9 @@ class Explorer:
         table = html.Table(
             [html.Thead(html.Tr([html.Th(head) for head in heads])), html.Tbody(rows)], className="table hotspot-table"
         )
-        title = html.Div(html.H2([f"Hotspots by {self.selection.measure.upper()}", help_mark("hotspot")]), className="card-head")
+        title = html.Div(
+            html.H2([f"Hotspots by {self.selection.measure.upper()}", help_mark("hotspot")]), className="card-head"
+        )
         content = [dmc.ScrollArea(table, type="auto"), html.P(foot, className="note")] if rows else []
         return [title, remarks(messages), *content]
 
@@ -296,7 +298,11 @@ def register(app: Dash, site: Site, id_in_path: Any) -> None:
             if not picked and explorer.selection.focus != "channels":
                 return no_update  # plotly also takes a drawing back when a figure changes
             return explorer.picked_points(picked).search()
-        clicked = explorer.clicked_cell(cell or {}) if source.startswith("similarity") else explorer.clicked_point(point or {})
+        clicked = (
+            explorer.clicked_cell(cell or {})
+            if source.startswith("similarity")
+            else explorer.clicked_point(point or {})
+        )
         return clicked.search()
 
     @app.callback(

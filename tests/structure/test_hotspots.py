@@ -122,3 +122,11 @@ def test_distance_clips_what_the_measures_keep() -> None:
     expected = [[0, 0, largest], [0, 0, largest], [largest, largest, 0]]
     np.testing.assert_allclose(channel_distance(matrix, HotspotConfig()), expected, atol=1e-12)
     np.testing.assert_allclose(channel_distance(matrix, HotspotConfig(measure="vi")), [[0, 0, 2], [0, 0, 1], [2, 1, 0]])
+
+
+def test_what_a_single_member_repeats_within_itself_is_no_hotspot() -> None:
+    rng = np.random.default_rng(2)
+    mean = rng.normal(size=(4, 150, 5))
+    mean[0] = mean[0, :, :1] + 0.05 * rng.normal(size=(150, 5))
+    found = find_hotspots(compare_channels(Posteriors(mean, np.full_like(mean, -3.0))))
+    assert not any(set(group.channels) & set(range(5)) for group in found.groups)

@@ -3,10 +3,12 @@
 Reference: Kingma, D. P., Welling, M. (2014). Auto-encoding variational Bayes. https://arxiv.org/abs/1312.6114
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vaefrag_core.config import ModelConfig
@@ -65,3 +67,11 @@ def build_member(image_shape: ImageShape, config: ModelConfig, seed: int) -> VAE
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return VAE(image_shape, config)
+
+
+def restore_member(image_shape: ImageShape, config: ModelConfig, weights: Mapping[str, NDArray[Any]]) -> VAE:
+    """Make a member with the given weights, by parameter name, ready to encode and decode."""
+    with torch.device("meta"):
+        vae = VAE(image_shape, config)
+    vae.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()}, assign=True)
+    return vae.eval()

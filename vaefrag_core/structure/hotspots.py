@@ -70,7 +70,7 @@ def find_hotspots(
     distance = channel_distance(matrix, config)
     min_samples, messages = _min_samples(matrix, config, int((~dead).sum()))
     order, reachability, labels = _optics(distance, np.flatnonzero(~dead), min_samples, config)
-    labels = _in_order(labels, order)
+    labels = _in_order(_recurring(labels, matrix), order)
     dead_last = np.flatnonzero(dead)[np.argsort(-matrix.information_bits[dead], kind="stable")]
     groups = tuple(
         _describe(label, order[labels[order] == label], matrix, distance) for label in range(labels.max(initial=-1) + 1)
@@ -175,6 +175,14 @@ def _densest_first(distance: FloatArray, live: NDArray[np.int64], min_samples: i
     # Rounded, since sums over differently ordered rows differ in their last digits; the second settles ties.
     core, spread = np.round(nearest[:, min_samples - 1], 9), np.round(nearest.sum(axis=1), 6)
     return live[np.lexsort((spread, core))]
+
+
+def _recurring(labels: NDArray[np.int64], matrix: ChannelMatrix) -> NDArray[np.int64]:
+    """Leave out groups of a single member: what one run repeats within itself did not come back in another."""
+    members = len(np.unique(matrix.member))
+    groups = range(labels.max(initial=-1) + 1)
+    lonely = [label for label in groups if len(np.unique(matrix.member[labels == label])) < min(2, members)]
+    return np.where(np.isin(labels, lonely), -1, labels)
 
 
 def _in_order(labels: NDArray[np.int64], order: NDArray[np.int64]) -> NDArray[np.int64]:

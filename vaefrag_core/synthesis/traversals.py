@@ -8,11 +8,9 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from vaefrag_core.artifacts import Posteriors, Traversals
-from vaefrag_core.config import EnsembleSpec, TraversalConfig
+from vaefrag_core.config import TraversalConfig
 from vaefrag_core.errors import MissingDataError
 from vaefrag_core.models.vae import VAE
-from vaefrag_core.training.checkpoints import Checkpoint
-from vaefrag_core.training.members import load_member
 
 FloatArray = NDArray[np.float64]
 
@@ -47,9 +45,8 @@ def aggregate_quantiles(mean: FloatArray, logvar: FloatArray, shares: FloatArray
 
 
 def traverse_members(
-    spec: EnsembleSpec,
     posteriors: Posteriors,
-    members: Mapping[int, Checkpoint],
+    members: Mapping[int, VAE],
     config: TraversalConfig | None = None,
 ) -> Traversals:
     """Paint every channel of every member.
@@ -58,9 +55,8 @@ def traverse_members(
     quantiles of its aggregate posterior, the others stay, and the decoder paints.
 
     Args:
-        spec: of the ensemble.
-        posteriors: of its members, with the sample's images.
-        members: the checkpoint of each member, by its number.
+        posteriors: of the members, with the sample's images.
+        members: the networks, by the members' numbers.
         config: how many images and values.
 
     Returns:
@@ -76,17 +72,14 @@ def traverse_members(
     mean, logvar = posteriors.flat()
     ends = aggregate_quantiles(mean, logvar, np.array([config.tail, 1 - config.tail]))
     values = np.linspace(ends[:, 0], ends[:, 1], config.values, axis=1)  # (C, T)
-    shape = posteriors.images.shape[1:]
-    image_shape = (shape[0], shape[1], shape[2] if len(shape) == 3 else 1)
     channels = posteriors.channels_of_member
     pictures, first = [], 0
     for position, member in enumerate(posteriors.member_ids):
-        vae = load_member(spec, image_shape, members[int(member)])
         latents = np.asarray(posteriors.mean[position][base], dtype=np.float32)  # (K, D)
-        pictures.append(_paint(vae, latents, values[first : first + channels[position]]))
+        pictures.append(_paint(members[int(member)], latents, values[first : first + channels[position]]))
         first += channels[position]
     images = np.concatenate(pictures)  # (C, K, T, image channels, H, W)
-    images = images[:, :, :, 0] if image_shape[2] == 1 else np.moveaxis(images, 3, -1)
+    images = images[:, :, :, 0] if images.shape[3] == 1 else np.moveaxis(images, 3, -1)
     return Traversals(images=np.ascontiguousarray(images), values=values, base=base)
 
 

@@ -133,7 +133,7 @@ class _Group:
         positions = np.stack([s.images(self.step, stop) for s in self.schedules])  # (M, S, B)
         noise = torch.stack([s.noise(self.step, stop) for s in self.schedules]).to(self.device)  # (M, S, B, D)
         pixels = torch.from_numpy(self.dataset.batch(positions.ravel())).to(self.device)
-        images = pixels.unflatten(0, positions.shape)  # (M, S, B, C, H, W)
+        images = pixels.reshape(*positions.shape, *pixels.shape[1:])  # (M, S, B, C, H, W)
         rows = []
         for s in range(stop - self.step):
             loss, reconstruction, kl = self._losses(images[:, s], noise[:, s])
@@ -149,7 +149,8 @@ class _Group:
     def _losses(self, images: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Objective (M,), reconstruction (M,) and KL (M, D) of one step of all members, nats."""
         if self.spec.model.architecture == "mlp" or self.device != "cpu":
-            return vmap(self._member_losses)(self.parameters, images, noise)  # type: ignore[no-any-return]
+            loss, reconstruction, kl = vmap(self._member_losses)(self.parameters, images, noise)
+            return loss, reconstruction, kl
         # Batched convolutions with a weight per member fall on a slow path on the CPU.
         each = [
             self._member_losses(
@@ -225,21 +226,6 @@ class _Group:
                     },
                 }
         return optimizer
-
-
-def load_member(spec: EnsembleSpec, image_shape: tuple[int, int, int], checkpoint: Checkpoint) -> VAE:
-    """Make the network of a checkpoint.
-
-    Args:
-        spec: of its ensemble.
-        image_shape: height, width, image channels, as data sets give it.
-        checkpoint: its weights.
-    """
-    height, width, image_channels = image_shape
-    with torch.device("meta"):
-        vae = VAE((image_channels, height, width), spec.model)
-    vae.load_state_dict({name: torch.from_numpy(w) for name, w in checkpoint.weights.items()}, assign=True)
-    return vae.eval()
 
 
 def _first(spec: EnsembleSpec, image_shape: tuple[int, int, int], member: int) -> Checkpoint:
