@@ -27,11 +27,13 @@ from vaefrag_core.models.vae import VAE, build_member, member_seed
 from vaefrag_core.training.checkpoints import (
     Checkpoint,
     History,
+    MemberState,
     MemberStatus,
     load_checkpoint,
     save_checkpoint,
 )
 from vaefrag_core.training.schedule import NOISE_BLOCK_STEPS, Schedule
+from vaefrag_core.training.stack import ParameterStack
 
 SLICE_STEPS = NOISE_BLOCK_STEPS  # steps between two rows of the history, two progress reports, two looks at the stop
 CHECKPOINT_SECONDS = 5.0  # a slice of a slow network may take as long again: never more than 10 s are lost
@@ -102,11 +104,9 @@ class _Group:
         height, width, image_channels = dataset.image_shape
         with torch.device("meta"):
             self.skeleton = VAE((image_channels, height, width), spec.model)
-        self.parameters = {
-            name: _stacked([c.weights[name] for c in start.values()], device).requires_grad_()
-            for name, _ in self.skeleton.named_parameters()
-        }
-        self.optimizer = self._adam()
+        self.stack = ParameterStack([c.weights for c in start.values()], spec.train.learning_rate, device)
+        if self.step > 0:
+            self.stack.resume([c.optimizer for c in start.values()], self.step)
 
     def run(self, should_stop: ShouldStop) -> Iterator[list[MemberStatus]]:
         """Train to the end or to the stop; after every slice, tell the state of every member."""
@@ -130,16 +130,14 @@ class _Group:
         """Train one slice and add a row to each history."""
         # Slices end at multiples of their length, so that a stopped run logs the same rows as one that was not.
         stop = min(self.spec.train.steps, (self.step // SLICE_STEPS + 1) * SLICE_STEPS)
-        positions = np.stack([s.images(self.step, stop) for s in self.schedules])  # (M, S, B)
-        noise = torch.stack([s.noise(self.step, stop) for s in self.schedules]).to(self.device)  # (M, S, B, D)
+        positions = np.stack([s.images(self.step, stop) for s in self.schedules], axis=1)  # (S, M, B)
+        noise = torch.stack([s.noise(self.step, stop) for s in self.schedules], dim=1).to(self.device)  # (S, M, B, D)
         pixels = torch.from_numpy(self.dataset.batch(positions.ravel())).to(self.device)
-        images = pixels.reshape(*positions.shape, *pixels.shape[1:])  # (M, S, B, C, H, W)
+        images = pixels.reshape(*positions.shape, *pixels.shape[1:])  # (S, M, B, C, H, W)
         rows = []
         for s in range(stop - self.step):
-            loss, reconstruction, kl = self._losses(images[:, s], noise[:, s])
-            loss.sum().backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step()
-            self.optimizer.zero_grad()
+            loss, reconstruction, kl = self._losses(images[s], noise[s])
+            self.stack.step(loss)
             rows.append(torch.cat([loss[:, None], reconstruction[:, None], kl], dim=1).detach())
         logged = torch.stack(rows, dim=1).cpu().double().numpy()  # (M, S, 2 + D)
         for m, terms in zip(self.members, logged, strict=True):
@@ -149,12 +147,12 @@ class _Group:
     def _losses(self, images: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Objective (M,), reconstruction (M,) and KL (M, D) of one step of all members, nats."""
         if self.spec.model.architecture == "mlp" or self.device != "cpu":
-            loss, reconstruction, kl = vmap(self._member_losses)(self.parameters, images, noise)
+            loss, reconstruction, kl = vmap(self._member_losses)(self.stack.parameters, images, noise)
             return loss, reconstruction, kl
         # Batched convolutions with a weight per member fall on a slow path on the CPU.
         each = [
             self._member_losses(
-                {name: p[m] for name, p in self.parameters.items()}, in_channels_last(images[m]), noise[m]
+                {name: p[m] for name, p in self.stack.parameters.items()}, in_channels_last(images[m]), noise[m]
             )
             for m in range(len(images))
         ]
@@ -191,51 +189,21 @@ class _Group:
 
     def _save(self) -> None:
         """Write a checkpoint of every member that has not failed."""
-        weights = {name: p.detach().cpu().numpy() for name, p in self.parameters.items()}
-        moments = {
-            f"{moment}.{name}": self.optimizer.state[p][moment].cpu().numpy()
-            for moment in ("exp_avg", "exp_avg_sq")
-            for name, p in self.parameters.items()
-        }
-        for position, member in enumerate(self.members):
+        for member, weights, moments in zip(self.members, self.stack.weights(), self.stack.moments(), strict=True):
             if self.sound[member].state == "failed":
                 continue
-            if not all(np.isfinite(w[position]).all() for w in weights.values()):
+            if not all(np.isfinite(array).all() for array in weights.values()):
                 self._fail(member, f"its weights are no longer finite after step {self.step}")
                 continue
-            self.sound[member] = Checkpoint(
-                step=self.step,
-                state="done" if self.step == self.spec.train.steps else "running",
-                # copies: what is stacked goes on changing
-                weights={name: w[position].copy() for name, w in weights.items()},
-                optimizer={name: w[position].copy() for name, w in moments.items()},
-                history=self.history[member],
-            )
+            state: MemberState = "done" if self.step == self.spec.train.steps else "running"
+            self.sound[member] = Checkpoint(self.step, state, weights, moments, self.history[member])
             save_checkpoint(self.folder / str(member), self.sound[member])
-
-    def _adam(self) -> torch.optim.Adam:
-        """Adam over the stacked parameters: elementwise, so every member has its own."""
-        optimizer = torch.optim.Adam(self.parameters.values(), lr=self.spec.train.learning_rate, fused=True)
-        if self.step > 0:
-            for name, parameter in self.parameters.items():
-                optimizer.state[parameter] = {
-                    "step": torch.tensor(float(self.step), device=self.device),
-                    **{
-                        moment: _stacked([c.optimizer[f"{moment}.{name}"] for c in self.sound.values()], self.device)
-                        for moment in ("exp_avg", "exp_avg_sq")
-                    },
-                }
-        return optimizer
 
 
 def _first(spec: EnsembleSpec, image_shape: tuple[int, int, int], member: int) -> Checkpoint:
     vae = build_member(image_shape, spec.model, member_seed(spec.train.seed, member))
     weights = {name: p.detach().numpy() for name, p in vae.named_parameters()}
     return Checkpoint(0, "running", weights, {}, History.empty(spec.model.channels))
-
-
-def _stacked(arrays: Sequence[NDArray[np.float32]], device: str) -> Tensor:
-    return torch.from_numpy(np.stack(arrays)).to(device)
 
 
 def _status(member: int, checkpoint: Checkpoint) -> MemberStatus:

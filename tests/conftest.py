@@ -1,0 +1,45 @@
+"""One small real ensemble for all tests that look at results."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from vaefrag_core.config import EnsembleSpec
+from vaefrag_core.store import EnsembleStore
+
+
+class Trained(NamedTuple):
+    """A workspace with one analysed ensemble: 6 members, 400 steps on digits."""
+
+    store: EnsembleStore
+    id: str
+    spec: EnsembleSpec
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Train and analyse it once; tests only read it."""
+    from vaefrag_core import pipeline
+
+    spec = pipeline.resolve(
+        {
+            "name": "Six members on digits",
+            "dataset": {"name": "digits"},
+            "model": {"architecture": "mlp", "widths": [48], "channels": 6},
+            "train": {"steps": 400, "learning_rate": 3e-3, "beta": 0.5},
+            "fingerprint": {"size": 300},
+            "members": 6,
+        }
+    )
+    store = EnsembleStore(tmp_path_factory.mktemp("workspace"))
+    pipeline.train(spec, store)
+    ensemble_id = store.ids()[0]
+    pipeline.analyze(ensemble_id, store)
+    return Trained(store, ensemble_id, spec)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> EnsembleStore:
+    """Give an empty workspace."""
+    return EnsembleStore(tmp_path / "workspace")

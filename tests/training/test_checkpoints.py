@@ -1,0 +1,81 @@
+"""A member on disk: whole or not at all, and readable without torch."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from vaefrag_core.errors import BrokenFileError
+from vaefrag_core.training.checkpoints import (
+    Checkpoint,
+    History,
+    MemberStatus,
+    checkpoint_path,
+    load_checkpoint,
+    member_statuses,
+    save_checkpoint,
+)
+
+
+def checkpoint(step: int = 25) -> Checkpoint:
+    rng = np.random.default_rng(step)
+    history = History.empty(3).with_row(25, 10.5, 9.0, np.array([0.1, 0.2, 0.3]))
+    weights = {"encoder.weight": rng.normal(size=(3, 2)).astype(np.float32)}
+    return Checkpoint(step, "running", weights, {"exp_avg.encoder.weight": np.ones((3, 2), np.float32)}, history)
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    saved = checkpoint()
+    save_checkpoint(tmp_path / "0", saved)
+    loaded = load_checkpoint(tmp_path / "0")
+    assert loaded is not None
+    assert (loaded.step, loaded.state, loaded.message) == (25, "running", "")
+    np.testing.assert_array_equal(loaded.weights["encoder.weight"], saved.weights["encoder.weight"])
+    np.testing.assert_array_equal(loaded.optimizer["exp_avg.encoder.weight"], np.ones((3, 2)))
+    np.testing.assert_array_equal(loaded.history.kl_nats, saved.history.kl_nats)
+    np.testing.assert_allclose(loaded.history.kl_bits, saved.history.kl_nats / np.log(2))
+    assert [path.name for path in (tmp_path / "0").iterdir()] == ["checkpoint.safetensors"]
+
+
+def test_a_failed_write_leaves_the_last_checkpoint(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, checkpoint(25))
+    broken = Checkpoint(50, "running", {"w": np.array([object()])}, {}, History.empty(3))
+    with pytest.raises(Exception, match=r"object|dtype"):
+        save_checkpoint(tmp_path, broken)
+    loaded = load_checkpoint(tmp_path)
+    assert loaded is not None
+    assert loaded.step == 25
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_statuses_tell_the_four_states(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "1", checkpoint())
+    checkpoint_path(tmp_path / "2").parent.mkdir()
+    checkpoint_path(tmp_path / "2").write_bytes(b"not a checkpoint")
+    waiting, running, broken = member_statuses(tmp_path, 3)
+    assert waiting.state == "waiting"
+    assert running == MemberStatus(1, "running", 25, 10.5)
+    assert broken.state == "failed"
+    assert "Delete it to train this member again" in broken.message
+
+
+def test_a_cut_off_file_is_refused(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, checkpoint())
+    path = checkpoint_path(tmp_path)
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(BrokenFileError, match="expected a whole checkpoint"):
+        load_checkpoint(tmp_path)
+
+
+def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
+    save_file({"w": np.zeros(2)}, checkpoint_path(tmp_path))
+    with pytest.raises(BrokenFileError, match="format 1, got a file of another program"):
+        load_checkpoint(tmp_path)
+
+
+def test_reading_a_state_needs_no_torch() -> None:
+    code = "import sys, vaefrag_core.training.checkpoints; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"

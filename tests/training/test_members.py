@@ -1,0 +1,145 @@
+"""Training for real, on real digits: seeds, stops, failures."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vaefrag_core.config import EnsembleSpec, ModelConfig, TrainConfig
+from vaefrag_core.datasets.base import ImageDataset
+from vaefrag_core.datasets.digits import digits
+from vaefrag_core.training.checkpoints import Checkpoint, MemberStatus, load_checkpoint, save_checkpoint
+from vaefrag_core.training.members import SLICE_STEPS, train_members
+
+STEPS = 3 * SLICE_STEPS
+
+
+@pytest.fixture(scope="module")
+def dataset() -> ImageDataset:
+    return digits()
+
+
+def spec_of(**train: object) -> EnsembleSpec:
+    return EnsembleSpec(
+        model=ModelConfig(widths=(23,), channels=3),  # odd sizes, which fill no vector register
+        train=TrainConfig(steps=STEPS, learning_rate=3e-3, **train),  # type: ignore[arg-type]
+        members=6,
+    )
+
+
+def loaded(folder: Path, member: int) -> Checkpoint:
+    checkpoint = load_checkpoint(folder / str(member))
+    assert checkpoint is not None
+    return checkpoint
+
+
+def same(a: Checkpoint, b: Checkpoint) -> bool:
+    """Say whether two checkpoints agree to the last bit."""
+    arrays = [(a.weights, b.weights), (a.optimizer, b.optimizer), (vars(a.history), vars(b.history))]
+    return a.step == b.step and all(np.array_equal(x[name], y[name]) for x, y in arrays for name in x)
+
+
+def test_the_loss_falls_and_every_term_is_logged(dataset: ImageDataset, tmp_path: Path) -> None:
+    (status,) = train_members(spec_of(beta=0.7), dataset, [0], tmp_path)
+    history = loaded(tmp_path, 0).history
+    assert status.state == "done"
+    assert history.step.tolist() == [25, 50, 75]
+    assert history.loss[-1] < history.loss[0] - 5
+    assert history.kl_nats.shape == (3, 3)
+    np.testing.assert_allclose(history.loss, history.reconstruction + 0.7 * history.kl_nats.sum(axis=1), rtol=1e-5)
+
+
+def test_a_member_depends_on_its_seed_alone_and_not_on_who_is_beside_it(dataset: ImageDataset, tmp_path: Path) -> None:
+    spec = spec_of()
+    train_members(spec, dataset, [2], tmp_path / "alone")
+    train_members(spec, dataset, [0, 1, 2, 5], tmp_path / "beside")
+    assert same(loaded(tmp_path / "alone", 2), loaded(tmp_path / "beside", 2))
+    assert not same(loaded(tmp_path / "beside", 1), loaded(tmp_path / "beside", 2))
+
+
+def test_convolutions_too(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    images = ImageDataset("noise", rng.integers(0, 256, (40, 28, 28), dtype=np.uint8), (), "made here")
+    spec = EnsembleSpec(
+        model=ModelConfig(architecture="conv28", channels=3), train=TrainConfig(steps=5, batch_size=8), members=2
+    )
+    train_members(spec, images, [1], tmp_path / "alone")
+    train_members(spec, images, [0, 1], tmp_path / "beside")
+    assert same(loaded(tmp_path / "alone", 1), loaded(tmp_path / "beside", 1))
+
+
+@pytest.mark.parametrize("slices", [1, 2])
+def test_stopped_training_resumes_to_the_same_bits(dataset: ImageDataset, tmp_path: Path, slices: int) -> None:
+    spec = spec_of()
+    train_members(spec, dataset, [0, 1], tmp_path / "through")
+    seen: list[int] = []
+
+    def stop() -> bool:
+        seen.append(1)
+        return len(seen) == slices
+
+    stopped = train_members(spec, dataset, [0, 1], tmp_path / "stopped", should_stop=stop)
+    assert [(s.state, s.step) for s in stopped] == [("running", slices * SLICE_STEPS)] * 2
+    resumed = train_members(spec, dataset, [0, 1], tmp_path / "stopped")
+    assert [s.state for s in resumed] == ["done", "done"]
+    for member in (0, 1):
+        assert same(loaded(tmp_path / "stopped", member), loaded(tmp_path / "through", member))
+
+
+def test_members_at_different_steps_resume_together(dataset: ImageDataset, tmp_path: Path) -> None:
+    spec = spec_of()
+    train_members(spec, dataset, [0, 1, 2], tmp_path / "through")
+    train_members(spec, dataset, [1], tmp_path / "mixed", should_stop=lambda: True)
+    train_members(spec, dataset, [0, 1, 2], tmp_path / "mixed")
+    for member in (0, 1, 2):
+        assert same(loaded(tmp_path / "mixed", member), loaded(tmp_path / "through", member))
+
+
+def test_done_members_are_left_as_they_are(dataset: ImageDataset, tmp_path: Path) -> None:
+    spec = spec_of()
+    train_members(spec, dataset, [0], tmp_path)
+    before = (tmp_path / "0" / "checkpoint.safetensors").stat().st_mtime_ns
+    told: list[object] = []
+    train_members(spec, dataset, [0], tmp_path, on_progress=told.append)
+    assert told == []
+    assert (tmp_path / "0" / "checkpoint.safetensors").stat().st_mtime_ns == before
+
+
+def test_a_member_whose_loss_is_not_finite_stops_and_the_others_go_on(dataset: ImageDataset, tmp_path: Path) -> None:
+    spec = spec_of()
+    train_members(spec, dataset, [0, 1], tmp_path / "sound")
+    train_members(spec, dataset, [0, 1], tmp_path / "ill", should_stop=lambda: True)
+    ill = loaded(tmp_path / "ill", 1)
+    poisoned = {name: np.full_like(w, 1e30) if name.startswith("decoder") else w for name, w in ill.weights.items()}
+    save_checkpoint(tmp_path / "ill" / "1", replace(ill, weights=poisoned))
+    statuses = train_members(spec, dataset, [0, 1], tmp_path / "ill")
+    assert [s.state for s in statuses] == ["done", "failed"]
+    assert "the loss became" in statuses[1].message
+    assert "at step 26" in statuses[1].message
+    assert statuses[1].step == SLICE_STEPS
+    assert same(loaded(tmp_path / "ill", 0), loaded(tmp_path / "sound", 0))
+    assert loaded(tmp_path / "ill", 1).state == "failed"
+
+
+def test_progress_tells_every_slice_of_every_member(dataset: ImageDataset, tmp_path: Path) -> None:
+    told: list[list[MemberStatus]] = []
+    train_members(spec_of(), dataset, [0, 3], tmp_path, on_progress=lambda moved: told.append(list(moved)))
+    assert [[(s.index, s.step) for s in moved] for moved in told] == [[(0, step), (3, step)] for step in (25, 50, 75)]
+    assert all(np.isfinite(s.loss) for moved in told for s in moved)
+
+
+def test_checkpoints_are_written_on_the_way(
+    dataset: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vaefrag_core.training.members.CHECKPOINT_SECONDS", 0.0)
+    on_disk: list[int] = []
+    train_members(spec_of(), dataset, [0], tmp_path, on_progress=lambda moved: on_disk.append(loaded(tmp_path, 0).step))
+    assert on_disk == [25, 50, 75]
+
+
+def test_beta_is_not_ignored(dataset: ImageDataset, tmp_path: Path) -> None:
+    train_members(spec_of(beta=0.0), dataset, [0], tmp_path / "free")
+    train_members(spec_of(beta=20.0), dataset, [0], tmp_path / "bound")
+    free, bound = (loaded(tmp_path / name, 0).history.kl_nats[-1].sum() for name in ("free", "bound"))
+    assert bound < free / 10
