@@ -83,7 +83,10 @@ def _register_router(app: Dash, site: Site) -> None:
         return page.content, crumbs, f"{page.title} · vaefrag"
 
     app.clientside_callback(
-        ClientsideFunction("pages", "title"), Output("title-set", "data"), Input("title", "data"), prevent_initial_call=True
+        ClientsideFunction("pages", "title"),
+        Output("title-set", "data"),
+        Input("title", "data"),
+        prevent_initial_call=True,
     )
 
 

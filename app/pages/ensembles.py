@@ -33,7 +33,16 @@ def _empty() -> html.Section:
         command("vaefrag demo"),
         html.P("To train an ensemble on data of your own:"),
         command("vaefrag train --dataset digits --beta 4 --members 20 --steps 5000"),
-        html.P(["All data sets: ", html.Code("vaefrag datasets"), ". All options: ", html.Code("vaefrag train --help"), "."], className="note"),
+        html.P(
+            [
+                "All data sets: ",
+                html.Code("vaefrag datasets"),
+                ". All options: ",
+                html.Code("vaefrag train --help"),
+                ".",
+            ],
+            className="note",
+        ),
     )
 
 
@@ -42,11 +51,17 @@ def _card(site: Site, item: EnsembleSummary) -> dcc.Link:
     assert record is not None
     spec = record.spec
     done = sum(status.state == "done" for status in item.members)
-    members = f"{spec.members}" if item.imported else f"{done} of {spec.members} trained"
-    facts = [("data set", spec.dataset.name), ("β", f"{spec.train.beta:g}"), ("members", members), ("steps", f"{spec.train.steps:,}")]
-    rows = [html.Div([html.Dt(name), html.Dd(value)]) for name, value in facts]
     created = datetime.fromisoformat(record.created)
-    foot = html.P([_result(item), html.Time(f"{created:%-d %B %Y}", dateTime=record.created)], className="card-foot")
+    members = f"{spec.members}" if item.imported else f"{done} of {spec.members} trained"
+    facts = [
+        ("data set", spec.dataset.name),
+        ("β", f"{spec.train.beta:g}"),
+        ("members", members),
+        ("steps", f"{spec.train.steps:,}"),
+        ("created", f"{created:%-d %B %Y}"),
+    ]
+    rows = [html.Div([html.Dt(name), html.Dd(value)]) for name, value in facts]
+    foot = html.P(_result(item), className="card-foot")
     text = html.Div([html.H2(record.name), html.Dl(rows, className="card-facts"), foot], className="card-text")
     return dcc.Link([_thumbnail(site, item), text], href=site.ensemble(item.id), className="card ensemble-card")
 
@@ -57,7 +72,9 @@ def _result(item: EnsembleSummary) -> html.Span:
     if item.hotspots is None:
         ready = item.imported or all(status.state in ("done", "failed") for status in item.members)
         return html.Span("not analysed yet" if ready else "in training", className="quiet")
-    return html.Span(f"{item.hotspots} hotspot{'' if item.hotspots == 1 else 's'} by {item.measure.upper()}", className="good")
+    return html.Span(
+        f"{item.hotspots} hotspot{'' if item.hotspots == 1 else 's'} by {item.measure.upper()}", className="good"
+    )
 
 
 def _thumbnail(site: Site, item: EnsembleSummary) -> html.Div:
@@ -74,5 +91,7 @@ def _thumbnail(site: Site, item: EnsembleSummary) -> html.Div:
 
 
 def _damaged(item: EnsembleSummary) -> html.Div:
-    text = html.Div([html.H2([icon("alert"), item.id]), html.P(item.problem, className="problem")], className="card-text")
+    text = html.Div(
+        [html.H2([icon("alert"), item.id]), html.P(item.problem, className="problem")], className="card-text"
+    )
     return html.Div(text, className="card ensemble-card damaged")

@@ -97,6 +97,7 @@ class Explorer:
             coordinates=self._coordinates()[on_map],
             hotspot=self.hotspots.labels[on_map],
             bits=self.opened.matrix.information_bits[on_map],
+            equal=self.selection.layout == "mds",
         )
         return map_figure(view, self.marked(on_map))
 
@@ -210,7 +211,9 @@ class Explorer:
             for measure, name in (("nmi", "NMI"), ("vi", "VI"))
             if measure in self.opened.analysis.hotspots
         ]
-        switch = html.Div([segmented("Measure", options), help_mark(self.selection.measure.upper())], className="switch")
+        switch = html.Div(
+            [segmented("Measure", options), help_mark(self.selection.measure.upper())], className="switch"
+        )
         title = html.H2(["Similarity of channels", help_mark("reachability")])
         return html.Div([title, switch], className="card-head")
 
@@ -221,9 +224,7 @@ class Explorer:
 
     def _layouts(self) -> html.Div:
         layout = self.selection.layout
-        options = [
-            (name.upper(), self.selection.to(layout=name).search(), name == layout) for name in ("mds", "umap")
-        ]
+        options = [(name.upper(), self.selection.to(layout=name).search(), name == layout) for name in ("mds", "umap")]
         stress = self.opened.analysis.maps[self.selection.measure].stress
         quality = [html.Span(f"stress {stress:.2f}", className="quiet"), help_mark("stress")] if layout == "mds" else []
         switch = html.Div([*quality, segmented("Map", options), help_mark(layout.upper())], className="switch")
@@ -239,7 +240,9 @@ class Explorer:
         table = html.Table(
             [html.Thead(html.Tr([html.Th(head) for head in heads])), html.Tbody(rows)], className="table hotspot-table"
         )
-        title = html.Div(html.H2([f"Hotspots by {self.selection.measure.upper()}", help_mark("hotspot")]), className="card-head")
+        title = html.Div(
+            html.H2([f"Hotspots by {self.selection.measure.upper()}", help_mark("hotspot")]), className="card-head"
+        )
         content = [dmc.ScrollArea(table, type="auto"), html.P(foot, className="note")] if rows else []
         return [title, remarks(messages), *content]
 
@@ -267,6 +270,11 @@ class Explorer:
         return html.Tr([html.Td(cell) for cell in cells], className="on" if chosen else "")
 
 
+def has_points(picked: dict[str, Any] | None) -> bool:
+    """Tell whether a drawing on the map caught any channel."""
+    return bool(picked and picked.get("points"))
+
+
 PARTS = ("summary", "problems", "layouts", "details", "hotspots", "measures")
 
 
@@ -291,13 +299,16 @@ def register(app: Dash, site: Site, id_in_path: Any) -> None:
     def select(cell: dict | None, point: dict | None, picked: dict | None, path: str, search: str) -> Any:
         """What was clicked or drawn around → the URL."""
         explorer = Explorer(site, id_in_path(path), search)
-        source = next(iter(ctx.triggered_prop_ids), "")
-        if source == "map.selectedData":
-            if not picked and explorer.selection.focus != "channels":
-                return no_update  # plotly also takes a drawing back when a figure changes
-            return explorer.picked_points(picked).search()
-        clicked = explorer.clicked_cell(cell or {}) if source.startswith("similarity") else explorer.clicked_point(point or {})
-        return clicked.search()
+        source = ctx.triggered[0]["prop_id"]
+        if source == "similarity.clickData" and cell:
+            chosen = explorer.clicked_cell(cell)
+        elif source == "map.clickData" and point:
+            chosen = explorer.clicked_point(point)
+        elif source == "map.selectedData" and (has_points(picked) or explorer.selection.focus == "channels"):
+            chosen = explorer.picked_points(picked)
+        else:  # plotly also tells of selections that it took back because a figure changed
+            return no_update
+        return chosen.search()
 
     @app.callback(
         output={

@@ -155,5 +155,3 @@ def _png(content: bytes, opened: Opened) -> Response:
 
 def _wrong(sentence: str, status: int = 400) -> NoReturn:
     abort(make_response(jsonify({"error": sentence}), status))
-
-

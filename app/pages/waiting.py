@@ -23,12 +23,17 @@ def ensemble_page(site: Site, ensemble_id: str, search: str | None) -> Page:
     try:
         return Explorer(site, ensemble_id, search).page()
     except BrokenFileError as error:
-        return Page(html.Div([notice("alert", "A file cannot be read", html.P(str(error)), tone="alarm"), site.home_link()]), ensemble_id)
+        return Page(
+            html.Div([notice("alert", "A file cannot be read", html.P(str(error)), tone="alarm"), site.home_link()]),
+            ensemble_id,
+        )
     except MissingDataError as error:
         try:
             record = site.queries.store.record(ensemble_id)
         except VaefragError:
-            return Page(html.Div([notice("search", "No such ensemble", html.P(str(error))), site.home_link()]), "Not found")
+            return Page(
+                html.Div([notice("search", "No such ensemble", html.P(str(error))), site.home_link()]), "Not found"
+            )
         return _unfinished(site, record)
 
 
@@ -48,12 +53,19 @@ def _what_to_do(site: Site, record: EnsembleRecord, members: list[MemberStatus])
     count = Counter(status.state for status in members)
     analyze = command(f"vaefrag analyze {record.id}")
     if site.queries.is_imported(record):
-        return html.Div(notice("wait", "Not analysed yet", html.P("The posteriors are here. To find their hotspots, run"), analyze))
+        return html.Div(
+            notice("wait", "Not analysed yet", html.P("The posteriors are here. To find their hotspots, run"), analyze)
+        )
     if count["running"] or count["waiting"]:
         share = sum(status.step for status in members) / (record.spec.train.steps * len(members))
         text = f"{count['done']} of {len(members)} members are trained, {share:.0%} of all steps."
         hint = "This page follows. When nothing is training, repeat the command that began it: it goes on where it stopped."
-        body = [html.P(text), dmc.Progress(value=100 * share, **{"aria-label": text}), strip(members), html.P(hint, className="note")]
+        body = [
+            html.P(text),
+            dmc.Progress(value=100 * share, **{"aria-label": text}),
+            strip(members),
+            html.P(hint, className="note"),
+        ]
         return html.Div([notice("wait", "In training", *body), _failures(members)])
     if count["done"] == 0:
         body = [html.P("No member was trained to its end, so there is nothing to show."), strip(members)]
@@ -65,12 +77,17 @@ def _what_to_do(site: Site, record: EnsembleRecord, members: list[MemberStatus])
 def strip(members: list[MemberStatus] | tuple[MemberStatus, ...]) -> html.Div:
     """Show each member as a cell: how far it is, and whether it failed."""
     cells = [
-        html.Span(className=f"cell cell-{status.state}", title=f"member {status.index}: {STATES[status.state]}, step {status.step:,}")
+        html.Span(
+            className=f"cell cell-{status.state}",
+            title=f"member {status.index}: {STATES[status.state]}, step {status.step:,}",
+        )
         for status in members
     ]
     counts = Counter(status.state for status in members)
     words = ", ".join(f"{counts[state]} {text}" for state, text in STATES.items() if counts[state])
-    return html.Div([html.Div(cells, className="cells", role="img", **{"aria-label": words}), html.P(words, className="note")])
+    return html.Div(
+        [html.Div(cells, className="cells", role="img", **{"aria-label": words}), html.P(words, className="note")]
+    )
 
 
 def _failures(members: list[MemberStatus]) -> html.Div:
