@@ -1,4 +1,4 @@
-"""What the command line shows: progress and results for people on standard error, one JSON object on standard output."""
+"""What the command line shows: progress and results for people on standard error, JSON on standard output."""
 
 import json
 import signal

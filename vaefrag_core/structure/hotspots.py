@@ -68,11 +68,8 @@ def find_hotspots(
     config = config or HotspotConfig()
     dead = matrix.information_bits < config.min_bits
     distance = channel_distance(matrix, config)
-    live = _canonical(matrix, distance, dead)
-    min_samples, messages = _min_samples(matrix, config, len(live))
-    order, reachability, labels = live, np.full(matrix.n_channels, np.inf), np.full(matrix.n_channels, -1)
-    if min_samples is not None:
-        order, reachability[live], labels[live] = _optics(distance[np.ix_(live, live)], live, min_samples, config)
+    min_samples, messages = _min_samples(matrix, config, int((~dead).sum()))
+    order, reachability, labels = _optics(distance, np.flatnonzero(~dead), min_samples, config)
     labels = _in_order(labels, order)
     dead_last = np.flatnonzero(dead)[np.argsort(-matrix.information_bits[dead], kind="stable")]
     groups = tuple(
@@ -90,14 +87,6 @@ def find_hotspots(
         min_samples=min_samples or 0,
         messages=messages,
     )
-
-
-def _canonical(matrix: ChannelMatrix, distance: FloatArray, dead: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """List the live channels by what they are, not by where they stand: OPTICS depends on the order it is given."""
-    live = np.flatnonzero(~dead)
-    spread = distance[np.ix_(live, live)].sum(axis=1)
-    # Rounded, since the sum over a differently ordered row differs in its last digits.
-    return live[np.lexsort((np.round(spread, 6), -np.round(matrix.information_bits[live], 6)))]
 
 
 def _min_samples(matrix: ChannelMatrix, config: HotspotConfig, n_live: int) -> tuple[int | None, tuple[str, ...]]:
@@ -119,15 +108,73 @@ def _min_samples(matrix: ChannelMatrix, config: HotspotConfig, n_live: int) -> t
 
 
 def _optics(
-    distance: FloatArray, live: NDArray[np.int64], min_samples: int, config: HotspotConfig
+    distance: FloatArray, live: NDArray[np.int64], min_samples: int | None, config: HotspotConfig
 ) -> tuple[NDArray[np.int64], FloatArray, NDArray[np.int64]]:
+    """Order the live channels, and give reachability and label of all channels."""
+    reachability, labels = np.full(len(distance), np.inf), np.full(len(distance), -1)
+    if min_samples is None:
+        return live, reachability, labels
     from sklearn.cluster import OPTICS
 
+    live = _densest_first(distance, live, min_samples)
+    optics = OPTICS(metric="precomputed", min_samples=min_samples, cluster_method="xi", xi=config.xi)
     # Identical channels have reachability 0, of which the steepness test takes a ratio; a distance far below
     # anything measured stands in for it.
-    optics = OPTICS(metric="precomputed", min_samples=min_samples, cluster_method="xi", xi=config.xi)
-    optics.fit(np.maximum(distance, 1e-9) * (1 - np.eye(len(distance))))
-    return live[optics.ordering_], optics.reachability_, optics.labels_
+    optics.fit(np.maximum(distance[np.ix_(live, live)], 1e-9) * (1 - np.eye(len(live))))
+    order = live[optics.ordering_]
+    reachability[live], labels[live] = optics.reachability_, optics.labels_
+    labels[order] = _valleys(reachability[order], labels[order])
+    return order, reachability, labels
+
+
+def _valleys(reachability: FloatArray, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Give each cluster the full width of its valley at half depth.
+
+    The ξ method finds where valleys are, but draws their edges badly: it counts a whole flank in, up to channels
+    that are hardly nearer to the valley than to anything else, and stops at a ripple of the valley's floor. So from
+    each cluster's floor (its median reachability) to the lower of the two barriers between it and its neighbours,
+    whatever lies contiguously below the middle belongs to it.
+
+    Args:
+        reachability: (L,) in OPTICS order; the distance of each channel to those before it.
+        labels: (L,) of the ξ method, in the same order.
+
+    Returns:
+        (L,) labels; two valleys never overlap, as each ends below the barrier between them.
+    """
+    cores = [np.flatnonzero(labels == label)[[0, -1]] for label in range(labels.max(initial=-1) + 1)]
+    cores.sort(key=lambda core: int(core[0]))
+    highest = reachability[np.isfinite(reachability)].max(initial=0.0)
+    wide = np.full_like(labels, -1)
+    for k, (first, last) in enumerate(cores):
+        left = reachability[cores[k - 1][1] + 1 : first + 1].max() if k > 0 else np.inf
+        right_end = cores[k + 1][0] + 1 if k + 1 < len(cores) else len(labels)
+        right = reachability[last + 1 : right_end].max(initial=0.0) or np.inf
+        rim = min(left, right, highest)
+        half = (np.median(reachability[first + 1 : last + 1]) + rim) / 2
+        start, end = int(first), int(last)
+        while end > start and reachability[end] > half:
+            end -= 1
+        while start < end and reachability[start + 1] > half:
+            start += 1
+        while start > 0 and reachability[start] <= half:
+            start -= 1
+        while end + 1 < len(labels) and reachability[end + 1] <= half:
+            end += 1
+        wide[start : end + 1] = k
+    return wide
+
+
+def _densest_first(distance: FloatArray, live: NDArray[np.int64], min_samples: int) -> NDArray[np.int64]:
+    """List channels by their core distance, not by where they stand: OPTICS depends on the order it is given.
+
+    It starts with the first. From the middle of a dense group, the first valley of the reachability holds that
+    group and nothing else; from a lonely channel, it would hold that channel too.
+    """
+    nearest = np.sort(distance[np.ix_(live, live)], axis=1)
+    # Rounded, since sums over differently ordered rows differ in their last digits; the second settles ties.
+    core, spread = np.round(nearest[:, min_samples - 1], 9), np.round(nearest.sum(axis=1), 6)
+    return live[np.lexsort((spread, core))]
 
 
 def _in_order(labels: NDArray[np.int64], order: NDArray[np.int64]) -> NDArray[np.int64]:

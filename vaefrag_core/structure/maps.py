@@ -58,12 +58,13 @@ def _umap(distance: FloatArray, config: MapConfig) -> tuple[FloatArray, tuple[st
     if neighbors > count - 1:
         neighbors = count - 1
         messages = (f"UMAP looked at {neighbors} neighbours, not {config.neighbors}: there are {count} live channels.",)
-    from umap import UMAP  # compiles for seconds in a fresh process
-
     with warnings.catch_warnings():
-        # Both are consequences of what is asked for on purpose: given distances, and a seed.
+        # An optional part of UMAP wants tensorflow; the others follow from what is asked for: distances, and a seed.
+        warnings.filterwarnings("ignore", category=ImportWarning)
         warnings.filterwarnings("ignore", message="using precomputed metric", category=UserWarning)
         warnings.filterwarnings("ignore", message="n_jobs value", category=UserWarning)
+        from umap import UMAP  # compiles for seconds in a fresh process
+
         layout = UMAP(
             metric="precomputed",
             n_neighbors=max(2, neighbors),

@@ -46,9 +46,12 @@ def compare_channels(
         Murphy, K. A., Dillavou, S., Bassett, D. S. (2024). https://arxiv.org/abs/2405.21042
     """
     mean, logvar = posteriors.flat()
+    # Only differences within a channel count. Taken from its centre, they keep their digits in single precision.
+    level = logvar.mean(axis=1, keepdims=True)
     rows = _Rows(
-        mean=torch.tensor(mean, dtype=torch.float32, device=device),
-        logvar=torch.tensor(logvar, dtype=torch.float32, device=device),
+        mean=torch.tensor(mean - mean.mean(axis=1, keepdims=True), dtype=torch.float32, device=device),
+        logvar=torch.tensor(logvar - level, dtype=torch.float32, device=device),
+        level=torch.tensor(level, dtype=torch.float32, device=device),
         codes=torch.tensor(label_codes(posteriors.labels, posteriors.n_images), device=device),
     )
     information, shared = _stream(rows, on_progress)
@@ -72,8 +75,9 @@ def compare_channels(
 class _Rows:
     """The R = C + F rows that are compared: channels, then labels."""
 
-    mean: Tensor  # (C, N)
-    logvar: Tensor  # (C, N)
+    mean: Tensor  # (C, N), centred
+    logvar: Tensor  # (C, N), centred
+    level: Tensor  # (C, 1), what was taken from logvar
     codes: Tensor  # (F, N)
 
     @property
@@ -90,8 +94,8 @@ class _Rows:
         count = len(self.mean)
         half = ((self.logvar - self.logvar[:, image, None]) / 2).clamp_(-80, 80)
         log_cosh = half.mul(0.5).sinh_().square_().mul_(2).log1p_()
-        s = self.logvar.add(self.logvar[:, image, None]).div_(2).add_(log_cosh).mul_(-0.5).exp_()  # 1/s
-        scaled = (self.mean - self.mean[:, image, None]).mul_(s).square_().div_(8)
+        log_s2 = self.logvar.add(self.logvar[:, image, None]).div_(2).add_(self.level).add_(log_cosh)
+        scaled = (self.mean - self.mean[:, image, None]).mul_(log_s2.mul_(-0.5).exp_()).square_().div_(8)
         torch.expm1(scaled.add_(log_cosh, alpha=0.5).neg_(), out=out[:count])
         out[:count].neg_()
         out[count:] = (self.codes != self.codes[:, image, None]).to(out.dtype)
@@ -103,7 +107,7 @@ def _stream(rows: _Rows, on_progress: Progress | None) -> tuple[Any, Any]:
     device = rows.mean.device
     complement = torch.empty(count, n_images, device=device)
     covariance = torch.empty(count, count, device=device)
-    product = torch.ones(count, count, dtype=torch.float64, device=device)
+    product = torch.zeros(count, count, dtype=torch.float64, device=device)  # of the ratios, less 1
     shared = torch.zeros_like(product)
     log_mean = torch.zeros(count, dtype=torch.float64, device=device)
     # Each ratio lies between 1/N and N: as many as cannot leave the range of a double share one logarithm.
@@ -116,21 +120,22 @@ def _stream(rows: _Rows, on_progress: Progress | None) -> tuple[Any, Any]:
         complement -= average.float()[:, None]
         complement /= coefficient.float()[:, None]
         torch.mm(complement, complement.T, out=covariance)
-        product.mul_(covariance.double().div_(n_images).add_(1).clamp_(min=1 / n_images))
+        excess = covariance.double().div_(n_images).clamp_(min=1 / n_images - 1)
+        product.addcmul_(product, excess).add_(excess)  # (1 + product)(1 + excess) − 1: keeps what is far below 1
         if (image + 1) % together == 0 or image + 1 == n_images:
-            shared += product.log2_()
-            product.fill_(1)
+            shared += product.log1p_()
+            product.zero_()
         if on_progress is not None and (image + 1) % 16 == 0:
             on_progress(image + 1, n_images)
     if on_progress is not None:
         on_progress(n_images, n_images)
-    return (-log_mean / n_images).cpu().numpy(), (shared / n_images).cpu().numpy()
+    return (-log_mean / n_images).cpu().numpy(), (shared / (n_images * math.log(2))).cpu().numpy()
 
 
 def _normalize(information: Any, shared: Any) -> tuple[Any, Any]:
     """Turn shared information into NMI and VI, both (R, R)."""
     own = shared.diagonal()
-    informative = own > np.finfo(np.float32).eps ** 2  # below: zero but for rounding
+    informative = own > 1e-20  # below: zero but for rounding in the inputs
     scale = np.sqrt(np.where(informative, own, np.nan))
     nmi = shared / np.outer(scale, scale)
     # 2 I(X;U,V) − I(X;U,U′) − I(X;V,V′) with each joint written as a sum of singles minus what is shared

@@ -1,0 +1,161 @@
+"""Images with named factors: what every data set hands to training and to the fingerprint.
+
+Letters: N images of H×W pixels, B images of a batch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaefrag_core.errors import InvalidInputError
+
+IndexArray = NDArray[np.int64]
+ImageArray = NDArray[np.uint8]
+
+
+class ImageSource(Protocol):
+    """Images that are asked for by index: in memory, memory-mapped or drawn when asked for.
+
+    `numpy.ndarray` and `numpy.memmap` are image sources.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, H, W) or (N, H, W, 3)."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Always uint8."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, indices: IndexArray, /) -> ImageArray: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """Something known about every image: its class, or a cause that was varied.
+
+    Args:
+        name: what it is called on the pages.
+        codes: (N,) whole numbers; image i has the level `levels[codes[i]]`.
+        levels: what each code means.
+
+    Raises:
+        InvalidInputError: when a code has no level.
+
+    Example:
+        >>> Factor("digit", np.array([1, 0]), ("zero", "one")).texts(np.array([0]))
+        array(['one'], dtype='<U4')
+    """
+
+    name: str
+    codes: IndexArray
+    levels: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        codes = np.asarray(self.codes)
+        if codes.ndim != 1 or not np.issubdtype(codes.dtype, np.integer):
+            raise InvalidInputError(
+                f"Expected the codes of factor {self.name!r} as (N,) whole numbers, got shape {codes.shape} of type"
+                f" {codes.dtype}. Number the levels from 0."
+            )
+        if codes.size and (codes.min() < 0 or codes.max() >= len(self.levels)):
+            raise InvalidInputError(
+                f"Expected codes 0…{len(self.levels) - 1} for the {len(self.levels)} levels of factor {self.name!r},"
+                f" got {codes.min()}…{codes.max()}. Name every level."
+            )
+        object.__setattr__(self, "codes", codes.astype(np.int64, copy=False))
+        object.__setattr__(self, "levels", tuple(self.levels))
+
+    def texts(self, indices: IndexArray) -> NDArray[np.str_]:
+        """Give the names of the levels of some images, in the order of `indices`."""
+        return np.array(self.levels, dtype=np.str_)[self.codes[indices]]
+
+
+@dataclass(frozen=True, eq=False)
+class ImageDataset:
+    """A data set: images and what is known about them.
+
+    Args:
+        name: as listed by `vaefrag datasets`.
+        images: (N, H, W) or (N, H, W, 3) uint8, 0 black … 255 white.
+        factors: what is known about every image; none is fine.
+        origin: where the images come from, in words.
+
+    Raises:
+        InvalidInputError: naming the array, the shape or type expected and the one given.
+
+    Example:
+        >>> dataset = ImageDataset("two", np.array([[[0, 255]], [[51, 0]]], dtype=np.uint8), (), "typed in")
+        >>> dataset.batch(np.array([1])).tolist()
+        [[[[0.20000000298023224, 0.0]]]]
+    """
+
+    name: str
+    images: ImageSource
+    factors: Sequence[Factor]
+    origin: str
+
+    def __post_init__(self) -> None:
+        shape, dtype = tuple(self.images.shape), self.images.dtype
+        if dtype != np.uint8:
+            raise InvalidInputError(
+                f"Expected the images of {self.name!r} as uint8 (0…255), got {dtype}. Scale and round them first."
+            )
+        if not (len(shape) == 3 or (len(shape) == 4 and shape[3] == 3)) or 0 in shape:
+            raise InvalidInputError(
+                f"Expected the images of {self.name!r} in the shape (N, H, W), or (N, H, W, 3) with colour, got"
+                f" {shape}. Reorder the axes, and leave no axis empty."
+            )
+        object.__setattr__(self, "factors", tuple(self.factors))
+        names = self.factor_names()
+        if len(set(names)) != len(names):
+            raise InvalidInputError(
+                f"Expected a different name for each factor of {self.name!r}, got {', '.join(names)}."
+            )
+        for factor in self.factors:
+            if len(factor.codes) != shape[0]:
+                raise InvalidInputError(
+                    f"Expected {shape[0]:,} codes of factor {factor.name!r}, one for each image of {self.name!r}, got"
+                    f" {len(factor.codes):,}."
+                )
+
+    @property
+    def n_images(self) -> int:
+        """N."""
+        return int(self.images.shape[0])
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels (1 grey, 3 colour) of an image."""
+        height, width = self.images.shape[1:3]
+        return int(height), int(width), 3 if len(self.images.shape) == 4 else 1
+
+    @property
+    def pixels(self) -> int:
+        """Numbers in an image: height × width × channels."""
+        height, width, channels = self.image_shape
+        return height * width * channels
+
+    def factor_names(self) -> tuple[str, ...]:
+        """Give the names of the factors, in order."""
+        return tuple(factor.name for factor in self.factors)
+
+    def batch(self, indices: IndexArray) -> NDArray[np.float32]:
+        """Give some images as a network takes them; the one place where pixels are scaled.
+
+        Args:
+            indices: (B,) which images.
+
+        Returns:
+            (B, channels, H, W), 0 black … 1 white.
+        """
+        images = np.asarray(self.images[indices])
+        planes = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
+        scaled = planes.astype(np.float32, order="C")
+        scaled /= 255
+        return scaled
