@@ -50,5 +50,6 @@ def help_mark(term: str) -> dmc.Tooltip:
         multiline=True,
         w=300,
         withArrow=True,
+        boxWrapperProps={"component": "span", "style": {"display": "inline-block"}},
         events={"hover": True, "focus": True, "touch": True},
     )

@@ -28,4 +28,4 @@ def graph(name: str, figure: go.Figure, label: str, *, buttons: list[str], **con
     """
     bar = {"modeBarButtons": [[*buttons, "toImage"]]}
     plot = dcc.Graph(id=name, figure=figure, config=CONFIG | bar | config, className="plot", responsive=True)
-    return html.Div(plot, className="plot-frame", role="group", **{"aria-label": label})
+    return html.Div(plot, className=f"plot-frame {name}-frame", role="group", **{"aria-label": label})

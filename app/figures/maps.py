@@ -23,6 +23,7 @@ class MapView:
         coordinates: (n, 2).
         hotspot: (n,), −1 for noise.
         bits: (n,) information.
+        equal: True where distances mean something, so that both axes need the same scale.
     """
 
     revision: str
@@ -30,6 +31,7 @@ class MapView:
     coordinates: NDArray[np.float64]
     hotspot: NDArray[np.int64]
     bits: NDArray[np.float64]
+    equal: bool = True
 
 
 def map_figure(view: MapView, marked: Sequence[int] = ()) -> go.Figure:
@@ -63,14 +65,14 @@ def map_figure(view: MapView, marked: Sequence[int] = ()) -> go.Figure:
     bare = {"showgrid": False, "zeroline": False, "showticklabels": False, "ticks": "", "showline": False}
     return plain(
         figure,
-        margin={"l": 6, "r": 6, "t": 6, "b": 6},
+        margin={"l": 14, "r": 14, "t": 22, "b": 14},
         uirevision=view.revision,
         selectionrevision=[view.revision, list(marked)],
         hovermode="closest",
         dragmode="lasso",
         clickmode="event",
         xaxis=bare,
-        yaxis=bare | {"scaleanchor": "x", "scaleratio": 1},
+        yaxis=bare | ({"scaleanchor": "x", "scaleratio": 1} if view.equal else {}),
         annotations=_numbers(view),
     )
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from app.figures.theme import ACCENT_COLOUR, LABEL_SCALE, NOISE_COLOUR, SCALE, colour_bar, hotspot_colour, plain, runs
 
-MATRIX_TOP = 0.80  # of the plot's height; above it the reachability
-REACHABILITY_BOTTOM = 0.845
+MATRIX_TOP = 0.83  # of the plot's height; above it the reachability
+REACHABILITY_BOTTOM = 0.872
 BAND_PIXELS = 9
 MOST_MARKED_ROWS = 12  # of which whole rows and columns are outlined; more are marked at the edge alone
 MOST_LABEL_COLUMNS = 12
@@ -71,7 +71,7 @@ def matrix_figure(view: MatrixView, marked: Sequence[int] = ()) -> go.Figure:
     figure = go.Figure([_similarity_bar(view, right), *_reachability(view)])
     plain(
         figure,
-        margin={"l": 46, "r": 12, "t": 10, "b": 58},
+        margin={"l": 46, "r": 12, "t": 22, "b": 58},
         uirevision=view.source,
         clickanywhere=True,
         hoveranywhere=True,
@@ -82,7 +82,7 @@ def matrix_figure(view: MatrixView, marked: Sequence[int] = ()) -> go.Figure:
         yaxis={"domain": [0, MATRIX_TOP], "range": [edge, -0.5], "anchor": "x", **_bare_axis(view.n)},
         yaxis2=_reachability_axis(view),
         shapes=matrix_shapes(view, marked),
-        annotations=_hotspot_numbers(view, right),
+        annotations=_annotations(view),
     )
     figure.add_layout_image(
         source=view.source,
@@ -162,8 +162,8 @@ def _edge_marks(first: int, last: int, offset: int, colour: str, thickness: int 
     return [look | beside, look | above]
 
 
-def _hotspot_numbers(view: MatrixView, right: float) -> list[dict]:
-    """Number the bands, leaving out those too narrow for their number."""
+def _annotations(view: MatrixView) -> list[dict]:
+    """Name the reachability, and number the bands but for those too narrow for their number."""
     wide = [(label, a, b) for label, a, b in hotspot_runs(view.hotspot) if b - a + 1 >= view.n * 0.03]
     numbers = [
         {
@@ -179,9 +179,9 @@ def _hotspot_numbers(view: MatrixView, right: float) -> list[dict]:
         }
         for label, first, last in wide
     ]
-    title = {"text": "reachability", "xref": "paper", "x": right, "yref": "paper", "y": 1, "yanchor": "top"}
-    title |= {"xanchor": "right", "showarrow": False, "font": {"size": 11}}
-    return [*numbers, title | {"text": f"reachability, {view.distance_title}"}]
+    title = {"text": f"reachability, {view.distance_title}", "xref": "paper", "x": 0, "xanchor": "left"}
+    title |= {"yref": "paper", "y": 1, "yanchor": "bottom", "showarrow": False, "font": {"size": 11}}
+    return [*numbers, title]
 
 
 def _similarity_bar(view: MatrixView, right: float) -> go.Scatter:

@@ -105,8 +105,8 @@ def sprite(images: NDArray[np.uint8], scale: int) -> ByteArray:
 
 
 def scale_for(side: int, wanted: int) -> int:
-    """Give the whole factor that brings images nearest to a side wanted, in pixels."""
-    return max(1, round(wanted / side))
+    """Give the largest whole factor that leaves an image no larger than wanted, in pixels; at least 1."""
+    return max(1, wanted // side)
 
 
 def palette_png(cells: ByteArray, colours: ByteArray) -> bytes:

@@ -165,38 +165,38 @@ class Details:
         traversals = self.opened.analysis.traversals
         if traversals is None:
             return _not_painted()
-        flip = self._flip(c)
+        flip, name = self._flip(c), self.opened.names[c]
         values = traversals.values[c][::-1] if flip else traversals.values[c]
-        width, factor = self._grid_size(cell)
-        source = self.site.traversal(self.opened, c, flip=flip, cell=cell)
-        name = self.opened.names[c]
         picture = html.Img(
-            src=source, className="pixels", alt=f"Rows of images as channel {name} moves", id={"traversal": name}
-        )
-        columns = range(len(values)) if cell == CELL_PIXELS else (0, len(values) // 2, len(values) - 1)
-        ticks = [html.Span(f"{values[t]:.1f}".replace("-", "−")) for t in columns]
-        axis = html.Div(
-            ticks, className="axis" if cell == CELL_PIXELS else "axis axis-sparse", **{"aria-hidden": "true"}
-        )
-        grid = html.Div([picture, axis], className="grid", style={"width": f"{width}px"})
-        posteriors = self._posteriors()
-        if cell != CELL_PIXELS or posteriors is None or posteriors.images is None:
-            return html.Div(grid, className="traversal")
-        original = html.Img(
-            src=self.site.base_images(self.opened, cell=cell),
+            src=self.site.traversal(self.opened, c, flip=flip, cell=cell),
             className="pixels",
-            alt="The images that are encoded",
-            style={"width": f"{traversals.images.shape[4] * factor}px"},
+            alt=f"Rows of images as channel {name} moves",
+            id={"traversal": name},
         )
-        before = html.Div([original, html.Div("image", className="axis")], className="original")
-        return html.Div([before, grid], className="traversal")
+        small = cell != CELL_PIXELS
+        shown = (values[0], values[len(values) // 2], values[-1]) if small else values
+        ticks = html.Div(
+            [html.Span(_tick(value)) for value in shown], className="axis axis-sparse" if small else "axis"
+        )
+        parts, (width, image_width) = [html.Div([picture, ticks])], self._grid_size(cell)
+        widths = [width]
+        posteriors = self._posteriors()
+        if not small and posteriors is not None and posteriors.images is not None:
+            source = self.site.base_images(self.opened, cell=cell)
+            original = html.Img(src=source, className="pixels", alt="The images that are encoded")
+            parts.insert(0, html.Div([original, html.Div("image", className="axis")], className="original"))
+            widths.insert(0, image_width)
+        # Shares of the width keep the rows level when a narrow page shrinks the pictures.
+        columns = " ".join(f"minmax(0, {part}fr)" for part in widths)
+        style = {"gridTemplateColumns": columns, "width": f"{sum(widths) + 12 * (len(widths) - 1)}px"}
+        return html.Div(parts, className="traversal", style=style)
 
     def _grid_size(self, cell: int) -> tuple[int, int]:
-        """Width of a traversal's picture, pixels, and the factor its images are enlarged by."""
+        """Width of a traversal's picture and of one image in it, pixels."""
         assert self.opened.analysis.traversals is not None
         _, _, steps, height, width = self.opened.analysis.traversals.images.shape[:5]
         factor = scale_for(height, cell)
-        return steps * (width * factor + GAP) - GAP, factor
+        return steps * (width * factor + GAP) - GAP, width * factor
 
     def _scatter(self, u: int, v: int) -> list:
         posteriors = self._posteriors()
@@ -309,6 +309,11 @@ def _how_to_select() -> list:
             className="how",
         ),
     ]
+
+
+def _tick(value: float) -> str:
+    """Write a value with a true minus sign, and zero without one."""
+    return f"{round(value, 1) + 0.0:.1f}".replace("-", "−")
 
 
 def _not_painted() -> html.P:

@@ -51,16 +51,17 @@ def _card(site: Site, item: EnsembleSummary) -> dcc.Link:
     assert record is not None
     spec = record.spec
     done = sum(status.state == "done" for status in item.members)
+    created = datetime.fromisoformat(record.created)
     members = f"{spec.members}" if item.imported else f"{done} of {spec.members} trained"
     facts = [
         ("data set", spec.dataset.name),
         ("β", f"{spec.train.beta:g}"),
         ("members", members),
         ("steps", f"{spec.train.steps:,}"),
+        ("created", f"{created:%-d %B %Y}"),
     ]
     rows = [html.Div([html.Dt(name), html.Dd(value)]) for name, value in facts]
-    created = datetime.fromisoformat(record.created)
-    foot = html.P([_result(item), html.Time(f"{created:%-d %B %Y}", dateTime=record.created)], className="card-foot")
+    foot = html.P(_result(item), className="card-foot")
     text = html.Div([html.H2(record.name), html.Dl(rows, className="card-facts"), foot], className="card-text")
     return dcc.Link([_thumbnail(site, item), text], href=site.ensemble(item.id), className="card ensemble-card")
 

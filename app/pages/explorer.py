@@ -97,6 +97,7 @@ class Explorer:
             coordinates=self._coordinates()[on_map],
             hotspot=self.hotspots.labels[on_map],
             bits=self.opened.matrix.information_bits[on_map],
+            equal=self.selection.layout == "mds",
         )
         return map_figure(view, self.marked(on_map))
 
@@ -269,6 +270,11 @@ class Explorer:
         return html.Tr([html.Td(cell) for cell in cells], className="on" if chosen else "")
 
 
+def has_points(picked: dict[str, Any] | None) -> bool:
+    """Tell whether a drawing on the map caught any channel."""
+    return bool(picked and picked.get("points"))
+
+
 PARTS = ("summary", "problems", "layouts", "details", "hotspots", "measures")
 
 
@@ -293,17 +299,16 @@ def register(app: Dash, site: Site, id_in_path: Any) -> None:
     def select(cell: dict | None, point: dict | None, picked: dict | None, path: str, search: str) -> Any:
         """What was clicked or drawn around → the URL."""
         explorer = Explorer(site, id_in_path(path), search)
-        source = next(iter(ctx.triggered_prop_ids), "")
-        if source == "map.selectedData":
-            if not picked and explorer.selection.focus != "channels":
-                return no_update  # plotly also takes a drawing back when a figure changes
-            return explorer.picked_points(picked).search()
-        clicked = (
-            explorer.clicked_cell(cell or {})
-            if source.startswith("similarity")
-            else explorer.clicked_point(point or {})
-        )
-        return clicked.search()
+        source = ctx.triggered[0]["prop_id"]
+        if source == "similarity.clickData" and cell:
+            chosen = explorer.clicked_cell(cell)
+        elif source == "map.clickData" and point:
+            chosen = explorer.clicked_point(point)
+        elif source == "map.selectedData" and (has_points(picked) or explorer.selection.focus == "channels"):
+            chosen = explorer.picked_points(picked)
+        else:  # plotly also tells of selections that it took back because a figure changed
+            return no_update
+        return chosen.search()
 
     @app.callback(
         output={

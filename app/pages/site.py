@@ -10,8 +10,8 @@ from app.queries import Opened, Queries
 from vaefrag_core.config import Measure
 
 FULL_VIEW_PIXELS = 800  # longer side of the picture of a whole matrix
-CELL_PIXELS = 48  # side wanted of an image in a traversal
-SMALL_CELL_PIXELS = 30  # of one of two traversals side by side
+CELL_PIXELS = 56  # side wanted of an image in a traversal
+SMALL_CELL_PIXELS = 28  # of one of two traversals side by side
 
 
 @dataclass(frozen=True)
