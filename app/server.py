@@ -1,6 +1,7 @@
 """Serves the pages on this machine until Ctrl-C."""
 
 import ipaddress
+import logging
 import threading
 import webbrowser
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ def serve_until_interrupt(
     """
     from werkzeug.serving import make_server
 
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line per request would bury what matters
     try:
         http = make_server(settings.host, settings.port, server, threaded=True)
     except (OSError, SystemExit):
