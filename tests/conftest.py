@@ -1,20 +1,11 @@
 """One small real ensemble for all tests that look at results."""
 
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from support import Trained
 
-from vaefrag_core.config import EnsembleSpec
 from vaefrag_core.store import EnsembleStore
-
-
-class Trained(NamedTuple):
-    """A workspace with one analysed ensemble: 6 members, 400 steps on digits."""
-
-    store: EnsembleStore
-    id: str
-    spec: EnsembleSpec
 
 
 @pytest.fixture(scope="session")

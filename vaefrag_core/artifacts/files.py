@@ -39,7 +39,7 @@ def read_npz(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise MissingDataError(f"There is no posteriors file {path}.")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except Exception as error:
         # A damaged archive surfaces as zipfile, zlib, ValueError, EOFError or OSError: all the same to a user.

@@ -1,0 +1,105 @@
+"""The posteriors file: what goes in comes back, and what is wrong is refused in one sentence."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vaefrag_core.artifacts import Posteriors
+from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
+
+
+@pytest.fixture
+def posteriors() -> Posteriors:
+    rng = np.random.default_rng(0)
+    return Posteriors(
+        rng.normal(size=(3, 10, 2)).astype(np.float32),
+        rng.normal(size=(3, 10, 2)).astype(np.float32),
+        labels=np.array([["a", "1"], ["b", "2"]] * 5),
+        label_names=["letter", "number"],
+        images=rng.integers(0, 256, (10, 4, 4), dtype=np.uint8),
+        sample_id="ten, in order",
+        member_ids=[0, 2, 5],
+    )
+
+
+def test_round_trip(posteriors: Posteriors, tmp_path: Path) -> None:
+    posteriors.save(tmp_path / "file.npz")
+    loaded = Posteriors.load(tmp_path / "file.npz")
+    for name in ("mean", "logvar", "labels", "images", "member_ids"):
+        np.testing.assert_array_equal(getattr(loaded, name), getattr(posteriors, name))
+    assert loaded.label_names == ("letter", "number")
+    assert loaded.sample_id == "ten, in order"
+    assert loaded.key == posteriors.key
+
+
+def test_members_may_differ_in_channels(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    mean = [rng.normal(size=(6, d)) for d in (1, 4, 2)]
+    ragged = Posteriors(mean, [m * 0 for m in mean])
+    assert ragged.channels_of_member == (1, 4, 2)
+    assert ragged.n_channels == 7
+    assert ragged.channel_names.tolist() == [[0, 0], [1, 0], [1, 1], [1, 2], [1, 3], [2, 0], [2, 1]]
+    flat, _ = ragged.flat()
+    np.testing.assert_array_equal(flat[3], mean[1][:, 2])
+    ragged.save(tmp_path / "ragged.npz")
+    assert Posteriors.load(tmp_path / "ragged.npz").key == ragged.key
+
+
+def test_flat_channels_stand_member_by_member(posteriors: Posteriors) -> None:
+    mean, logvar = posteriors.flat()
+    np.testing.assert_array_equal(mean[3], posteriors.mean[1, :, 1])
+    np.testing.assert_array_equal(logvar[4], posteriors.logvar[2, :, 0])
+    assert posteriors.channel_names[4].tolist() == [5, 0]
+
+
+def test_the_key_follows_the_content(posteriors: Posteriors) -> None:
+    same = Posteriors(posteriors.mean.copy(), posteriors.logvar, member_ids=[0, 2, 5])
+    moved = Posteriors(posteriors.mean + 1e-6, posteriors.logvar, member_ids=[0, 2, 5])
+    assert same.key == Posteriors(posteriors.mean, posteriors.logvar, member_ids=[0, 2, 5]).key
+    assert same.key != moved.key
+    assert same.key != posteriors.key
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"logvar": np.zeros((2, 10, 2))}, r"logvar of the shape of mean, 3 × \(10, 2\), got 2 × \(10, 2\)"),
+        ({"mean": np.zeros((3, 10))}, r"got member 0 with shape \(10,\)"),
+        ({"mean": []}, "mean of at least one member, got none"),
+        ({"mean": np.full((3, 10, 2), np.nan)}, "got NaN or infinity in member 0"),
+        ({"labels": np.arange(9)}, r"labels of shape \(10,\) or \(10, labels\).*got \(9,\)"),
+        ({"labels": np.array([object()] * 10)}, "of type object"),
+        ({"label_names": ["one"]}, "Expected 2 label names, got 1"),
+        ({"images": np.zeros((10, 4, 4))}, "type uint8, got .* of type float64"),
+        ({"member_ids": [1]}, r"Expected 3 member ids, got an array of shape \(1,\)"),
+    ],
+)
+def test_what_does_not_fit_is_refused(posteriors: Posteriors, change: dict[str, object], message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        Posteriors(**vars(posteriors) | change)  # type: ignore[arg-type]
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(MissingDataError, match=r"no posteriors file .*nowhere\.npz"):
+        Posteriors.load(tmp_path / "nowhere.npz")
+
+
+def test_pickles_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "pickle.npz", mean=np.array([{"a": 1}], dtype=object), logvar=np.zeros(1))
+    with pytest.raises(BrokenFileError, match="plain arrays"):
+        Posteriors.load(tmp_path / "pickle.npz")
+
+
+def test_a_cut_off_file_is_refused(posteriors: Posteriors, tmp_path: Path) -> None:
+    posteriors.save(tmp_path / "whole.npz")
+    content = (tmp_path / "whole.npz").read_bytes()
+    (tmp_path / "half.npz").write_bytes(content[: len(content) // 2])
+    with pytest.raises(BrokenFileError, match="cannot be read"):
+        Posteriors.load(tmp_path / "half.npz")
+
+
+def test_a_file_without_variances_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "means.npz", mean=np.zeros((1, 5, 2)))
+    with pytest.raises(BrokenFileError, match=r"expected arrays mean and logvar.*got mean"):
+        Posteriors.load(tmp_path / "means.npz")

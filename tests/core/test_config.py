@@ -1,0 +1,65 @@
+"""Configs: frozen, checked, and named by their content."""
+
+import pytest
+from pydantic import ValidationError
+
+from vaefrag_core.config import Config, EnsembleSpec, HotspotConfig, TrainConfig, content_key, parse
+from vaefrag_core.errors import InvalidInputError
+
+
+def test_a_key_is_the_same_on_every_machine() -> None:
+    # Written down once: a change here orphans every result on every disk.
+    assert content_key({"b": 1, "a": [1.5, "β"]}) == "e4429b9c5271"
+
+
+def test_equal_specs_are_the_same_ensemble_whatever_they_are_called() -> None:
+    assert EnsembleSpec(name="one").key == EnsembleSpec(name="two").key
+    assert EnsembleSpec().key != EnsembleSpec(train=TrainConfig(beta=2.0)).key
+    assert EnsembleSpec().key != EnsembleSpec(members=3).key
+
+
+def test_a_spec_names_itself() -> None:
+    assert EnsembleSpec(train=TrainConfig(beta=16)).name == "digits beta-vae β=16"
+
+
+def test_a_spec_survives_json() -> None:
+    spec = EnsembleSpec(members=7)
+    assert EnsembleSpec.model_validate_json(spec.model_dump_json()) == spec
+
+
+def test_configs_are_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        TrainConfig().beta = 3.0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"train": {"beta": -1}},
+            r"beta \(weight of the KL term\): expected a value greater than or equal to 0, got -1\.",
+        ),
+        ({"train": {"beta": float("nan")}}, "beta .*: expected a finite number|a value greater than"),
+        ({"members": 0}, r"members \(VAEs in the ensemble\): expected a value greater than or equal to 1, got 0\."),
+        ({"train": {"objective": "gan"}}, "objective .*: expected 'beta-vae', got 'gan'"),
+        ({"model": {"widths": [64, "x"]}}, r"widths\.1 .*valid integer.*got 'x'"),
+        ({"steps": 5}, "There is no setting 'steps'. Leave it out."),
+        ({"train": {"steps": "many", "seed": -1}}, "steps.*seed"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_was_expected(values: dict[str, object], message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        parse(EnsembleSpec, values)
+
+
+def test_every_field_says_what_it_is() -> None:
+    def nested(model: type[Config]) -> list[str]:
+        missing = []
+        for name, field in model.model_fields.items():
+            if isinstance(field.annotation, type) and issubclass(field.annotation, Config):
+                missing += nested(field.annotation)
+            elif not field.description:
+                missing.append(f"{model.__name__}.{name}")
+        return missing
+
+    assert nested(EnsembleSpec) + nested(HotspotConfig) == []

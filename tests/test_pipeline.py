@@ -1,0 +1,100 @@
+"""The stages end to end, on real digits."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from support import Trained
+
+from vaefrag_core import pipeline
+from vaefrag_core.config import AnalysisConfig, HotspotConfig
+from vaefrag_core.errors import InvalidInputError, MissingDataError
+from vaefrag_core.store import EnsembleStore
+
+
+def test_an_ensemble_is_trained_compared_mapped_and_painted(trained: Trained) -> None:
+    analysis = trained.store.analysis(trained.id)
+    posteriors = trained.store.posteriors(trained.id)
+    assert posteriors.mean.shape == (6, 300, 6)
+    assert posteriors.label_names == ("digit",)
+    assert analysis.matrix.nmi.shape == (36, 36)
+    assert set(analysis.hotspots) == set(analysis.maps) == {"nmi", "vi"}
+    assert analysis.traversals is not None
+    assert analysis.traversals.images.shape == (36, 4, 9, 8, 8)
+    live = ~analysis.hotspots["nmi"].dead
+    assert live.sum() >= 12
+    assert np.isfinite(analysis.maps["nmi"].umap[live]).all()
+
+
+def test_live_channels_tell_digits_apart(trained: Trained) -> None:
+    matrix = trained.store.analysis(trained.id).matrix
+    assert matrix.label_nmi.max() > 0.2
+    assert matrix.label_bits[0] == pytest.approx(np.log2(10), abs=0.05)
+
+
+def test_the_same_request_computes_nothing_again(trained: Trained) -> None:
+    analysis = trained.store.folder(trained.id) / "analysis"
+    before = {path.name for path in analysis.iterdir()}
+    stages: list[str] = []
+    pipeline.analyze(trained.id, trained.store, on_stage=lambda stage, share: stages.append(stage))
+    assert {path.name for path in analysis.iterdir()} == before
+    assert stages == ["compare", "hotspots", "maps", "hotspots", "maps", "traversals", "traversals"]
+
+
+def test_other_settings_are_another_result_and_the_newest_is_shown(trained: Trained) -> None:
+    store = trained.store
+    config = AnalysisConfig(hotspots=HotspotConfig(measure="vi", min_bits=0.3))
+    found = pipeline.analyze(trained.id, store, config)
+    assert (found.matrix.information_bits[~found.hotspots["vi"].dead] >= 0.3).all()
+    assert store.analysis(trained.id).config == config
+    pipeline.analyze(trained.id, store)
+    assert store.analysis(trained.id).config == AnalysisConfig()
+
+
+def test_repeating_the_training_changes_nothing(trained: Trained) -> None:
+    before = trained.store.posteriors(trained.id).key
+    statuses = pipeline.train(trained.spec, trained.store)
+    assert {status.state for status in statuses} == {"done"}
+    assert trained.store.posteriors(trained.id).key == before
+
+
+def test_a_stopped_ensemble_has_no_posteriors_until_it_is_resumed(workspace: EnsembleStore) -> None:
+    spec = pipeline.resolve(
+        {"model": {"widths": [8], "channels": 2}, "train": {"steps": 50}, "fingerprint": {"size": 20}, "members": 2}
+    )
+    stopped = pipeline.train(spec, workspace, should_stop=lambda: True)
+    assert {status.state for status in stopped} <= {"running", "waiting"}
+    (ensemble_id,) = workspace.ids()
+    with pytest.raises(MissingDataError, match="no posteriors yet"):
+        workspace.posteriors(ensemble_id)
+    with pytest.raises(MissingDataError, match=r"No member of .* has been trained to the end"):
+        pipeline.encode(ensemble_id, workspace)
+    pipeline.train(spec, workspace)
+    assert workspace.posteriors(ensemble_id).n_members == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"dataset": {"name": "digts"}}, "Did you mean 'digits'"),
+        ({"fingerprint": {"size": 2000}}, r"asks for 2,000 images; 'digits' has 1,797\. Lower"),
+        ({"model": {"architecture": "conv28"}}, "expects images of 28×28 pixels, got 8×8"),
+        ({"members": 0}, "members .*: expected a value greater than or equal to 1, got 0"),
+    ],
+)
+def test_wrong_wishes_are_refused_before_anything_is_trained(values: dict[str, object], message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        pipeline.resolve(values)
+
+
+def test_auto_chooses_the_network_by_the_images() -> None:
+    assert pipeline.resolve({"model": {"architecture": "auto"}}).model.architecture == "mlp"
+
+
+def test_importing_the_core_is_light() -> None:
+    code = (
+        "import sys, vaefrag_core, vaefrag_core.store;"
+        "print([m for m in ('torch', 'sklearn', 'umap', 'scipy', 'numba') if m in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
