@@ -23,7 +23,7 @@ STAGES = {
 
 def emit(result: Mapping[str, Any]) -> None:
     """Write one JSON object to standard output. Numbers that are not finite become null: JSON has none."""
-    print(json.dumps(_plain(result), ensure_ascii=False, allow_nan=False))
+    print(json.dumps(_plain(result), ensure_ascii=False, allow_nan=False), flush=True)
 
 
 def say(text: str) -> None:

@@ -1,5 +1,7 @@
 """What tests of several files share."""
 
+import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from vaefrag_core.config import EnsembleSpec
@@ -12,3 +14,11 @@ class Trained(NamedTuple):
     store: EnsembleStore
     id: str
     spec: EnsembleSpec
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Wait for what another process does and cannot announce."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)

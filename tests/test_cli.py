@@ -1,0 +1,114 @@
+"""The command as a person and as a script would run it: real processes, real exit codes."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+from support import Trained, wait_until
+
+from vaefrag_core.store import EnsembleStore
+
+TINY = ["--members", "2", "--steps", "50", "--widths", "8", "--channels", "2", "--fingerprint-size", "40"]
+
+
+def vaefrag(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "app.cli", *arguments], capture_output=True, text=True, timeout=timeout
+    )
+
+
+def test_train_writes_one_json_object_and_tells_people_the_rest(tmp_path: Path) -> None:
+    done = vaefrag("train", *TINY, "--workspace", str(tmp_path), "--workers", "1", "--json")
+    assert done.returncode == 0
+    result = json.loads(done.stdout)
+    assert result["id"] == EnsembleStore(tmp_path).ids()[0]
+    assert result["state"] == "done"
+    assert result["members_done"] == 2
+    assert isinstance(result["hotspots"], list)
+    assert "Training" in done.stderr
+
+
+def test_analyze_gives_the_hotspots_of_the_measure_asked_for(trained: Trained) -> None:
+    done = vaefrag("analyze", trained.id, "--measure", "vi", "--workspace", str(trained.store.workspace), "--json")
+    result = json.loads(done.stdout)
+    expected = trained.store.analysis(trained.id).hotspots["vi"].groups
+    assert result["measure"] == "vi"
+    assert [group["size"] for group in result["hotspots"]] == [group.size for group in expected]
+    assert result["channels"] == 36
+    assert result["ceiling_bits"] == pytest.approx(8.2288, abs=1e-4)
+
+
+def test_datasets_are_listed() -> None:
+    names = [entry["name"] for entry in json.loads(vaefrag("datasets", "--json").stdout)["datasets"]]
+    assert {"digits", "sprites", "fashion-mnist", "mnist"} <= set(names)
+
+
+@pytest.mark.parametrize("command", ["demo", "train", "analyze", "datasets", "serve"])
+def test_every_command_explains_itself_and_speaks_json(command: str) -> None:
+    done = vaefrag(command, "--help")
+    assert done.returncode == 0
+    assert "--json" in re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--dataset", "digts"], "Did you mean 'digits'"),
+        (["train", "--beta", "-1"], "beta (weight of the KL term): expected a value greater than or equal to 0, got"),
+        (["train", "--members", "0"], "members (VAEs in the ensemble): expected a value greater than or equal to 1"),
+        (["train", "--fingerprint-size", "5000"], "asks for 5,000 images; 'digits' has 1,797. Lower"),
+        (["analyze", "nothing"], "There is no ensemble 'nothing'"),
+        (["analyze", "nothing", "--xi", "2"], "xi (relative drop of reachability at a hotspot's edge): expected"),
+    ],
+)
+def test_wrong_input_is_one_clear_line_and_an_exit_code(tmp_path: Path, arguments: list[str], message: str) -> None:
+    done = vaefrag(*arguments, "--workspace", str(tmp_path), "--json")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_stops_at_a_checkpoint_and_says_how_to_go_on(tmp_path: Path) -> None:
+    arguments = ["train", *TINY, "--steps", "400000", "--workspace", str(tmp_path), "--workers", "1", "--json"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "app.cli", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        wait_until(lambda: any(tmp_path.glob("ensembles/*/members/*/checkpoint.safetensors")))
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert output == ""
+    assert "Repeat the same command to go on" in errors
+
+
+def test_serve_says_where_and_stops_on_ctrl_c(trained: Trained) -> None:
+    arguments = ["serve", "--port", "0", "--no-browser", "--json", "--workspace", str(trained.store.workspace)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "app.cli", *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout is not None
+        url = json.loads(process.stdout.readline())["url"]
+        with urllib.request.urlopen(f"{url}healthz", timeout=10) as answer:
+            assert answer.read() == b"OK"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 0
+
+
+def test_a_port_that_is_taken_is_named(trained: Trained) -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = vaefrag("serve", "--port", port, "--no-browser", "--workspace", str(trained.store.workspace))
+    assert done.returncode == 1
+    assert f"127.0.0.1:{port}" in done.stderr
+    assert "--port" in done.stderr
