@@ -186,8 +186,8 @@ class Queries:
             analysis = self.store.analysis(ensemble_id)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BrokenFileError(
-                f"The analysis of {ensemble_id} cannot be read ({error})."
-                f" Delete the folder {self.store.folder(ensemble_id) / 'analysis'} and run `vaefrag analyze {ensemble_id}`."
+                f"The analysis of {ensemble_id} cannot be read ({error}). Delete the folder"
+                f" {self.store.folder(ensemble_id) / 'analysis'} and run `vaefrag analyze {ensemble_id}`."
             ) from error
         names = tuple(f"{member}.{channel}" for member, channel in analysis.matrix.channel_names)
         opened = Opened(ensemble_id, version, analysis, names, {name: c for c, name in enumerate(names)})
@@ -260,15 +260,11 @@ def kl_nats(posteriors: Posteriors, channel: int) -> float:
 
 def channel_posterior(posteriors: Posteriors, channel: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Give means and ln σ² of a flat channel, (N,) each."""
-    member = 0
-    for member, count in enumerate(posteriors.channels_of_member):
-        if channel < count:
-            break
-        channel -= count
-    return (
-        np.asarray(posteriors.mean[member][:, channel], dtype=np.float64),
-        np.asarray(posteriors.logvar[member][:, channel], dtype=np.float64),
-    )
+    ends = np.cumsum(posteriors.channels_of_member)
+    member = int(np.searchsorted(ends, channel, side="right"))
+    within = channel - int(ends[member]) + posteriors.channels_of_member[member]
+    mean, logvar = posteriors.mean[member][:, within], posteriors.logvar[member][:, within]
+    return np.asarray(mean, dtype=np.float64), np.asarray(logvar, dtype=np.float64)
 
 
 def middle_of(matrix: ChannelMatrix, channels: Sequence[int], measure: Measure) -> int:

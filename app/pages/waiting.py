@@ -9,6 +9,7 @@ from app.components.icons import icon
 from app.components.states import command, notice
 from app.pages.explorer import Explorer
 from app.pages.site import Page, Site
+from app.pages.view import View
 from vaefrag_core.errors import BrokenFileError, MissingDataError, VaefragError
 from vaefrag_core.store import EnsembleRecord
 from vaefrag_core.training.checkpoints import MemberStatus
@@ -21,7 +22,7 @@ MOST_MESSAGES = 3
 def ensemble_page(site: Site, ensemble_id: str, search: str | None) -> Page:
     """Give the explorer, or a page that says why it cannot be shown yet."""
     try:
-        return Explorer(site, ensemble_id, search).page()
+        return Explorer(View(site, ensemble_id, search)).page()
     except BrokenFileError as error:
         return Page(
             html.Div([notice("alert", "A file cannot be read", html.P(str(error)), tone="alarm"), site.home_link()]),
@@ -59,7 +60,7 @@ def _what_to_do(site: Site, record: EnsembleRecord, members: list[MemberStatus])
     if count["running"] or count["waiting"]:
         share = sum(status.step for status in members) / (record.spec.train.steps * len(members))
         text = f"{count['done']} of {len(members)} members are trained, {share:.0%} of all steps."
-        hint = "This page follows. When nothing is training, repeat the command that began it: it goes on where it stopped."
+        hint = "This page follows. If nothing is training, repeat the command that began it to go on where it stopped."
         body = [
             html.P(text),
             dmc.Progress(value=100 * share, **{"aria-label": text}),
