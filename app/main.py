@@ -3,16 +3,17 @@
 from pathlib import Path
 from urllib.parse import unquote
 
-from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, set_props
 from flask import Response
 from flask_caching import Cache
 
 from app.components.shell import shell
-from app.components.states import notice
+from app.components.states import notice, remarks
 from app.pages import ensembles, explorer, pictures, waiting
 from app.pages.site import Page, Site
 from app.queries import Queries
 from app.settings import Settings
+from vaefrag_core.errors import VaefragError
 from vaefrag_core.store import EnsembleStore
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
@@ -50,6 +51,7 @@ def create_app(settings: Settings, store: EnsembleStore) -> Dash:
         title="vaefrag",
         update_title=None,
         health_endpoint="healthz",
+        on_error=_tell,
         # Pages come and go below the bar, so at the start most ids are not there yet.
         suppress_callback_exceptions=True,
     )
@@ -67,11 +69,19 @@ def create_app(settings: Settings, store: EnsembleStore) -> Dash:
     return app
 
 
+def _tell(error: Exception) -> None:
+    """Put what a user can mend on the page; anything else is a fault of ours and goes to the log."""
+    if not isinstance(error, VaefragError):
+        raise error
+    set_props("alarm", {"children": remarks([str(error)], tone="alarm")})
+
+
 def _register_router(app: Dash, site: Site) -> None:
     @app.callback(
         Output("page", "children"),
         Output("crumbs", "children"),
         Output("title", "data"),
+        Output("alarm", "children"),
         Input("url", "pathname"),
         State("url", "search"),
     )
@@ -80,7 +90,7 @@ def _register_router(app: Dash, site: Site) -> None:
         page = _page(site, path or site.prefix, search)
         home = path in (site.prefix, site.prefix.rstrip("/"), None)
         crumbs = [] if home else [dcc.Link("Ensembles", href=site.prefix), html.Span(page.title)]
-        return page.content, crumbs, f"{page.title} · vaefrag"
+        return page.content, crumbs, f"{page.title} · vaefrag", None
 
     app.clientside_callback(
         ClientsideFunction("pages", "title"),
@@ -97,7 +107,7 @@ def _page(site: Site, path: str, search: str | None) -> Page:
     if ensemble_id is not None:
         return waiting.ensemble_page(site, ensemble_id, search)
     text = html.P([html.Code(path[:80]), " is not an address of this site."])
-    return Page(html.Div([notice("search", "No such page", text), site.home_link()]), "Not found")
+    return Page(site.apology(notice("search", "No such page", text)), "Not found")
 
 
 def _ensemble_in(site: Site, path: str) -> str | None:

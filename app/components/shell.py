@@ -31,7 +31,7 @@ def shell(prefix: str, logo: str) -> dmc.MantineProvider:
         **{"aria-label": "Switch between light and dark"},
     )
     bar = html.Header([home, html.Nav(id="crumbs", className="crumbs", **{"aria-label": "Where you are"}), scheme])
-    page = html.Main(html.Div(id="page"), id="main", tabIndex=-1)
+    page = html.Main([html.Div(id="alarm"), html.Div(id="page")], id="main", tabIndex=-1)
     places = [dcc.Location(id="url", refresh="callback-nav"), dcc.Store(id="title"), dcc.Store(id="title-set")]
     skip = html.A("Skip to the page", href="#main", className="skip")
     return dmc.MantineProvider([*places, skip, bar, page], theme=THEME, defaultColorScheme="auto")

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
-import dash_mantine_components as dmc
 from dash import dcc, html
 
 from app.queries import Opened, Queries
@@ -68,6 +67,7 @@ class Site:
         fields = {"cell": cell, "v": opened.version} | ({} if base is None else {"base": base})
         return f"{self.prefix}data/traversals/{quote(opened.ensemble_id)}/base.png?{urlencode(fields)}"
 
-    def home_link(self) -> dmc.Group:
-        """A way back to the list, for pages without a result."""
-        return dmc.Group(dcc.Link("All ensembles", href=self.prefix, className="button"))
+    def apology(self, notice: html.Section) -> html.Div:
+        """Give a page that has only a notice, with a way back to the list."""
+        back = html.P(dcc.Link("All ensembles", href=self.prefix, className="button"))
+        return html.Div([notice, back], className="narrow")

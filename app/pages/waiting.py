@@ -24,17 +24,13 @@ def ensemble_page(site: Site, ensemble_id: str, search: str | None) -> Page:
     try:
         return Explorer(View(site, ensemble_id, search)).page()
     except BrokenFileError as error:
-        return Page(
-            html.Div([notice("alert", "A file cannot be read", html.P(str(error)), tone="alarm"), site.home_link()]),
-            ensemble_id,
-        )
+        broken = notice("alert", "A file cannot be read", html.P(str(error)), tone="alarm")
+        return Page(site.apology(broken), ensemble_id)
     except MissingDataError as error:
         try:
             record = site.queries.store.record(ensemble_id)
         except VaefragError:
-            return Page(
-                html.Div([notice("search", "No such ensemble", html.P(str(error))), site.home_link()]), "Not found"
-            )
+            return Page(site.apology(notice("search", "No such ensemble", html.P(str(error)))), "Not found")
         return _unfinished(site, record)
 
 
