@@ -1,0 +1,54 @@
+"""Takes the pictures of the documentation: `make pictures`, with the ensembles of a workspace.
+
+python docs/pictures.py [--workspace DIR] [--ensemble ID] [--name explorer]
+"""
+
+import argparse
+import shutil
+import threading
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+from werkzeug.serving import make_server
+
+from app.main import create_app
+from app.settings import load_settings
+from vaefrag_core.store import EnsembleStore
+
+PICTURES = Path(__file__).parent / "pictures"
+DRAWN = """() => ["#similarity", "#map"].every((id) => {
+  const plot = document.querySelector(`${id} .js-plotly-plot`);
+  return plot && plot._fullLayout && plot.querySelector(".modebar-btn");
+}) && document.querySelector("#similarity image") && [...document.images].every((image) => image.complete)"""
+
+
+def main() -> None:
+    """Serve the workspace, and take the explorer in light and dark with its first hotspot opened."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workspace", default=None, help="folder of the ensembles")
+    parser.add_argument("--ensemble", default=None, help="the newest when not given")
+    parser.add_argument("--name", default="explorer", help="of the pictures")
+    arguments = parser.parse_args()
+    settings = load_settings(workspace=arguments.workspace)
+    store = EnsembleStore(settings.workspace)
+    ensemble_id = arguments.ensemble or store.records()[0].id
+    server = make_server("127.0.0.1", 0, create_app(settings, store).server, threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}/ensemble/{ensemble_id}?hotspot=1"
+    PICTURES.mkdir(exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"),
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        for scheme in ("light", "dark"):
+            page = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme=scheme).new_page()
+            page.goto(url)
+            page.wait_for_function(DRAWN)
+            page.screenshot(path=PICTURES / f"{arguments.name}-{scheme}.png")
+        browser.close()
+    server.shutdown()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""What the documentation says can be typed, can be typed."""
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+import typer
+from test_cli import vaefrag
+
+from app.cli import cli
+from app.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def commands(page: Path) -> list[str]:
+    """Find the lines of code blocks that call vaefrag."""
+    lines = page.read_text(encoding="utf-8").splitlines()
+    return [line.strip().split("  #")[0] for line in lines if re.match(r"(    )?vaefrag [a-z]", line)]
+
+
+ALL_COMMANDS = [command for page in PAGES for command in commands(page)]
+
+
+def test_there_are_commands_to_check() -> None:
+    assert len(ALL_COMMANDS) >= 5
+
+
+@pytest.mark.parametrize("command", ALL_COMMANDS)
+def test_every_command_has_the_options_it_is_given(command: str) -> None:
+    group = typer.main.get_command(cli)
+    name, *arguments = shlex.split(command)[1:]
+    group.commands[name].make_context(name, arguments)  # type: ignore[attr-defined]
+
+
+def test_the_quick_commands_of_the_readme_run(tmp_path: Path) -> None:
+    quick = [command for command in commands(ROOT / "README.md") if "fashion" not in command and "serve" not in command]
+    assert len(quick) == 2
+    for command in quick:
+        arguments = shlex.split(command)[1:]
+        place = [] if arguments[0] == "datasets" else ["--workspace", str(tmp_path)]
+        done = vaefrag(*arguments, *place, timeout=300)
+        assert done.returncode == 0, done.stderr
+
+
+def test_the_first_screen_shows_the_two_commands_the_makefile_has() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"^make (\w+)", README, flags=re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
+    assert re.findall(r"^make (\w+)", README, flags=re.MULTILINE) == ["demo", "test"]
+
+
+def test_python_s_version_is_the_one_asked_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["requires-python"] == ">=3.11"
+    assert "Python 3.11 or newer" in README
+
+
+@pytest.mark.parametrize("name", list(Settings.model_fields))
+def test_every_setting_is_documented(name: str) -> None:
+    assert f"VAEFRAG_{name.upper()}" in README
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_pages_link_to_is_there(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        if not target.startswith("https://"):
+            assert (page.parent / target).exists(), target
