@@ -51,7 +51,8 @@ def _points(
     numbers = numbers_in(values)
     groups = list(dict.fromkeys(values))
     if numbers is not None and len(groups) > MOST_GROUPS:
-        bar = colour_bar(label or "", orientation="v", len=0.9, x=1.02, y=1, title={"text": label, "side": "right"})
+        upright = {"orientation": "v", "len": 0.9, "x": 1.02, "y": 1, "ypad": 0}
+        bar = colour_bar(label or "", **upright)
         marker = {"size": 5, "opacity": 0.75, "color": numbers, "colorscale": LABEL_SCALE, "colorbar": bar}
         return [kind(x=u, y=v, marker=marker, **look)]
     groups.sort(key=lambda value: (numbers_in([value]) or [np.inf], value))

@@ -47,6 +47,10 @@ def register(server: Flask, site: Site) -> None:
         opened = _open(site, ensemble_id)
         return _png(_base_images(site, opened), opened)
 
+    @server.get(f"{site.prefix}data/<path:rest>")
+    def unknown(rest: str) -> Response:
+        _wrong(f"There are no data at {rest[:80]!r}.", status=404)
+
 
 def _tile(site: Site, opened: Opened, measure: Measure) -> bytes:
     dead = _flag("dead")

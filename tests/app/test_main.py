@@ -1,0 +1,116 @@
+"""The app as a whole: where it is served, what it refuses, what it never loads."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dash import Dash
+from support import Trained
+from webpages import app_of, post_to, text_of
+
+import app as package
+from app.components.glossary import TERMS, help_mark
+from app.components.graph import CONFIG
+
+
+def sources() -> list[Path]:
+    return sorted(Path(package.__file__).parent.rglob("*.py"))
+
+
+def test_the_web_process_loads_no_learning_library(tmp_path: Path) -> None:
+    program = (
+        "import sys; from app.main import create_app; from app.settings import Settings;"
+        "from vaefrag_core.store import EnsembleStore;"
+        f"create_app(Settings(workspace={str(tmp_path)!r}), EnsembleStore({str(tmp_path)!r}));"
+        "print([name for name in ('torch', 'sklearn', 'umap') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_answer_tells_the_browser_to_stay_at_home(app: Dash) -> None:
+    for path in ("/", "/healthz", "/_dash-layout", "/assets/app.css", "/data/matrix/nowhere/nmi/tile.png"):
+        headers = app.server.test_client().get(path, buffered=True).headers
+        policy = headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "connect-src 'self'" in policy
+        assert "unsafe-eval" not in policy
+        assert "script-src 'self' 'sha256-" in policy
+        assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_page_says_its_language_and_asks_nothing_of_others(app: Dash) -> None:
+    page = app.server.test_client().get("/").text
+    assert '<html lang="en">' in page
+    assert "https://" not in page.replace("https://www.w3.org", "")
+    assert "/assets/early.js" in page
+
+
+def test_health_is_answered(app: Dash) -> None:
+    answer = app.server.test_client().get("/healthz")
+    assert (answer.status_code, answer.text) == (200, "OK")
+
+
+def test_large_requests_are_refused(app: Dash) -> None:
+    answer = app.server.test_client().post(
+        "/_dash-update-component", data=b"x" * 2**21, content_type="application/json"
+    )
+    assert answer.status_code == 413
+
+
+def test_a_prefix_goes_before_everything(trained: Trained, tmp_path: Path) -> None:
+    app = app_of(trained.store, tmp_path, url_prefix="/lab/")
+    client = app.server.test_client()
+    assert client.get("/lab/healthz").text == "OK"
+    assert client.get("/healthz").status_code == 404
+    assert client.get(f"/lab/data/matrix/{trained.id}/nmi/tile.png").status_code == 200
+    page = post_to(app, "page.children", {"url.pathname": "/lab/"}, {"url.search": ""})
+    assert trained.spec.name in text_of(page["page"]["children"])
+    assert f"/lab/ensemble/{trained.id}" in str(page["page"])
+    explorer = post_to(app, "page.children", {"url.pathname": f"/lab/ensemble/{trained.id}"}, {"url.search": ""})
+    assert f"/lab/data/matrix/{trained.id}/nmi/tile.png" in str(explorer)
+
+
+def test_the_cache_is_closed_to_others(trained: Trained, tmp_path: Path) -> None:
+    app_of(trained.store, tmp_path / "cache")
+    assert (tmp_path / "cache").stat().st_mode & 0o077 == 0
+
+
+def test_plots_enter_a_page_through_one_door() -> None:
+    """Only the factory knows how to keep plotly from offering an upload."""
+    users = [path.name for path in sources() if any(_is_graph(node) for node in ast.walk(ast.parse(path.read_text())))]
+    assert users == ["graph.py"]
+    assert CONFIG["showSendToCloud"] is False
+    assert CONFIG["displaylogo"] is False
+
+
+def _is_graph(node: ast.AST) -> bool:
+    return (isinstance(node, ast.Attribute) and node.attr == "Graph") or (
+        isinstance(node, ast.Name) and node.id == "Graph"
+    )
+
+
+@pytest.mark.parametrize("term", list(TERMS))
+def test_every_term_is_explained_in_a_sentence(term: str) -> None:
+    mark = help_mark(term)
+    assert mark.label.endswith(".")
+    assert len(mark.label) > 40
+
+
+def test_every_icon_that_is_used_is_there() -> None:
+    folder = Path(package.__file__).parent.parent / "assets"
+    sheet = (folder / "app.css").read_text()
+    used = {
+        node.args[0].value
+        for path in sources()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "id", "") in ("icon", "notice")
+        and isinstance(node.args[0], ast.Constant)
+    }
+    assert used >= {"alert", "info", "moon", "sun", "wait"}
+    for name in used:
+        assert (folder / "icons" / f"{name}.svg").is_file()
+        assert f".icon-{name} " in sheet

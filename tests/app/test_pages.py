@@ -1,0 +1,308 @@
+"""Every page and callback, as the browser would ask: what is shown, and what is said when there is nothing to show."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support import Trained
+from webpages import app_of, post_to, text_of
+
+from app.pages.details import Details
+from app.pages.explorer import Explorer
+from app.pages.site import Site
+from app.pages.view import View
+from app.queries import Opened, Queries
+from vaefrag_core.artifacts import Posteriors
+from vaefrag_core.store import AnalysisIndex, EnsembleStore
+from vaefrag_core.training.checkpoints import Checkpoint, History, save_checkpoint
+
+Post = Callable[..., Any]
+
+
+@pytest.fixture
+def opened(queries: Queries, trained: Trained) -> Opened:
+    return queries.open(trained.id)
+
+
+def page_of(store: EnsembleStore, cache: Path, path: str, search: str = "") -> str:
+    answer = post_to(app_of(store, cache), "page.children", {"url.pathname": path}, {"url.search": search})
+    return text_of(answer["page"]["children"])
+
+
+def saved(store: EnsembleStore, index: int, state: Any, step: int, message: str = "") -> None:
+    empty = History.empty(6)
+    weights = {"w": np.zeros(1, dtype=np.float32)}
+    checkpoint = Checkpoint(step=step, state=state, weights=weights, optimizer={}, history=empty, message=message)
+    save_checkpoint(store.members_folder(store.ids()[0]) / str(index), checkpoint)
+
+
+def test_the_list_shows_each_ensemble_with_what_was_found(post: Post, trained: Trained, opened: Opened) -> None:
+    answer = post("page.children", {"url.pathname": "/"}, {"url.search": ""})
+    words = text_of(answer["page"]["children"])
+    assert trained.spec.name in words
+    assert "6 of 6 trained" in words
+    assert f"{len(opened.hotspots('nmi').groups)} hotspot" in words
+    assert f"/data/matrix/{trained.id}/nmi/tile.png" in json.dumps(answer)
+    assert answer["title"]["data"] == "Ensembles · vaefrag"
+
+
+def test_an_empty_workspace_says_how_to_begin(workspace: EnsembleStore, tmp_path: Path) -> None:
+    words = page_of(workspace, tmp_path / "cache", "/")
+    assert "No ensembles here yet" in words
+    assert "vaefrag demo" in words
+    assert "vaefrag train --dataset digits" in words
+
+
+def test_an_unknown_address_says_so(post: Post) -> None:
+    answer = post("page.children", {"url.pathname": "/nothing/here"}, {"url.search": ""})
+    assert "/nothing/here  is not an address of this site." in text_of(answer["page"]["children"])
+
+
+@pytest.mark.parametrize("name", ["nowhere", "..%2F..%2Fetc", "%3Cscript%3E"])
+def test_an_unknown_ensemble_says_so(post: Post, name: str) -> None:
+    answer = post("page.children", {"url.pathname": f"/ensemble/{name}"}, {"url.search": ""})
+    assert "No such ensemble" in text_of(answer["page"]["children"])
+
+
+def test_a_damaged_spec_is_named(workspace: EnsembleStore, trained: Trained, tmp_path: Path) -> None:
+    record = workspace.create(trained.spec)
+    (workspace.folder(record.id) / "spec.json").write_text("{")
+    assert "spec.json: expected a spec" in page_of(workspace, tmp_path / "cache", f"/ensemble/{record.id}")
+    assert "spec.json: expected a spec" in page_of(workspace, tmp_path / "cache", "/")
+
+
+def test_a_damaged_analysis_is_named(workspace: EnsembleStore, trained: Trained, tmp_path: Path) -> None:
+    shutil.copytree(trained.store.folder(trained.id), workspace.folder(trained.id))
+    index = workspace.analysis_index(trained.id)
+    (workspace.folder(trained.id) / "analysis" / index.matrix / "facts.json").write_text("")
+    words = page_of(workspace, tmp_path / "cache", f"/ensemble/{trained.id}")
+    assert "A file cannot be read" in words
+    assert f"vaefrag analyze {trained.id}" in words
+    assert "analysis damaged" in page_of(workspace, tmp_path / "cache", "/")
+
+
+def test_training_is_followed_member_by_member(workspace: EnsembleStore, trained: Trained, tmp_path: Path) -> None:
+    record = workspace.create(trained.spec)
+    saved(workspace, 0, "done", 400)
+    saved(workspace, 1, "running", 200)
+    saved(workspace, 2, "failed", 40, "The loss became NaN.")
+    app = app_of(workspace, tmp_path / "cache")
+    path = {"url.pathname": f"/ensemble/{record.id}"}
+    page = post_to(app, "page.children", path, {"url.search": ""})["page"]["children"]
+    words = text_of(page)
+    assert "1 of 6 members are trained, 27% of all steps." in words
+    assert "1 trained, 1 in training, 3 waiting, 1 failed" in words
+    assert "Member 2: The loss became NaN." in words
+    assert [f"cell-{state}" in json.dumps(page) for state in ("done", "running", "waiting", "failed")] == [True] * 4
+    seen = next(part["props"]["data"] for part in page["props"]["children"] if part["props"].get("id") == "waiting-for")
+    state = {"waiting-for.data": seen, **path}
+    assert post_to(app, "page.children@", {"tick.n_intervals": 1}, state) == {}
+    saved(workspace, 1, "done", 400)
+    moved = post_to(app, "page.children@", {"tick.n_intervals": 2}, state)
+    assert "2 of 6 members are trained" in text_of(next(iter(moved.values()))["children"])
+
+
+def test_trained_members_wait_for_the_analysis(workspace: EnsembleStore, trained: Trained, tmp_path: Path) -> None:
+    record = workspace.create(trained.spec)
+    for member in range(6):
+        saved(workspace, member, "done", 400)
+    words = page_of(workspace, tmp_path / "cache", f"/ensemble/{record.id}")
+    assert (
+        f"6 of 6 members are trained. To compare their channels and find hotspots, run vaefrag analyze {record.id}"
+        in words
+    )
+    assert "not analysed yet" in page_of(workspace, tmp_path / "cache", "/")
+
+
+def test_an_ensemble_that_failed_whole_says_why(workspace: EnsembleStore, trained: Trained, tmp_path: Path) -> None:
+    record = workspace.create(trained.spec)
+    for member in range(6):
+        saved(workspace, member, "failed", 3, "The loss became NaN.")
+    words = page_of(workspace, tmp_path / "cache", f"/ensemble/{record.id}")
+    assert "Training failed" in words
+    assert "Member 2: The loss became NaN." in words
+    assert "… and 3 more." in words
+
+
+def test_imported_posteriors_wait_for_the_analysis(workspace: EnsembleStore, trained: Trained, tmp_path: Path) -> None:
+    record = workspace.create(trained.spec)
+    workspace.save_posteriors(record.id, Posteriors(np.zeros((2, 5, 3)), np.zeros((2, 5, 3))))
+    words = page_of(workspace, tmp_path / "cache", f"/ensemble/{record.id}")
+    assert f"The posteriors are here. To find their hotspots, run vaefrag analyze {record.id}" in words
+
+
+def test_an_analysis_without_models_shows_all_but_traversals(
+    workspace: EnsembleStore, trained: Trained, tmp_path: Path
+) -> None:
+    shutil.copytree(trained.store.folder(trained.id), workspace.folder(trained.id))
+    index: AnalysisIndex = workspace.analysis_index(trained.id)
+    workspace.save_analysis_index(trained.id, index.model_copy(update={"traversals": None}))
+    for search in ("?channel=0.0", "?pair=0.0,1.1", "?channels=0.0,1.1,2.2", "?measure=nmi&hotspot=0"):
+        words = page_of(workspace, tmp_path / "cache", f"/ensemble/{trained.id}", search)
+        assert "Nearest channels" in words or "NMI" in words
+        assert "pair=" in search or "nothing to paint traversals with" in words
+
+
+def explorer(site: Site, trained: Trained, search: str) -> View:
+    return View(site, trained.id, search)
+
+
+def test_the_explorer_counts_what_it_shows(site: Site, trained: Trained, opened: Opened) -> None:
+    dead = int(opened.hotspots("nmi").dead.sum())
+    words = text_of(Explorer(explorer(site, trained, "?measure=nmi")).page().content)
+    assert "β = 0.5" in words
+    assert "36 channels" in words
+    assert (f"{dead} of 36 channels are dead (< 0.01 bits) and set aside." in words) == (dead > 0)
+
+
+def test_a_wrong_url_falls_back_and_says_so(site: Site, trained: Trained) -> None:
+    words = text_of(Explorer(explorer(site, trained, "?measure=x&channel=99.9")).page().content)
+    assert "There is no channel “99.9”" in words
+    assert "Showing nmi." in words
+    assert "Look closer" in words
+
+
+@pytest.mark.parametrize("measure", ["nmi", "vi"])
+def test_the_matrix_is_named_in_the_order_of_its_measure(
+    site: Site, trained: Trained, opened: Opened, measure: str
+) -> None:
+    view = explorer(site, trained, f"?measure={measure}&dead=1")
+    assert view.order.tolist() == opened.hotspots(measure).order.tolist()
+    labels = view.matrix().data[-1]
+    assert np.allclose(labels.z, opened.matrix.label_nmi[view.order], atol=1e-6)
+
+
+def test_a_channel_is_told_in_its_numbers(site: Site, trained: Trained, opened: Opened) -> None:
+    channel = opened.hotspots("nmi").groups[0].medoid
+    view = explorer(site, trained, f"?channel={opened.names[channel]}")
+    words = text_of(Details(site, opened, view.selection).panel())
+    assert f"Channel {opened.names[channel]}" in words
+    assert f"{opened.matrix.information_bits[channel]:.2f} of {np.log2(300):.2f} bits" in words
+    assert f"{opened.matrix.label_nmi[channel, 0]:.2f}" in words
+
+
+def test_a_pair_is_told_in_its_numbers(site: Site, trained: Trained, opened: Opened) -> None:
+    u, v = (int(c) for c in opened.order("nmi", dead=False)[:2])
+    view = explorer(site, trained, f"?pair={opened.names[u]},{opened.names[v]}")
+    words = text_of(Details(site, opened, view.selection).panel())
+    assert f"{opened.matrix.nmi[u, v]:.3f}" in words
+    assert f"{opened.matrix.vi_bits[u, v]:.2f} bits" in words
+
+
+def test_nmi_above_one_is_explained(site: Site, trained: Trained, opened: Opened) -> None:
+    nmi = np.array(opened.matrix.nmi)
+    nmi[0, 7] = nmi[7, 0] = 1.07
+    nmi[0, 8] = nmi[8, 0] = np.nan
+    object.__setattr__(opened.matrix, "nmi", nmi)
+    above, undefined = (
+        text_of(Details(site, opened, explorer(site, trained, f"?pair=0.0,{name}").selection).panel())
+        for name in ("1.1", "1.2")
+    )
+    assert "NMI is above 1" in above
+    assert "1.070" in above
+    assert "undefined" in undefined
+    assert "NMI is above 1" not in undefined
+
+
+def test_traversals_of_a_hotspot_run_the_same_way(site: Site, trained: Trained, opened: Opened) -> None:
+    hotspots = opened.hotspots("nmi")
+    panel = json.dumps(
+        Details(site, opened, explorer(site, trained, "?measure=nmi&hotspot=0").selection).panel(), default=_plain
+    )
+    medoid = hotspots.groups[0].medoid
+    shown = [c for c in hotspots.groups[0].channels if f"/{opened.names[c]}.png" in panel]
+    assert medoid in shown
+    for channel in shown:
+        flip = int(hotspots.sign[channel] != hotspots.sign[medoid])
+        assert f"/{opened.names[channel]}.png?flip={flip}&" in panel
+
+
+def _plain(part: Any) -> Any:
+    return part.to_plotly_json()
+
+
+CLICK = {"xvals": [4.2], "yvals": [1.9], "xaxes_id": "x", "yaxes_id": "y", "points": []}
+
+
+@pytest.mark.parametrize(
+    ("click", "places"),
+    [
+        (CLICK, [2, 4]),
+        (CLICK | {"yvals": [3.6]}, [4]),
+        (CLICK | {"yaxes_id": "y2", "yvals": [0.3]}, [4]),
+        (CLICK | {"xaxes_id": "x3", "xvals": ["digit"]}, [2]),
+        ({"points": [{"x": "digit", "y": 3}], "xaxes_id": "x3", "xvals": [0.1], "yvals": [3.1], "yaxes_id": "y"}, [3]),
+        (CLICK | {"xvals": [-3]}, [2]),
+    ],
+)
+def test_a_click_selects_what_it_hit(
+    site: Site, trained: Trained, opened: Opened, click: dict, places: list[int]
+) -> None:
+    view = explorer(site, trained, "")
+    names = [opened.names[view.order[place]] for place in places]
+    assert view.clicked_cell(click).channels == tuple(names)
+
+
+def test_a_click_beside_everything_changes_nothing(site: Site, trained: Trained) -> None:
+    view = explorer(site, trained, "?channel=0.1")
+    assert view.clicked_cell({"points": []}) == view.selection
+    assert view.clicked_cell(CLICK | {"xvals": [999], "yvals": [999]}) == view.selection
+    assert view.clicked_point({"points": []}) == view.selection
+
+
+def test_a_selection_marks_its_places_in_both_figures(site: Site, trained: Trained, opened: Opened) -> None:
+    view = explorer(site, trained, "?measure=nmi&hotspot=0")
+    channels = opened.hotspots("nmi").groups[0].channels
+    assert [int(view.order[place]) for place in view.marked(view.order)] == list(channels)
+    on_map = view.on_map()
+    assert sorted(int(on_map[place]) for place in view.map().data[0].selectedpoints) == sorted(channels)
+
+
+SELECT = {"similarity.clickData": None, "map.clickData": None, "map.selectedData": None}
+
+
+def test_clicks_become_urls(post: Post, trained: Trained, opened: Opened) -> None:
+    state = {"url.pathname": f"/ensemble/{trained.id}", "url.search": "?measure=vi&map=umap"}
+    order = opened.order("vi", dead=False)
+    cell = post("url.search", SELECT | {"similarity.clickData": CLICK}, state, "similarity.clickData")
+    pair = f"{opened.names[order[2]]},{opened.names[order[4]]}"
+    assert cell["url"]["search"] == f"?measure=vi&map=umap&pair={pair}"
+    point = {"points": [{"customdata": ["0.1", "", 1]}]}
+    clicked = post("url.search", SELECT | {"map.clickData": point}, state, "map.clickData")
+    assert clicked["url"]["search"] == "?measure=vi&map=umap&channel=0.1"
+    drawn = {"points": [{"customdata": [name]} for name in ("0.1", "1.1", "2.1")]}
+    picked = post("url.search", SELECT | {"map.selectedData": drawn}, state, "map.selectedData")
+    assert picked["url"]["search"] == "?measure=vi&map=umap&channels=0.1,1.1,2.1"
+
+
+def test_selections_that_plotly_takes_back_by_itself_change_nothing(post: Post, trained: Trained) -> None:
+    state = {"url.pathname": f"/ensemble/{trained.id}", "url.search": "?channel=0.1"}
+    for nothing in (None, {"points": []}):
+        assert post("url.search", SELECT | {"map.selectedData": nothing}, state, "map.selectedData") == {}
+    state["url.search"] = "?channels=0.1,0.2,0.3"
+    cleared = post("url.search", SELECT, state, "map.selectedData")
+    assert cleared["url"]["search"] == "?measure=nmi&map=mds"
+
+
+def test_only_marks_are_sent_when_only_the_selection_changed(post: Post, site: Site, trained: Trained) -> None:
+    path = {"url.pathname": f"/ensemble/{trained.id}"}
+    shown = {"shown.data": explorer(site, trained, "?measure=nmi").state()}
+    marks = post("similarity.figure", {"url.search": "?measure=nmi&channel=0.1"}, path | shown)
+    assert marks["similarity"]["figure"]["__dash_patch_update"] == "__dash_patch_update"
+    assert marks["map"]["figure"]["__dash_patch_update"] == "__dash_patch_update"
+    assert "Channel 0.1" in text_of(marks["details"]["children"])
+    other = post("similarity.figure", {"url.search": "?measure=nmi&map=umap"}, path | shown)
+    assert "__dash_patch_update" in other["similarity"]["figure"]
+    assert "data" in other["map"]["figure"]
+    new = post("similarity.figure", {"url.search": "?measure=vi"}, path | shown)
+    assert "/vi/tile.png" in new["similarity"]["figure"]["layout"]["images"][0]["source"]
+    assert new["shown"]["data"] != shown["shown.data"]
+
+
+def test_an_ensemble_that_vanishes_is_said_on_the_page(post: Post) -> None:
+    gone = post("similarity.figure", {"url.search": ""}, {"url.pathname": "/ensemble/gone", "shown.data": {}})
+    assert "There is no ensemble 'gone'" in text_of(gone["alarm"]["children"])
