@@ -1,6 +1,5 @@
 """The `vaefrag` command: thin, and quick to start, since each command imports what it needs."""
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from app import reports, terminal
+from app.jobs_cli import jobs
 from vaefrag_core.errors import VaefragError
 
 cli = typer.Typer(
@@ -17,6 +17,7 @@ cli = typer.Typer(
     help="Train ensembles of variational autoencoders and find the fragments of information that come back in run"
     " after run.",
 )
+cli.add_typer(jobs, name="jobs")
 
 Workspace = Annotated[
     Path | None,
@@ -95,6 +96,7 @@ def train(
     workspace: Workspace = None,
     workers: Workers = None,
     analyze_after: Annotated[bool, typer.Option("--analyze/--no-analyze", help="Analyse when all are trained.")] = True,
+    detach: Annotated[bool, typer.Option("--detach", help="Leave it to the engine, and return at once.")] = False,
     as_json: Json = False,
 ) -> None:
     """Train an ensemble, then analyse it. The same settings again go on where they were stopped."""
@@ -120,7 +122,16 @@ def train(
         "fingerprint": {"size": fingerprint_size, "seed": fingerprint_seed},
         "members": members,
     }
-    result = _train_and_analyze(values, _settings(workspace=workspace), workers, analyze_after)
+    settings = _settings(workspace=workspace)
+    if detach:
+        from app import runs
+        from vaefrag_core import pipeline
+
+        spec = pipeline.resolve(values)
+        result = runs.train_detached(spec, settings, workers=workers, analyze_after=analyze_after)
+        terminal.say(f"Job {result['job']} trains {result['id']} in the background; `vaefrag jobs list` shows how far.")
+    else:
+        result = _train_and_analyze(values, settings, workers, analyze_after)
     if as_json:
         terminal.emit(result)
 
@@ -172,6 +183,65 @@ def serve(
     _serve(_settings(workspace=workspace, host=host, port=port), browser, as_json=as_json)
 
 
+@cli.command()
+def engine(
+    workspace: Workspace = None,
+    slots: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes that train side by side. [default: one per core]", show_default=False),
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler that runs elsewhere.", show_default=False)
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address at which workers join. [default: 127.0.0.1]", show_default=False)
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port at which workers join. [default: any]", show_default=False)
+    ] = None,
+    tls: Annotated[
+        Path | None, typer.Option(help="Folder of ca.pem, cert.pem and key.pem.", show_default=False)
+    ] = None,
+    idle: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Seconds without work, after which it ends. [default: never]", show_default=False),
+    ] = None,
+) -> None:
+    """Do the work of a workspace in the background, until Ctrl-C. `serve` and `train` start one by themselves."""
+    from app.jobs.service import run_engine
+
+    settings = _settings(
+        workspace=workspace, slots=slots, scheduler=scheduler, engine_host=host, engine_port=port, tls=tls
+    )
+    run_engine(settings, idle_seconds=idle)
+
+
+@cli.command()
+def worker(
+    address: Annotated[str, typer.Argument(help="Where the engine takes workers; `vaefrag jobs list` shows it.")],
+    slots: Annotated[int, typer.Option(min=1, help="Processes that train side by side.")] = 1,
+    host: Annotated[
+        str | None, typer.Option(help="Address of this machine that the engine reaches.", show_default=False)
+    ] = None,
+    tls: Annotated[
+        Path | None, typer.Option(help="Folder of ca.pem, cert.pem and key.pem.", show_default=False)
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="End when the engine is lost, as a batch job should.")] = False,
+) -> None:
+    """Lend this machine's cores to an engine, and join it again whenever it was lost."""
+    from app.jobs.node import work_for
+
+    settings = _settings(tls=tls)
+    work_for(
+        address,
+        slots=slots,
+        host=host,
+        tls=settings.tls,
+        once=once,
+        worker_lost_seconds=settings.worker_lost_seconds,
+    )
+
+
 def _settings(**flags: object) -> Any:
     from app.settings import load_settings
 
@@ -181,27 +251,15 @@ def _settings(**flags: object) -> Any:
 def _train_and_analyze(
     values: dict[str, Any], settings: Any, workers: int | None, analyze_after: bool
 ) -> dict[str, Any]:
+    from app import runs
     from vaefrag_core import pipeline
-    from vaefrag_core.store import EnsembleStore, ensemble_id_of
 
     spec = pipeline.resolve(values)
-    ensemble_id = ensemble_id_of(spec)
-    store = EnsembleStore(settings.workspace)
-    with (
-        terminal.stop_on_interrupt() as should_stop,
-        terminal.training_progress(spec.members, spec.train.steps) as on_progress,
-    ):
-        statuses = pipeline.train(
-            spec, store, workers=workers or _cores(), on_progress=on_progress, should_stop=should_stop
-        )
-    result = reports.training_result(ensemble_id, statuses)
-    reports.show_failures(statuses)
-    if result["state"] == "stopped":
-        terminal.say(f"Stopped. Repeat the same command to go on with {ensemble_id}.")
-        raise typer.Exit(130)
-    if analyze_after:
-        result |= _analyze(ensemble_id, {}, settings)
-    return result
+    try:
+        return runs.train_and_wait(spec, settings, workers=workers, analyze_after=analyze_after)
+    except runs.StoppedError as stopped:
+        terminal.say(str(stopped))
+        raise typer.Exit(130) from None
 
 
 def _analyze(ensemble_id: str, values: dict[str, Any], settings: Any) -> dict[str, Any]:
@@ -219,16 +277,14 @@ def _analyze(ensemble_id: str, values: dict[str, Any], settings: Any) -> dict[st
 
 
 def _serve(settings: Any, browser: bool, *, path: str = "/", as_json: bool = False) -> None:
+    from app.jobs.service import kept_engine
     from app.main import create_app
     from app.server import serve_until_interrupt
     from vaefrag_core.store import EnsembleStore
 
     app = create_app(settings, EnsembleStore(settings.workspace))
-    serve_until_interrupt(app.server, settings, path=path, browser=browser, as_json=as_json)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with kept_engine(settings):
+        serve_until_interrupt(app.server, settings, path=path, browser=browser, as_json=as_json)
 
 
 def main() -> None:

@@ -27,6 +27,29 @@ class Settings(BaseSettings):
         None, description="folder of derived pictures, safe to delete; default .cache within the workspace"
     )
     cache_files: int = Field(5_000, ge=10, le=1_000_000, description="most files kept in the cache")
+    slots: int | None = Field(
+        None, ge=1, le=4096, description="processes of the engine that train side by side; default one per core"
+    )
+    scheduler: str | None = Field(
+        None, description="address of a Dask scheduler that runs elsewhere; default the engine's own"
+    )
+    engine_host: str = Field("127.0.0.1", min_length=1, description="address at which workers join the engine")
+    engine_port: int = Field(0, ge=0, le=65_535, description="port at which workers join; 0 for any free one")
+    tls: Path | None = Field(None, description="folder of ca.pem, cert.pem and key.pem, for work on several machines")
+    engine_idle_seconds: float = Field(
+        30.0, gt=0, description="without work, after which an engine ends that was started by another command"
+    )
+    worker_lost_seconds: float = Field(
+        60.0, ge=1, description="silence of a worker after which its work is given to another"
+    )
+    checkpoint_seconds: float = Field(
+        5.0, ge=0, description="between two checkpoints of a member: what the loss of a worker costs at most"
+    )
+    grace_seconds: float = Field(
+        10.0, gt=0, description="that a member has to stop by itself before its process is killed"
+    )
+    turn_seconds: float = Field(20.0, ge=0, description="that work keeps its slot before it makes room for other jobs")
+    analysis_seconds: float = Field(60.0, ge=0, description="between analyses of an ensemble that is still trained")
     url_prefix: str = Field("/", description="path under which the pages are served, such as /lab/")
 
     @field_validator("url_prefix")

@@ -71,16 +71,14 @@ def train(
     spec: EnsembleSpec,
     store: EnsembleStore,
     *,
-    workers: int = 1,
     on_progress: Callable[[Sequence[MemberStatus]], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> list[MemberStatus]:
-    """Train an ensemble, or what is still missing of it, and encode its fingerprint sample.
+    """Train an ensemble in this process, or what is still missing of it, and encode its fingerprint sample.
 
     Args:
         spec: of the ensemble, from `resolve`. Equal specs are the same ensemble: training goes on where it stopped.
         store: where it lives.
-        workers: processes that train side by side; with 1, all happens in this process.
         on_progress: called with the state of all members whenever some have moved.
         should_stop: asked between slices of training.
 
@@ -93,11 +91,17 @@ def train(
     record = store.create(spec)
     with store.lock(record.id):
         statuses = train_ensemble(
-            spec, store.members_folder(record.id), workers=workers, on_progress=on_progress, should_stop=should_stop
+            spec, store.members_folder(record.id), on_progress=on_progress, should_stop=should_stop
         )
         if all(status.state in ("done", "failed") for status in statuses):
             encode(record.id, store)
     return statuses
+
+
+def members_done(ensemble_id: str, store: EnsembleStore) -> set[int]:
+    """Give the numbers of the members that are trained to the end."""
+    statuses = member_statuses(store.members_folder(ensemble_id), store.record(ensemble_id).spec.members)
+    return {status.index for status in statuses if status.state == "done"}
 
 
 def encode(ensemble_id: str, store: EnsembleStore) -> Posteriors:

@@ -1,49 +1,39 @@
-"""Many members, several processes, the same numbers."""
+"""Many members, one after the other or side by side."""
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from vaefrag_core.config import EnsembleSpec, ModelConfig, TrainConfig
-from vaefrag_core.training.checkpoints import MemberStatus, load_checkpoint
-from vaefrag_core.training.ensemble import group_members, train_ensemble
+from vaefrag_core.training.checkpoints import MemberStatus
+from vaefrag_core.training.ensemble import train_ensemble
+from vaefrag_core.training.groups import group_size
 
 
 def spec_of(members: int, steps: int = 50) -> EnsembleSpec:
     return EnsembleSpec(model=ModelConfig(widths=(16,), channels=3), train=TrainConfig(steps=steps), members=members)
 
 
-def test_processes_give_what_one_process_gives(tmp_path: Path) -> None:
-    spec = spec_of(3)
+def test_whoever_asks_is_told_of_all_members(tmp_path: Path) -> None:
     told: list[list[MemberStatus]] = []
-    train_ensemble(spec, tmp_path / "one")
-    statuses = train_ensemble(
-        spec, tmp_path / "two", workers=2, on_progress=lambda statuses: told.append(list(statuses))
-    )
+    statuses = train_ensemble(spec_of(3), tmp_path, on_progress=lambda moved: told.append(list(moved)))
     assert [s.state for s in statuses] == ["done"] * 3
-    assert all(len(statuses) == 3 for statuses in told)
-    for member in range(3):
-        one, two = (load_checkpoint(tmp_path / name / str(member)) for name in ("one", "two"))
-        assert one is not None
-        assert two is not None
-        assert all(np.array_equal(one.weights[name], two.weights[name]) for name in one.weights)
+    assert [len(moved) for moved in told] == [3, 3]
+    assert all(len(status.kl_nats) == 3 for status in told[-1])
 
 
-def test_a_stop_reaches_every_process_and_leaves_checkpoints(tmp_path: Path) -> None:
-    statuses = train_ensemble(spec_of(2, steps=100_000), tmp_path, workers=2, should_stop=lambda: True)
-    assert all(s.state in ("running", "waiting") for s in statuses)
-    assert any(0 < s.step < 100_000 for s in statuses)
+def test_a_stop_leaves_checkpoints(tmp_path: Path) -> None:
+    asked = iter([False, True, True])
+    statuses = train_ensemble(spec_of(40, steps=100_000), tmp_path, should_stop=lambda: next(asked))
+    assert [s.step for s in statuses] == [25] * 32 + [0] * 8
 
 
 @pytest.mark.parametrize(
-    ("architecture", "members", "workers", "sizes"),
-    [("mlp", 30, 2, [15, 15]), ("mlp", 5, 2, [3, 2]), ("mlp", 100, 2, [32, 32, 32, 4]), ("conv28", 3, 2, [1, 1, 1])],
+    ("architecture", "members", "slots", "size"),
+    [("mlp", 30, 2, 15), ("mlp", 5, 2, 3), ("mlp", 100, 2, 32), ("mlp", 1, 4, 1), ("conv28", 3, 2, 1)],
 )
 def test_small_networks_are_stacked_and_convolutions_stay_alone(
-    architecture: str, members: int, workers: int, sizes: list[int]
+    architecture: str, members: int, slots: int, size: int
 ) -> None:
     spec = EnsembleSpec(model=ModelConfig(architecture=architecture), members=members)  # type: ignore[arg-type]
-    groups = group_members(spec, list(range(members)), workers)
-    assert [len(group) for group in groups] == sizes
-    assert [member for group in groups for member in group] == list(range(members))
+    assert group_size(spec, members, slots) == size

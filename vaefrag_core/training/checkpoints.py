@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from vaefrag_core.errors import BrokenFileError
 
@@ -30,6 +30,8 @@ class MemberStatus:
         step: steps trained, as far as the last checkpoint knows.
         loss: of the last logged steps, nats per image; NaN before there is one.
         message: why it failed.
+        kl_nats: of each channel, of the last logged steps, nats per image; empty when only the head of the
+            checkpoint was read.
     """
 
     index: int
@@ -37,6 +39,7 @@ class MemberStatus:
     step: int = 0
     loss: float = float("nan")
     message: str = ""
+    kl_nats: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +102,11 @@ class Checkpoint:
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Put a checkpoint in place of the last one; a crash leaves the last one whole."""
     folder.mkdir(parents=True, exist_ok=True)
+    replace_checkpoint(folder, pack_checkpoint(checkpoint), via=folder)
+
+
+def pack_checkpoint(checkpoint: Checkpoint) -> bytes:
+    """Give a checkpoint as the content of its file."""
     arrays = {f"weights.{name}": array for name, array in checkpoint.weights.items()}
     arrays |= {f"optimizer.{name}": array for name, array in checkpoint.optimizer.items()}
     arrays |= {f"history.{name}": array for name, array in vars(checkpoint.history).items()}
@@ -110,11 +118,28 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         "loss": repr(float(last_loss)),
         "message": checkpoint.message,
     }
+    return save({name: np.ascontiguousarray(a) for name, a in arrays.items()}, metadata=facts)
+
+
+def replace_checkpoint(folder: Path, content: bytes, *, via: Path) -> None:
+    """Put the content of a checkpoint file in place of the last one, whole or not at all.
+
+    Args:
+        folder: of the member.
+        content: from `pack_checkpoint`.
+        via: an existing folder of the same file system, where the file is written before it takes its name.
+            Taking that folder away keeps a writer from replacing anything.
+
+    Raises:
+        FileNotFoundError: when `via` is not there, or no longer.
+        OSError: when it cannot be written, as on a full disk.
+    """
     path = checkpoint_path(folder)
-    temporary = path.with_suffix(f".{os.getpid()}.partial")
+    temporary = via / f"{path.stem}.{os.getpid()}.partial"
     try:
-        save_file({name: np.ascontiguousarray(a) for name, a in arrays.items()}, temporary, metadata=facts)
-        with temporary.open("rb") as file:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:

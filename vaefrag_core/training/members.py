@@ -40,6 +40,7 @@ CHECKPOINT_SECONDS = 5.0  # a slice of a slow network may take as long again: ne
 
 OnProgress = Callable[[Sequence[MemberStatus]], None]
 ShouldStop = Callable[[], bool]
+Save = Callable[[Path, Checkpoint], None]  # a member's folder, and what to keep there
 
 
 def train_members(
@@ -51,6 +52,8 @@ def train_members(
     device: str = "cpu",
     on_progress: OnProgress | None = None,
     should_stop: ShouldStop = lambda: False,
+    save: Save = save_checkpoint,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> list[MemberStatus]:
     """Train members from where their checkpoints left them to the spec's last step.
 
@@ -62,6 +65,8 @@ def train_members(
         device: where the networks run.
         on_progress: called after every slice with the state of the members it moved.
         should_stop: asked after every slice; when it says yes, checkpoints are written and the work ends.
+        save: puts a member's checkpoint where the next call with the same `folder` finds it.
+        checkpoint_seconds: between two checkpoints.
 
     Returns:
         The state of each member; "running" for those that were stopped. A member whose loss is no longer
@@ -78,8 +83,8 @@ def train_members(
     with _one_thread():
         # Members that stopped at different steps cannot share one optimizer step: those at equal steps go together.
         for _, same_step in groupby(sorted(pending, key=lambda m: (start[m].step, m)), key=lambda m: start[m].step):
-            group = _Group(spec, dataset, {m: start[m] for m in same_step}, folder, device)
-            for moved in group.run(should_stop):
+            group = _Group(spec, dataset, {m: start[m] for m in same_step}, folder, device, save)
+            for moved in group.run(should_stop, checkpoint_seconds):
                 statuses |= {status.index: status for status in moved}
                 if on_progress is not None:
                     on_progress(moved)
@@ -90,9 +95,15 @@ class _Group:
     """Members at the same step, their parameters stacked along a leading axis of length M."""
 
     def __init__(
-        self, spec: EnsembleSpec, dataset: ImageDataset, start: dict[int, Checkpoint], folder: Path, device: str
+        self,
+        spec: EnsembleSpec,
+        dataset: ImageDataset,
+        start: dict[int, Checkpoint],
+        folder: Path,
+        device: str,
+        save: Save,
     ) -> None:
-        self.spec, self.dataset, self.folder, self.device = spec, dataset, folder, device
+        self.spec, self.dataset, self.folder, self.device, self.save = spec, dataset, folder, device, save
         self.members = list(start)
         self.sound = dict(start)  # the last checkpoint of each member: what it falls back to
         self.history = {m: checkpoint.history for m, checkpoint in start.items()}
@@ -108,14 +119,14 @@ class _Group:
         if self.step > 0:
             self.stack.resume([c.optimizer for c in start.values()], self.step)
 
-    def run(self, should_stop: ShouldStop) -> Iterator[list[MemberStatus]]:
+    def run(self, should_stop: ShouldStop, checkpoint_seconds: float) -> Iterator[list[MemberStatus]]:
         """Train to the end or to the stop; after every slice, tell the state of every member."""
         saved = time.monotonic()
         while self.members_left() and self.step < self.spec.train.steps:
             self._slice()
             stop = should_stop()
             finished = self.step == self.spec.train.steps
-            if stop or finished or time.monotonic() - saved > CHECKPOINT_SECONDS:
+            if stop or finished or time.monotonic() - saved > checkpoint_seconds:
                 self._save()
                 saved = time.monotonic()
             yield [self._status(m) for m in self.members]
@@ -179,7 +190,7 @@ class _Group:
     def _fail(self, member: int, what: str) -> None:
         message = f"Member {member} stopped: {what}. Lower the learning rate, or check the images."
         self.sound[member] = replace(self.sound[member], state="failed", message=message)
-        save_checkpoint(self.folder / str(member), self.sound[member])
+        self.save(self.folder / str(member), self.sound[member])
 
     def _status(self, member: int) -> MemberStatus:
         sound = self.sound[member]
@@ -197,7 +208,7 @@ class _Group:
                 continue
             state: MemberState = "done" if self.step == self.spec.train.steps else "running"
             self.sound[member] = Checkpoint(self.step, state, weights, moments, self.history[member])
-            save_checkpoint(self.folder / str(member), self.sound[member])
+            self.save(self.folder / str(member), self.sound[member])
 
 
 def _first(spec: EnsembleSpec, image_shape: tuple[int, int, int], member: int) -> Checkpoint:
@@ -208,7 +219,8 @@ def _first(spec: EnsembleSpec, image_shape: tuple[int, int, int], member: int) -
 
 def _status(member: int, checkpoint: Checkpoint) -> MemberStatus:
     loss = float(checkpoint.history.loss[-1]) if len(checkpoint.history.loss) else float("nan")
-    return MemberStatus(member, checkpoint.state, checkpoint.step, loss, checkpoint.message)
+    kl = tuple(checkpoint.history.kl_nats[-1].tolist()) if len(checkpoint.history.kl_nats) else ()
+    return MemberStatus(member, checkpoint.state, checkpoint.step, loss, checkpoint.message, kl)
 
 
 @contextmanager

@@ -1,0 +1,270 @@
+"""Dask, as far as the engine needs it: a cluster, work handed out, worker processes found and ended.
+
+One slot is one process with one thread. Dask is never given more than there are free slots, so its own queueing,
+stealing and retries stay out of the way: a death is known at once, and the engine decides what follows.
+"""
+
+import ipaddress
+import logging
+import os
+import queue
+import signal
+import socket
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import dask
+from distributed import Client, Future, Nanny, Scheduler, SpecCluster, fire_and_forget
+from distributed.security import Security
+
+from app.jobs.blobs import Blobs, Sight
+from vaefrag_core.errors import InvalidInputError, MissingDataError
+
+TOPIC = "vaefrag"
+OFFER = "cpu"
+WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+TLS_FILES = ("ca.pem", "cert.pem", "key.pem")
+
+
+@dataclass(frozen=True)
+class WorkerSeen:
+    """A worker process as the scheduler describes it."""
+
+    address: str
+    name: str
+    offers: Mapping[str, float]
+    cpu_percent: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A piece of work that is over.
+
+    Args:
+        key: of the work. What came of it, the worker has told before.
+        error: why it could not be done.
+        died: whether its worker was lost, which says nothing about the work.
+    """
+
+    key: str
+    error: str = ""
+    died: bool = False
+
+
+def configure_dask(worker_lost_seconds: float) -> None:
+    """Set what Dask reads when a scheduler or a worker starts, in this process and those it starts."""
+    logging.getLogger("distributed").setLevel(logging.WARNING)
+    dask.config.set(
+        {
+            "distributed.scheduler.allowed-failures": 0,
+            "distributed.scheduler.work-stealing": False,
+            "distributed.scheduler.worker-ttl": f"{worker_lost_seconds} s",
+            "distributed.worker.daemon": False,
+            "distributed.worker.profile.enabled": False,
+            "distributed.admin.low-level-log-length": 200,
+            # Dask's own 64 KiB make glibc give memory back at every step, and tensors fault it in again: 1.6 × slower.
+            "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 2**28,
+            "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 2**25,
+        }
+    )
+
+
+def check_address(address: str, security: Security | None) -> None:
+    """Refuse an address beyond this machine unless TLS is set.
+
+    Args:
+        address: a host, or a scheduler's tcp:// or tls:// address.
+        security: from `read_security`.
+
+    Raises:
+        InvalidInputError: saying why.
+    """
+    host = urlsplit(address).hostname if "://" in address else address
+    if address.startswith("tls://") and security is None:
+        raise InvalidInputError(f"{address} needs certificates. Give their folder with --tls (docs/engine.md).")
+    if security is None and not is_loopback(host or ""):
+        raise InvalidInputError(
+            f"{address} can be reached from other machines, and whoever reaches a Dask scheduler can run code as you."
+            " Give a folder of certificates with --tls (docs/engine.md says how to make them), or use 127.0.0.1."
+        )
+
+
+def read_security(folder: Path | None) -> Security | None:
+    """Read the certificates of a lab: each side shows its own, signed by the lab's authority, and checks the other's.
+
+    Args:
+        folder: with ca.pem, cert.pem and key.pem; None for no TLS.
+
+    Raises:
+        MissingDataError: when one is not there.
+    """
+    if folder is None:
+        return None
+    missing = [name for name in TLS_FILES if not (folder / name).is_file()]
+    if missing:
+        raise MissingDataError(f"{folder}: expected {', '.join(TLS_FILES)}; {', '.join(missing)} is not there.")
+    authority, certificate, key = (str(folder.absolute() / name) for name in TLS_FILES)
+    sides = {f"tls_{side}_cert": certificate for side in ("scheduler", "worker", "client")}
+    sides |= {f"tls_{side}_key": key for side in ("scheduler", "worker", "client")}
+    return Security(require_encryption=True, tls_ca_file=authority, **sides)
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether an address can be reached from this machine only."""
+    with suppress(ValueError):
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    return host == "localhost"
+
+
+def nanny_options(security: Security | None, host: str | None = None) -> dict[str, Any]:
+    """Say how one slot's process is started."""
+    return {
+        "nthreads": 1,
+        "memory_limit": 0,  # a member that needs more than others is not to be ended half-way
+        "resources": {OFFER: 1},
+        "env": WORKER_ENVIRONMENT,
+        "host": host,
+        "security": security,
+        "dashboard": False,
+        "dashboard_address": "127.0.0.1:0",
+        "silence_logs": logging.WARNING,
+    }
+
+
+class Cluster:
+    """Workers, of our own or of a scheduler that runs elsewhere.
+
+    Args:
+        workspace: where checkpoints are kept.
+        token: that a worker finds in the workspace when it sees the same folder.
+        slots: processes of our own; unused with `scheduler`.
+        scheduler: address of one that runs; None for our own.
+        host: that our own listens on.
+        port: likewise; 0 for any.
+        security: certificates.
+    """
+
+    def __init__(
+        self,
+        workspace: Path,
+        token: str,
+        *,
+        slots: int = 1,
+        scheduler: str | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        security: Security | None = None,
+    ) -> None:
+        check_address(scheduler or host, security)
+        self.events: queue.Queue[dict[str, Any] | Ended] = queue.Queue()
+        self.outlives_us = scheduler is not None
+        self._own = None if scheduler else _own_cluster(slots, host, port, security)
+        self._client = Client(scheduler or self._own, security=security, timeout=30)
+        self._client.register_plugin(Blobs(str(workspace)))
+        self._client.register_plugin(Sight(str(workspace), token))
+        self._client.subscribe_topic(TOPIC, lambda event: self.events.put(event[1]))
+        self._futures: dict[str, Future] = {}
+
+    @property
+    def address(self) -> str:
+        """Where workers join."""
+        return str(self._client.scheduler.address)
+
+    def workers(self) -> list[WorkerSeen]:
+        """Give the worker processes that there are."""
+        found = self._client.scheduler_info(n_workers=-1)["workers"]
+        return [
+            WorkerSeen(
+                address=address,
+                name=str(facts["id"]),
+                offers=facts["resources"],
+                cpu_percent=float(facts.get("metrics", {}).get("cpu", 0.0)),
+                memory_bytes=int(facts.get("metrics", {}).get("memory", 0)),
+            )
+            for address, facts in found.items()
+        ]
+
+    def known(self, keys: Sequence[str]) -> set[str]:
+        """Say which pieces of work the scheduler still has from before this engine began."""
+        if not self.outlives_us or not keys:
+            return set()
+        return set(self._client.run_on_scheduler(_tasks_among, keys=list(keys)))
+
+    def submit(self, key: str, function: Callable[..., Any], *arguments: Any, needs: Sequence[str]) -> None:
+        """Hand out a piece of work, or take up again what the scheduler has under the same key."""
+        future = self._client.submit(
+            function, *arguments, key=key, pure=False, resources=dict.fromkeys(needs, 1), retries=0
+        )
+        if self.outlives_us:
+            fire_and_forget(future)
+        self._futures[key] = future
+        future.add_done_callback(lambda done: self.events.put(_ended(done)))
+
+    def stop(self, key: str) -> None:
+        """Let a piece of work know that it is no longer wanted."""
+        future = self._futures.pop(key, None)
+        if future is not None:
+            self._client.cancel([future], force=True)
+
+    def forget(self, key: str) -> None:
+        """Let go of what a piece of work returned."""
+        self._futures.pop(key, None)
+
+    def kill(self, address: str, pid: int, host: str) -> None:
+        """End a worker process that does not listen; its nanny starts another."""
+        if host == socket.gethostname() and not self.outlives_us:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        else:
+            # It may not answer at all, so the engine does not wait for it.
+            wishes = {"workers": [address], "wait": False, "on_error": "ignore"}
+            threading.Thread(target=self._client.run, args=(_die,), kwargs=wishes, daemon=True).start()
+
+    def close(self) -> None:
+        """Let go of the scheduler; our own ends with all its workers."""
+        with suppress(TimeoutError, OSError):
+            self._client.close(timeout=2)
+        if self._own is not None:
+            with suppress(TimeoutError, OSError):
+                self._own.close(timeout=10)
+
+
+def _own_cluster(slots: int, host: str, port: int, security: Security | None) -> SpecCluster:
+    scheduler = {
+        "host": host,
+        "port": port,
+        "security": security,
+        "dashboard": False,
+        "dashboard_address": "127.0.0.1:0",
+    }
+    worker = {"cls": Nanny, "options": nanny_options(security, host)}
+    return SpecCluster(
+        workers=dict.fromkeys(range(slots), worker),
+        scheduler={"cls": Scheduler, "options": scheduler},
+        security=security,
+        silence_logs=logging.WARNING,
+    )
+
+
+def _ended(future: Future) -> Ended:
+    if future.status == "finished":
+        return Ended(future.key)
+    error = future.exception() if future.status == "error" else None
+    died = error is None or type(error).__name__ in ("KilledWorker", "CommClosedError", "NoValidWorkerError")
+    return Ended(future.key, error=str(error) if error else "its scheduler was lost", died=died)
+
+
+def _tasks_among(keys: list[str], dask_scheduler: Scheduler | None = None) -> list[str]:
+    if dask_scheduler is None:
+        return []
+    return [key for key in keys if key in dask_scheduler.tasks]
+
+
+async def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)

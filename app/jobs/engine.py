@@ -1,0 +1,418 @@
+"""The engine: takes jobs in, hands their work to the cluster, writes down how it goes. One per workspace.
+
+The record is the truth and the engine a follower of it: what a job is to be is written before Dask is asked, so an
+engine that was killed anywhere finds in the record, and in the checkpoints, all it needs to go on.
+"""
+
+import logging
+import queue
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import diskcache
+
+from app.jobs.cluster import Cluster, Ended
+from app.jobs.kinds import KINDS
+from app.jobs.ledger import Ledger, OpenJob
+from app.jobs.outcomes import Running, read_checkpoints, record_death, record_outcome, record_progress
+from app.jobs.rows import ENDED, WorkerRow
+from app.jobs.turns import Claim, make_room, next_claim, next_group
+from app.jobs.worker import Work, run
+from vaefrag_core.config import EnsembleSpec, parse
+from vaefrag_core.errors import BusyError, VaefragError
+from vaefrag_core.store import EnsembleStore
+from vaefrag_core.training.groups import group_size
+
+log = logging.getLogger("vaefrag.engine")
+
+LOOK_SECONDS = 0.2  # between two looks at what people ask for
+WORKERS_SECONDS = 2.0  # between two looks at the workers' load
+LEAST_TO_ANALYZE = 3  # members done before an ensemble is analysed while others still train
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How patient the engine is, in seconds.
+
+    Args:
+        grace: that work which is no longer wanted has to stop by itself, before its process is killed.
+        turn: that work has had a slot before it may have to make room for others.
+        analysis: between two analyses of an ensemble that is still being trained.
+        checkpoint: between two checkpoints of a member.
+    """
+
+    grace: float = 10.0
+    turn: float = 20.0
+    analysis: float = 60.0
+    checkpoint: float = 5.0
+
+
+class Engine:
+    """Follows the record of one workspace.
+
+    Args:
+        ledger: the record.
+        cluster: does the work.
+        token: that workers find in the workspace's folder.
+        pace: how patient it is.
+    """
+
+    def __init__(self, ledger: Ledger, cluster: Cluster, token: str, pace: Pace | None = None) -> None:
+        self.ledger, self.cluster, self.token, self.pace = ledger, cluster, token, pace or Pace()
+        self.store = EnsembleStore(ledger.workspace)
+        self.running: dict[str, Running] = {}
+        self._locks: dict[str, ExitStack] = {}
+        self._barred: set[str] = set()  # jobs whose ensemble another program is at work on
+        self._workers_at = 0.0
+        self._looked = 0.0
+
+    def run(self, should_end: Callable[[bool], bool]) -> None:
+        """Work until told to end.
+
+        Args:
+            should_end: asked often, with whether anything is left to do.
+        """
+        while not should_end(bool(self.running) or any(self._unfinished())):
+            try:
+                self.step()
+            except (sqlite3.OperationalError, diskcache.Timeout, OSError) as error:
+                # A full disk, most likely. Workers go on; what they tell is kept until it can be written.
+                log.error("The record cannot be written (%s). Trying again.", error)
+                time.sleep(1)
+
+    def step(self) -> None:
+        """Take what has come, decide what follows, write it down."""
+        changed = self._listen()
+        now = time.monotonic()
+        if changed or now - self._looked > LOOK_SECONDS:
+            self._looked = now
+            self.ledger.take_in()
+            for job in list(self.ledger.open.values()):
+                if not job.met:
+                    self._meet(job)
+                self._follow_wish(job)
+            self._see_to_stops(now)
+            self._hand_out(now)
+            for job in list(self.ledger.open.values()):
+                self._settle(job)
+            changed = True
+        if now - self._workers_at > WORKERS_SECONDS or (changed and self._workers_at == 0):
+            self._workers_at = now
+            self._show_workers()
+        self.ledger.flush(progress_too=changed)
+
+    # What comes from the workers
+
+    def _listen(self) -> bool:
+        """Take all events that have come; says whether one of them was more than progress."""
+        decisive = False
+        events = []
+        try:
+            events.append(self.cluster.events.get(timeout=LOOK_SECONDS))
+            while True:
+                events.append(self.cluster.events.get_nowait())
+        except queue.Empty:
+            pass
+        for event in events:
+            key = event.key if isinstance(event, Ended) else event["key"]
+            task = self.running.get(key)
+            if task is None:
+                continue  # of an attempt that is over
+            if isinstance(event, Ended):
+                decisive = True
+                self._ended(task, event)
+            elif event["event"] == "begin":
+                task.address, task.pid, task.host = event["address"], event["pid"], event["host"]
+                for m in task.work.attempts:
+                    self.ledger.open[task.job_id].update_row(m, worker=task.worker, seen=event["at"])
+            elif event["event"] == "progress":
+                record_progress(self.ledger.open[task.job_id], event)
+            elif event["event"] == "end":
+                task.outcome = event["outcome"]
+                if task.stopping_since is not None:
+                    decisive = True
+                    self._over(task)
+        return decisive
+
+    def _ended(self, task: Running, event: Ended) -> None:
+        """A piece of work is over: done, failed, or its worker is dead."""
+        if task.stopping_since is not None:
+            return  # Dask lets go of it at once; the worker is still to say that it has stopped
+        if task.outcome is None and event.died:
+            record_death(self.ledger.open[task.job_id], task)
+        elif task.outcome is None and event.error:
+            task.outcome = {"error": event.error}
+        self._over(task)
+
+    def _over(self, task: Running) -> None:
+        """Write down what came of a piece of work, and free its slot."""
+        self.running.pop(task.work.key, None)
+        self.cluster.forget(task.work.key)
+        record_outcome(self.ledger.open[task.job_id], task, self.store)
+
+    # What people want
+
+    def _meet(self, job: OpenJob) -> None:
+        """Meet a job that is new, or was open when the last engine ended."""
+        if job.known_before:
+            self._take_up(job)
+        else:
+            job.say(f"{job.submission.who} asked for it.")
+            try:
+                if job.submission.kind == "train":
+                    self.store.create(parse(EnsembleSpec, job.submission.request))
+                    read_checkpoints(job, range(job.submission.members), self.store)
+            except VaefragError as error:
+                job.update(state="failed", error=str(error))
+        job.met = True
+
+    def _take_up(self, job: OpenJob) -> None:
+        """Go on with a job of an earlier engine: with work that has survived it, and anew with what has not."""
+        handed_out: dict[str, list[int]] = {}
+        for m in job.members_in("running"):
+            handed_out.setdefault(job.rows[m].task, []).append(m)
+        surviving = self.cluster.known(list(handed_out))
+        for key, members in handed_out.items():
+            if key in surviving:
+                self._submit(job, key, members)
+            else:
+                read_checkpoints(job, members, self.store)
+        if handed_out:
+            job.say("A new engine has taken over.")
+        if not job.submission.members and job.progress.state == "running":
+            job.update(state="queued")
+
+    def _follow_wish(self, job: OpenJob) -> None:
+        wish, state = job.wish, job.progress.state
+        if wish.retries > job.progress.retries:
+            for m in job.members_in("failed", "cancelled"):
+                job.update_row(m, state="queued", error="", deaths=0, died_at=-1)
+            job.update(retries=wish.retries, state="queued", error="", ended=None, deaths=0)
+            job.say(f"{wish.who} asked for what failed to be tried again.")
+        elif wish.want == "pause" and state in ("queued", "running"):
+            self._stop_all(job)
+            if not self._has_running(job):
+                job.update(state="paused", stage="")
+                job.say(f"Paused by {wish.who}.")
+        elif wish.want == "run" and state == "paused":
+            job.update(state="queued")
+            job.say(f"{wish.who} asked for it to go on.")
+        elif wish.want == "cancel" and state not in ENDED:
+            for m in job.members_in("queued"):
+                job.update_row(m, state="cancelled")
+            self._stop_all(job)
+            if not self._has_running(job):
+                job.update(state="cancelled", ended=time.time(), stage="")
+                job.say(f"Cancelled by {wish.who}.")
+
+    def _stop_all(self, job: OpenJob) -> None:
+        for task in list(self.running.values()):
+            if task.job_id == job.id:
+                self._stop(task)
+
+    def _stop(self, task: Running) -> None:
+        if task.stopping_since is None:
+            task.stopping_since = time.monotonic()
+            self.cluster.stop(task.work.key)
+
+    def _see_to_stops(self, now: float) -> None:
+        """End the processes of work that does not listen, and notice that they are gone."""
+        stopping = [task for task in self.running.values() if task.stopping_since is not None]
+        if not stopping:
+            return
+        present = {worker.address for worker in self.cluster.workers()}
+        for task in stopping:
+            waited = now - (task.stopping_since or now)
+            gone = bool(task.address) and task.address not in present
+            never_began = not task.address and waited > 1
+            if gone or never_began or waited > 6 * self.pace.grace:
+                self._over(task)
+            elif waited > self.pace.grace and (task.killed_at is None or now - task.killed_at > self.pace.grace):
+                task.killed_at = now
+                self.ledger.open[task.job_id].say(f"Worker {task.worker} does not stop: it is killed.")
+                self.cluster.kill(task.address, task.pid, task.host)
+
+    # Who gets a slot
+
+    def _hand_out(self, now: float) -> None:
+        """Give free slots to whoever's turn it is."""
+        if any(task.stopping_since is not None for task in self.running.values()):
+            return  # Dask counts the slot of work that is about to stop as free, and might choose it
+        self._barred = {job_id for job_id in self._barred & set(self.ledger.open) if not self._lock(job_id)}
+        if not any(claim.wants for claim in self._claims()):
+            return
+        offers: Counter[str] = Counter()
+        for worker in self.cluster.workers():
+            offers.update({name: int(amount) for name, amount in worker.offers.items()})
+        capacity = dict(offers)
+        for task in self.running.values():
+            offers.subtract(task.needs)
+        while (claim := next_claim(self._claims(), offers)) is not None:
+            job = self.ledger.open[claim.job_id]
+            if not self._lock(job.id):
+                self._barred.add(job.id)
+                continue
+            self._begin(job, slots=self._slots_for(job, offers["cpu"]))
+            offers.subtract(claim.needs)
+        if offers["cpu"] < 1:
+            self._make_room(now, capacity)
+
+    def _claims(self) -> list[Claim]:
+        claims = []
+        for job in self.ledger.open.values():
+            if job.progress.state not in ("queued", "running") or job.wish.want != "run" or job.id in self._barred:
+                continue
+            kind = KINDS[job.submission.kind]
+            slots = sum(task.job_id == job.id for task in self.running.values())
+            waiting = len(job.members_in("queued")) if job.submission.members else 1 - slots
+            claims.append(
+                Claim(
+                    job_id=job.id,
+                    rank=kind.rank,
+                    waiting=waiting,
+                    slots=slots,
+                    most_slots=job.submission.most_slots,
+                    insists=not job.submission.partial,
+                    needs=kind.needs,
+                )
+            )
+        return claims
+
+    def _lock(self, job_id: str) -> bool:
+        """Keep other programs from training the same ensemble; says whether none does."""
+        job = self.ledger.open[job_id]
+        if job.submission.kind != "train" or job_id in self._locks:
+            return True
+        stack = ExitStack()
+        try:
+            stack.enter_context(self.store.lock(job.submission.ensemble_id))
+        except BusyError as error:
+            if not job.progress.error:
+                job.update(error=f"Waiting: {error}")
+            return False
+        self._locks[job_id] = stack
+        if job.progress.error:
+            job.update(error="")
+        return True
+
+    def _slots_for(self, job: OpenJob, free: int) -> int:
+        """Say over how many slots what waits of a job is to be spread."""
+        return max(1, min(free, job.submission.most_slots or free))
+
+    def _begin(self, job: OpenJob, slots: int) -> None:
+        """Write down that work begins, then hand it out."""
+        members: list[int] = []
+        if job.submission.kind == "train":
+            waiting = len(job.members_in("queued"))
+            size = group_size(parse(EnsembleSpec, job.submission.request), waiting, slots)
+            members = next_group(job.rows, size)
+        attempt = max((job.rows[m].attempt for m in members), default=job.progress.attempt) + 1
+        # The time makes the key unlike that of any other group that began with the same member and attempt.
+        key = f"{job.id}-{members[0] if members else 'all'}-{attempt}-{time.time_ns():x}"
+        for m in members:
+            job.update_row(m, state="running", attempt=job.rows[m].attempt + 1, task=key, error="", worker="")
+        job.update(state="running", attempt=attempt, started=job.progress.started or time.time())
+        try:
+            self.ledger.flush()
+        except Exception:
+            for m in members:
+                job.update_row(m, state="queued")
+            raise
+        self._submit(job, key, members)
+
+    def _submit(self, job: OpenJob, key: str, members: Iterable[int]) -> None:
+        work = Work(
+            key=key,
+            kind=job.submission.kind,
+            workspace=str(self.ledger.workspace),
+            token=self.token,
+            ensemble_id=job.submission.ensemble_id,
+            request=job.submission.request,
+            attempts={m: job.rows[m].attempt for m in members},
+            checkpoint_seconds=self.pace.checkpoint,
+        )
+        needs = KINDS[job.submission.kind].needs
+        self.running[key] = Running(job.id, work, needs)
+        self.cluster.submit(key, run, work, needs=needs)
+
+    def _make_room(self, now: float, capacity: Mapping[str, int]) -> None:
+        """Let a piece of work stop at a checkpoint, to go on later, when another job is due its slot."""
+        giver = make_room([c for c in self._claims() if all(capacity.get(need, 0) >= 1 for need in c.needs)])
+        if giver is None:
+            return
+        settled = [t for t in self.running.values() if t.job_id == giver and now - t.since > self.pace.turn]
+        if settled:
+            self.ledger.open[giver].say("A slot is given to another job; the members there wait for their next turn.")
+            self._stop(max(settled, key=lambda task: task.since))
+
+    # How jobs end
+
+    def _settle(self, job: OpenJob) -> None:
+        """End a job of which nothing is left, and see to the analysis of what it has made."""
+        if self._has_running(job):
+            self._see_to_analysis(job)
+            return
+        state = job.progress.state
+        if state == "running":
+            job.update(state="queued")
+        if state in ("queued", "running") and job.submission.members and not job.members_in("queued", "running"):
+            if not self._see_to_analysis(job):
+                return
+            failed = job.members_in("failed")
+            state = "failed" if failed else "done"
+            job.update(state=state, error=job.rows[failed[0]].error if failed else "")
+            job.say(f"{len(failed)} of {len(job.rows)} members failed." if failed else "All members are done.")
+        if state in ENDED and job.progress.ended is None:
+            job.update(ended=time.time())
+        if state not in ("queued", "running") and job.id in self._locks:
+            self._locks.pop(job.id).close()
+
+    def _see_to_analysis(self, job: OpenJob) -> bool:
+        """Ask for an analysis when members are done that the last one does not know.
+
+        Returns:
+            Whether all that are done now are, or soon will be, part of one.
+        """
+        submission, progress = job.submission, job.progress
+        done = len(job.members_in("done"))
+        if submission.kind != "train" or not submission.analyze or done <= progress.analysed:
+            return True
+        complete = not job.members_in("queued", "running")
+        rested = time.time() - max(progress.analysed_at, progress.started or 0) > self.pace.analysis
+        if not complete and not (done >= LEAST_TO_ANALYZE and rested):
+            return False
+        for other in self.ledger.open.values():
+            if other.submission.kind == "analyze" and other.submission.ensemble_id == submission.ensemble_id:
+                return False  # it may have begun without the newest members: theirs comes after it
+        self.ledger.submit_analysis(submission.ensemble_id, who="engine", partial=not complete)
+        job.update(analysed=done, analysed_at=time.time())
+        job.say(f"Asked for an analysis of the {done} members that are done.")
+        return True
+
+    def _unfinished(self) -> Iterable[bool]:
+        return (job.progress.state in ("queued", "running") for job in self.ledger.open.values())
+
+    def _has_running(self, job: OpenJob) -> bool:
+        return any(task.job_id == job.id for task in self.running.values())
+
+    def _show_workers(self) -> None:
+        busy = {task.address: task for task in self.running.values() if task.address}
+        rows = []
+        for worker in self.cluster.workers():
+            task = busy.get(worker.address)
+            rows.append(
+                WorkerRow(
+                    address=worker.address,
+                    name=worker.name,
+                    offers=dict(worker.offers),
+                    job=task.job_id if task else "",
+                    members=tuple(task.work.attempts) if task else (),
+                    cpu_percent=5 * round(worker.cpu_percent / 5),
+                    memory_bytes=round(worker.memory_bytes, -7),
+                )
+            )
+        self.ledger.show_workers(rows)

@@ -1,0 +1,91 @@
+"""Watching a job from a command: its record is all that is looked at, so any number of commands may watch."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from app.jobs.record import JobBook
+from app.jobs.rows import JobRecord, JobSnapshot, MemberRow
+from app.jobs.service import EngineKeeper
+from vaefrag_core.errors import VaefragError
+from vaefrag_core.training.checkpoints import MemberState, MemberStatus
+
+LOOK_SECONDS = 0.1
+CHECK_SECONDS = 3.0  # between two looks whether the engine is alive
+
+_STATES: dict[str, MemberState] = {"running": "running", "done": "done", "failed": "failed"}
+
+
+class EngineFailedError(VaefragError):
+    """The engine ended by itself."""
+
+
+def follow(
+    book: JobBook,
+    job_id: str,
+    keeper: EngineKeeper,
+    *,
+    on_change: Callable[[JobSnapshot], None] = lambda snapshot: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> JobSnapshot:
+    """Watch a job until it has ended or is paused.
+
+    Args:
+        book: the record.
+        job_id: the job.
+        keeper: of the engine; it is started again when it is gone.
+        on_change: called with the job whenever it has changed.
+        should_stop: asked often; when it says yes, the job is asked to pause.
+
+    Raises:
+        EngineFailedError: when the engine cannot run.
+    """
+    seen, checked, asked = -1, time.monotonic(), False
+    while True:
+        if should_stop() and not asked:
+            asked = True
+            if not book.job(job_id).ended:
+                book.wish(job_id, "pause")
+        revision = book.revision(job_id)
+        if revision != seen:
+            seen = revision
+            snapshot = book.snapshot(job_id)
+            on_change(snapshot)
+            if snapshot.job.ended or (snapshot.job.state == "paused" and snapshot.job.wish.want == "pause"):
+                return snapshot
+        if time.monotonic() - checked > CHECK_SECONDS:
+            checked = time.monotonic()
+            if reason := keeper.failure():
+                raise EngineFailedError(f"The engine cannot run: {reason}.")
+            keeper.ensure()
+        time.sleep(LOOK_SECONDS)
+
+
+def analysis_of(book: JobBook, training: JobRecord) -> str:
+    """Give the job that analyses what a training has made, the newest; asked for here when there is none.
+
+    Args:
+        book: the record.
+        training: a job that has ended.
+    """
+    for job in book.jobs():
+        submission = job.submission
+        if (submission.ensemble_id, submission.kind) == (training.submission.ensemble_id, "analyze"):
+            if submission.created >= training.submission.created and not submission.partial:
+                return job.id
+            break
+    return book.submit_analysis(training.submission.ensemble_id)
+
+
+def as_statuses(rows: Sequence[MemberRow]) -> list[MemberStatus]:
+    """Give members as the core describes them."""
+    return [
+        MemberStatus(
+            index=row.index,
+            state=_STATES.get(row.state, "waiting"),
+            step=row.step,
+            loss=float("nan") if row.loss is None else row.loss,
+            message=row.error if row.state == "failed" else "",
+            kl_nats=row.kl_nats,
+        )
+        for row in rows
+    ]

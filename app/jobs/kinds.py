@@ -1,0 +1,30 @@
+"""What kinds of jobs there are. A kind joins here when its stage exists, and `worker.RUNS` says what it does."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from vaefrag_core.config import AnalysisConfig, Config, EnsembleSpec
+
+JobKind = Literal["train", "analyze"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How jobs of one kind are treated.
+
+    Args:
+        request: the config that says what is wanted.
+        rank: jobs of a lower rank are served first, and running ones of a higher rank make room for them.
+        needs: what a worker has to offer, as Dask resources. "cpu" is one process; "workspace" means that it
+            sees the workspace's folder.
+    """
+
+    request: type[Config]
+    rank: int
+    needs: tuple[str, ...]
+
+
+KINDS: dict[JobKind, Kind] = {
+    "train": Kind(EnsembleSpec, rank=1, needs=("cpu",)),
+    "analyze": Kind(AnalysisConfig, rank=0, needs=("cpu", "workspace")),
+}

@@ -1,0 +1,116 @@
+"""What comes of a piece of work, as rows of the record: done, failed, to be gone on with, or its worker dead."""
+
+import math
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.jobs.ledger import OpenJob
+from app.jobs.rows import State
+from app.jobs.worker import Work
+from vaefrag_core.store import EnsembleStore
+from vaefrag_core.training.checkpoints import member_statuses
+
+MOST_DEATHS = 3  # of workers, without progress in between, until a member counts as failed
+
+
+@dataclass
+class Running:
+    """Work that was handed out.
+
+    Args:
+        job_id: whose it is.
+        work: what was handed out.
+        needs: what its worker has to offer.
+        since: when, on the monotonic clock.
+        address, pid, host: of its worker, once it has begun.
+        outcome: what the worker said at its end.
+        stopping_since: when it was asked to stop.
+        killed_at: when its worker was killed for not listening.
+    """
+
+    job_id: str
+    work: Work
+    needs: tuple[str, ...]
+    since: float = field(default_factory=time.monotonic)
+    address: str = ""
+    pid: int = 0
+    host: str = ""
+    outcome: Mapping[str, Any] | None = None
+    stopping_since: float | None = None
+    killed_at: float | None = None
+
+    @property
+    def worker(self) -> str:
+        """Name its worker."""
+        return f"{self.host} {self.pid}" if self.pid else "one that had not begun"
+
+
+def record_progress(job: OpenJob, event: Mapping[str, Any]) -> None:
+    """Write down how far a piece of work is."""
+    if "stage" in event:
+        job.update(stage=event["stage"], share=event["share"])
+    for row in event.get("members", ()):
+        job.update_row(row["index"], seen=event["at"], **_shown(row))
+
+
+def record_outcome(job: OpenJob, task: Running, store: EnsembleStore) -> None:
+    """Write down how a piece of work ended. How far came what was stopped, or never said, the checkpoints know."""
+    outcome = task.outcome or {}
+    error = "" if task.stopping_since is not None else outcome.get("error", "")
+    if error:
+        job.say(f"Failed: {error}")
+    if "analysed" in outcome:
+        job.update(state="done", stage="", share=1.0, analysed=outcome["analysed"], error="")
+        job.say(f"Done, with {outcome['analysed']} members.")
+    elif error and not task.work.attempts:
+        job.update(state="failed", error=error)
+    for row in outcome.get("members", ()):
+        if row["state"] != "running":  # else it was stopped on the way
+            job.update_row(row["index"], state=row["state"], seen=time.time(), deaths=0, **_shown(row))
+            job.say(row["error"] or f"Member {row['index']} is done.")
+    left = [m for m in task.work.attempts if job.rows[m].state == "running"]
+    if error:
+        for m in left:
+            job.update_row(m, state="failed", error=f"Member {m} stopped: {error}")
+    elif left:
+        read_checkpoints(job, left, store)
+
+
+def record_death(job: OpenJob, task: Running) -> None:
+    """Write down that a worker is gone: its members wait again, unless that keeps happening."""
+    job.say(f"A worker died ({task.worker}); its work goes on from the last checkpoints.")
+    if not task.work.attempts:
+        deaths = job.progress.deaths + 1
+        job.update(deaths=deaths)
+        if deaths >= MOST_DEATHS:
+            job.update(state="failed", error=f"Its worker died {deaths} times. Perhaps it needs more memory.")
+    for m in task.work.attempts:
+        row = job.rows[m]
+        deaths = 1 if row.step > row.died_at else row.deaths + 1
+        job.update_row(m, deaths=deaths, died_at=max(row.step, row.died_at), error=f"Its worker died ({task.worker}).")
+        if deaths >= MOST_DEATHS:
+            reason = (
+                f"Member {m} stopped: its worker died {deaths} times without progress in between, at step {row.step}."
+                " Perhaps it needs more memory."
+            )
+            job.update_row(m, state="failed", error=reason)
+            job.say(reason)
+
+
+def read_checkpoints(job: OpenJob, members: Iterable[int], store: EnsembleStore) -> None:
+    """Believe the checkpoints: what is done is done, whoever did it; the rest waits."""
+    statuses = member_statuses(store.members_folder(job.submission.ensemble_id), job.submission.members)
+    for m in members:
+        status = statuses[m]
+        state: State = status.state if status.state in ("done", "failed") else "queued"
+        loss = status.loss if math.isfinite(status.loss) else None
+        error = status.message or (job.rows[m].error if state == "queued" else "")
+        job.update_row(m, state=state, step=status.step, loss=loss, error=error, task="", steps_per_second=None)
+
+
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what a worker says of a member as fields of its row."""
+    shown = {name: row[name] for name in ("step", "loss", "error", "steps_per_second")}
+    return shown | ({"kl_nats": tuple(row["kl_nats"])} if row["kl_nats"] else {})

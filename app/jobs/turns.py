@@ -1,0 +1,78 @@
+"""Whose turn it is: pure decisions about who gets the next free slot, and who makes room."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from app.jobs.rows import MemberRow
+
+ALONE_AFTER_DEATHS = 2  # a member whose workers keep dying is tried alone, so that it takes no others along
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a job wants of the slots.
+
+    Args:
+        job_id: the job.
+        rank: of its kind; lower is served first.
+        waiting: pieces of work that could begin now.
+        slots: that it has.
+        most_slots: that it may have; None for any number.
+        insists: whether others make room for it.
+        needs: what a worker has to offer.
+    """
+
+    job_id: str
+    rank: int
+    waiting: int
+    slots: int
+    most_slots: int | None = None
+    insists: bool = True
+    needs: tuple[str, ...] = ("cpu",)
+
+    @property
+    def wants(self) -> bool:
+        """Whether it could use one more slot."""
+        return self.waiting > 0 and (self.most_slots is None or self.slots < self.most_slots)
+
+
+def next_claim(claims: Sequence[Claim], free: Mapping[str, float]) -> Claim | None:
+    """Choose who gets the next slot: the lowest rank, then who has the fewest, then who came first.
+
+    Args:
+        claims: of all jobs, in the order of their coming.
+        free: resources that nobody uses.
+
+    Example:
+        >>> first, second = Claim("a", 1, waiting=3, slots=1), Claim("b", 1, waiting=1, slots=0)
+        >>> next_claim([first, second], {"cpu": 1}).job_id
+        'b'
+    """
+    fitting = [c for c in claims if c.wants and all(free.get(need, 0) >= 1 for need in c.needs)]
+    return min(fitting, key=lambda c: (c.rank, c.slots), default=None)
+
+
+def make_room(claims: Sequence[Claim]) -> str | None:
+    """Choose the job that gives up a slot, when none is free, to one that is due one.
+
+    That is a job of a lower rank without a slot, before all others; or one of the same rank without a slot, while
+    another has two or more.
+
+    Returns:
+        The id of the job that gives one up, None when all is fair.
+    """
+    for due in sorted((c for c in claims if c.wants and c.insists and c.slots == 0), key=lambda c: c.rank):
+        givers = [c for c in claims if c.slots > 0 and (c.rank > due.rank or (c.rank == due.rank and c.slots > 1))]
+        if givers:
+            return max(givers, key=lambda c: (c.rank, c.slots)).job_id
+    return None
+
+
+def next_group(rows: Sequence[MemberRow], size: int) -> list[int]:
+    """Choose the members that train together next, those at the same step first."""
+    waiting = [row for row in rows if row.state == "queued"]
+    alone = [row for row in waiting if row.deaths >= ALONE_AFTER_DEATHS]
+    if alone and len(alone) == len(waiting):
+        return [alone[0].index]
+    calm = sorted((row for row in waiting if row.deaths < ALONE_AFTER_DEATHS), key=lambda row: (-row.step, row.index))
+    return sorted(row.index for row in calm[:size])

@@ -1,0 +1,113 @@
+"""`vaefrag jobs`: look at the work of a workspace, and steer it."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from app import reports, terminal
+
+jobs = typer.Typer(no_args_is_help=True, help="Look at the jobs of a workspace, and steer them.")
+
+Workspace = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the ensembles. [default: VAEFRAG_WORKSPACE, or ./data]", show_default=False),
+]
+Json = Annotated[bool, typer.Option("--json", help="Write one JSON object to standard output.")]
+Id = Annotated[str, typer.Argument(metavar="JOB", help="A job, as `vaefrag jobs list` shows it.")]
+
+
+@jobs.command("list")
+def list_jobs(
+    limit: Annotated[int, typer.Option(min=1, help="Most jobs shown.")] = 30,
+    workspace: Workspace = None,
+    as_json: Json = False,
+) -> None:
+    """List the newest jobs, and the workers."""
+    book, settings = _book(workspace)
+    from app.jobs.service import engine_state
+
+    found, state = book.jobs(limit), engine_state(settings.workspace)
+    result = {
+        "engine": {"running": state.running, "address": state.address},
+        "jobs": [reports.job_result(job) for job in found],
+        "workers": [vars(row) for row in book.workers()] if state.running else [],
+    }
+    _give(result, as_json, lambda: reports.show_jobs(result))
+
+
+@jobs.command()
+def show(job_id: Id, workspace: Workspace = None, as_json: Json = False) -> None:
+    """Show one job with its members."""
+    book, _ = _book(workspace)
+    snapshot = book.snapshot(job_id)
+    _give(reports.snapshot_result(snapshot), as_json, lambda: reports.show_snapshot(snapshot))
+
+
+@jobs.command()
+def logs(
+    job_id: Id,
+    lines: Annotated[int, typer.Option(min=1, help="Most lines shown.")] = 50,
+    workspace: Workspace = None,
+    as_json: Json = False,
+) -> None:
+    """Show what has happened to a job."""
+    book, _ = _book(workspace)
+    found = book.log(job_id, lines)
+    result = {"id": job_id, "lines": [vars(line) for line in found]}
+    _give(result, as_json, lambda: reports.show_log(found))
+
+
+@jobs.command()
+def cancel(job_id: Id, workspace: Workspace = None, as_json: Json = False) -> None:
+    """End a job. What its members have learnt so far is kept."""
+    _steer(job_id, "cancel", workspace, as_json)
+
+
+@jobs.command()
+def pause(job_id: Id, workspace: Workspace = None, as_json: Json = False) -> None:
+    """Let a job stop at its checkpoints, and wait."""
+    _steer(job_id, "pause", workspace, as_json)
+
+
+@jobs.command()
+def resume(job_id: Id, workspace: Workspace = None, as_json: Json = False) -> None:
+    """Let a paused job go on from its checkpoints."""
+    _steer(job_id, "run", workspace, as_json)
+
+
+@jobs.command()
+def retry(job_id: Id, workspace: Workspace = None, as_json: Json = False) -> None:
+    """Train the failed and cancelled members of a job again; the others stay as they are."""
+    _steer(job_id, "retry", workspace, as_json)
+
+
+def _book(workspace: Path | None) -> tuple[Any, Any]:
+    from app.jobs.record import JobBook
+    from app.settings import load_settings
+
+    settings = load_settings(workspace=workspace)
+    return JobBook(settings.workspace), settings
+
+
+def _steer(job_id: str, wish: str, workspace: Path | None, as_json: bool) -> None:
+    """Write a wish down, and see that there is an engine to follow it."""
+    from app.jobs.service import needed_engine
+
+    book, settings = _book(workspace)
+    book.job(job_id)
+    with needed_engine(settings):
+        if wish == "retry":
+            book.retry(job_id)
+        else:
+            book.wish(job_id, wish)
+    job = book.job(job_id)
+    words = {"cancel": "is being cancelled", "pause": "is being paused", "run": "goes on", "retry": "is tried again"}
+    _give(reports.job_result(job), as_json, lambda: terminal.say(f"Job {job_id} {words[wish]}."))
+
+
+def _give(result: dict[str, Any], as_json: bool, show: Any) -> None:
+    if as_json:
+        terminal.emit(result)
+    else:
+        show()

@@ -1,0 +1,138 @@
+"""A workspace with engines and workers as real processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from support import wait_until
+
+from app.jobs.record import JobBook
+from app.jobs.rows import JobSnapshot
+from app.jobs.service import engine_state
+from vaefrag_core.config import EnsembleSpec, FingerprintConfig, ModelConfig, TrainConfig
+from vaefrag_core.store import EnsembleStore, ensemble_id_of
+from vaefrag_core.training.checkpoints import load_checkpoint
+from vaefrag_core.training.ensemble import train_ensemble
+
+LONG = 1_000_000  # steps that no test waits for
+
+
+def spec_of(members: int = 1, steps: int = LONG, seed: int = 0) -> EnsembleSpec:
+    """Give a small ensemble."""
+    return EnsembleSpec(
+        model=ModelConfig(widths=(16,), channels=3),
+        train=TrainConfig(steps=steps, seed=seed),
+        fingerprint=FingerprintConfig(size=40),
+        members=members,
+    )
+
+
+class Lab:
+    """One workspace.
+
+    Args:
+        workspace: its folder.
+    """
+
+    def __init__(self, workspace: Path) -> None:
+        self.workspace = workspace
+        self.book = JobBook(workspace)
+        self.store = EnsembleStore(workspace)
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def engine(self, *arguments: str, slots: int = 1, **settings: object) -> subprocess.Popen[bytes]:
+        """Start an engine and wait until it is ready."""
+        process = self.start(
+            "engine", "--workspace", str(self.workspace), "--slots", str(slots), *arguments, **settings
+        )
+        self.wait(lambda: bool(self.address()) or process.poll() is not None)
+        assert process.poll() is None
+        return process
+
+    def worker(self, *arguments: str, before: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
+        """Start a worker by hand."""
+        return self.start("worker", self.address(), *arguments, before=before)
+
+    def start(self, *arguments: str, before: tuple[str, ...] = (), **settings: object) -> subprocess.Popen[bytes]:
+        """Start a command of ours in a session of its own."""
+        environment = os.environ | {f"VAEFRAG_{name.upper()}": str(value) for name, value in settings.items()}
+        command = [*before, sys.executable, "-m", "app.cli", *arguments]
+        process = subprocess.Popen(command, env=environment, start_new_session=True)
+        self.processes.append(process)
+        return process
+
+    def address(self) -> str:
+        """Where workers join; empty while there is no engine."""
+        state = engine_state(self.workspace)
+        return state.address if state.running else ""
+
+    def wait(self, condition: Callable[[], object], seconds: float = 60) -> None:
+        """Wait until something is so; when it does not come, say how all jobs stand."""
+        try:
+            wait_until(condition, seconds)
+        except AssertionError:
+            for job in self.book.jobs():
+                lines = [line.text for line in self.book.log(job.id)]
+                print(job, self.book.snapshot(job.id).members, *lines, self.book.workers(), sep="\n")
+            raise
+
+    def snapshot(self, job_id: str) -> JobSnapshot:
+        """Give a job as it stands."""
+        return self.book.snapshot(job_id)
+
+    def state(self, job_id: str) -> str:
+        """Give the state of a job."""
+        return self.book.job(job_id).state
+
+    def wait_for_step(self, job_id: str, member: int = 0, beyond: int = 0) -> int:
+        """Wait until a member has been trained beyond a step and a checkpoint says so; gives that step."""
+        folder = self.store.members_folder(self.book.job(job_id).submission.ensemble_id) / str(member)
+
+        def step() -> int:
+            checkpoint = load_checkpoint(folder)
+            return checkpoint.step if checkpoint else 0
+
+        self.wait(lambda: step() > beyond and self.snapshot(job_id).members[member].step > beyond)
+        return step()
+
+    def worker_pid(self, job_id: str, member: int = 0) -> int:
+        """Give the process that trains a member."""
+        self.wait(lambda: self.snapshot(job_id).members[member].worker)
+        return int(self.snapshot(job_id).members[member].worker.split()[-1])
+
+    def weights_are_those_of_a_plain_run(self, spec: EnsembleSpec, folder: Path) -> bool:
+        """Say whether all members came out as in one uninterrupted run in this process, to the last bit."""
+        train_ensemble(spec, folder)
+        here = self.store.members_folder(ensemble_id_of(spec))
+        same = []
+        for m in range(spec.members):
+            one, other = load_checkpoint(folder / str(m)), load_checkpoint(here / str(m))
+            assert one is not None
+            assert other is not None
+            same.append(other.state == "done")
+            same += [np.array_equal(one.weights[name], other.weights[name]) for name in one.weights]
+            same.append(np.array_equal(one.history.loss, other.history.loss))
+        return all(same)
+
+    def close(self) -> None:
+        """End all processes."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.terminate()
+        deadline = time.monotonic() + 5
+        for process in self.processes:
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def kill(pid: int) -> None:
+    """End a process the hard way."""
+    os.kill(pid, signal.SIGKILL)
