@@ -1,0 +1,111 @@
+"""Workers started by hand: on a second address, with and without the engine's folder, over TLS, cut off and back."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from support import wait_until
+from support_jobs import Lab, spec_of
+
+from app.jobs.rows import WorkerRow
+from vaefrag_core.training.checkpoints import checkpoint_path
+
+STEPS = 2_500
+OFTEN = 0.3  # seconds between two checkpoints
+NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="hiding a folder from a process needs to be root")
+
+
+def hidden(folder: Path) -> tuple[str, ...]:
+    """Give what to put before a command that shall not see a folder."""
+    return ("unshare", "-m", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(folder))
+
+
+def joined(lab: Lab, count: int) -> list[WorkerRow]:
+    lab.wait(lambda: len(lab.book.workers()) == count)
+    return [row for row in lab.book.workers() if "127.0.0.2" in row.address]
+
+
+@pytest.mark.parametrize("shared", [True, pytest.param(False, marks=NEEDS_ROOT)])
+def test_a_worker_joins_takes_members_dies_and_goes_on(lab: Lab, tmp_path: Path, shared: bool) -> None:
+    lab.engine(checkpoint_seconds=OFTEN)
+    lab.worker("--host", "127.0.0.2", before=() if shared else hidden(lab.workspace))
+    joined(lab, 2)
+    lab.wait(lambda: all(("workspace" in row.offers) == shared for row in joined(lab, 2)))
+    spec = spec_of(members=2, steps=STEPS)
+    job_id = lab.book.submit_training(spec, analyze=False)
+    lab.wait(lambda: any("127.0.0.2" in row.address and row.members for row in lab.book.workers()))
+    (member,) = next(row.members for row in lab.book.workers() if "127.0.0.2" in row.address)
+    lab.wait_for_step(job_id, member)
+    os.kill(lab.worker_pid(job_id, member), signal.SIGKILL)
+    lab.wait(lambda: lab.state(job_id) == "done", 120)
+    assert lab.snapshot(job_id).members[member].attempt == 2
+    assert lab.weights_are_those_of_a_plain_run(spec, tmp_path / "plain")
+
+
+@NEEDS_ROOT
+def test_an_analysis_waits_for_a_worker_that_sees_the_folder(lab: Lab) -> None:
+    lab.engine()
+    lab.worker("--host", "127.0.0.2", before=hidden(lab.workspace))
+    joined(lab, 2)
+    job_id = lab.book.submit_training(spec_of(members=2, steps=50))
+    lab.wait(lambda: [job.state for job in lab.book.jobs()] == ["done", "done"])
+    assert lab.book.job(job_id).progress.analysed == 2
+
+
+def test_a_worker_joins_the_next_engine_by_itself(lab: Lab) -> None:
+    engine = lab.engine()
+    port = lab.address().rsplit(":", 1)[1]
+    lab.worker("--host", "127.0.0.2")
+    joined(lab, 2)
+    engine.kill()
+    engine.wait()
+    lab.engine("--port", port)
+    assert joined(lab, 2)
+
+
+def test_a_worker_that_was_cut_off_and_comes_back_changes_nothing(lab: Lab, tmp_path: Path) -> None:
+    lab.engine(worker_lost_seconds=5, checkpoint_seconds=OFTEN)
+    by_hand = lab.worker("--host", "127.0.0.2")
+    joined(lab, 2)
+    spec = spec_of(members=2, steps=STEPS)
+    job_id = lab.book.submit_training(spec, analyze=False)
+    lab.wait(lambda: any("127.0.0.2" in row.address and row.members for row in lab.book.workers()))
+    (member,) = next(row.members for row in lab.book.workers() if "127.0.0.2" in row.address)
+    lab.wait_for_step(job_id, member)
+    os.killpg(by_hand.pid, signal.SIGSTOP)
+    try:
+        lab.wait(lambda: lab.state(job_id) == "done", 120)
+        file = checkpoint_path(lab.store.members_folder(lab.book.job(job_id).submission.ensemble_id) / str(member))
+        before = file.stat().st_ino
+    finally:
+        os.killpg(by_hand.pid, signal.SIGCONT)
+    lab.wait(lambda: any("127.0.0.2" in row.address for row in lab.book.workers()))  # it has noticed, and joined anew
+    assert file.stat().st_ino == before
+    assert lab.snapshot(job_id).members[member].attempt == 2
+    assert lab.weights_are_those_of_a_plain_run(spec, tmp_path / "plain")
+
+
+def test_tls_lets_in_whom_the_lab_has_signed_and_nobody_else(lab: Lab, tmp_path: Path) -> None:
+    ours, theirs = certificates(tmp_path / "ours"), certificates(tmp_path / "theirs")
+    lab.engine("--tls", str(ours))
+    assert lab.address().startswith("tls://")
+    stranger = lab.worker("--tls", str(theirs), "--host", "127.0.0.3", "--once")
+    lab.worker("--tls", str(ours), "--host", "127.0.0.2")
+    joined(lab, 2)
+    wait_until(lambda: stranger.poll() is not None, 60)
+    assert not any("127.0.0.3" in row.address for row in lab.book.workers())
+    job_id = lab.book.submit_training(spec_of(members=2, steps=50), analyze=False)
+    lab.wait(lambda: lab.state(job_id) == "done")
+
+
+def certificates(folder: Path) -> Path:
+    """Make an authority and a certificate, by the commands of docs/engine.md."""
+    folder.mkdir()
+    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"]
+    authority = ["-subj", "/CN=lab authority", "-keyout", "ca.key", "-out", "ca.pem"]
+    subprocess.run([*new, *authority], cwd=folder, check=True, capture_output=True)
+    signed = ["-CA", "ca.pem", "-CAkey", "ca.key", "-subj", "/CN=vaefrag", "-keyout", "key.pem", "-out", "cert.pem"]
+    subprocess.run([*new, *signed], cwd=folder, check=True, capture_output=True)
+    return folder
