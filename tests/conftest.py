@@ -1,11 +1,14 @@
 """One small real ensemble for all tests that look at results."""
 
+import os
 from pathlib import Path
 
 import pytest
 from support import Trained
 
 from vaefrag_core.store import EnsembleStore
+
+os.environ["VAEFRAG_ENGINE_IDLE_SECONDS"] = "1"  # engines that commands start end soon after their tests
 
 
 @pytest.fixture(scope="session")

@@ -9,14 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from support import wait_until
 
 from app.jobs.record import JobBook
 from app.jobs.rows import JobSnapshot
 from app.jobs.service import engine_state
 from vaefrag_core.config import EnsembleSpec, FingerprintConfig, ModelConfig, TrainConfig
 from vaefrag_core.store import EnsembleStore, ensemble_id_of
-from vaefrag_core.training.checkpoints import load_checkpoint
+from vaefrag_core.training.checkpoints import load_checkpoint, member_status
 from vaefrag_core.training.ensemble import train_ensemble
 
 LONG = 1_000_000  # steps that no test waits for
@@ -72,14 +71,21 @@ class Lab:
         return state.address if state.running else ""
 
     def wait(self, condition: Callable[[], object], seconds: float = 60) -> None:
-        """Wait until something is so; when it does not come, say how all jobs stand."""
-        try:
-            wait_until(condition, seconds)
-        except AssertionError:
-            for job in self.book.jobs():
-                lines = [line.text for line in self.book.log(job.id)]
-                print(job, self.book.snapshot(job.id).members, *lines, self.book.workers(), sep="\n")
-            raise
+        """Wait until something is so, looking whenever the record changes; if it never is, say how all jobs stand."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                for job in self.book.jobs():
+                    lines = [line.text for line in self.book.log(job.id)]
+                    print(job, self.book.snapshot(job.id).members, *lines, self.book.workers(), sep="\n")
+                raise AssertionError("it did not happen in time")
+            self._until_changed()
+
+    def _until_changed(self, most_seconds: float = 0.3) -> None:
+        """Wait for the next change of the record; some things are not in it, so not for ever."""
+        revision, until = self.book.revision(), time.monotonic() + most_seconds
+        while self.book.revision() == revision and time.monotonic() < until:
+            time.sleep(0.02)
 
     def snapshot(self, job_id: str) -> JobSnapshot:
         """Give a job as it stands."""
@@ -94,8 +100,7 @@ class Lab:
         folder = self.store.members_folder(self.book.job(job_id).submission.ensemble_id) / str(member)
 
         def step() -> int:
-            checkpoint = load_checkpoint(folder)
-            return checkpoint.step if checkpoint else 0
+            return member_status(folder.parent, member).step
 
         self.wait(lambda: step() > beyond and self.snapshot(job_id).members[member].step > beyond)
         return step()

@@ -16,8 +16,8 @@ from app.jobs.service import engine_state
 from vaefrag_core import pipeline
 from vaefrag_core.store import ensemble_id_of
 
-STEPS = 2_500  # of a member that is killed on the way: long enough for that, and soon done
-OFTEN = 0.3  # seconds between two checkpoints
+STEPS = 1_000  # of a member that is killed on the way: long enough for that, and soon done
+OFTEN = 0.1  # seconds between two checkpoints
 
 
 def test_a_job_is_trained_and_analysed_by_itself(lab: Lab) -> None:

@@ -12,8 +12,8 @@ from support_jobs import Lab, spec_of
 from app.jobs.rows import WorkerRow
 from vaefrag_core.training.checkpoints import checkpoint_path
 
-STEPS = 2_500
-OFTEN = 0.3  # seconds between two checkpoints
+STEPS = 1_000
+OFTEN = 0.1  # seconds between two checkpoints
 NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="hiding a folder from a process needs to be root")
 
 

@@ -1,0 +1,64 @@
+"""`vaefrag jobs` and `train --detach`, as a script would use them."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import wait_until
+from support_jobs import LONG, Lab
+from test_cli import vaefrag
+
+from app.jobs.service import engine_state
+
+
+def said(*arguments: str) -> dict[str, Any]:
+    done = vaefrag(*arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert isinstance(result, dict)
+    return result
+
+
+def test_a_job_is_left_to_the_engine_and_steered_from_elsewhere(lab: Lab) -> None:
+    place = ("--workspace", str(lab.workspace))
+    small = ("--members", "2", "--steps", str(LONG), "--widths", "8", "--channels", "2", "--workers", "1")
+    job = said("train", *small, "--detach", *place)["job"]
+    try:
+        lab.wait(lambda: lab.snapshot(job).members[0].step > 0)
+        listed = said("jobs", "list", *place)
+        assert [entry["job"] for entry in listed["jobs"]] == [job]
+        assert listed["engine"]["running"]
+        assert said("jobs", "pause", job, *place)["want"] == "pause"
+        lab.wait(lambda: lab.state(job) == "paused")
+        wait_until(lambda: not engine_state(lab.workspace).running)  # a paused job needs none
+        said("jobs", "resume", job, *place)  # starts one again
+        step = lab.snapshot(job).members[0].step
+        lab.wait(lambda: lab.snapshot(job).members[0].step > step)
+        assert said("jobs", "show", job, *place)["rows"][0]["attempt"] == 2
+        said("jobs", "cancel", job, *place)
+        lab.wait(lambda: lab.state(job) == "cancelled")
+        said("jobs", "retry", job, *place)
+        lab.wait(lambda: lab.snapshot(job).members[0].state == "running")
+    finally:
+        vaefrag("jobs", "cancel", job, *place)
+    lab.wait(lambda: lab.state(job) == "cancelled")
+    texts = [line["text"] for line in said("jobs", "logs", job, *place)["lines"]]
+    assert any(text.startswith("Paused by ") for text in texts)
+    wait_until(lambda: not engine_state(lab.workspace).running)
+
+
+@pytest.mark.parametrize("command", ["list", "show", "logs", "cancel", "pause", "resume", "retry"])
+def test_every_command_explains_itself_and_speaks_json(command: str) -> None:
+    done = vaefrag("jobs", command, "--help")
+    assert done.returncode == 0
+    assert "--json" in re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
+
+
+@pytest.mark.parametrize("command", ["show", "logs", "cancel", "pause", "resume", "retry"])
+def test_a_job_that_is_not_there_is_named(tmp_path: Path, command: str) -> None:
+    done = vaefrag("jobs", command, "nothing", "--workspace", str(tmp_path))
+    assert done.returncode == 1
+    assert "There is no job 'nothing'" in done.stderr
+    assert list(tmp_path.iterdir()) == []
