@@ -39,7 +39,8 @@ def test_distances_are_finite_symmetric_and_zero_on_the_diagonal(
     mean, logvar = (column(*values, dtype=dtype) for values in zip(*points, strict=True))
     distance = bhattacharyya_distance(mean, logvar)
     assert (distance >= 0).all()
-    assert torch.equal(distance, distance.T)
+    # Vector and scalar instructions round the last digit differently, so not to the bit.
+    torch.testing.assert_close(distance, distance.T)
     assert not distance.diagonal().any()
     assert not torch.isnan(distance).any()
 
