@@ -129,12 +129,16 @@ def test_progress_tells_every_slice_of_every_member(dataset: ImageDataset, tmp_p
     assert all(np.isfinite(s.loss) for moved in told for s in moved)
 
 
-def test_checkpoints_are_written_on_the_way(
-    dataset: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("vaefrag_core.training.members.CHECKPOINT_SECONDS", 0.0)
+def test_checkpoints_are_written_on_the_way(dataset: ImageDataset, tmp_path: Path) -> None:
     on_disk: list[int] = []
-    train_members(spec_of(), dataset, [0], tmp_path, on_progress=lambda moved: on_disk.append(loaded(tmp_path, 0).step))
+    train_members(
+        spec_of(),
+        dataset,
+        [0],
+        tmp_path,
+        on_progress=lambda moved: on_disk.append(loaded(tmp_path, 0).step),
+        checkpoint_seconds=0.0,
+    )
     assert on_disk == [25, 50, 75]
 
 
