@@ -12,7 +12,7 @@ from support_jobs import Lab, spec_of
 from app.jobs.rows import WorkerRow
 from vaefrag_core.training.checkpoints import checkpoint_path
 
-STEPS = 1_000
+STEPS = 600
 OFTEN = 0.1  # seconds between two checkpoints
 NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="hiding a folder from a process needs to be root")
 
