@@ -29,12 +29,19 @@ class Silence(SchedulerPlugin):
         self.seconds = seconds
 
     async def start(self, scheduler: Scheduler) -> None:
-        """Listen from now on."""
+        """Listen from now on, in place of an earlier engine: Dask lets go of its plugin without closing it."""
+        if (earlier := scheduler.plugins.get(self.name)) is not None:
+            await earlier.close()
         self._scheduler = scheduler
         self._restarts: set[asyncio.Task[None]] = set()
         self._listened = time()
         self._listening = PeriodicCallback(self._listen, 1000 * self.seconds / LOOKS)
         self._listening.start()
+
+    @property
+    def listening(self) -> bool:
+        """Whether it listens."""
+        return self._listening.is_running()
 
     async def close(self) -> None:
         """Listen no longer."""
