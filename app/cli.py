@@ -125,9 +125,9 @@ def train(
     settings = _settings(workspace=workspace)
     if detach:
         from app import runs
-        from vaefrag_core import pipeline
+        from vaefrag_core.specs import resolve
 
-        spec = pipeline.resolve(values)
+        spec = resolve(values)
         result = runs.train_detached(spec, settings, workers=workers, analyze_after=analyze_after)
         terminal.say(f"Job {result['job']} trains {result['id']} in the background; `vaefrag jobs list` shows how far.")
     else:
@@ -245,9 +245,9 @@ def _train_and_analyze(
     values: dict[str, Any], settings: Any, workers: int | None, analyze_after: bool
 ) -> dict[str, Any]:
     from app import runs
-    from vaefrag_core import pipeline
+    from vaefrag_core.specs import resolve
 
-    spec = pipeline.resolve(values)
+    spec = resolve(values)
     try:
         return runs.train_and_wait(spec, settings, workers=workers, analyze_after=analyze_after)
     except runs.StoppedError as stopped:

@@ -160,12 +160,14 @@ def parse(model: type[AnyConfig], values: Mapping[str, Any]) -> AnyConfig:
         The config.
 
     Raises:
-        InvalidInputError: naming every field at fault, what was expected and what came.
+        InvalidInputError: naming every field at fault, what was expected and what came; also one by one, in
+            `fields`.
     """
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise InvalidInputError(" ".join(field_errors(error, model).values())) from None
+        problems = field_errors(error, model)
+        raise InvalidInputError(" ".join(problems.values()), problems) from None
 
 
 def field_errors(error: ValidationError, model: type[BaseModel]) -> dict[str, str]:

@@ -129,7 +129,7 @@ class JobBook:
     def submit_training(
         self, spec: EnsembleSpec, *, who: str = "", analyze: bool = True, most_slots: int | None = None
     ) -> str:
-        """Ask for an ensemble, from `pipeline.resolve`, to be trained.
+        """Ask for an ensemble, from `specs.resolve`, to be trained.
 
         Asking again while it is being trained, or is paused, gives the same job, and lets it go on.
 
