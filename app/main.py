@@ -3,13 +3,14 @@
 from pathlib import Path
 from urllib.parse import unquote
 
-from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, set_props
+from dash import ClientsideFunction, Dash, Input, Output, State, html, set_props
 from flask import Response
 from flask_caching import Cache
 
 from app.components.shell import shell
 from app.components.states import notice, remarks
-from app.pages import ensembles, explorer, pictures, waiting
+from app.jobs.record import JobBook
+from app.pages import ensembles, explorer, jobs, live, new, pictures, toasts, waiting
 from app.pages.site import Page, Site
 from app.queries import Queries
 from app.settings import Settings
@@ -59,11 +60,14 @@ def create_app(settings: Settings, store: EnsembleStore) -> Dash:
     app.index_string = INDEX.replace("FAVICON", app.get_asset_url("logo.svg")).replace(
         "EARLY", app.get_asset_url("early.js")
     )
-    site = Site(Queries(store, _cache(app, settings)), settings.url_prefix)
-    app.layout = shell(settings.url_prefix, app.get_asset_url("logo.svg"))
+    site = Site(Queries(store, _cache(app, settings)), settings.url_prefix, JobBook(store.workspace))
+    places = [("Ensembles", site.prefix), ("Jobs", site.jobs)]
+    app.layout = shell(site.prefix, app.get_asset_url("logo.svg"), places, toasts.watch())
     _register_router(app, site)
     for page in (explorer, waiting):
         page.register(app, site, lambda path: _ensemble_in(site, path) or "")
+    for part in (live, new, toasts):
+        part.register(app, site)
     pictures.register(app.server, site)
     _secure(app)
     return app
@@ -88,8 +92,7 @@ def _register_router(app: Dash, site: Site) -> None:
     def route(path: str, search: str) -> tuple:
         """The path → a page."""
         page = _page(site, path or site.prefix, search)
-        home = path in (site.prefix, site.prefix.rstrip("/"), None)
-        crumbs = [] if home else [dcc.Link("Ensembles", href=site.prefix), html.Span(page.title)]
+        crumbs = [] if _parts(site, path or "") in ([], ["jobs"]) else [html.Span(page.title)]
         return page.content, crumbs, f"{page.title} · vaefrag", None
 
     app.clientside_callback(
@@ -101,19 +104,31 @@ def _register_router(app: Dash, site: Site) -> None:
 
 
 def _page(site: Site, path: str, search: str | None) -> Page:
-    if path.rstrip("/") == site.prefix.rstrip("/"):
-        return ensembles.page(site)
-    ensemble_id = _ensemble_in(site, path)
-    if ensemble_id is not None:
-        return waiting.ensemble_page(site, ensemble_id, search)
+    match _parts(site, path):
+        case []:
+            return ensembles.page(site)
+        case ["ensemble", ensemble_id]:
+            return waiting.ensemble_page(site, ensemble_id, search)
+        case ["jobs"]:
+            return jobs.list_page(site)
+        case ["jobs", job_id]:
+            return jobs.job_page(site, job_id)
+        case ["new"]:
+            return new.page(site, search)
     text = html.P([html.Code(path[:80]), " is not an address of this site."])
     return Page(site.apology(notice("search", "No such page", text)), "Not found")
 
 
 def _ensemble_in(site: Site, path: str) -> str | None:
     """Give the ensemble that a path names."""
-    rest = path.removeprefix(site.prefix).strip("/").split("/")
-    return unquote(rest[1]) if len(rest) == 2 and rest[0] == "ensemble" else None
+    parts = _parts(site, path)
+    return parts[1] if len(parts) == 2 and parts[0] == "ensemble" else None
+
+
+def _parts(site: Site, path: str) -> list[str]:
+    """Give the parts of a path below the prefix."""
+    below = f"{path}/".removeprefix(site.prefix).strip("/")
+    return [unquote(part) for part in below.split("/")] if below else []
 
 
 def _cache(app: Dash, settings: Settings) -> Cache:

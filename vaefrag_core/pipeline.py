@@ -136,9 +136,11 @@ def analyze(
         lay_out = partial(_save_map, matrix, chosen, config)
         maps[measure] = store.artifact(ensemble_id, "map", inputs, lay_out).name
     on_stage("traversals", 0.0)
-    inputs = source | {"traversals": config.traversals.model_dump(mode="json")}
-    paint = partial(_save_traversals, ensemble_id, store, posteriors, config)
-    traversals = store.artifact(ensemble_id, "traversals", inputs, paint).name
+    traversals = None
+    if posteriors.images is not None and members_done(ensemble_id, store):  # else there is nothing to paint with
+        inputs = source | {"traversals": config.traversals.model_dump(mode="json")}
+        paint = partial(_save_traversals, ensemble_id, store, posteriors, config)
+        traversals = store.artifact(ensemble_id, "traversals", inputs, paint).name
     on_stage("traversals", 1.0)
     store.save_analysis_index(
         ensemble_id,
