@@ -220,6 +220,7 @@ def engine(
 def worker(
     address: Annotated[str, typer.Argument(help="Where the engine takes workers; `vaefrag jobs list` shows it.")],
     slots: Annotated[int, typer.Option(min=1, help="Processes that train side by side.")] = 1,
+    gpus: Annotated[int, typer.Option(min=0, help="GPUs that they train on, in turn; 0 for the CPU.")] = 0,
     host: Annotated[
         str | None, typer.Option(help="Address of this machine that the engine reaches.", show_default=False)
     ] = None,
@@ -232,7 +233,7 @@ def worker(
     from app.jobs.node import work_for
 
     settings = _settings(tls=tls)
-    work_for(address, slots=slots, host=host, tls=settings.tls, once=once)
+    work_for(address, slots=slots, gpus=gpus, host=host, tls=settings.tls, once=once, device=settings.gpu_device)
 
 
 def _settings(**flags: object) -> Any:

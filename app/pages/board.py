@@ -141,6 +141,7 @@ class Board:
                 work = html.Span([dcc.Link(title, href=self.site.job(worker.job)), members])
             load = [f"{worker.cpu_percent:.0f} %", f"{worker.memory_bytes / 1e6:,.0f} MB"]
             name = f"slot {int(worker.name) + 1} here" if worker.name.isdigit() else worker.name
+            name += " (GPU)" if "gpu" in worker.offers else ""
             rows.append(html.Tr([html.Td(cell) for cell in (name, work, *load)]))
         heads = html.Tr([html.Th(head) for head in ("worker", "at work on", "of one core", "memory")])
         return html.Div(html.Table([html.Thead(heads), html.Tbody(rows)], className="table"), className="scroll")
