@@ -9,7 +9,9 @@ from flask_caching import Cache
 
 from app.components.shell import shell
 from app.components.states import notice, remarks
-from app.pages import ensembles, explorer, pictures, waiting
+from app.door import sign_in
+from app.door.guard import HEALTH, SIGN_OUT, guard
+from app.pages import ensembles, explorer, health, pictures, waiting
 from app.pages.site import Page, Site
 from app.queries import Queries
 from app.settings import Settings
@@ -42,6 +44,9 @@ def create_app(settings: Settings, store: EnsembleStore) -> Dash:
     Args:
         settings: how they are served.
         store: the workspace.
+
+    Raises:
+        InvalidInputError: when others could reach the pages and no token guards them, or the token is no good.
     """
     app = Dash(
         "vaefrag",
@@ -50,17 +55,21 @@ def create_app(settings: Settings, store: EnsembleStore) -> Dash:
         url_base_pathname=settings.url_prefix,
         title="vaefrag",
         update_title=None,
-        health_endpoint="healthz",
         on_error=_tell,
         # Pages come and go below the bar, so at the start most ids are not there yet.
         suppress_callback_exceptions=True,
     )
     app.server.config["MAX_CONTENT_LENGTH"] = MOST_REQUEST_BYTES
+    door = guard(app.server, settings)
+    health.register(app.server, settings.url_prefix + HEALTH, settings.workspace)
+    if door.sessions is not None:
+        sign_in.register(app.server, door, door.sessions)
     app.index_string = INDEX.replace("FAVICON", app.get_asset_url("logo.svg")).replace(
         "EARLY", app.get_asset_url("early.js")
     )
     site = Site(Queries(store, _cache(app, settings)), settings.url_prefix)
-    app.layout = shell(settings.url_prefix, app.get_asset_url("logo.svg"))
+    way_out = settings.url_prefix + SIGN_OUT if door.sessions is not None else None
+    app.layout = shell(settings.url_prefix, app.get_asset_url("logo.svg"), way_out)
     _register_router(app, site)
     for page in (explorer, waiting):
         page.register(app, site, lambda path: _ensemble_in(site, path) or "")
@@ -146,4 +155,5 @@ def _secure(app: Dash) -> None:
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "same-origin"
         response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
         return response

@@ -14,12 +14,13 @@ THEME = {
 }
 
 
-def shell(prefix: str, logo: str) -> dmc.MantineProvider:
+def shell(prefix: str, logo: str, way_out: str | None) -> dmc.MantineProvider:
     """Give the frame: a bar with the way home, and room for the page.
 
     Args:
         prefix: path of the list of ensembles.
         logo: URL of the logo.
+        way_out: path that ends a session; None when nobody has to sign in.
     """
     home = dcc.Link([html.Img(src=logo, alt="", className="logo"), html.Span("vaefrag")], href=prefix, className="home")
     scheme = dmc.ColorSchemeToggle(
@@ -30,11 +31,18 @@ def shell(prefix: str, logo: str) -> dmc.MantineProvider:
         size="lg",
         **{"aria-label": "Switch between light and dark"},
     )
-    bar = html.Header([home, html.Nav(id="crumbs", className="crumbs", **{"aria-label": "Where you are"}), scheme])
+    leave = [] if way_out is None else [_sign_out(way_out)]
+    bar = html.Header(
+        [home, html.Nav(id="crumbs", className="crumbs", **{"aria-label": "Where you are"}), scheme, *leave]
+    )
     page = html.Main([html.Div(id="alarm"), html.Div(id="page")], id="main", tabIndex=-1)
     places = [dcc.Location(id="url", refresh="callback-nav"), dcc.Store(id="title"), dcc.Store(id="title-set")]
     skip = html.A("Skip to the page", href="#main", className="skip")
     return dmc.MantineProvider([*places, skip, bar, page], theme=THEME, defaultColorScheme="auto")
+
+
+def _sign_out(path: str) -> html.Form:
+    return html.Form(html.Button("Sign out", type="submit", className="sign-out"), action=path, method="POST")
 
 
 def segmented(label: str, options: list[tuple[str, str, bool]]) -> html.Div:

@@ -1,8 +1,10 @@
 """The app as a whole: where it is served, what it refuses, what it never loads."""
 
 import ast
+import fcntl
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from webpages import app_of, post_to, text_of
 import app as package
 from app.components.glossary import TERMS, help_mark
 from app.components.graph import CONFIG
+from app.jobs.service import LOCK, jobs_folder
+from vaefrag_core.store import EnsembleStore
 
 
 def sources() -> list[Path]:
@@ -50,7 +54,17 @@ def test_the_page_says_its_language_and_asks_nothing_of_others(app: Dash) -> Non
 
 def test_health_is_answered(app: Dash) -> None:
     answer = app.server.test_client().get("/healthz")
-    assert (answer.status_code, answer.text) == (200, "OK")
+    assert answer.json == {"status": "ok", "version": version("vaefrag"), "engine": False}
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_health_tells_whether_an_engine_runs(trained: Trained, tmp_path: Path) -> None:
+    store = EnsembleStore(tmp_path / "workspace")
+    client = app_of(store, tmp_path).server.test_client()
+    with (jobs_folder(store.workspace) / LOCK).open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # as an engine does
+        assert client.get("/healthz").json["engine"] is True
+    assert client.get("/healthz").json["engine"] is False
 
 
 def test_large_requests_are_refused(app: Dash) -> None:
@@ -63,7 +77,7 @@ def test_large_requests_are_refused(app: Dash) -> None:
 def test_a_prefix_goes_before_everything(trained: Trained, tmp_path: Path) -> None:
     app = app_of(trained.store, tmp_path, url_prefix="/lab/")
     client = app.server.test_client()
-    assert client.get("/lab/healthz").text == "OK"
+    assert client.get("/lab/healthz").json["status"] == "ok"
     assert client.get("/healthz").status_code == 404
     assert client.get(f"/lab/data/matrix/{trained.id}/nmi/tile.png").status_code == 200
     page = post_to(app, "page.children", {"url.pathname": "/lab/"}, {"url.search": ""})

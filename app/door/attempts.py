@@ -1,0 +1,53 @@
+"""Slows down who tries one token after another."""
+
+import ipaddress
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+FREE_ATTEMPTS = 10  # wrong tokens in a row
+SECONDS_EACH = 6.0  # in which one more is granted
+MOST_CLIENTS = 1_000
+
+
+class Attempts:
+    """Counts wrong tokens by client, in a bounded space: of too many clients, the longest quiet is forgotten.
+
+    Args:
+        clock: seconds, never going back.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._lock = clock, threading.Lock()
+        self._forgiven_at: OrderedDict[str, float] = OrderedDict()  # client → when all its attempts are forgiven
+
+    def wait(self, client: str) -> float:
+        """Give the seconds that a client has to wait before it may try; 0 when it may."""
+        with self._lock:
+            owed = self._forgiven_at.get(_household(client), 0.0) - self._clock()
+        return max(0.0, owed - (FREE_ATTEMPTS - 1) * SECONDS_EACH)
+
+    def failed(self, client: str) -> None:
+        """Note a wrong token."""
+        name = _household(client)
+        with self._lock:
+            now = self._clock()
+            self._forgiven_at[name] = max(now, self._forgiven_at.get(name, now)) + SECONDS_EACH
+            self._forgiven_at.move_to_end(name)
+            while len(self._forgiven_at) > MOST_CLIENTS:
+                self._forgiven_at.popitem(last=False)
+
+    def __len__(self) -> int:
+        return len(self._forgiven_at)
+
+
+def _household(client: str) -> str:
+    """Take the addresses of an IPv6 network, which one client has by the million, for one."""
+    try:
+        address = ipaddress.ip_address(client)
+    except ValueError:
+        return client[:64]
+    if address.version == 4:
+        return str(address)
+    return str(ipaddress.ip_network((address, 64), strict=False))
