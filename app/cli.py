@@ -267,14 +267,7 @@ def worker(
     from app.jobs.node import work_for
 
     settings = _settings(tls=tls)
-    work_for(
-        address,
-        slots=slots,
-        host=host,
-        tls=settings.tls,
-        once=once,
-        worker_lost_seconds=settings.worker_lost_seconds,
-    )
+    work_for(address, slots=slots, host=host, tls=settings.tls, once=once)
 
 
 def _settings(**flags: object) -> Any:

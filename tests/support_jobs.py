@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +21,14 @@ from vaefrag_core.training.ensemble import train_ensemble
 
 LONG = 1_000_000  # steps that no test waits for
 
+_seeds = count(1)
 
-def spec_of(members: int = 1, steps: int = LONG, seed: int = 0) -> EnsembleSpec:
-    """Give a small ensemble."""
+
+def spec_of(members: int = 1, steps: int = LONG) -> EnsembleSpec:
+    """Give a small ensemble, unlike all others."""
     return EnsembleSpec(
         model=ModelConfig(widths=(16,), channels=3),
-        train=TrainConfig(steps=steps, seed=seed),
+        train=TrainConfig(steps=steps, seed=next(_seeds)),
         fingerprint=FingerprintConfig(size=40),
         members=members,
     )

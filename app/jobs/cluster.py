@@ -23,6 +23,7 @@ from distributed import Client, Future, Nanny, Scheduler, SpecCluster, fire_and_
 from distributed.security import Security
 
 from app.jobs.blobs import Blobs, Sight
+from app.jobs.silence import Silence
 from vaefrag_core.errors import InvalidInputError, MissingDataError
 
 TOPIC = "vaefrag"
@@ -57,14 +58,14 @@ class Ended:
     died: bool = False
 
 
-def configure_dask(worker_lost_seconds: float) -> None:
+def configure_dask() -> None:
     """Set what Dask reads when a scheduler or a worker starts, in this process and those it starts."""
     logging.getLogger("distributed").setLevel(logging.WARNING)
     dask.config.set(
         {
             "distributed.scheduler.allowed-failures": 0,
             "distributed.scheduler.work-stealing": False,
-            "distributed.scheduler.worker-ttl": f"{worker_lost_seconds} s",
+            "distributed.scheduler.worker-ttl": None,  # `Silence` is quicker
             "distributed.worker.daemon": False,
             "distributed.worker.profile.enabled": False,
             "distributed.admin.low-level-log-length": 200,
@@ -148,6 +149,7 @@ class Cluster:
         host: that our own listens on.
         port: likewise; 0 for any.
         security: certificates.
+        worker_lost_seconds: silence of a worker after which its work is lost.
     """
 
     def __init__(
@@ -160,6 +162,7 @@ class Cluster:
         host: str = "127.0.0.1",
         port: int = 0,
         security: Security | None = None,
+        worker_lost_seconds: float = 60.0,
     ) -> None:
         check_address(scheduler or host, security)
         self.events: queue.Queue[dict[str, Any] | Ended] = queue.Queue()
@@ -167,6 +170,7 @@ class Cluster:
         self._own = None if scheduler else _own_cluster(slots, host, port, security)
         self._client = Client(scheduler or self._own, security=security, timeout=30)
         self._client.register_plugin(Blobs(str(workspace)))
+        self._client.register_plugin(Silence(worker_lost_seconds))
         self._client.register_plugin(Sight(str(workspace), token))
         self._client.subscribe_topic(TOPIC, lambda event: self.events.put(event[1]))
         self._futures: dict[str, Future] = {}

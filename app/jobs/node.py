@@ -25,7 +25,6 @@ def work_for(
     host: str | None = None,
     tls: Path | None = None,
     once: bool = False,
-    worker_lost_seconds: float = 60.0,
 ) -> None:
     """Take work from an engine until Ctrl-C or SIGTERM.
 
@@ -35,7 +34,6 @@ def work_for(
         host: the address of this machine at which the engine reaches it; None for the one that leads there.
         tls: folder of certificates.
         once: end when the engine is lost, as a batch job should, instead of joining again.
-        worker_lost_seconds: silence after which the engine gives work to another.
 
     Raises:
         InvalidInputError: when the address can be reached from other machines and there are no certificates.
@@ -44,7 +42,7 @@ def work_for(
     check_address(address, security)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     log.setLevel(logging.INFO)
-    configure_dask(worker_lost_seconds)
+    configure_dask()
     asyncio.run(_serve(address, slots, host, security, once))
 
 

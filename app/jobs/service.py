@@ -67,7 +67,7 @@ def run_engine(settings: "Settings", *, slots: int | None = None, idle_seconds: 
 
         token = secrets.token_hex(16)
         write_text(folder / TOKEN_FILE, token)
-        configure_dask(settings.worker_lost_seconds)
+        configure_dask()
         ledger = Ledger(settings.workspace)
         cluster = Cluster(
             ledger.workspace,
@@ -77,6 +77,7 @@ def run_engine(settings: "Settings", *, slots: int | None = None, idle_seconds: 
             host=settings.engine_host,
             port=settings.engine_port,
             security=security,
+            worker_lost_seconds=settings.worker_lost_seconds,
         )
         try:
             write_text(folder / ADDRESS, cluster.address)

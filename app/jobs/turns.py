@@ -69,10 +69,10 @@ def make_room(claims: Sequence[Claim]) -> str | None:
 
 
 def next_group(rows: Sequence[MemberRow], size: int) -> list[int]:
-    """Choose the members that train together next, those at the same step first."""
+    """Choose the members that train together next: the furthest, and those at the same step, for others cannot."""
     waiting = [row for row in rows if row.state == "queued"]
     alone = [row for row in waiting if row.deaths >= ALONE_AFTER_DEATHS]
     if alone and len(alone) == len(waiting):
         return [alone[0].index]
     calm = sorted((row for row in waiting if row.deaths < ALONE_AFTER_DEATHS), key=lambda row: (-row.step, row.index))
-    return sorted(row.index for row in calm[:size])
+    return [row.index for row in calm[:size] if row.step == calm[0].step]

@@ -13,3 +13,22 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
     lab = Lab(tmp_path / "workspace")
     yield lab
     lab.close()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Give a workspace whose engine has two slots and is in a hurry; it runs through all tests of a file."""
+    lab = Lab(tmp_path_factory.mktemp("running") / "workspace")
+    lab.engine(slots=2, checkpoint_seconds=0.1, grace_seconds=3, turn_seconds=0)
+    yield lab
+    lab.close()
+
+
+@pytest.fixture
+def busy(running: Lab) -> Iterator[Lab]:
+    """Give the same, with no job left from other tests."""
+    yield running
+    for job in running.book.jobs():
+        if not job.ended:
+            running.book.wish(job.id, "cancel")
+    running.wait(lambda: all(job.ended for job in running.book.jobs()))

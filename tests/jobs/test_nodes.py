@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from vaefrag_core.training.checkpoints import checkpoint_path
 
 STEPS = 1_000
 OFTEN = 0.1  # seconds between two checkpoints
+ALLOWED_SILENCE = 5.0  # seconds
 NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="hiding a folder from a process needs to be root")
 
 
@@ -66,7 +68,7 @@ def test_a_worker_joins_the_next_engine_by_itself(lab: Lab) -> None:
 
 
 def test_a_worker_that_was_cut_off_and_comes_back_changes_nothing(lab: Lab, tmp_path: Path) -> None:
-    lab.engine(worker_lost_seconds=5, checkpoint_seconds=OFTEN)
+    lab.engine(worker_lost_seconds=ALLOWED_SILENCE, checkpoint_seconds=OFTEN)
     by_hand = lab.worker("--host", "127.0.0.2")
     joined(lab, 2)
     spec = spec_of(members=2, steps=STEPS)
@@ -74,6 +76,7 @@ def test_a_worker_that_was_cut_off_and_comes_back_changes_nothing(lab: Lab, tmp_
     lab.wait(lambda: any("127.0.0.2" in row.address and row.members for row in lab.book.workers()))
     (member,) = next(row.members for row in lab.book.workers() if "127.0.0.2" in row.address)
     lab.wait_for_step(job_id, member)
+    stopped = time.time()
     os.killpg(by_hand.pid, signal.SIGSTOP)
     try:
         lab.wait(lambda: lab.state(job_id) == "done", 120)
@@ -83,6 +86,8 @@ def test_a_worker_that_was_cut_off_and_comes_back_changes_nothing(lab: Lab, tmp_
         os.killpg(by_hand.pid, signal.SIGCONT)
     lab.wait(lambda: any("127.0.0.2" in row.address for row in lab.book.workers()))  # it has noticed, and joined anew
     assert file.stat().st_ino == before
+    noticed = next(line.at for line in lab.book.log(job_id) if "A worker died" in line.text)
+    assert noticed - stopped < 4 * ALLOWED_SILENCE  # it is not waited for as well
     assert lab.snapshot(job_id).members[member].attempt == 2
     assert lab.weights_are_those_of_a_plain_run(spec, tmp_path / "plain")
 

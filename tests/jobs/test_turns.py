@@ -55,7 +55,7 @@ def test_trainings_with_one_slot_each_are_left_alone_but_make_room_for_an_analys
 def test_members_at_the_same_step_train_together() -> None:
     rows = [MemberRow(0, step=10), MemberRow(1), MemberRow(2, step=10), MemberRow(3, "done"), MemberRow(4)]
     assert next_group(rows, 2) == [0, 2]
-    assert next_group(rows, 9) == [0, 1, 2, 4]
+    assert next_group(rows, 9) == [0, 2]
 
 
 def test_a_member_whose_workers_keep_dying_is_tried_alone_and_last() -> None:
