@@ -29,7 +29,7 @@ def ask_pages(settings: "Settings") -> dict[str, Any]:
             health = json.load(answer)
     except (OSError, ValueError) as error:
         raise MissingDataError(f"Expected pages at {url}, got no answer of theirs: {error}.") from None
-    if not isinstance(health, dict) or health.get("status") != "ok":
+    if not isinstance(health, dict) or health.get("web") is not True:
         raise MissingDataError(f"Expected pages at {url}, got the answer of something else.")
     return health
 
@@ -48,4 +48,4 @@ def ask_engine(settings: "Settings") -> dict[str, Any]:
     state = engine_state(settings.workspace)
     if not state.address:
         raise MissingDataError(f"{settings.workspace} has no engine that takes work. `vaefrag engine` is one.")
-    return {"status": "ok", "address": state.address}
+    return {"engine": True, "address": state.address}

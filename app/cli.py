@@ -198,8 +198,10 @@ def serve(
         from app.door.token import make_token
 
         token, path = make_token(settings)
+        on_screen = terminal.console.is_terminal  # a log, by contrast, is no place for it
         terminal.say(
-            f"Access token: [bold]{token}[/]\nPeople type it to sign in; programs send it as `Authorization: Bearer …`."
+            f"{f'Access token: [bold]{token}[/]' if on_screen else 'There is a new access token.'}\n"
+            "People type it to sign in; programs send it as `Authorization: Bearer …`."
             f" It is kept in {path}, where every `vaefrag serve` finds it. Delete that file to do without."
         )
     _serve(settings, browser, as_json=as_json)
@@ -219,7 +221,7 @@ def health(
     if as_json:
         terminal.emit(result)
     else:
-        terminal.say("Alive.")
+        terminal.say("Alive." if result["engine"] else "Alive, without an engine.")
 
 
 @cli.command()

@@ -152,6 +152,7 @@ def _secure(app: Dash) -> None:
             " img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; worker-src 'self' blob:;"
             " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
         )
+        response.headers.setdefault("Cache-Control", "no-store")  # what only some may see stays in no cache
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "same-origin"
         response.headers["Cross-Origin-Opener-Policy"] = "same-origin"

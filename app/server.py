@@ -78,13 +78,9 @@ def serve_until_stopped(
         "when_ready": tell,
         "post_worker_init": begin,
         "worker_exit": lambda arbiter, worker: held.close(),
+        "on_exit": lambda arbiter: terminal.say("Stopped."),
     }
-    try:
-        _Gunicorn(make_server, options).run()
-    except SystemExit as end:
-        if end.code:
-            raise
-    terminal.say("Stopped.")
+    _Gunicorn(make_server, options).run()
 
 
 class _Gunicorn(BaseApplication):

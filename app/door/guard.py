@@ -128,7 +128,7 @@ def _known(door: Door, sessions: Sessions) -> Response | None:
             return too_many(seconds)
         if sessions.is_token(shown.strip()):
             return None
-        door.attempts.failed(client)
+        door.attempts.failed(client, shown.strip())
     elif sessions.is_open(request.cookies.get(sessions.cookie)):
         return None
     elif _is_navigation():

@@ -3,6 +3,7 @@
 import math
 
 from flask import Flask, Response, make_response, redirect, render_template_string, request
+from werkzeug.urls import iri_to_uri
 
 from app.door.guard import LOOK, SIGN_IN, SIGN_OUT, Door, too_many
 from app.door.sessions import Sessions
@@ -50,6 +51,9 @@ def register(server: Flask, door: Door, sessions: Sessions) -> None:
     def sign_in() -> Response:
         if sessions.is_open(request.cookies.get(sessions.cookie)):
             return redirect(_next(door), 303)
+        if request.headers.get("Sec-Fetch-Site") == "cross-site":
+            # With a link from another site the cookie stays at home. What a page of ours opens brings it along.
+            return make_response("", 200, {"Refresh": f"0; url={iri_to_uri(_next(door))}"})
         return _page(door, sessions)
 
     @server.post(door.prefix + SIGN_IN)
@@ -61,8 +65,9 @@ def register(server: Flask, door: Door, sessions: Sessions) -> None:
             response = _page(door, sessions, words, status=429)
             response.headers["Retry-After"] = too_many(seconds).headers["Retry-After"]
             return response
-        if not sessions.is_token(request.form.get("token", "").strip()):
-            door.attempts.failed(client)
+        shown = request.form.get("token", "").strip()
+        if not sessions.is_token(shown):
+            door.attempts.failed(client, shown)
             return _page(door, sessions, "This is not the token.", status=403)
         response = redirect(_next(door), 303)
         response.set_cookie(sessions.cookie, sessions.begin(), max_age=int(sessions.seconds), **_ways(door))
@@ -82,12 +87,9 @@ def _next(door: Door) -> str:
 
 
 def _ways(door: Door) -> dict:
-    """Say how the cookie travels: to this site, out of reach of scripts, encrypted wherever the site is.
-
-    Lax, not Strict: the address of a view that a colleague sends has to open without signing in anew.
-    """
+    """Say how the cookie travels: within this site, out of reach of scripts, encrypted wherever the site is."""
     encrypted = request.is_secure or door.origin.startswith("https://")
-    return {"path": door.prefix, "httponly": True, "samesite": "Lax", "secure": encrypted}
+    return {"path": door.prefix, "httponly": True, "samesite": "Strict", "secure": encrypted}
 
 
 def _page(door: Door, sessions: Sessions, problem: str = "", status: int = 200) -> Response:
@@ -102,9 +104,7 @@ def _page(door: Door, sessions: Sessions, problem: str = "", status: int = 200) 
         problem=problem,
         lasts=_spell(sessions.seconds),
     )
-    response = make_response(html, status)
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return make_response(html, status)
 
 
 def _spell(seconds: float) -> str:

@@ -1,11 +1,10 @@
-"""/healthz: whether the site is alive, for whoever watches over it. Open to all, and silent on the ensembles."""
+"""/healthz: whether pages and engine are alive, for whoever watches over them. Open to all, and silent on the rest."""
 
 from pathlib import Path
 
 from flask import Flask, Response, jsonify
 
 from app.jobs.service import engine_state
-from vaefrag_core import __version__
 
 
 def register(server: Flask, path: str, workspace: Path) -> None:
@@ -19,6 +18,6 @@ def register(server: Flask, path: str, workspace: Path) -> None:
 
     @server.get(path)
     def health() -> Response:
-        response = jsonify({"status": "ok", "version": __version__, "engine": engine_state(workspace).running})
-        response.headers["Cache-Control"] = "no-store"
-        return response
+        engine = engine_state(workspace).running
+        # 200 all the same: pages without an engine still show what was found, and must not be restarted for its sake.
+        return jsonify({"status": "ok" if engine else "degraded", "web": True, "engine": engine})

@@ -9,7 +9,7 @@ from dash import Dash
 from flask.testing import FlaskClient
 from itsdangerous import TimestampSigner
 from support import Trained
-from webpages import app_of, post_to
+from webpages import app_of, post_to, text_of
 
 from app.door.attempts import FREE_ATTEMPTS, MOST_CLIENTS, SECONDS_EACH, Attempts
 from app.door.token import find_token, make_token
@@ -76,7 +76,7 @@ def test_people_are_sent_to_sign_in_and_from_there_to_the_page_they_wanted(clien
 def test_the_cookie_stays_with_this_site_and_away_from_scripts(client: FlaskClient) -> None:
     cookie = sign_in(client).headers["Set-Cookie"]
     assert cookie.startswith("vaefrag-")
-    assert {"HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=604800"} <= set(cookie.split("; "))
+    assert {"HttpOnly", "SameSite=Strict", "Path=/", "Max-Age=604800"} <= set(cookie.split("; "))
     assert "Secure" not in cookie
     assert "Secure" in sign_in(client, base_url="https://localhost").headers["Set-Cookie"].split("; ")
     assert TOKEN not in cookie
@@ -141,10 +141,14 @@ def test_signing_in_leads_to_pages_of_this_site_only(client: FlaskClient, elsewh
     assert client.post("/sign-in", data={"token": TOKEN, "next": elsewhere}).location == "/"
 
 
-def test_a_wrong_token_is_said_in_words_and_who_goes_on_has_to_wait(trained: Trained, tmp_path: Path) -> None:
-    client = app_of(trained.store, tmp_path, token=TOKEN).server.test_client()
-    for _ in range(FREE_ATTEMPTS):
-        answer = sign_in(client, "wrong")
+def test_a_wrong_token_is_said_in_words_and_who_goes_on_has_to_wait(
+    trained: Trained, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = app_of(trained.store, tmp_path, token=TOKEN).server
+    client, inside = server.test_client(), server.test_client()
+    sign_in(inside)
+    for number in range(FREE_ATTEMPTS):
+        answer = sign_in(client, f"wrong {number}")
         assert (answer.status_code, "Set-Cookie" in answer.headers) == (403, False)
         assert "This is not the token." in answer.text
     stopped = sign_in(client)
@@ -152,8 +156,36 @@ def test_a_wrong_token_is_said_in_words_and_who_goes_on_has_to_wait(trained: Tra
     assert "Try again in" in stopped.text
     assert 0 < int(stopped.headers["Retry-After"]) <= SECONDS_EACH
     assert client.get("/_dash-layout", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 429
+    assert caplog.messages == ["A wrong token came from '127.0.0.1'."] * FREE_ATTEMPTS
+    assert inside.get("/_dash-layout").status_code == 200
     neighbour = {"environ_base": {"REMOTE_ADDR": "192.0.2.7"}}
     assert sign_in(client, **neighbour).status_code == 303
+
+
+def test_a_program_with_an_old_token_locks_nobody_out(client: FlaskClient) -> None:
+    for _ in range(2 * FREE_ATTEMPTS):
+        assert client.get("/", headers={"Authorization": "Bearer the token of last year"}).status_code == 401
+    assert sign_in(client).status_code == 303
+
+
+def test_a_link_from_another_site_opens_the_page_by_way_of_ours(client: FlaskClient) -> None:
+    elsewhere = PAGE | {"Sec-Fetch-Site": "cross-site"}
+    asked = client.get("/ensemble/x?channel=1.2", headers=elsewhere)
+    answer = client.get(asked.location, headers=elsewhere)
+    assert (answer.headers["Refresh"], answer.text) == ("0; url=/ensemble/x?channel=1.2", "")
+    there = client.get("/sign-in?next=https://evil.example", headers=elsewhere)
+    assert there.headers["Refresh"] == "0; url=/"
+    assert "Refresh" not in client.get(asked.location, headers=PAGE | {"Sec-Fetch-Site": "same-origin"}).headers
+
+
+def test_what_is_private_stays_in_no_cache_and_refusals_are_as_strict_as_pages(client: FlaskClient) -> None:
+    for path in ("/", "/sign-in", "/_dash-layout", "/_dash-dependencies", "/data/nothing"):
+        for _ in ("outside", "inside"):
+            headers = client.get(path, headers=PAGE).headers
+            assert headers["Cache-Control"] == "no-store"
+            assert "default-src 'none'" in headers["Content-Security-Policy"]
+            sign_in(client)
+        client.post("/sign-out")
 
 
 def test_what_a_proxy_says_of_the_client_counts_only_when_asked_for(trained: Trained, tmp_path: Path) -> None:
@@ -161,7 +193,7 @@ def test_what_a_proxy_says_of_the_client_counts_only_when_asked_for(trained: Tra
         app = app_of(trained.store, tmp_path / str(proxies), token=TOKEN, proxies=proxies)
         client = app.server.test_client()
         answers = [
-            sign_in(client, "wrong", headers={"X-Forwarded-For": f"192.0.2.{n}"}) for n in range(FREE_ATTEMPTS + 1)
+            sign_in(client, f"wrong {n}", headers={"X-Forwarded-For": f"192.0.2.{n}"}) for n in range(FREE_ATTEMPTS + 1)
         ]
         assert answers[-1].status_code == expected
 
@@ -169,15 +201,15 @@ def test_what_a_proxy_says_of_the_client_counts_only_when_asked_for(trained: Tra
 def test_attempts_come_back_with_time_and_take_bounded_space() -> None:
     now = 0.0
     attempts = Attempts(lambda: now)
-    for _ in range(FREE_ATTEMPTS):
+    for number in range(FREE_ATTEMPTS):
         assert attempts.wait("2001:db8::1") == 0
-        attempts.failed("2001:db8::1")
+        attempts.failed("2001:db8::1", f"wrong {number}")
     assert attempts.wait("2001:db8::ffff") == SECONDS_EACH  # a neighbour in the same network is the same client
     assert attempts.wait("2001:db8:1::1") == 0
     now += SECONDS_EACH
     assert attempts.wait("2001:db8::1") == 0
     for number in range(2 * MOST_CLIENTS):
-        attempts.failed(f"client {number}")
+        attempts.failed(f"client {number}", "wrong")
     assert len(attempts) == MOST_CLIENTS
 
 
@@ -278,13 +310,5 @@ def test_a_public_address_that_is_none_is_refused(given: str) -> None:
 def test_callbacks_answer_who_has_signed_in(client: FlaskClient, closed: Dash) -> None:
     assert post_to(closed, "page.children", {"url.pathname": "/"}, {"url.search": ""}) == 401
     sign_in(client)
-    name = next(name for name in closed.callback_map if "crumbs.children" in name)
-    outputs = [dict(zip(("id", "property"), p.rsplit(".", 1), strict=True)) for p in name.strip(".").split("...")]
-    body = {
-        "output": name,
-        "outputs": outputs,
-        "inputs": [{"id": "url", "property": "pathname", "value": "/"}],
-        "state": [{"id": "url", "property": "search", "value": ""}],
-        "changedPropIds": ["url.pathname"],
-    }
-    assert "Six members on digits" in client.post("/_dash-update-component", json=body).text
+    shown = post_to(closed, "page.children", {"url.pathname": "/"}, {"url.search": ""}, client=client)
+    assert "Six members on digits" in text_of(shown["page"]["children"])

@@ -38,6 +38,23 @@ def test_signing_in_leads_to_the_page_asked_for_and_out_again(page: Page, closed
     expect(page.get_by_label("Access token")).to_be_visible()
 
 
+def test_a_link_from_another_site_needs_no_signing_in_anew(browser: Browser, closed: str, trained: Trained) -> None:
+    page = browser.new_page()  # the other one complains about another site
+    page.set_default_timeout(10_000)
+    page.goto(closed)
+    page.get_by_label("Access token").fill(TOKEN)
+    page.keyboard.press("Enter")
+    page.get_by_text("Six members on digits").first.wait_for()
+    wanted = f"{closed}/ensemble/{trained.id}?measure=vi"
+    elsewhere = "http://localhost/a-message"  # for a browser another site than 127.0.0.1
+    page.route(elsewhere, lambda route: route.fulfill(body=f'<a href="{wanted}">Look</a>', content_type="text/html"))
+    page.goto(elsewhere)
+    page.get_by_role("link", name="Look").click()
+    expect(page.get_by_role("heading", name="Hotspots by VI")).to_be_visible()
+    expect(page).to_have_url(wanted)
+    page.close()
+
+
 def test_a_page_says_when_its_session_has_ended(browser: Browser, closed: str) -> None:
     page = browser.new_page()  # not the one that takes complaints: a browser complains about each refused request
     page.set_default_timeout(10_000)
