@@ -162,6 +162,13 @@ def test_a_wrong_token_is_said_in_words_and_who_goes_on_has_to_wait(
     assert sign_in(client, **neighbour).status_code == 303
 
 
+def test_a_program_that_guesses_has_to_wait(trained: Trained, tmp_path: Path) -> None:
+    client = app_of(trained.store, tmp_path, token=TOKEN).server.test_client()
+    shown = [f"Bearer wrong {number}" for number in range(FREE_ATTEMPTS)] + [f"Bearer {TOKEN}"]
+    codes = [client.get("/", headers={"Authorization": text}).status_code for text in shown]
+    assert codes == [401] * FREE_ATTEMPTS + [429]
+
+
 def test_a_program_with_an_old_token_locks_nobody_out(client: FlaskClient) -> None:
     for _ in range(2 * FREE_ATTEMPTS):
         assert client.get("/", headers={"Authorization": "Bearer the token of last year"}).status_code == 401
