@@ -21,12 +21,12 @@ cli.add_typer(jobs, name="jobs")
 
 Workspace = Annotated[
     Path | None,
-    typer.Option(help="Folder of the ensembles. [default: VAEFRAG_WORKSPACE, or ./data]", show_default=False),
+    typer.Option(help="Folder of the ensembles.", show_default="VAEFRAG_WORKSPACE, or ./data"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write one JSON object to standard output.")]
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, help="Processes that train side by side. [default: one per core]", show_default=False),
+    typer.Option(min=1, help="Processes that train side by side.", show_default="one per core"),
 ]
 
 
@@ -66,6 +66,8 @@ def demo(
         "train": {"beta": 1.0, "steps": steps},
         "members": members,
     }
+    if serving:
+        _check_door(settings)  # now, not after minutes of training
     result = _train_and_analyze(values, settings, workers, analyze_after=True)
     if as_json:
         terminal.emit(result)
@@ -141,9 +143,7 @@ def analyze(
     ensemble_id: Annotated[str, typer.Argument(metavar="ID", help="An ensemble of the workspace.")],
     measure: Annotated[MeasureChoice, typer.Option(help="Similarity of channels.")] = MeasureChoice.nmi,
     min_bits: Annotated[float, typer.Option(help="Information below which a channel counts as dead, bits.")] = 0.01,
-    min_samples: Annotated[
-        int | None, typer.Option(help="Density of a hotspot. [default: 0.4 × members]", show_default=False)
-    ] = None,
+    min_samples: Annotated[int | None, typer.Option(help="Density of a hotspot.", show_default="0.4 × members")] = None,
     xi: Annotated[float, typer.Option(help="Relative drop of reachability at a hotspot's edge.")] = 0.02,
     seed: Annotated[int, typer.Option(help="Of the maps.")] = 0,
     workspace: Workspace = None,
@@ -174,13 +174,54 @@ def datasets(as_json: Json = False) -> None:
 @cli.command()
 def serve(
     workspace: Workspace = None,
-    host: Annotated[str | None, typer.Option(help="Address. [default: 127.0.0.1]", show_default=False)] = None,
-    port: Annotated[int | None, typer.Option(help="Port. [default: 8050]", show_default=False)] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(help="Address; any but this machine's own needs a token.", show_default="127.0.0.1"),
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port.", show_default="8050")] = None,
+    new_token: Annotated[
+        bool, typer.Option("--new-token", help="Make an access token, keep it in the workspace, and serve with it.")
+    ] = False,
+    start_engine: Annotated[
+        bool | None,
+        typer.Option("--engine/--no-engine", help="Start an engine when none runs.", show_default="yes"),
+    ] = None,
     browser: Annotated[bool, typer.Option(help="Open the pages in a browser.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Show the ensembles of a workspace in a browser, until Ctrl-C."""
-    _serve(_settings(workspace=workspace, host=host, port=port), browser, as_json=as_json)
+    """Show the ensembles of a workspace in a browser, until Ctrl-C.
+
+    What other machines can reach is served with an access token only: --new-token makes one, VAEFRAG_TOKEN sets one.
+    """
+    settings = _settings(workspace=workspace, host=host, port=port, start_engine=start_engine)
+    if new_token:
+        from app.door.token import make_token
+
+        token, path = make_token(settings)
+        on_screen = terminal.console.is_terminal  # a log, by contrast, is no place for it
+        terminal.say(
+            f"{f'Access token: [bold]{token}[/]' if on_screen else 'There is a new access token.'}\n"
+            "People type it to sign in; programs send it as `Authorization: Bearer …`."
+            f" It is kept in {path}, where every `vaefrag serve` finds it. Delete that file to do without."
+        )
+    _serve(settings, browser, as_json=as_json)
+
+
+@cli.command()
+def health(
+    of_engine: Annotated[bool, typer.Option("--engine", help="Ask for the engine of the workspace instead.")] = False,
+    workspace: Workspace = None,
+    as_json: Json = False,
+) -> None:
+    """Ask the pages on this machine whether they are alive; exit code 1 when they are not."""
+    from app.alive import ask_engine, ask_pages
+
+    settings = _settings(workspace=workspace)
+    result = ask_engine(settings) if of_engine else ask_pages(settings)
+    if as_json:
+        terminal.emit(result)
+    else:
+        terminal.say("Alive." if result["engine"] else "Alive, without an engine.")
 
 
 @cli.command()
@@ -188,23 +229,19 @@ def engine(
     workspace: Workspace = None,
     slots: Annotated[
         int | None,
-        typer.Option(min=1, help="Processes that train side by side. [default: one per core]", show_default=False),
+        typer.Option(min=1, help="Processes that train side by side.", show_default="one per core"),
     ] = None,
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a Dask scheduler that runs elsewhere.", show_default=False)
     ] = None,
-    host: Annotated[
-        str | None, typer.Option(help="Address at which workers join. [default: 127.0.0.1]", show_default=False)
-    ] = None,
-    port: Annotated[
-        int | None, typer.Option(help="Port at which workers join. [default: any]", show_default=False)
-    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address at which workers join.", show_default="127.0.0.1")] = None,
+    port: Annotated[int | None, typer.Option(help="Port at which workers join.", show_default="any")] = None,
     tls: Annotated[
         Path | None, typer.Option(help="Folder of ca.pem, cert.pem and key.pem.", show_default=False)
     ] = None,
     idle: Annotated[
         float | None,
-        typer.Option(min=0.1, help="Seconds without work, after which it ends. [default: never]", show_default=False),
+        typer.Option(min=0.1, help="Seconds without work, after which it ends.", show_default="never"),
     ] = None,
 ) -> None:
     """Do the work of a workspace in the background, until Ctrl-C. `serve` and `train` start one by themselves."""
@@ -270,15 +307,31 @@ def _analyze(ensemble_id: str, values: dict[str, Any], settings: Any) -> dict[st
     return reports.analysis_result(ensemble_id, analysis)
 
 
-def _serve(settings: Any, browser: bool, *, path: str = "/", as_json: bool = False) -> None:
-    from app.jobs.service import kept_engine
-    from app.main import create_app
-    from app.server import serve_until_interrupt
-    from vaefrag_core.store import EnsembleStore
+def _check_door(settings: Any) -> None:
+    """Refuse now what the pages would refuse when they are made."""
+    from app.door.token import find_token
 
-    app = create_app(settings, EnsembleStore(settings.workspace))
-    with kept_engine(settings):
-        serve_until_interrupt(app.server, settings, path=path, browser=browser, as_json=as_json)
+    find_token(settings)
+
+
+def _serve(settings: Any, browser: bool, *, path: str = "/", as_json: bool = False) -> None:
+    from contextlib import nullcontext
+
+    from app.server import serve_until_stopped
+
+    def make_server() -> Any:
+        from app.main import create_app
+        from vaefrag_core.store import EnsembleStore
+
+        return create_app(settings, EnsembleStore(settings.workspace)).server
+
+    def beside() -> Any:
+        from app.jobs.service import kept_engine
+
+        return kept_engine(settings) if settings.start_engine else nullcontext()
+
+    _check_door(settings)
+    serve_until_stopped(make_server, settings, beside, path=path, browser=browser, as_json=as_json)
 
 
 def main() -> None:

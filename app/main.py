@@ -9,8 +9,10 @@ from flask_caching import Cache
 
 from app.components.shell import shell
 from app.components.states import notice, remarks
+from app.door import sign_in
+from app.door.guard import HEALTH, SIGN_OUT, guard
 from app.jobs.record import JobBook
-from app.pages import ensembles, explorer, jobs, live, new, pictures, toasts, waiting
+from app.pages import ensembles, explorer, health, jobs, live, new, pictures, toasts, waiting
 from app.pages.site import Page, Site
 from app.queries import Queries
 from app.settings import Settings
@@ -43,6 +45,9 @@ def create_app(settings: Settings, store: EnsembleStore) -> Dash:
     Args:
         settings: how they are served.
         store: the workspace.
+
+    Raises:
+        InvalidInputError: when others could reach the pages and no token guards them, or the token is no good.
     """
     app = Dash(
         "vaefrag",
@@ -51,18 +56,22 @@ def create_app(settings: Settings, store: EnsembleStore) -> Dash:
         url_base_pathname=settings.url_prefix,
         title="vaefrag",
         update_title=None,
-        health_endpoint="healthz",
         on_error=_tell,
         # Pages come and go below the bar, so at the start most ids are not there yet.
         suppress_callback_exceptions=True,
     )
     app.server.config["MAX_CONTENT_LENGTH"] = MOST_REQUEST_BYTES
+    door = guard(app.server, settings)
+    health.register(app.server, settings.url_prefix + HEALTH, settings.workspace)
+    if door.sessions is not None:
+        sign_in.register(app.server, door, door.sessions)
     app.index_string = INDEX.replace("FAVICON", app.get_asset_url("logo.svg")).replace(
         "EARLY", app.get_asset_url("early.js")
     )
     site = Site(Queries(store, _cache(app, settings)), settings.url_prefix, JobBook(store.workspace))
     places = [("Ensembles", site.prefix), ("Jobs", site.jobs)]
-    app.layout = shell(site.prefix, app.get_asset_url("logo.svg"), places, toasts.watch())
+    way_out = site.prefix + SIGN_OUT if door.sessions is not None else None
+    app.layout = shell(site.prefix, app.get_asset_url("logo.svg"), places, toasts.watch(), way_out)
     _register_router(app, site)
     for page in (explorer, waiting):
         page.register(app, site, lambda path: _ensemble_in(site, path) or "")
@@ -158,7 +167,9 @@ def _secure(app: Dash) -> None:
             " img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; worker-src 'self' blob:;"
             " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
         )
+        response.headers.setdefault("Cache-Control", "no-store")  # what only some may see stays in no cache
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "same-origin"
         response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
         return response

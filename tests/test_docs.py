@@ -18,9 +18,10 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def commands(page: Path) -> list[str]:
-    """Find the lines of code blocks that call vaefrag."""
-    lines = page.read_text(encoding="utf-8").splitlines()
-    return [line.strip().split("  #")[0] for line in lines if re.match(r"(    )?vaefrag [a-z]", line)]
+    """Find the lines of code blocks that call vaefrag, in a container or not."""
+    text = page.read_text(encoding="utf-8")
+    found = re.findall(r"^(?:    )?(?:docker compose exec \w+ )?(vaefrag [a-z].*)$", text, flags=re.MULTILINE)
+    return [line.strip().split("  #")[0] for line in found]
 
 
 ALL_COMMANDS = [command for page in PAGES for command in commands(page)]
@@ -63,6 +64,18 @@ def test_python_s_version_is_the_one_asked_for() -> None:
 @pytest.mark.parametrize("name", list(Settings.model_fields))
 def test_every_setting_is_documented(name: str) -> None:
     assert f"VAEFRAG_{name.upper()}" in README
+
+
+@pytest.mark.parametrize("file", ["Dockerfile", "compose.yaml"])
+def test_the_container_sets_what_can_be_set_and_calls_what_can_be_called(file: str) -> None:
+    text = (ROOT / file).read_text(encoding="utf-8")
+    names = re.findall(r"^ +VAEFRAG_(\w+)[:=]", text, flags=re.MULTILINE)
+    assert len(names) >= 2
+    assert {name.lower() for name in names} <= set(Settings.model_fields)
+    lists = re.findall(r"\[(?:CMD, )?(vaefrag, .*)\]$", text.replace('"', ""), flags=re.MULTILINE)
+    assert len(lists) >= 2
+    for called in lists:
+        test_every_command_has_the_options_it_is_given(called.replace(",", ""))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

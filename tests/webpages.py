@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from dash import Dash
+from flask.testing import FlaskClient
 
 from app.main import create_app
 from app.settings import Settings
@@ -20,7 +21,12 @@ def app_of(store: EnsembleStore, cache: Path, **settings: Any) -> Dash:
 
 
 def post_to(
-    app: Dash, output: str, inputs: dict[str, Any], state: dict[str, Any] | None = None, changed: str = ""
+    app: Dash,
+    output: str,
+    inputs: dict[str, Any],
+    state: dict[str, Any] | None = None,
+    changed: str = "",
+    client: FlaskClient | None = None,
 ) -> Any:
     """Send what the browser sends for one callback; give the parts of the answer, or its status when it is no 200.
 
@@ -41,7 +47,7 @@ def post_to(
         "changedPropIds": [changed or next(iter(inputs))],
     }
     path = app.config.requests_pathname_prefix + "_dash-update-component"
-    answer = app.server.test_client().post(path, json=body)
+    answer = (client or app.server.test_client()).post(path, json=body)
     if answer.status_code != 200:
         return answer.status_code
     content = json.loads(answer.data)
