@@ -42,7 +42,7 @@ def fill(page: Page, label: str, value: str) -> None:
     page.get_by_label(label, exact=True).blur()
 
 
-def test_an_ensemble_asked_for_by_form_outlives_browser_and_server(page: Page, serve: Serve, tmp_path: Path) -> None:
+def test_an_ensemble_asked_for_by_form_outlives_browser_and_server(serve: Serve, page: Page, tmp_path: Path) -> None:
     server, url = serve()
     page.goto(f"{url}new")
     fill(page, "β", "-1")
