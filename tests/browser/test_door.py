@@ -34,6 +34,7 @@ def test_signing_in_leads_to_the_page_asked_for_and_out_again(page: Page, closed
     page.keyboard.press("Enter")
     expect(page).to_have_url(wanted)
     expect(page.get_by_role("heading", name="Hotspots by VI")).to_be_visible()
+    page.wait_for_load_state("networkidle")  # a picture still asked for would be refused, and that complained about
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_label("Access token")).to_be_visible()
 
