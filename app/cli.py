@@ -127,9 +127,9 @@ def train(
     settings = _settings(workspace=workspace)
     if detach:
         from app import runs
-        from vaefrag_core import pipeline
+        from vaefrag_core.specs import resolve
 
-        spec = pipeline.resolve(values)
+        spec = resolve(values)
         result = runs.train_detached(spec, settings, workers=workers, analyze_after=analyze_after)
         terminal.say(f"Job {result['job']} trains {result['id']} in the background; `vaefrag jobs list` shows how far.")
     else:
@@ -257,6 +257,7 @@ def engine(
 def worker(
     address: Annotated[str, typer.Argument(help="Where the engine takes workers; `vaefrag jobs list` shows it.")],
     slots: Annotated[int, typer.Option(min=1, help="Processes that train side by side.")] = 1,
+    gpus: Annotated[int, typer.Option(min=0, help="GPUs that they train on, in turn; 0 for the CPU.")] = 0,
     host: Annotated[
         str | None, typer.Option(help="Address of this machine that the engine reaches.", show_default=False)
     ] = None,
@@ -269,7 +270,7 @@ def worker(
     from app.jobs.node import work_for
 
     settings = _settings(tls=tls)
-    work_for(address, slots=slots, host=host, tls=settings.tls, once=once)
+    work_for(address, slots=slots, gpus=gpus, host=host, tls=settings.tls, once=once, device=settings.gpu_device)
 
 
 def _settings(**flags: object) -> Any:
@@ -282,9 +283,9 @@ def _train_and_analyze(
     values: dict[str, Any], settings: Any, workers: int | None, analyze_after: bool
 ) -> dict[str, Any]:
     from app import runs
-    from vaefrag_core import pipeline
+    from vaefrag_core.specs import resolve
 
-    spec = pipeline.resolve(values)
+    spec = resolve(values)
     try:
         return runs.train_and_wait(spec, settings, workers=workers, analyze_after=analyze_after)
     except runs.StoppedError as stopped:

@@ -3,6 +3,7 @@
 import json
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,84 @@ def post_to(
         return answer.status_code
     content = json.loads(answer.data)
     return content["response"] | content.get("sideUpdate", {})
+
+
+class Tab:
+    """A page as a browser holds it: its components, and callbacks asked with what they hold.
+
+    Args:
+        app: the app.
+        path: of the page.
+        search: query of the URL.
+    """
+
+    def __init__(self, app: Dash, path: str, search: str = "") -> None:
+        self.app, self.path, self.search = app, path, search
+        self.page = post_to(app, "page.children", {"url.pathname": path}, {"url.search": search})["page"]["children"]
+
+    @property
+    def words(self) -> str:
+        """All words of the page."""
+        return text_of(self.page)
+
+    def holding(self, name: str | dict[str, str]) -> dict[str, Any]:
+        """Give what a component holds."""
+        return next(props for props in self._components(self.page) if props["id"] == name)
+
+    def fire(self, output: str, *changed: tuple[str | dict[str, str], str], **values: Any) -> Any:
+        """Ask the callback with an output, as if some properties had just changed.
+
+        Args:
+            output: part of its name.
+            changed: id and property of each.
+            values: of properties, by "id.property"; others are as the page holds them.
+        """
+        name, callback = next((n, c) for n, c in self.app.callback_map.items() if output in n)
+        given = {"url.pathname": self.path, "url.search": self.search} | values
+        outputs = [self._fill(*part.rsplit(".", 1), {}) for part in name.strip(".").split("...")]
+        body = {
+            "output": name,
+            "outputs": outputs if name.startswith("..") else outputs[0],
+            "inputs": [self._fill(item["id"], item["property"], given) for item in callback["inputs"]],
+            "state": [self._fill(item["id"], item["property"], given) for item in callback["state"]],
+            "changedPropIds": [f"{self.name_of(place)}.{prop}" for place, prop in changed],
+        }
+        path = self.app.config.requests_pathname_prefix + "_dash-update-component"
+        answer = self.app.server.test_client().post(path, json=body)
+        if answer.status_code != 200:
+            return answer.status_code
+        content = json.loads(answer.data)
+        return content["response"] | content.get("sideUpdate", {})
+
+    def _fill(self, place: str, prop: str, given: dict[str, Any]) -> Any:
+        if not place.startswith("{"):
+            held = next((p for p in self._components(self.page) if p["id"] == place.split("@")[0]), {})
+            return {"id": place, "property": prop, "value": given.get(f"{place}.{prop}", held.get(prop))}
+        pattern = json.loads(place)
+        found = []
+        for props in self._components(self.page):
+            if isinstance(props["id"], dict) and _fits(props["id"], pattern):
+                value = given.get(f"{self.name_of(props['id'])}.{prop}", props.get(prop))
+                found.append({"id": props["id"], "property": prop, "value": value})
+        return found
+
+    def _components(self, part: Any) -> Iterator[dict[str, Any]]:
+        if isinstance(part, list):
+            for item in part:
+                yield from self._components(item)
+        elif isinstance(part, dict) and "props" in part:
+            if "id" in part["props"]:
+                yield part["props"]
+            yield from self._components(part["props"].get("children"))
+
+    @staticmethod
+    def name_of(place: str | dict[str, str]) -> str:
+        """Write an id as Dash does."""
+        return place if isinstance(place, str) else json.dumps(place, sort_keys=True, separators=(",", ":"))
+
+
+def _fits(place: dict[str, str], pattern: dict[str, Any]) -> bool:
+    return place.keys() == pattern.keys() and all(v in (["ALL"], place[k]) for k, v in pattern.items())
 
 
 def text_of(part: Any) -> str:

@@ -160,16 +160,24 @@ def parse(model: type[AnyConfig], values: Mapping[str, Any]) -> AnyConfig:
         The config.
 
     Raises:
-        InvalidInputError: naming every field at fault, what was expected and what came.
+        InvalidInputError: naming every field at fault, what was expected and what came; its `fields` say the
+            same of each.
     """
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise InvalidInputError(" ".join(field_errors(error, model).values())) from None
+        sentences = " ".join(field_errors(error, model).values())
+        raise InvalidInputError(sentences, field_errors(error, model, named=False)) from None
 
 
-def field_errors(error: ValidationError, model: type[BaseModel]) -> dict[str, str]:
-    """Say what is wrong with each field of a model: its dotted name → one sentence."""
+def field_errors(error: ValidationError, model: type[BaseModel], *, named: bool = True) -> dict[str, str]:
+    """Say what is wrong with each field of a model: its dotted name → one sentence.
+
+    Args:
+        error: that the model raised.
+        model: the model.
+        named: whether the sentence names the field; a form shows it beside the field.
+    """
     messages: dict[str, str] = {}
     for item in error.errors(include_url=False):
         path = [str(part) for part in item["loc"]]
@@ -182,7 +190,8 @@ def field_errors(error: ValidationError, model: type[BaseModel]) -> dict[str, st
         if expected.startswith(("greater", "less")):
             expected = f"a value {expected}"
         about = f" ({meaning})" if meaning else ""
-        messages[".".join(path)] = f"{name}{about}: expected {expected}, got {item['input']!r}."
+        subject = f"{name}{about}: expected" if named else "Expected"
+        messages[".".join(path)] = f"{subject} {expected}, got {item['input']!r}."
     return messages
 
 

@@ -5,9 +5,9 @@ from datetime import datetime
 from dash import dcc, html
 
 from app.components.icons import icon
+from app.components.members import strip
 from app.components.states import command, notice
 from app.pages.site import Page, Site
-from app.pages.waiting import strip
 from app.queries import EnsembleSummary
 from vaefrag_core.errors import VaefragError
 
@@ -18,7 +18,8 @@ def page(site: Site) -> Page:
     """List the ensembles, the newest first; say how to make one when there is none."""
     summaries = site.queries.summaries()
     workspace = html.P(["Workspace ", html.Code(str(site.queries.store.workspace))], className="words")
-    heading = html.Div([html.H1("Ensembles"), workspace], className="heading")
+    new = dcc.Link("New ensemble", href=site.new(), className="button primary")
+    heading = html.Div([html.Div([html.H1("Ensembles"), workspace]), new], className="heading heading-row")
     if not summaries:
         return Page(html.Div([heading, _empty()], className="narrow"), "Ensembles")
     cards = [_damaged(item) if item.record is None else _card(site, item) for item in summaries]

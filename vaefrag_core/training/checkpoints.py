@@ -170,6 +170,19 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
     )
 
 
+def load_history(folder: Path) -> History | None:
+    """Read what training has logged of a member, and nothing else; None when it has not begun.
+
+    Raises:
+        BrokenFileError: when the file is damaged or not a checkpoint of this project.
+    """
+    opened = _open(folder)
+    if opened is None:
+        return None
+    _, file = opened
+    return History(**{name: file.get_tensor(f"history.{name}") for name in History.__dataclass_fields__})
+
+
 def member_status(members: Path, index: int) -> MemberStatus:
     """Say how far one member is, from its checkpoint's head alone.
 
