@@ -1,6 +1,7 @@
 """Builds the image and lives through a day of it, without a Docker engine; docs/container.md says what that shows.
 
-Needs Linux, root and buildah (Debian: apt-get install buildah), and about 10 GB of disk while it runs:
+Needs Linux, root and buildah (Debian: apt-get install buildah), and about 10 GB of disk. What it has built stays behind
+as localhost/vaefrag:verify.
 
     sudo python3 docker/verify.py [--base IMAGE] [--members N] [-- OPTIONS OF buildah build ...]
 """
@@ -48,6 +49,7 @@ class Service:
     def __init__(self, volume: Path, command: list[str], **environment: str) -> None:
         self.volume, self._command = volume, command
         self.name = buildah("from", IMAGE)
+        buildah("config", "--volume=/data-", self.name)  # a volume of its own would hide the shared one
         self.root = Path(buildah("mount", self.name))
         self.log = Path(tempfile.mkstemp(prefix="vaefrag-", suffix=".log")[1])
         self._options = ["--volume", f"{volume}:/data", *(f"--env={k}={v}" for k, v in environment.items())]
@@ -257,6 +259,9 @@ def main() -> None:
         look_at_the_result(web, site, look_at_a_crash(web, engine, site, arguments.members))
         look_at_a_restart(web, engine, site)
         check("no log holds the token", not any(TOKEN in service.log.read_text() for service in (web, engine)))
+    except BaseException:
+        print(web.log.read_text(), engine.log.read_text(), sep="\n")
+        raise
     finally:
         for service in (web, engine):
             service.remove()

@@ -43,7 +43,7 @@ def a_path(rule: str) -> str:
 def test_every_route_is_closed_but_those_listed_here(closed: Dash, client: FlaskClient) -> None:
     paths = {a_path(rule.rule) for rule in closed.server.url_map.iter_rules()} | {f"/assets/{p}" for p in all_assets()}
     paths |= {"/nowhere", "/healthz/", "/sign-in/x", "//healthz", "/assets/../healthz", "/assets/icons/../app.css"}
-    methods = ("GET", "POST", "PUT", "PATCH", "DELETE")
+    methods = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
     answered = {p for p in paths for m in methods if client.open(p, method=m, buffered=True).status_code != 401}
     assert answered == OPEN
     assert {path for path in paths if client.get(path, buffered=True).status_code == 200} == OPEN

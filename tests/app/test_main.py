@@ -37,7 +37,8 @@ rules = [rule.rule for rule in app.server.url_map.iter_rules() if "/data/" in ru
 assert len(rules) > 4
 for rule in ("/", "/healthz", "/_dash-layout", "/_dash-dependencies", *rules):
     client.get(rule.replace("<ensemble_id>", ensemble_id).replace("<measure>", "nmi").replace("<name>", "0.0"))
-for path, word in (("/", "Six members"), (f"/ensemble/{ensemble_id}", "Similarity"), ("/x", "No such page")):
+pages = {"/": "Six members", f"/ensemble/{ensemble_id}": "Similarity", "/jobs": "Jobs", "/new": "New ensemble"}
+for path, word in pages.items():
     shown = post_to(app, "page.children", {"url.pathname": path}, {"url.search": ""}, client=client)
     assert word in text_of(shown["page"]["children"]), path
 print([name for name in ("torch", "sklearn", "umap", "numba") if name in sys.modules])

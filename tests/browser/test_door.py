@@ -26,7 +26,7 @@ def closed(trained: Trained) -> Iterator[str]:
     server.server_close()
 
 
-def test_signing_in_leads_to_the_page_asked_for_and_out_again(page: Page, closed: str, trained: Trained) -> None:
+def test_signing_in_leads_to_the_page_asked_for(page: Page, closed: str, trained: Trained) -> None:
     wanted = f"{closed}/ensemble/{trained.id}?measure=vi"
     page.goto(wanted)
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
@@ -34,8 +34,6 @@ def test_signing_in_leads_to_the_page_asked_for_and_out_again(page: Page, closed
     page.keyboard.press("Enter")
     expect(page).to_have_url(wanted)
     expect(page.get_by_role("heading", name="Hotspots by VI")).to_be_visible()
-    page.get_by_role("button", name="Sign out").click()
-    expect(page.get_by_label("Access token")).to_be_visible()
 
 
 def test_a_link_from_another_site_needs_no_signing_in_anew(browser: Browser, closed: str, trained: Trained) -> None:
@@ -55,7 +53,7 @@ def test_a_link_from_another_site_needs_no_signing_in_anew(browser: Browser, clo
     page.close()
 
 
-def test_a_page_says_when_its_session_has_ended(browser: Browser, closed: str) -> None:
+def test_a_page_says_when_its_session_has_ended_and_people_end_it(browser: Browser, closed: str) -> None:
     page = browser.new_page()  # not the one that takes complaints: a browser complains about each refused request
     page.set_default_timeout(10_000)
     page.goto(closed)
@@ -70,4 +68,6 @@ def test_a_page_says_when_its_session_has_ended(browser: Browser, closed: str) -
     page.get_by_label("Access token").fill(TOKEN)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Similarity of channels")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Access token")).to_be_visible()
     page.close()
