@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ class ChannelMatrix:
         label_bits: (F,) entropy of each label on the sample.
         label_nmi: (C, F) NMI of each channel with each label.
         label_vi_bits: (C, F).
+        member_keys: (M,) `Posteriors.member_keys` of what was compared; () when not known.
     """
 
     channel_names: IntArray
@@ -42,6 +43,7 @@ class ChannelMatrix:
     label_bits: FloatArray = field(default_factory=lambda: np.zeros(0))
     label_nmi: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
     label_vi_bits: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
+    member_keys: tuple[str, ...] = ()
 
     @property
     def n_channels(self) -> int:
@@ -70,7 +72,8 @@ class ChannelMatrix:
             label_nmi=self.label_nmi,
             label_vi_bits=self.label_vi_bits,
         )
-        save_json(folder, {"n_images": self.n_images, "label_names": self.label_names})
+        facts = {"n_images": self.n_images, "label_names": self.label_names, "member_keys": self.member_keys}
+        save_json(folder, facts)
 
     @classmethod
     def load(cls, folder: Path) -> "ChannelMatrix":
@@ -79,7 +82,8 @@ class ChannelMatrix:
         arrays = load_arrays(folder, "channel_names", "information_bits", "information_twice_bits", "label_bits")
         arrays |= load_arrays(folder, "label_nmi", "label_vi_bits")
         arrays |= load_arrays(folder, "nmi", "vi_bits", mmap=True)
-        return cls(**arrays, n_images=facts["n_images"], label_names=tuple(facts["label_names"]))
+        texts: Any = {name: tuple(facts.get(name, ())) for name in ("label_names", "member_keys")}
+        return cls(**arrays, **texts, n_images=facts["n_images"])
 
 
 @dataclass(frozen=True)
