@@ -48,7 +48,16 @@ def test_datasets_are_listed() -> None:
     assert {"digits", "sprites", "fashion-mnist", "mnist"} <= set(names)
 
 
-@pytest.mark.parametrize("command", ["demo", "train", "analyze", "datasets", "serve"])
+def test_bench_times_simpler_ways_in_the_same_run() -> None:
+    result = json.loads(vaefrag("bench", "measures", "--quick", "--repeats", "1", "--json").stdout)
+    (row,) = result["rows"]
+    assert (row["channels"], row["images"]) == (200, 300)
+    assert row["loop_ratio"] == pytest.approx(row["loop_seconds"] / row["seconds"])
+    assert row["loop_ratio"] > 10
+    assert 0 < row["peak_megabytes"] < 1000
+
+
+@pytest.mark.parametrize("command", ["demo", "train", "analyze", "datasets", "bench", "serve"])
 def test_every_command_explains_itself_and_speaks_json(command: str) -> None:
     done = vaefrag(command, "--help")
     assert done.returncode == 0

@@ -10,8 +10,7 @@ from vaefrag_core.artifacts import ChannelMatrix, Posteriors
 from vaefrag_core.measures.gaussian import bhattacharyya_distance
 from vaefrag_core.measures.information import information_bits
 from vaefrag_core.measures.similarity import mutual_information_bits
-from vaefrag_core.structure import gram
-from vaefrag_core.structure.gram import Rows, blocks, shared_bits
+from vaefrag_core.structure.gram import Rows, blocks, shared_bits, shared_bits_by_torch
 from vaefrag_core.structure.matrices import compare_channels
 
 
@@ -69,7 +68,7 @@ def test_what_hardly_tells_anything_keeps_its_digits() -> None:
 
 def test_torch_gives_the_same_for_other_devices() -> None:
     rows = some_rows(20, 60)
-    given = gram._by_torch(rows, torch.device("cpu"), lambda done, n_images: None)
+    given = shared_bits_by_torch(rows, torch.device("cpu"), lambda done, n_images: None)
     for found, expected in zip(shared_bits(rows), given, strict=True):
         np.testing.assert_allclose(found, expected, atol=2e-6)
 

@@ -84,7 +84,7 @@ def shared_bits(
     on_progress = on_progress or (lambda done, n_images: None)
     if torch.device(device).type == "cpu":
         return _by_kernels(rows, threads or torch.get_num_threads(), on_progress)
-    return _by_torch(rows, torch.device(device), on_progress)
+    return shared_bits_by_torch(rows, torch.device(device), on_progress)
 
 
 def blocks(count: int, known: int = 0) -> list[Block]:
@@ -185,8 +185,10 @@ def _in_units_of_sigma(mean: FloatArray, logvar: FloatArray, farthest: float) ->
     return first, second, third
 
 
-def _by_torch(rows: Rows, device: torch.device, on_progress: Progress) -> tuple[FloatArray, FloatArray]:
-    """Do the same with whole-array operations: for devices that do many at once."""
+def shared_bits_by_torch(
+    rows: Rows, device: torch.device, on_progress: Progress, *, report_every: int = 16
+) -> tuple[FloatArray, FloatArray]:
+    """Do the same with whole-array operations: for devices that do many at once, and as a second opinion."""
     count, n_images = rows.shape
     level = rows.logvar.mean(axis=1, keepdims=True)
 
@@ -214,7 +216,7 @@ def _by_torch(rows: Rows, device: torch.device, on_progress: Progress) -> tuple[
         if (image + 1) % rows.images_together == 0 or image + 1 == n_images:
             shared += product.log1p_()
             product.zero_()
-        if (image + 1) % 16 == 0 or image + 1 == n_images:
+        if (image + 1) % report_every == 0 or image + 1 == n_images:
             on_progress(image + 1, n_images)
     shared[: rows.known, : rows.known].masked_fill_(~torch.eye(rows.known, dtype=torch.bool, device=device), torch.nan)
     return (-log_mean / n_images).cpu().numpy(), (shared / (n_images * math.log(2))).cpu().numpy()
