@@ -109,6 +109,7 @@ def test_more_images_than_share_a_logarithm_do_not_overflow() -> None:
         ([0, 1e-30, 1e30, -1e30, 5, 5], [80.0, -80, 0, 0, 80, -80]),
         ([1e6, 1e6 + 1e-3, 1e6, 1e6, 1e6, 1e6], [-80.0, -79, -78, -80, -79, 80]),
         ([0] * 6, [80.0, 80, -80, -80, 79, -79]),
+        ([1.234375, 0, -1e6, 0.5, 2e6, 2e6 + 0.7], [0.0] * 6),
     ],
 )
 def test_extremes_equal_float64(mean: list[float], logvar: list[float]) -> None:

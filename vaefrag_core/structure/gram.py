@@ -37,6 +37,8 @@ BLOCK_ROWS = 256  # a block of products, and the rows that make it, stay in a co
 SMALLEST_DIAGONAL = 64  # blocks on the diagonal are halved down to here, so that little is computed twice
 IMAGES_AT_ONCE = 16  # whose ratios are held at a time: enough that what each thread does is worth its start
 RATIOS_BYTES = 64e6  # and no more than that
+WIDE_SIGMA = 1e3  # beyond, single precision would blur what lies near by
+DESERT_SIGMA = 40.0  # of the largest σ: across, coefficients are below exp(−200)
 ROWS_OF_A_TASK = 32  # that one thread fills before it looks for other work
 
 
@@ -177,12 +179,25 @@ def _in_units_of_sigma(mean: FloatArray, logvar: FloatArray, farthest: float) ->
     middle = (logvar.max(axis=1, keepdims=True) + logvar.min(axis=1, keepdims=True)) / 2
     log_sigma = np.clip((logvar - middle) / 2, -farthest, farthest)
     largest = float(np.finfo(np.float32).max) / 4
-    scaled = (mean - mean.mean(axis=1, keepdims=True)) * np.exp(-middle / 2)
+    scaled = (mean - np.median(mean, axis=1, keepdims=True)) * np.exp(-middle / 2)
+    wide = np.flatnonzero(np.ptp(scaled, axis=1) > WIDE_SIGMA)
+    scaled[wide] = _without_deserts(scaled[wide], DESERT_SIGMA * np.exp(log_sigma[wide].max(axis=1, keepdims=True)))
     narrow = np.abs(log_sigma).max(axis=1, keepdims=True) < 0.5
     sigma = np.where(narrow, np.expm1(log_sigma), np.exp(log_sigma))
     arrays = (np.clip(scaled, -largest, largest), sigma, np.exp(-log_sigma))
     first, second, third = (np.ascontiguousarray(array, dtype=np.float32) for array in arrays)
     return first, second, third
+
+
+def _without_deserts(mean: FloatArray, most: FloatArray) -> FloatArray:
+    """Shorten stretches without a mean to the most given: images on either side stay as unlike as can be told."""
+    order = np.argsort(mean, axis=1)
+    steps = np.minimum(np.diff(np.take_along_axis(mean, order, axis=1), axis=1), most)
+    middle = mean.shape[1] // 2  # summed from here outwards, so that what lies near it keeps its digits
+    left, right = -np.cumsum(steps[:, :middle][:, ::-1], axis=1)[:, ::-1], np.cumsum(steps[:, middle:], axis=1)
+    shorter = np.empty_like(mean)
+    np.put_along_axis(shorter, order, np.concatenate([left, np.zeros_like(most), right], axis=1), axis=1)
+    return shorter
 
 
 def shared_bits_by_torch(

@@ -84,10 +84,8 @@ def _normalize(information: FloatArray, shared: FloatArray) -> tuple[Any, Any]:
     """Turn shared information into NMI and VI, both (R, R)."""
     own = shared.diagonal().copy()
     scale = np.sqrt(np.where(own > OWN_BITS_FLOOR, own, np.nan))
-    nmi = shared / scale[:, None]
-    nmi /= scale[None, :]
+    nmi = shared / np.outer(scale, scale)
     # 2 I(X;U,V) − I(X;U,U′) − I(X;V,V′) with each joint written as a sum of singles minus what is shared
-    vi_bits = own[:, None] - 2 * shared
-    vi_bits += own[None, :]
+    vi_bits = np.add.outer(own, own) - 2 * shared
     np.fill_diagonal(vi_bits, 0.0)
     return nmi, vi_bits
