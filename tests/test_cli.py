@@ -41,6 +41,9 @@ def test_analyze_gives_the_hotspots_of_the_measure_asked_for(trained: Trained) -
     assert [group["size"] for group in result["hotspots"]] == [group.size for group in expected]
     assert result["channels"] == 36
     assert result["ceiling_bits"] == pytest.approx(8.2288, abs=1e-4)
+    assert 0 < result["nmi_by_chance"] < 0.1
+    for group in result["hotspots"]:
+        assert group["mean_nmi_by_chance"] < group["mean_nmi_corrected"] < group["mean_nmi"]
 
 
 def test_datasets_are_listed() -> None:

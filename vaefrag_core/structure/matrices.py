@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from vaefrag_core.artifacts import ChannelMatrix, Posteriors
+from vaefrag_core.structure.chance import chance_factors, dealt_panel
 from vaefrag_core.structure.factors import label_codes
 from vaefrag_core.structure.gram import FloatArray, Progress, Rows, shared_bits
 
@@ -31,7 +32,8 @@ def compare_channels(
 
     Returns:
         Information, NMI and VI as `vaefrag_core.measures` defines them, to 1e-6; NMI is NaN where a channel tells
-        nothing apart. Memory: (C, N) and (C, C) arrays and 64 MB.
+        nothing apart; and for every channel its factor of chance, see `vaefrag_core.structure.chance`. Memory: (C, N)
+        and (C, C) arrays and 64 MB.
 
     Reference:
         Murphy, K. A., Dillavou, S., Bassett, D. S. (2024). https://arxiv.org/abs/2405.21042
@@ -41,25 +43,34 @@ def compare_channels(
     # Known channels first: what is left to do is then one rectangle and one triangle.
     count = len(mean)
     order = np.concatenate([old, np.setdiff1d(np.arange(count), old)]).astype(np.int64)
-    rows = Rows(mean[order], logvar[order], label_codes(posteriors.labels, posteriors.n_images), known=len(old))
+    dealt_mean, dealt_logvar, chosen = dealt_panel(mean[order], logvar[order])
+    rows = Rows(
+        np.concatenate([mean[order], dealt_mean]),
+        np.concatenate([logvar[order], dealt_logvar]),
+        label_codes(posteriors.labels, posteriors.n_images),
+        known=len(old),
+    )
     information, shared = shared_bits(rows, device=device, threads=threads, on_progress=on_progress)
-    nmi, vi_bits = _normalize(information, shared)
+    nmi, vi_bits = _normalize(shared)
     twice = 2 * information - shared.diagonal()
     if known is not None and len(old):
         for square, before in ((nmi, known.nmi), (vi_bits, known.vi_bits)):
             square[: len(old), : len(old)] = np.asarray(before)[np.ix_(place, place)]
-    back = np.argsort(order)
+    back, label = np.argsort(order), np.arange(count + len(chosen), len(shared))
+    chance = chance_factors(nmi[:, count : count + len(chosen)], chosen)
     return ChannelMatrix(
         channel_names=posteriors.channel_names,
         information_bits=information[back],
         information_twice_bits=twice[back],
-        nmi=nmi[np.ix_(back, back)] if len(old) else nmi[:count, :count],
-        vi_bits=vi_bits[np.ix_(back, back)] if len(old) else vi_bits[:count, :count],
+        nmi=nmi[np.ix_(back, back)],
+        vi_bits=vi_bits[np.ix_(back, back)],
         n_images=posteriors.n_images,
         label_names=tuple(posteriors.label_names or ()),
-        label_bits=information[count:],
-        label_nmi=nmi[back, count:],
-        label_vi_bits=vi_bits[back, count:],
+        label_bits=information[label],
+        label_nmi=nmi[np.ix_(back, label)],
+        label_vi_bits=vi_bits[np.ix_(back, label)],
+        chance=chance[back],
+        label_chance=chance[label],
         member_keys=posteriors.member_keys,
     )
 
@@ -80,7 +91,7 @@ def _found_before(posteriors: Posteriors, known: ChannelMatrix | None) -> tuple[
     return (np.concatenate(here), np.concatenate(there)) if here else (nowhere, nowhere)
 
 
-def _normalize(information: FloatArray, shared: FloatArray) -> tuple[Any, Any]:
+def _normalize(shared: FloatArray) -> tuple[Any, Any]:
     """Turn shared information into NMI and VI, both (R, R)."""
     own = shared.diagonal().copy()
     scale = np.sqrt(np.where(own > OWN_BITS_FLOOR, own, np.nan))
