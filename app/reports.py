@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 from app import terminal
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from app.jobs.rows import JobRecord, JobSnapshot, LogLine
     from vaefrag_core.artifacts import Analysis
     from vaefrag_core.training.checkpoints import MemberStatus
@@ -117,7 +115,7 @@ def show_analysis(analysis: "Analysis") -> None:
         terminal.say(message)
 
 
-def _inside(square: "NDArray[np.float64]") -> float:
+def _inside(square: Any) -> float:
     """Average over pairs of two different channels."""
     count = len(square)
     return float(square.sum() - square.trace()) / (count * (count - 1)) if count > 1 else math.nan
