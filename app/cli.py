@@ -37,6 +37,12 @@ class MeasureChoice(StrEnum):
     vi = "vi"
 
 
+class BenchChoice(StrEnum):
+    """What can be timed."""
+
+    measures = "measures"
+
+
 class ArchitectureChoice(StrEnum):
     """Networks to choose from; auto takes conv28 for images of 28×28 pixels and mlp for others."""
 
@@ -169,6 +175,29 @@ def datasets(as_json: Json = False) -> None:
         terminal.emit({"datasets": entries})
     else:
         reports.show_datasets(entries)
+
+
+@cli.command()
+def bench(
+    what: Annotated[BenchChoice, typer.Argument(help="What to time.")] = BenchChoice.measures,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Of our loops. [default: as torch uses]", show_default=False)
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Turns of each; the least time counts.")] = 3,
+    large: Annotated[bool, typer.Option("--large", help="Also 5,000 channels on 300 images.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Only 200 channels on 300 images, no growth.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Time the comparison of all channels against simpler ways of the same run, and print a table."""
+    del what
+    from app import bench as benches
+
+    sizes = benches.SIZES[:1] if quick else (*benches.SIZES, *([benches.LARGE] if large else []))
+    result = benches.bench_measures(sizes, repeats=repeats, threads=threads, growth=not quick)
+    if as_json:
+        terminal.emit(result)
+    else:
+        benches.show_measures(result)
 
 
 @cli.command()

@@ -45,6 +45,8 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
             "size": group.size,
             "members": group.n_members,
             "mean_nmi": group.mean_nmi,
+            "mean_nmi_corrected": _inside(matrix.corrected_nmi(list(group.channels))),
+            "mean_nmi_by_chance": _inside(matrix.chance_nmi(list(group.channels))),
             "mean_vi_bits": group.mean_vi_bits,
             "mean_bits": group.mean_bits,
             "medoid": names[group.medoid],
@@ -60,7 +62,9 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
         "channels": matrix.n_channels,
         "live_channels": int((~hotspots.dead).sum()),
         "images": matrix.n_images,
-        "ceiling_bits": math.log2(matrix.n_images),
+        "ceiling_bits": matrix.ceiling_bits,
+        "channels_near_ceiling": int((matrix.near_ceiling & ~hotspots.dead).sum()),
+        "nmi_by_chance": matrix.typical_chance_nmi((~hotspots.dead).nonzero()[0]),
         "min_samples": hotspots.min_samples,
         "messages": list(hotspots.messages),
         "hotspots": groups,
@@ -82,6 +86,7 @@ def show_analysis(analysis: "Analysis") -> None:
         "channels",
         "members",
         "NMI inside",
+        "corrected",
         "bits",
         "medoid",
         *(f"NMI {n}" for n in matrix.label_names),
@@ -92,6 +97,7 @@ def show_analysis(analysis: "Analysis") -> None:
             group.size,
             f"{group.n_members} of {members}",
             f"{group.mean_nmi:.2f}",
+            _number(_inside(matrix.corrected_nmi(list(group.channels)))),
             f"{group.mean_bits:.2f}",
             ".".join(str(part) for part in matrix.channel_names[group.medoid]),
             *(f"{value:.2f}" for value in group.label_nmi),
@@ -99,8 +105,24 @@ def show_analysis(analysis: "Analysis") -> None:
         for group in hotspots.groups
     ]
     terminal.show_table(columns, rows, right=[c for c in columns if c != "medoid"])
+    chance = matrix.typical_chance_nmi((~hotspots.dead).nonzero()[0])
+    if math.isfinite(chance):
+        terminal.say(
+            f"On {matrix.n_images:,} images, channels like these that share nothing show an NMI of about {chance:.3f};"
+            " the corrected NMI counts from there."
+        )
     for message in hotspots.messages:
         terminal.say(message)
+
+
+def _inside(square: Any) -> float:
+    """Average over pairs of two different channels."""
+    count = len(square)
+    return float(square.sum() - square.trace()) / (count * (count - 1)) if count > 1 else math.nan
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if math.isfinite(value) else "–"
 
 
 def show_datasets(entries: Sequence[Mapping[str, Any]]) -> None:

@@ -47,6 +47,9 @@ def test_analyze_gives_the_hotspots_of_the_measure_asked_for(trained: Trained) -
     assert [group["size"] for group in result["hotspots"]] == [group.size for group in expected]
     assert result["channels"] == 36
     assert result["ceiling_bits"] == pytest.approx(8.2288, abs=1e-4)
+    assert 0 < result["nmi_by_chance"] < 0.1
+    for group in result["hotspots"]:
+        assert group["mean_nmi_by_chance"] < group["mean_nmi_corrected"] < group["mean_nmi"]
 
 
 def test_datasets_are_listed() -> None:
@@ -54,7 +57,16 @@ def test_datasets_are_listed() -> None:
     assert {"digits", "sprites", "fashion-mnist", "mnist"} <= set(names)
 
 
-@pytest.mark.parametrize("command", ["demo", "train", "analyze", "datasets", "serve", "health"])
+def test_bench_times_simpler_ways_in_the_same_run() -> None:
+    result = json.loads(vaefrag("bench", "measures", "--quick", "--repeats", "1", "--json").stdout)
+    (row,) = result["rows"]
+    assert (row["channels"], row["images"]) == (200, 300)
+    assert row["loop_ratio"] == pytest.approx(row["loop_seconds"] / row["seconds"])
+    assert row["loop_ratio"] > 10
+    assert 0 < row["peak_megabytes"] < 1000
+
+
+@pytest.mark.parametrize("command", ["demo", "train", "analyze", "datasets", "bench", "serve", "health"])
 def test_every_command_explains_itself_and_speaks_json(command: str) -> None:
     done = vaefrag(command, "--help")
     assert done.returncode == 0

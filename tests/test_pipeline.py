@@ -1,17 +1,23 @@
 """The stages end to end, on real digits."""
 
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from support import Trained
 
 from vaefrag_core import pipeline
+from vaefrag_core.artifacts import ChannelMatrix, Posteriors
 from vaefrag_core.config import AnalysisConfig, DatasetConfig, HotspotConfig
 from vaefrag_core.datasets.catalog import dataset_size, load_dataset
 from vaefrag_core.errors import InvalidInputError, MissingDataError, VaefragError
 from vaefrag_core.store import EnsembleStore
+from vaefrag_core.structure.matrices import compare_channels
 
 
 def test_an_ensemble_is_trained_compared_mapped_and_painted(trained: Trained) -> None:
@@ -123,3 +129,25 @@ def test_importing_the_core_is_light() -> None:
         "print([m for m in ('torch', 'sklearn', 'umap', 'scipy', 'numba') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_what_was_compared_before_is_not_compared_again(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = EnsembleStore(tmp_path)
+    shutil.copytree(trained.store.folder(trained.id), store.folder(trained.id))
+    whole = store.posteriors(trained.id)
+    fewer = Posteriors(whole.mean[1:], whole.logvar[1:], images=whole.images, member_ids=whole.member_ids[1:])
+    fewer = replace(fewer, sample_id=whole.sample_id)
+    store.save_posteriors(trained.id, fewer)
+    known: list[ChannelMatrix | None] = []
+
+    def compare(posteriors: Posteriors, **settings: Any) -> ChannelMatrix:
+        known.append(settings["known"])
+        return compare_channels(posteriors, **settings)
+
+    monkeypatch.setattr(pipeline, "compare_channels", compare)
+    found = pipeline.analyze(trained.id, store)
+    assert [before.member_keys for before in known if before] == [whole.member_keys]
+    before = trained.store.analysis(trained.id).matrix
+    np.testing.assert_array_equal(found.matrix.nmi, before.nmi[6:, 6:])

@@ -16,7 +16,7 @@ from vaefrag_core.config import AnalysisConfig, EnsembleSpec, HotspotConfig, Mea
 from vaefrag_core.datasets.catalog import load_dataset
 from vaefrag_core.datasets.fingerprint import draw_fingerprint
 from vaefrag_core.encoding import encode_members
-from vaefrag_core.errors import MissingDataError
+from vaefrag_core.errors import BrokenFileError, MissingDataError
 from vaefrag_core.models.vae import VAE, restore_member
 from vaefrag_core.specs import resolve as resolve
 from vaefrag_core.store import AnalysisIndex, EnsembleStore
@@ -28,7 +28,7 @@ from vaefrag_core.training.checkpoints import MemberStatus, load_checkpoint, mem
 from vaefrag_core.training.ensemble import train_ensemble
 
 MEASURES: tuple[Measure, ...] = ("nmi", "vi")
-RESULTS_FORMAT = 1  # raised when a stage computes something else from the same inputs
+RESULTS_FORMAT = 2  # raised when a stage computes something else from the same inputs
 
 Stage = Literal["compare", "hotspots", "maps", "traversals"]
 OnStage = Callable[[Stage, float], None]
@@ -118,7 +118,9 @@ def analyze(
     source = {"format": RESULTS_FORMAT, "posteriors": posteriors.key}
 
     def compare(folder: Path) -> None:
-        compare_channels(posteriors, on_progress=lambda done, n: on_stage("compare", done / n)).save(folder)
+        known = _matrix_shown(ensemble_id, store)
+        found = compare_channels(posteriors, known=known, on_progress=lambda done, n: on_stage("compare", done / n))
+        found.save(folder)
 
     on_stage("compare", 0.0)
     matrix_folder = store.artifact(ensemble_id, "matrix", source, compare)
@@ -154,6 +156,17 @@ def analyze(
         ),
     )
     return store.analysis(ensemble_id)
+
+
+def _matrix_shown(ensemble_id: str, store: EnsembleStore) -> ChannelMatrix | None:
+    """Give the matrix of the newest analysis, most of which holds when members have been added since."""
+    try:
+        index = store.analysis_index(ensemble_id)
+    except (MissingDataError, BrokenFileError):
+        return None
+    source = {"format": RESULTS_FORMAT, "posteriors": index.posteriors_key}
+    folder = store.artifact_folder(ensemble_id, "matrix", source)
+    return ChannelMatrix.load(folder) if folder.is_dir() else None
 
 
 def _save_hotspots(matrix: ChannelMatrix, config: HotspotConfig, posteriors: Posteriors, folder: Path) -> None:

@@ -1,9 +1,10 @@
 """What is known about the channels of an ensemble: similarity, hotspots, layout and pictures."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,10 @@ class ChannelMatrix:
         label_bits: (F,) entropy of each label on the sample.
         label_nmi: (C, F) NMI of each channel with each label.
         label_vi_bits: (C, F).
+        chance: (C, 2) factors x and y: on so few images, two channels that share nothing show an NMI of about
+            x_U x_V − y_U y_V. NaN where NMI is undefined; empty when it was not worked out.
+        label_chance: (F, 2) the same of labels.
+        member_keys: (M,) `Posteriors.member_keys` of what was compared; () when not known.
     """
 
     channel_names: IntArray
@@ -42,11 +47,39 @@ class ChannelMatrix:
     label_bits: FloatArray = field(default_factory=lambda: np.zeros(0))
     label_nmi: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
     label_vi_bits: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
+    chance: FloatArray = field(default_factory=lambda: np.zeros((0, 2)))
+    label_chance: FloatArray = field(default_factory=lambda: np.zeros((0, 2)))
+    member_keys: tuple[str, ...] = ()
 
     @property
     def n_channels(self) -> int:
         """C."""
         return len(self.information_bits)
+
+    @property
+    def ceiling_bits(self) -> float:
+        """log2 N: what a channel shows that tells all images apart, whatever more it carries."""
+        return math.log2(self.n_images)
+
+    @property
+    def near_ceiling(self) -> NDArray[np.bool_]:
+        """(C,) True where information is within a tenth of the ceiling, and so too low an estimate."""
+        return np.asarray((self.information_bits > 0.9 * self.ceiling_bits) & (self.n_images > 1))
+
+    def chance_nmi(self, channels: Any) -> FloatArray:
+        """Give the NMI that independent channels of the same information would show: (K, K) of K channels."""
+        factors = self.chance[channels] if len(self.chance) else np.full((len(channels), 2), np.nan)
+        return np.asarray(np.maximum(np.outer(*factors.T[[0, 0]]) - np.outer(*factors.T[[1, 1]]), 0.0))
+
+    def typical_chance_nmi(self, channels: Any) -> float:
+        """Give the median chance level over pairs of different channels; NaN where there is none."""
+        level = self.chance_nmi(channels)[~np.eye(len(channels), dtype=bool)]
+        return float(np.median(level[np.isfinite(level)])) if np.isfinite(level).any() else math.nan
+
+    def corrected_nmi(self, channels: Any) -> FloatArray:
+        """Give (NMI − chance) / (1 − chance), (K, K) of K channels: 0 on average of independent ones, 1 of equal."""
+        level = self.chance_nmi(channels)
+        return np.asarray((np.asarray(self.nmi, dtype=np.float64)[np.ix_(channels, channels)] - level) / (1 - level))
 
     @property
     def member(self) -> IntArray:
@@ -69,8 +102,11 @@ class ChannelMatrix:
             label_bits=self.label_bits,
             label_nmi=self.label_nmi,
             label_vi_bits=self.label_vi_bits,
+            chance=self.chance,
+            label_chance=self.label_chance,
         )
-        save_json(folder, {"n_images": self.n_images, "label_names": self.label_names})
+        facts = {"n_images": self.n_images, "label_names": self.label_names, "member_keys": self.member_keys}
+        save_json(folder, facts)
 
     @classmethod
     def load(cls, folder: Path) -> "ChannelMatrix":
@@ -79,7 +115,10 @@ class ChannelMatrix:
         arrays = load_arrays(folder, "channel_names", "information_bits", "information_twice_bits", "label_bits")
         arrays |= load_arrays(folder, "label_nmi", "label_vi_bits")
         arrays |= load_arrays(folder, "nmi", "vi_bits", mmap=True)
-        return cls(**arrays, n_images=facts["n_images"], label_names=tuple(facts["label_names"]))
+        # analyses of earlier versions have no such arrays
+        arrays |= load_arrays(folder, *(n for n in ("chance", "label_chance") if (folder / f"{n}.npy").exists()))
+        texts: Any = {name: tuple(facts.get(name, ())) for name in ("label_names", "member_keys")}
+        return cls(**arrays, **texts, n_images=facts["n_images"])
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,17 @@ class Posteriors:
         return mean, logvar
 
     @property
+    def member_keys(self) -> tuple[str, ...]:
+        """Twelve hexadecimal digits of each member's number, posteriors and sample: what its comparisons depend on."""
+        keys = []
+        for number, mean, logvar in zip(self.member_ids, self.mean, self.logvar, strict=True):
+            digest = hashlib.sha256(json.dumps([int(number), self.sample_id, mean.shape]).encode())
+            for array in (mean, logvar):
+                digest.update(np.ascontiguousarray(array, dtype=np.float64).tobytes())
+            keys.append(digest.hexdigest()[:12])
+        return tuple(keys)
+
+    @property
     def key(self) -> str:
         """Twelve hexadecimal digits of the content, without the images."""
         digest = hashlib.sha256()

@@ -15,6 +15,7 @@ from vaefrag_core.config import HotspotConfig
 FloatArray = NDArray[np.float64]
 
 SMALLEST_MIN_SAMPLES = 3  # a group that came back in fewer than three runs is no hotspot
+NOTABLE_CHANCE = 0.05  # NMI of independent channels from which on a reader should be warned
 SHARE_OF_MEMBERS = 0.4  # a hotspot's core channel has close relatives in about this share of the members
 
 
@@ -75,6 +76,7 @@ def find_hotspots(
     groups = tuple(
         _describe(label, order[labels[order] == label], matrix, distance) for label in range(labels.max(initial=-1) + 1)
     )
+    messages = (*messages, *_cautions(matrix, ~dead))
     if not groups:
         messages = (*messages, "No group of channels recurs densely enough to be called a hotspot.")
     return Hotspots(
@@ -105,6 +107,25 @@ def _min_samples(matrix: ChannelMatrix, config: HotspotConfig, n_live: int) -> t
             f" {config.min_bits:g} bits. Hotspots of so few channels may be chance.",
         )
     return wanted, ()
+
+
+def _cautions(matrix: ChannelMatrix, live: NDArray[np.bool_]) -> tuple[str, ...]:
+    """Say where so few images make information too low or similarity too high."""
+    cautions = []
+    full = int((matrix.near_ceiling & live).sum())
+    if full:
+        cautions.append(
+            f"{full} of {int(live.sum())} live channels are within a tenth of log2 {matrix.n_images:,} ="
+            f" {matrix.ceiling_bits:.1f} bits, the most that {matrix.n_images:,} images can show: they carry more than"
+            " is shown. Take a larger fingerprint."
+        )
+    chance = matrix.typical_chance_nmi(np.flatnonzero(live))
+    if chance > NOTABLE_CHANCE:
+        cautions.append(
+            f"On {matrix.n_images:,} images, two channels like these that share nothing would show an NMI of about"
+            f" {chance:.2f}. Take a larger fingerprint, or read the corrected NMI."
+        )
+    return tuple(cautions)
 
 
 def _optics(

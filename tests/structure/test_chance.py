@@ -1,0 +1,73 @@
+"""The level of chance against channels that really are independent."""
+
+import numpy as np
+import pytest
+
+from vaefrag_core.artifacts import ChannelMatrix, Posteriors
+from vaefrag_core.structure.hotspots import find_hotspots
+from vaefrag_core.structure.matrices import compare_channels
+
+
+def independent(n_images: int, noise: list[float], seed: int = 0) -> ChannelMatrix:
+    """Compare channels that share nothing, of given noise beside a signal of 1; the first label shares nothing too."""
+    rng = np.random.default_rng(seed)
+    mean = rng.normal(size=(1, n_images, len(noise)))
+    logvar = np.broadcast_to(2 * np.log(noise), mean.shape)
+    return compare_channels(Posteriors(mean, logvar, labels=rng.integers(0, 10, n_images)))
+
+
+@pytest.mark.parametrize("n_images", [50, 300, 1000])
+def test_the_level_is_what_independent_channels_show(n_images: int) -> None:
+    found = independent(n_images, [0.2] * 24)
+    assert found.information_bits.mean() == pytest.approx(2, abs=0.1)
+    apart = ~np.eye(24, dtype=bool)
+    shown = found.nmi[apart].mean()
+    assert found.chance_nmi(np.arange(24))[apart].mean() == pytest.approx(shown, rel=0.05)
+    assert abs(found.corrected_nmi(np.arange(24))[apart].mean()) < 0.1 * shown
+
+
+def test_fewer_images_show_more_by_chance() -> None:
+    levels = [independent(n, [0.2] * 24).chance_nmi(np.arange(24)).mean() for n in (50, 100, 300, 1000)]
+    assert levels == sorted(levels, reverse=True)
+    assert levels[0] > 0.15 > 0.02 > levels[-1]
+
+
+def test_the_level_fits_pairs_of_every_information() -> None:
+    found = independent(200, [0.02] * 16 + [0.1] * 16 + [0.2] * 16 + [0.4] * 16 + [1.0] * 16, seed=1)
+    level = found.chance_nmi(np.arange(80))
+    shown = np.where(np.eye(80, dtype=bool), np.nan, found.nmi)
+    for u in range(0, 80, 16):
+        for v in range(0, 80, 16):
+            block = np.s_[u : u + 16, v : v + 16]
+            assert np.nanmean(level[block]) == pytest.approx(np.nanmean(shown[block]), rel=0.1, abs=0.003)
+    with_label = found.chance @ (found.label_chance[0] * [1, -1])
+    assert with_label[32:48].mean() == pytest.approx(found.label_nmi[32:48, 0].mean(), rel=0.2)
+
+
+def test_correction_leaves_equal_channels_equal_and_undefined_ones_undefined() -> None:
+    rng = np.random.default_rng(0)
+    mean = rng.normal(size=(1, 60, 4)) / 0.2
+    mean[..., 1] = mean[..., 0]
+    mean[..., 3] = 1.0
+    found = compare_channels(Posteriors(mean, np.zeros_like(mean)))
+    corrected = found.corrected_nmi(np.arange(4))
+    assert corrected[0, 1] == pytest.approx(1, abs=1e-6)
+    assert abs(corrected[0, 2]) < 0.15 < found.nmi[0, 2] + 0.1
+    assert np.isnan(corrected[3]).all()
+
+
+def test_without_a_telling_channel_there_is_no_level() -> None:
+    found = compare_channels(Posteriors(np.zeros((1, 10, 2)), np.zeros((1, 10, 2))))
+    assert np.isnan(found.chance).all()
+
+
+def test_channels_at_the_ceiling_are_named() -> None:
+    found = independent(50, [1e-4, 0.2])
+    assert found.near_ceiling.tolist() == [True, False]
+
+
+def test_a_small_sample_is_cautioned_against() -> None:
+    few, many = (find_hotspots(independent(n, [1e-4] * 3 + [0.2] * 9)).messages for n in (40, 1500))
+    assert any(message.startswith("3 of 12 live channels are within a tenth of log2 40 = 5.3 bits") for message in few)
+    assert any("two channels like these that share nothing would show an NMI of about 0." in message for message in few)
+    assert not any("share nothing" in message for message in many)
