@@ -85,8 +85,15 @@ def demo(
 def train(
     dataset: Annotated[str, typer.Option(help="A name from `vaefrag datasets`.")] = "digits",
     path: Annotated[Path | None, typer.Option(help="Folder of the data set's files.", show_default=False)] = None,
-    objective: Annotated[str, typer.Option(help="Loss; beta-vae.")] = "beta-vae",
-    beta: Annotated[float, typer.Option(help="Weight of the KL term.")] = 1.0,
+    objective: Annotated[
+        str, typer.Option(help="Loss: beta-vae, annealed-vae, beta-tcvae, dip-vae-i or dip-vae-ii.")
+    ] = "beta-vae",
+    beta: Annotated[float, typer.Option(help="Weight of the KL term; in beta-tcvae, of the total correlation.")] = 1.0,
+    gamma: Annotated[float, typer.Option(help="annealed-vae: weight of the KL's distance from the capacity.")] = 1000.0,
+    capacity: Annotated[float, typer.Option(help="annealed-vae: KL that is allowed at the end, nats.")] = 25.0,
+    capacity_steps: Annotated[int, typer.Option(help="annealed-vae: steps over which it grows from 0.")] = 100_000,
+    lambda_od: Annotated[float, typer.Option(help="dip-vae: weight of covariances between channels.")] = 10.0,
+    lambda_d: Annotated[float, typer.Option(help="dip-vae: weight of the variances' distance from 1.")] = 100.0,
     members: Annotated[int, typer.Option(help="VAEs to train, each from its own seed.")] = 20,
     steps: Annotated[int, typer.Option(help="Gradient steps of each member.")] = 5000,
     batch_size: Annotated[int, typer.Option(help="Images in a step.")] = 64,
@@ -122,6 +129,11 @@ def train(
         "train": {
             "objective": objective,
             "beta": beta,
+            "gamma": gamma,
+            "capacity_nats": capacity,
+            "capacity_steps": capacity_steps,
+            "lambda_od": lambda_od,
+            "lambda_d": lambda_d,
             "steps": steps,
             "batch_size": batch_size,
             "learning_rate": learning_rate,

@@ -56,7 +56,7 @@ def _card(site: Site, item: EnsembleSummary) -> dcc.Link:
     members = f"{spec.members}" if item.imported else f"{done} of {spec.members} trained"
     facts = [
         ("data set", spec.dataset.name),
-        ("β", f"{spec.train.beta:g}"),
+        ("objective", f"{spec.train.objective} {spec.train.strength}"),
         ("members", members),
         ("steps", f"{spec.train.steps:,}"),
         ("created", f"{created:%-d %B %Y}"),

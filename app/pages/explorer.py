@@ -56,7 +56,7 @@ class Explorer:
         spec, matrix = self.record.spec, self.opened.matrix
         words = [
             spec.dataset.name,
-            f"β = {spec.train.beta:g}",
+            f"{spec.train.objective} {spec.train.strength}",
             f"{len(np.unique(matrix.member))} members",
             f"{matrix.n_channels} channels",
             f"{matrix.n_images:,} images in the fingerprint sample",

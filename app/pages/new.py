@@ -73,6 +73,13 @@ def register(app: Dash, site: Site) -> None:
     """
 
     @app.callback(
+        Output({"box": ALL}, "hidden"), Input({"field": "train.objective"}, "value"), prevent_initial_call=True
+    )
+    def choose(objective: str) -> list[bool]:
+        """The objective → the coefficients that it reads."""
+        return [not spec_form.is_read(box["id"]["box"], objective) for box in ctx.outputs_list]
+
+    @app.callback(
         Output({"field": ALL}, "error"),
         Output("launch-problem", "children"),
         Output("more-settings", "value"),

@@ -130,7 +130,8 @@ def _failures(members: list[MemberStatus]) -> html.Div:
 
 def _words(record: EnsembleRecord) -> list[html.Span]:
     spec = record.spec
-    words = (spec.dataset.name, f"β = {spec.train.beta:g}", f"{spec.members} members", f"{spec.train.steps:,} steps")
+    objective = f"{spec.train.objective} {spec.train.strength}"
+    words = (spec.dataset.name, objective, f"{spec.members} members", f"{spec.train.steps:,} steps")
     return [html.Span(word) for word in words]
 
 

@@ -61,6 +61,17 @@ def test_every_setting_of_a_spec_has_a_field() -> None:
     assert set(FIELDS) == paths(EnsembleSpec().model_dump(mode="json"))
 
 
+def test_only_the_coefficients_of_the_objective_are_asked_for(form: Form) -> None:
+    chosen = {"field": "train.objective"}
+    answer = form.fire(
+        f"{Tab.name_of({'box': ['ALL']})}.hidden", (chosen, "value"), **{f"{Tab.name_of(chosen)}.value": "annealed-vae"}
+    )
+    hidden = {json.loads(place)["box"]: props["hidden"] for place, props in answer.items()}
+    assert {path for path, gone in hidden.items() if gone} == {"train.beta", "train.lambda_od", "train.lambda_d"}
+    assert not form.holding({"box": "train.beta"})["hidden"]
+    assert form.holding({"box": "train.gamma"})["hidden"]
+
+
 def test_what_was_typed_becomes_one_job_however_often_it_is_clicked(form: Form, workspace: EnsembleStore) -> None:
     answer = form.launch(train__beta=2.5, members=3, name="Twice")
     form.launch(train__beta=2.5, members=3, name="Twice")

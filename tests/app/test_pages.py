@@ -167,7 +167,7 @@ def explorer(site: Site, trained: Trained, search: str) -> View:
 def test_the_explorer_counts_what_it_shows(site: Site, trained: Trained, opened: Opened) -> None:
     dead = int(opened.hotspots("nmi").dead.sum())
     words = text_of(Explorer(explorer(site, trained, "?measure=nmi")).page().content)
-    assert "β = 0.5" in words
+    assert "beta-vae β=0.5" in words
     assert "36 channels" in words
     assert (f"{dead} of 36 channels are dead (< 0.01 bits) and set aside." in words) == (dead > 0)
 
