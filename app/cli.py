@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from app import reports, terminal
+from app.exchange_cli import export_file, import_file
 from app.jobs_cli import jobs
 from vaefrag_core.errors import VaefragError
 
@@ -18,6 +19,8 @@ cli = typer.Typer(
     " after run.",
 )
 cli.add_typer(jobs, name="jobs")
+cli.command("import")(import_file)
+cli.command("export")(export_file)
 
 Workspace = Annotated[
     Path | None,

@@ -96,10 +96,10 @@ class TrainConfig(Config):
         return frozenset(every - set(COEFFICIENTS[self.objective]))
 
     @property
-    def strength(self) -> str:
-        """The coefficients as people write them: β=4."""
+    def words(self) -> str:
+        """The objective and its coefficients as people write them: beta-vae β=4."""
         names = [name for name in COEFFICIENTS[self.objective] if name in SYMBOLS]
-        return " ".join(f"{SYMBOLS[name]}={getattr(self, name):g}" for name in names)
+        return " ".join([self.objective, *(f"{SYMBOLS[name]}={getattr(self, name):g}" for name in names)])
 
 
 class FingerprintConfig(Config):
@@ -173,7 +173,7 @@ class EnsembleSpec(Config):
     @model_validator(mode="after")
     def _name_from_content(self) -> "EnsembleSpec":
         if not self.name:
-            words = f"{self.dataset.name} {self.train.objective} {self.train.strength}"
+            words = f"{self.dataset.name} {self.train.words}"
             object.__setattr__(self, "name", words)
         return self
 

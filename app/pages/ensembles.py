@@ -54,13 +54,14 @@ def _card(site: Site, item: EnsembleSummary) -> dcc.Link:
     done = sum(status.state == "done" for status in item.members)
     created = datetime.fromisoformat(record.created)
     members = f"{spec.members}" if item.imported else f"{done} of {spec.members} trained"
-    facts = [
+    trained = [
         ("data set", spec.dataset.name),
-        ("objective", f"{spec.train.objective} {spec.train.strength}"),
+        ("objective", spec.train.words),
         ("members", members),
         ("steps", f"{spec.train.steps:,}"),
-        ("created", f"{created:%-d %B %Y}"),
     ]
+    imported = [("from", "posteriors file"), ("members", members), ("images", f"{spec.fingerprint.size:,}")]
+    facts = [*(imported if item.imported else trained), ("created", f"{created:%-d %B %Y}")]
     rows = [html.Div([html.Dt(name), html.Dd(value)]) for name, value in facts]
     foot = html.P(_result(item), className="card-foot")
     text = html.Div([html.H2(record.name), html.Dl(rows, className="card-facts"), foot], className="card-text")

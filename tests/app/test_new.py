@@ -6,12 +6,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from support import Trained
 from webpages import Tab, app_of, text_of
 
 from app.components.spec_form import FIELDS, read, start
 from app.jobs.record import JobBook
+from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import EnsembleSpec, ModelConfig, TrainConfig
 from vaefrag_core.specs import resolve
 from vaefrag_core.store import EnsembleStore
@@ -123,8 +125,10 @@ def test_what_was_trained_already_is_not_trained_again(trained: Trained, tmp_pat
     assert "url" not in answer
 
 
-def test_an_unknown_ensemble_fills_nothing_in(form: Form) -> None:
+def test_what_has_no_settings_fills_nothing_in(form: Form, workspace: EnsembleStore) -> None:
     assert "There is no ensemble 'x'" in Tab(form.app, "/new", "?from=x").words
+    imported = workspace.add(Posteriors(np.zeros((2, 5, 3)), np.zeros((2, 5, 3))), "mine")
+    assert "mine was imported: nothing is known" in Tab(form.app, "/new", f"?from={imported.id}").words
 
 
 def test_a_web_process_never_imports_torch(workspace: EnsembleStore, tmp_path: Path) -> None:
