@@ -89,6 +89,8 @@ def _thumbnail(site: Site, item: EnsembleSummary) -> html.Div:
                 return html.Div(html.Img(src=source, alt="", className="pixels"), className="thumbnail")
         except VaefragError:
             pass  # replaced this moment by another analysis; the strip is true either way
+    if item.imported:
+        return html.Div(icon("grid"), className="thumbnail thumbnail-empty")
     return html.Div(strip(item.members), className="thumbnail thumbnail-strip")
 
 
