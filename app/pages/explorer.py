@@ -59,7 +59,7 @@ class Explorer:
             *origin,
             f"{len(np.unique(matrix.member))} members",
             f"{matrix.n_channels} channels",
-            f"{matrix.n_images:,} images in the fingerprint sample",
+            f"sample of {matrix.n_images:,} images",
         ]
         if not self.record.imported:
             words.append(dcc.Link("train again with changes", href=self.site.new(self.record.id)))
