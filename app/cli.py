@@ -43,6 +43,13 @@ class BenchChoice(StrEnum):
     measures = "measures"
 
 
+class SpaceChoice(StrEnum):
+    """What is compared: single channels, or members by all their channels together."""
+
+    channels = "channels"
+    full = "full"
+
+
 class ArchitectureChoice(StrEnum):
     """Networks to choose from; auto takes conv28 for images of 28×28 pixels and mlp for others."""
 
@@ -151,11 +158,24 @@ def analyze(
         int | None, typer.Option(help="Density of a hotspot. [default: 0.4 × members]", show_default=False)
     ] = None,
     xi: Annotated[float, typer.Option(help="Relative drop of reachability at a hotspot's edge.")] = 0.02,
-    seed: Annotated[int, typer.Option(help="Of the maps.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the maps, and of draws.")] = 0,
+    space: Annotated[
+        SpaceChoice, typer.Option(help="Compare channels, or members by their full latent spaces.")
+    ] = SpaceChoice.channels,
+    draws: Annotated[int, typer.Option(help="Monte Carlo draws of full spaces.")] = 10_000,
     workspace: Workspace = None,
     as_json: Json = False,
 ) -> None:
-    """Compare all channels of an ensemble, find its hotspots, map them and paint its traversals."""
+    """Compare all channels of an ensemble, find its hotspots, map them and paint its traversals.
+
+    With --space full: estimate what each member's whole latent space tells and how alike these spaces are, by Monte
+    Carlo, with standard errors.
+    """
+    if space is SpaceChoice.full:
+        result = _analyze_spaces(ensemble_id, {"draws": draws, "seed": seed}, _settings(workspace=workspace))
+        if as_json:
+            terminal.emit(result)
+        return
     values = {
         "hotspots": {"measure": measure.value, "min_bits": min_bits, "min_samples": min_samples, "xi": xi},
         "map": {"seed": seed},
@@ -296,6 +316,20 @@ def _analyze(ensemble_id: str, values: dict[str, Any], settings: Any) -> dict[st
         analysis = pipeline.analyze(ensemble_id, store, config, on_stage=on_stage)
     reports.show_analysis(analysis)
     return reports.analysis_result(ensemble_id, analysis)
+
+
+def _analyze_spaces(ensemble_id: str, values: dict[str, Any], settings: Any) -> dict[str, Any]:
+    from vaefrag_core import pipeline
+    from vaefrag_core.config import SpaceConfig, parse
+    from vaefrag_core.store import EnsembleStore
+
+    config = parse(SpaceConfig, values)
+    store = EnsembleStore(settings.workspace)
+    store.record(ensemble_id)
+    with terminal.analysis_progress() as on_stage:
+        spaces = pipeline.analyze_spaces(ensemble_id, store, config, on_stage=on_stage)
+    reports.show_spaces(spaces)
+    return reports.spaces_result(ensemble_id, spaces)
 
 
 def _serve(settings: Any, browser: bool, *, path: str = "/", as_json: bool = False) -> None:
