@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from app import reports, terminal
+from app import analyses, reports, terminal
+from app.exchange_cli import export_file, import_file
 from app.jobs_cli import jobs
 from vaefrag_core.errors import VaefragError
 
@@ -18,15 +19,17 @@ cli = typer.Typer(
     " after run.",
 )
 cli.add_typer(jobs, name="jobs")
+cli.command("import")(import_file)
+cli.command("export")(export_file)
 
 Workspace = Annotated[
     Path | None,
-    typer.Option(help="Folder of the ensembles. [default: VAEFRAG_WORKSPACE, or ./data]", show_default=False),
+    typer.Option(help="Folder of the ensembles.", show_default="VAEFRAG_WORKSPACE, or ./data"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write one JSON object to standard output.")]
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, help="Processes that train side by side. [default: one per core]", show_default=False),
+    typer.Option(min=1, help="Processes that train side by side.", show_default="one per core"),
 ]
 
 
@@ -79,6 +82,8 @@ def demo(
         "train": {"beta": 1.0, "steps": steps},
         "members": members,
     }
+    if serving:
+        _check_door(settings)  # now, not after minutes of training
     result = _train_and_analyze(values, settings, workers, analyze_after=True)
     if as_json:
         terminal.emit(result)
@@ -90,8 +95,15 @@ def demo(
 def train(
     dataset: Annotated[str, typer.Option(help="A name from `vaefrag datasets`.")] = "digits",
     path: Annotated[Path | None, typer.Option(help="Folder of the data set's files.", show_default=False)] = None,
-    objective: Annotated[str, typer.Option(help="Loss; beta-vae.")] = "beta-vae",
-    beta: Annotated[float, typer.Option(help="Weight of the KL term.")] = 1.0,
+    objective: Annotated[
+        str, typer.Option(help="Loss: beta-vae, annealed-vae, beta-tcvae, dip-vae-i or dip-vae-ii.")
+    ] = "beta-vae",
+    beta: Annotated[float, typer.Option(help="Weight of the KL term; in beta-tcvae, of the total correlation.")] = 1.0,
+    gamma: Annotated[float, typer.Option(help="annealed-vae: weight of the KL's distance from the capacity.")] = 1000.0,
+    capacity: Annotated[float, typer.Option(help="annealed-vae: KL that is allowed at the end, nats.")] = 25.0,
+    capacity_steps: Annotated[int, typer.Option(help="annealed-vae: steps over which it grows from 0.")] = 100_000,
+    lambda_od: Annotated[float, typer.Option(help="dip-vae: weight of covariances between channels.")] = 10.0,
+    lambda_d: Annotated[float, typer.Option(help="dip-vae: weight of the variances' distance from 1.")] = 100.0,
     members: Annotated[int, typer.Option(help="VAEs to train, each from its own seed.")] = 20,
     steps: Annotated[int, typer.Option(help="Gradient steps of each member.")] = 5000,
     batch_size: Annotated[int, typer.Option(help="Images in a step.")] = 64,
@@ -127,6 +139,11 @@ def train(
         "train": {
             "objective": objective,
             "beta": beta,
+            "gamma": gamma,
+            "capacity_nats": capacity,
+            "capacity_steps": capacity_steps,
+            "lambda_od": lambda_od,
+            "lambda_d": lambda_d,
             "steps": steps,
             "batch_size": batch_size,
             "learning_rate": learning_rate,
@@ -138,9 +155,9 @@ def train(
     settings = _settings(workspace=workspace)
     if detach:
         from app import runs
-        from vaefrag_core import pipeline
+        from vaefrag_core.specs import resolve
 
-        spec = pipeline.resolve(values)
+        spec = resolve(values)
         result = runs.train_detached(spec, settings, workers=workers, analyze_after=analyze_after)
         terminal.say(f"Job {result['job']} trains {result['id']} in the background; `vaefrag jobs list` shows how far.")
     else:
@@ -154,9 +171,7 @@ def analyze(
     ensemble_id: Annotated[str, typer.Argument(metavar="ID", help="An ensemble of the workspace.")],
     measure: Annotated[MeasureChoice, typer.Option(help="Similarity of channels.")] = MeasureChoice.nmi,
     min_bits: Annotated[float, typer.Option(help="Information below which a channel counts as dead, bits.")] = 0.01,
-    min_samples: Annotated[
-        int | None, typer.Option(help="Density of a hotspot. [default: 0.4 × members]", show_default=False)
-    ] = None,
+    min_samples: Annotated[int | None, typer.Option(help="Density of a hotspot.", show_default="0.4 × members")] = None,
     xi: Annotated[float, typer.Option(help="Relative drop of reachability at a hotspot's edge.")] = 0.02,
     seed: Annotated[int, typer.Option(help="Of the maps, and of draws.")] = 0,
     space: Annotated[
@@ -172,7 +187,7 @@ def analyze(
     Carlo, with standard errors.
     """
     if space is SpaceChoice.full:
-        result = _analyze_spaces(ensemble_id, {"draws": draws, "seed": seed}, _settings(workspace=workspace))
+        result = analyses.analyze_spaces(ensemble_id, {"draws": draws, "seed": seed}, _settings(workspace=workspace))
         if as_json:
             terminal.emit(result)
         return
@@ -180,7 +195,7 @@ def analyze(
         "hotspots": {"measure": measure.value, "min_bits": min_bits, "min_samples": min_samples, "xi": xi},
         "map": {"seed": seed},
     }
-    result = _analyze(ensemble_id, values, _settings(workspace=workspace))
+    result = analyses.analyze_channels(ensemble_id, values, _settings(workspace=workspace))
     if as_json:
         terminal.emit(result)
 
@@ -223,13 +238,54 @@ def bench(
 @cli.command()
 def serve(
     workspace: Workspace = None,
-    host: Annotated[str | None, typer.Option(help="Address. [default: 127.0.0.1]", show_default=False)] = None,
-    port: Annotated[int | None, typer.Option(help="Port. [default: 8050]", show_default=False)] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(help="Address; any but this machine's own needs a token.", show_default="127.0.0.1"),
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port.", show_default="8050")] = None,
+    new_token: Annotated[
+        bool, typer.Option("--new-token", help="Make an access token, keep it in the workspace, and serve with it.")
+    ] = False,
+    start_engine: Annotated[
+        bool | None,
+        typer.Option("--engine/--no-engine", help="Start an engine when none runs.", show_default="yes"),
+    ] = None,
     browser: Annotated[bool, typer.Option(help="Open the pages in a browser.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Show the ensembles of a workspace in a browser, until Ctrl-C."""
-    _serve(_settings(workspace=workspace, host=host, port=port), browser, as_json=as_json)
+    """Show the ensembles of a workspace in a browser, until Ctrl-C.
+
+    What other machines can reach is served with an access token only: --new-token makes one, VAEFRAG_TOKEN sets one.
+    """
+    settings = _settings(workspace=workspace, host=host, port=port, start_engine=start_engine)
+    if new_token:
+        from app.door.token import make_token
+
+        token, path = make_token(settings)
+        on_screen = terminal.console.is_terminal  # a log, by contrast, is no place for it
+        terminal.say(
+            f"{f'Access token: [bold]{token}[/]' if on_screen else 'There is a new access token.'}\n"
+            "People type it to sign in; programs send it as `Authorization: Bearer …`."
+            f" It is kept in {path}, where every `vaefrag serve` finds it. Delete that file to do without."
+        )
+    _serve(settings, browser, as_json=as_json)
+
+
+@cli.command()
+def health(
+    of_engine: Annotated[bool, typer.Option("--engine", help="Ask for the engine of the workspace instead.")] = False,
+    workspace: Workspace = None,
+    as_json: Json = False,
+) -> None:
+    """Ask the pages on this machine whether they are alive; exit code 1 when they are not."""
+    from app.alive import ask_engine, ask_pages
+
+    settings = _settings(workspace=workspace)
+    result = ask_engine(settings) if of_engine else ask_pages(settings)
+    if as_json:
+        terminal.emit(result)
+    else:
+        terminal.say("Alive." if result["engine"] else "Alive, without an engine.")
 
 
 @cli.command()
@@ -237,23 +293,19 @@ def engine(
     workspace: Workspace = None,
     slots: Annotated[
         int | None,
-        typer.Option(min=1, help="Processes that train side by side. [default: one per core]", show_default=False),
+        typer.Option(min=1, help="Processes that train side by side.", show_default="one per core"),
     ] = None,
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a Dask scheduler that runs elsewhere.", show_default=False)
     ] = None,
-    host: Annotated[
-        str | None, typer.Option(help="Address at which workers join. [default: 127.0.0.1]", show_default=False)
-    ] = None,
-    port: Annotated[
-        int | None, typer.Option(help="Port at which workers join. [default: any]", show_default=False)
-    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address at which workers join.", show_default="127.0.0.1")] = None,
+    port: Annotated[int | None, typer.Option(help="Port at which workers join.", show_default="any")] = None,
     tls: Annotated[
         Path | None, typer.Option(help="Folder of ca.pem, cert.pem and key.pem.", show_default=False)
     ] = None,
     idle: Annotated[
         float | None,
-        typer.Option(min=0.1, help="Seconds without work, after which it ends. [default: never]", show_default=False),
+        typer.Option(min=0.1, help="Seconds without work, after which it ends.", show_default="never"),
     ] = None,
 ) -> None:
     """Do the work of a workspace in the background, until Ctrl-C. `serve` and `train` start one by themselves."""
@@ -269,6 +321,7 @@ def engine(
 def worker(
     address: Annotated[str, typer.Argument(help="Where the engine takes workers; `vaefrag jobs list` shows it.")],
     slots: Annotated[int, typer.Option(min=1, help="Processes that train side by side.")] = 1,
+    gpus: Annotated[int, typer.Option(min=0, help="GPUs that they train on, in turn; 0 for the CPU.")] = 0,
     host: Annotated[
         str | None, typer.Option(help="Address of this machine that the engine reaches.", show_default=False)
     ] = None,
@@ -281,7 +334,7 @@ def worker(
     from app.jobs.node import work_for
 
     settings = _settings(tls=tls)
-    work_for(address, slots=slots, host=host, tls=settings.tls, once=once)
+    work_for(address, slots=slots, gpus=gpus, host=host, tls=settings.tls, once=once, device=settings.gpu_device)
 
 
 def _settings(**flags: object) -> Any:
@@ -294,9 +347,9 @@ def _train_and_analyze(
     values: dict[str, Any], settings: Any, workers: int | None, analyze_after: bool
 ) -> dict[str, Any]:
     from app import runs
-    from vaefrag_core import pipeline
+    from vaefrag_core.specs import resolve
 
-    spec = pipeline.resolve(values)
+    spec = resolve(values)
     try:
         return runs.train_and_wait(spec, settings, workers=workers, analyze_after=analyze_after)
     except runs.StoppedError as stopped:
@@ -304,43 +357,31 @@ def _train_and_analyze(
         raise typer.Exit(130) from None
 
 
-def _analyze(ensemble_id: str, values: dict[str, Any], settings: Any) -> dict[str, Any]:
-    from vaefrag_core import pipeline
-    from vaefrag_core.config import AnalysisConfig, parse
-    from vaefrag_core.store import EnsembleStore
+def _check_door(settings: Any) -> None:
+    """Refuse now what the pages would refuse when they are made."""
+    from app.door.token import find_token
 
-    config = parse(AnalysisConfig, values)
-    store = EnsembleStore(settings.workspace)
-    store.record(ensemble_id)
-    with terminal.analysis_progress() as on_stage:
-        analysis = pipeline.analyze(ensemble_id, store, config, on_stage=on_stage)
-    reports.show_analysis(analysis)
-    return reports.analysis_result(ensemble_id, analysis)
-
-
-def _analyze_spaces(ensemble_id: str, values: dict[str, Any], settings: Any) -> dict[str, Any]:
-    from vaefrag_core import pipeline
-    from vaefrag_core.config import SpaceConfig, parse
-    from vaefrag_core.store import EnsembleStore
-
-    config = parse(SpaceConfig, values)
-    store = EnsembleStore(settings.workspace)
-    store.record(ensemble_id)
-    with terminal.analysis_progress() as on_stage:
-        spaces = pipeline.analyze_spaces(ensemble_id, store, config, on_stage=on_stage)
-    reports.show_spaces(spaces)
-    return reports.spaces_result(ensemble_id, spaces)
+    find_token(settings)
 
 
 def _serve(settings: Any, browser: bool, *, path: str = "/", as_json: bool = False) -> None:
-    from app.jobs.service import kept_engine
-    from app.main import create_app
-    from app.server import serve_until_interrupt
-    from vaefrag_core.store import EnsembleStore
+    from contextlib import nullcontext
 
-    app = create_app(settings, EnsembleStore(settings.workspace))
-    with kept_engine(settings):
-        serve_until_interrupt(app.server, settings, path=path, browser=browser, as_json=as_json)
+    from app.server import serve_until_stopped
+
+    def make_server() -> Any:
+        from app.main import create_app
+        from vaefrag_core.store import EnsembleStore
+
+        return create_app(settings, EnsembleStore(settings.workspace)).server
+
+    def beside() -> Any:
+        from app.jobs.service import kept_engine
+
+        return kept_engine(settings) if settings.start_engine else nullcontext()
+
+    _check_door(settings)
+    serve_until_stopped(make_server, settings, beside, path=path, browser=browser, as_json=as_json)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ jobs = typer.Typer(no_args_is_help=True, help="Look at the jobs of a workspace, 
 
 Workspace = Annotated[
     Path | None,
-    typer.Option(help="Folder of the ensembles. [default: VAEFRAG_WORKSPACE, or ./data]", show_default=False),
+    typer.Option(help="Folder of the ensembles.", show_default="VAEFRAG_WORKSPACE, or ./data"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write one JSON object to standard output.")]
 Id = Annotated[str, typer.Argument(metavar="JOB", help="A job, as `vaefrag jobs list` shows it.")]

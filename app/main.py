@@ -3,13 +3,16 @@
 from pathlib import Path
 from urllib.parse import unquote
 
-from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, set_props
+from dash import ClientsideFunction, Dash, Input, Output, State, html, set_props
 from flask import Response
 from flask_caching import Cache
 
 from app.components.shell import shell
 from app.components.states import notice, remarks
-from app.pages import ensembles, explorer, pictures, waiting
+from app.door import sign_in
+from app.door.guard import HEALTH, SIGN_OUT, guard
+from app.jobs.record import JobBook
+from app.pages import ensembles, explorer, health, jobs, live, new, pictures, toasts, waiting
 from app.pages.site import Page, Site
 from app.queries import Queries
 from app.settings import Settings
@@ -42,6 +45,9 @@ def create_app(settings: Settings, store: EnsembleStore) -> Dash:
     Args:
         settings: how they are served.
         store: the workspace.
+
+    Raises:
+        InvalidInputError: when others could reach the pages and no token guards them, or the token is no good.
     """
     app = Dash(
         "vaefrag",
@@ -50,20 +56,27 @@ def create_app(settings: Settings, store: EnsembleStore) -> Dash:
         url_base_pathname=settings.url_prefix,
         title="vaefrag",
         update_title=None,
-        health_endpoint="healthz",
         on_error=_tell,
         # Pages come and go below the bar, so at the start most ids are not there yet.
         suppress_callback_exceptions=True,
     )
     app.server.config["MAX_CONTENT_LENGTH"] = MOST_REQUEST_BYTES
+    door = guard(app.server, settings)
+    health.register(app.server, settings.url_prefix + HEALTH, settings.workspace)
+    if door.sessions is not None:
+        sign_in.register(app.server, door, door.sessions)
     app.index_string = INDEX.replace("FAVICON", app.get_asset_url("logo.svg")).replace(
         "EARLY", app.get_asset_url("early.js")
     )
-    site = Site(Queries(store, _cache(app, settings)), settings.url_prefix)
-    app.layout = shell(settings.url_prefix, app.get_asset_url("logo.svg"))
+    site = Site(Queries(store, _cache(app, settings)), settings.url_prefix, JobBook(store.workspace))
+    places = [("Ensembles", site.prefix), ("Jobs", site.jobs)]
+    way_out = site.prefix + SIGN_OUT if door.sessions is not None else None
+    app.layout = shell(site.prefix, app.get_asset_url("logo.svg"), places, toasts.watch(), way_out)
     _register_router(app, site)
     for page in (explorer, waiting):
         page.register(app, site, lambda path: _ensemble_in(site, path) or "")
+    for part in (live, new, toasts):
+        part.register(app, site)
     pictures.register(app.server, site)
     _secure(app)
     return app
@@ -88,8 +101,7 @@ def _register_router(app: Dash, site: Site) -> None:
     def route(path: str, search: str) -> tuple:
         """The path → a page."""
         page = _page(site, path or site.prefix, search)
-        home = path in (site.prefix, site.prefix.rstrip("/"), None)
-        crumbs = [] if home else [dcc.Link("Ensembles", href=site.prefix), html.Span(page.title)]
+        crumbs = [] if _parts(site, path or "") in ([], ["jobs"]) else [html.Span(page.title)]
         return page.content, crumbs, f"{page.title} · vaefrag", None
 
     app.clientside_callback(
@@ -101,19 +113,31 @@ def _register_router(app: Dash, site: Site) -> None:
 
 
 def _page(site: Site, path: str, search: str | None) -> Page:
-    if path.rstrip("/") == site.prefix.rstrip("/"):
-        return ensembles.page(site)
-    ensemble_id = _ensemble_in(site, path)
-    if ensemble_id is not None:
-        return waiting.ensemble_page(site, ensemble_id, search)
+    match _parts(site, path):
+        case []:
+            return ensembles.page(site)
+        case ["ensemble", ensemble_id]:
+            return waiting.ensemble_page(site, ensemble_id, search)
+        case ["jobs"]:
+            return jobs.list_page(site)
+        case ["jobs", job_id]:
+            return jobs.job_page(site, job_id)
+        case ["new"]:
+            return new.page(site, search)
     text = html.P([html.Code(path[:80]), " is not an address of this site."])
     return Page(site.apology(notice("search", "No such page", text)), "Not found")
 
 
 def _ensemble_in(site: Site, path: str) -> str | None:
     """Give the ensemble that a path names."""
-    rest = path.removeprefix(site.prefix).strip("/").split("/")
-    return unquote(rest[1]) if len(rest) == 2 and rest[0] == "ensemble" else None
+    parts = _parts(site, path)
+    return parts[1] if len(parts) == 2 and parts[0] == "ensemble" else None
+
+
+def _parts(site: Site, path: str) -> list[str]:
+    """Give the parts of a path below the prefix."""
+    below = f"{path}/".removeprefix(site.prefix).strip("/")
+    return [unquote(part) for part in below.split("/")] if below else []
 
 
 def _cache(app: Dash, settings: Settings) -> Cache:
@@ -143,7 +167,9 @@ def _secure(app: Dash) -> None:
             " img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; worker-src 'self' blob:;"
             " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
         )
+        response.headers.setdefault("Cache-Control", "no-store")  # what only some may see stays in no cache
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "same-origin"
         response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
         return response

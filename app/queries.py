@@ -18,13 +18,14 @@ from vaefrag_core.artifacts import Analysis, ChannelMatrix, Hotspots, Posteriors
 from vaefrag_core.config import Measure
 from vaefrag_core.errors import BrokenFileError, MissingDataError, VaefragError
 from vaefrag_core.store import EnsembleRecord, EnsembleStore
-from vaefrag_core.training.checkpoints import MemberStatus, member_statuses
+from vaefrag_core.training.checkpoints import History, MemberStatus, checkpoint_path, load_history, member_statuses
 
 Layout = Literal["mds", "umap"]
 Made = TypeVar("Made")
 
 OPEN_AT_ONCE = 4  # analyses; their large arrays are memory-mapped, so that an open one costs little
 NEAREST = 8  # channels listed as neighbours of one
+HISTORIES_KEPT = 500  # of members
 MEMBERS_SHOWN = 6  # whose traversals stand side by side for a group
 
 
@@ -134,6 +135,7 @@ class Queries:
         self._cache = cache
         self._open: dict[str, Opened] = {}
         self._posteriors: dict[tuple[str, str], Posteriors] = {}
+        self._histories: dict[tuple[str, int], tuple[int, History]] = {}
         self._lock = Lock()
 
     def summaries(self) -> list[EnsembleSummary]:
@@ -150,7 +152,7 @@ class Queries:
     def summary(self, record: EnsembleRecord) -> EnsembleSummary:
         """Describe one ensemble."""
         members = tuple(self.members(record))
-        imported = self.is_imported(record)
+        imported = record.imported
         try:
             opened = self.open(record.id)
         except MissingDataError:
@@ -163,11 +165,6 @@ class Queries:
     def members(self, record: EnsembleRecord) -> list[MemberStatus]:
         """Say how far each member is."""
         return member_statuses(self.store.members_folder(record.id), record.spec.members)
-
-    def is_imported(self, record: EnsembleRecord) -> bool:
-        """Tell whether posteriors are there that no member here was trained for."""
-        folder = self.store.folder(record.id)
-        return (folder / "posteriors.npz").is_file() and not (folder / "members").is_dir()
 
     def open(self, ensemble_id: str) -> Opened:
         """Open the newest analysis of an ensemble.
@@ -196,6 +193,26 @@ class Queries:
             while len(self._open) > OPEN_AT_ONCE:
                 self._open.pop(next(iter(self._open)))
         return opened
+
+    def history(self, ensemble_id: str, member: int) -> History:
+        """Give what training has logged of a member so far; read again only when its checkpoint is another."""
+        folder = self.store.members_folder(ensemble_id) / str(member)
+        try:
+            changed = checkpoint_path(folder).stat().st_mtime_ns
+        except FileNotFoundError:
+            return History.empty(0)
+        key = (ensemble_id, member)
+        found = self._histories.get(key)
+        if found is None or found[0] != changed:
+            try:
+                found = changed, load_history(folder) or History.empty(0)
+            except BrokenFileError:
+                return History.empty(0)  # the job says what is wrong with it
+            with self._lock:
+                self._histories[key] = found
+                while len(self._histories) > HISTORIES_KEPT:
+                    self._histories.pop(next(iter(self._histories)))
+        return found[1]
 
     def posteriors(self, opened: Opened) -> Posteriors:
         """Give the posteriors that an open analysis was made from, kept while they are asked for."""

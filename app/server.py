@@ -1,12 +1,17 @@
-"""Serves the pages on this machine until Ctrl-C."""
+"""Serves the pages until Ctrl-C or SIGTERM, by gunicorn: on a laptop the same server as in a lab."""
 
-import ipaddress
-import logging
+import socket
 import threading
 import webbrowser
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gunicorn.app.base import BaseApplication
 
 from app import terminal
+from app.door.token import reachable
 from vaefrag_core.errors import BusyError
 
 if TYPE_CHECKING:
@@ -14,15 +19,27 @@ if TYPE_CHECKING:
 
     from app.settings import Settings
 
+THREADS = 8  # in each process
+HUNG_SECONDS = 60  # a process that is silent for so long is replaced
+LAST_SECONDS = 10  # for requests under way when the server is told to end
+SHARED_MEMORY = Path("/dev/shm")  # where signs of life cost no disk
 
-def serve_until_interrupt(
-    server: "Flask", settings: "Settings", *, path: str = "/", browser: bool = True, as_json: bool = False
+
+def serve_until_stopped(
+    make_server: "Callable[[], Flask]",
+    settings: "Settings",
+    beside: Callable[[], AbstractContextManager[object]],
+    *,
+    path: str = "/",
+    browser: bool = True,
+    as_json: bool = False,
 ) -> None:
     """Serve the pages, and open one in a browser.
 
     Args:
-        server: the pages.
-        settings: say on which address and port.
+        make_server: makes the pages; called in each process that answers requests.
+        settings: say on which address and port, and with how many processes.
+        beside: what each of them holds as long as it lives.
         path: the page to open.
         browser: whether to open it.
         as_json: write the address as a JSON object to standard output as soon as pages are served.
@@ -30,38 +47,73 @@ def serve_until_interrupt(
     Raises:
         BusyError: when the port is taken.
     """
-    from werkzeug.serving import make_server
+    listener = _listen(settings.host, settings.port)
+    name = reachable(settings.host)
+    url = f"http://{f'[{name}]' if ':' in name else name}:{listener.getsockname()[1]}{path}"
+    held = ExitStack()
 
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line per request would bury what matters
+    def tell(_: object) -> None:
+        besides = " and at every address of this machine" if name != settings.host else ""
+        terminal.say(f"vaefrag is at [bold]{url}[/]{besides} (Ctrl-C ends it)")
+        if as_json:
+            terminal.emit({"url": url})
+
+    def begin(worker: Any) -> None:
+        held.enter_context(beside())
+        if browser and worker.age == 1:
+            threading.Timer(0.3, webbrowser.open, (url,)).start()
+
+    options = {
+        "bind": f"fd://{listener.detach()}",
+        "worker_class": "gthread",
+        "workers": settings.web_processes,
+        "threads": THREADS,
+        "timeout": HUNG_SECONDS,
+        "graceful_timeout": LAST_SECONDS,
+        "worker_tmp_dir": str(SHARED_MEMORY) if SHARED_MEMORY.is_dir() else None,
+        "limit_request_line": 8190,  # a selection is part of an address
+        "control_socket_disable": True,
+        "loglevel": "warning",
+        "proc_name": "vaefrag",
+        "when_ready": tell,
+        "post_worker_init": begin,
+        "worker_exit": lambda arbiter, worker: held.close(),
+        "on_exit": lambda arbiter: terminal.say("Stopped."),
+    }
+    _Gunicorn(make_server, options).run()
+
+
+class _Gunicorn(BaseApplication):
+    """Gunicorn without its command line and its files of settings.
+
+    Args:
+        make_server: see `serve_until_stopped`.
+        options: gunicorn's settings.
+    """
+
+    def __init__(self, make_server: "Callable[[], Flask]", options: dict[str, Any]) -> None:
+        self._make, self._options = make_server, options
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in self._options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> "Flask":
+        return self._make()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Take the port at once, so that a port that is taken is said in a sentence, and port 0 has a number."""
     try:
-        http = make_server(settings.host, settings.port, server, threaded=True)
-    except (OSError, SystemExit):
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(2048)
+    except OSError:
         raise BusyError(
-            f"Cannot serve on {settings.host}:{settings.port}: another program uses that port, or the address is not"
-            " this machine's. Choose another with --port or --host."
+            f"Cannot serve on {host}:{port}: another program uses that port, or the address is not this machine's."
+            " Choose another with --port or --host."
         ) from None
-    shown = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = f"http://{shown}:{http.server_port}{path}"
-    terminal.say(f"vaefrag is at [bold]{url}[/] (Ctrl-C ends it)")
-    if not is_loopback(settings.host):
-        terminal.say("Note: everyone who reaches this address can see the ensembles of this workspace.")
-    if as_json:
-        terminal.emit({"url": url})
-    if browser:
-        threading.Timer(0.3, webbrowser.open, (url,)).start()
-    try:
-        http.serve_forever()
-    except KeyboardInterrupt:
-        terminal.say("Stopped.")
-    finally:
-        http.server_close()
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether an address can be reached from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return listener

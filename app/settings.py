@@ -1,9 +1,10 @@
 """How the pages are served: a flag wins over the environment, the environment over a file, a file over the default."""
 
+import re
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from vaefrag_core.config import field_errors
@@ -22,6 +23,19 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on; 0.0.0.0 for every network")
     port: int = Field(8050, ge=0, le=65_535, description="port to listen on; 0 for any free one")
+    token: SecretStr | None = Field(
+        None, description="access token of 20 characters or more, without which nobody comes in"
+    )
+    token_file: Path | None = Field(
+        None, description="file that holds the access token; default token within the workspace, when it is there"
+    )
+    session_hours: float = Field(168.0, gt=0, le=8760, description="for which a browser stays signed in")
+    public_url: str | None = Field(
+        None, description="address by which people reach the pages through a proxy, such as https://lab.example"
+    )
+    proxies: int = Field(0, ge=0, le=10, description="proxies in front whose word on the client's address is believed")
+    web_processes: int = Field(1, ge=1, le=64, description="processes that answer requests side by side")
+    start_engine: bool = Field(True, description="whether `serve` starts an engine when none runs")
     workspace: Path = Field(Path("data"), description="folder of the ensembles")
     cache_dir: Path | None = Field(
         None, description="folder of derived pictures, safe to delete; default .cache within the workspace"
@@ -50,6 +64,8 @@ class Settings(BaseSettings):
     )
     turn_seconds: float = Field(20.0, ge=0, description="that work keeps its slot before it makes room for other jobs")
     analysis_seconds: float = Field(60.0, ge=0, description="between analyses of an ensemble that is still trained")
+    gpu_device: str = Field("cuda", min_length=1, description="torch's name for the GPUs of workers")
+    gpu_members: int = Field(32, ge=1, le=4096, description="members trained together on one GPU: as many as fit")
     url_prefix: str = Field("/", description="path under which the pages are served, such as /lab/")
 
     @field_validator("url_prefix")
@@ -58,6 +74,13 @@ class Settings(BaseSettings):
         if not all(part.replace("-", "").replace("_", "").isalnum() for part in value.split("/") if part):
             raise ValueError("a path of letters, digits, - and _, such as /lab/")
         return f"/{value.strip('/')}/".replace("//", "/")
+
+    @field_validator("public_url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[\w.\-\[\]:]+(/\S*)?", value, flags=re.ASCII):
+            raise ValueError("an address such as https://lab.example")
+        return value
 
     @property
     def cache_folder(self) -> Path:

@@ -14,3 +14,8 @@ document.addEventListener("click", (event) => {
   event.preventDefault();
   window.dash_clientside.set_props("url", { search: link.search });
 });
+
+document.addEventListener("click", (event) => {
+  const cell = event.target.closest(".cell[data-member]");
+  if (cell) window.dash_clientside.set_props("chosen-member", { data: Number(cell.dataset.member) });
+});

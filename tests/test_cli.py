@@ -1,12 +1,18 @@
 """The command as a person and as a script would run it: real processes, real exit codes."""
 
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
+import time
+import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -77,7 +83,7 @@ def test_bench_times_simpler_ways_in_the_same_run() -> None:
     assert 0 < row["peak_megabytes"] < 1000
 
 
-@pytest.mark.parametrize("command", ["demo", "train", "analyze", "datasets", "bench", "serve"])
+@pytest.mark.parametrize("command", ["demo", "train", "analyze", "datasets", "bench", "serve", "health"])
 def test_every_command_explains_itself_and_speaks_json(command: str) -> None:
     done = vaefrag(command, "--help")
     assert done.returncode == 0
@@ -88,7 +94,10 @@ def test_every_command_explains_itself_and_speaks_json(command: str) -> None:
     ("arguments", "message"),
     [
         (["train", "--dataset", "digts"], "Did you mean 'digits'"),
-        (["train", "--beta", "-1"], "beta (weight of the KL term): expected a value greater than or equal to 0, got"),
+        (
+            ["train", "--beta", "-1"],
+            "total correlation): expected a value greater than or equal to 0, got -1.0.",
+        ),
         (["train", "--members", "0"], "members (VAEs in the ensemble): expected a value greater than or equal to 1"),
         (["train", "--fingerprint-size", "5000"], "asks for 5,000 images; 'digits' has 1,797. Lower"),
         (
@@ -121,17 +130,92 @@ def test_ctrl_c_stops_at_a_checkpoint_and_says_how_to_go_on(tmp_path: Path) -> N
     assert "Repeat the same command to go on" in errors
 
 
-def test_serve_says_where_and_stops_on_ctrl_c(trained: Trained) -> None:
-    arguments = ["serve", "--port", "0", "--no-browser", "--json", "--workspace", str(trained.store.workspace)]
+@contextmanager
+def served(workspace: Path, *options: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Serve a workspace by the command; gives its process and its address."""
+    arguments = ["serve", "--port", "0", "--no-browser", "--json", "--workspace", str(workspace), *options]
     with subprocess.Popen(
-        [sys.executable, "-m", "app.cli", *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [sys.executable, "-m", "app.cli", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=os.environ | environment,
     ) as process:
-        assert process.stdout is not None
-        url = json.loads(process.stdout.readline())["url"]
-        with urllib.request.urlopen(f"{url}healthz", timeout=10) as answer:
-            assert answer.read() == b"OK"
-        process.send_signal(signal.SIGINT)
+        try:
+            assert process.stdout is not None
+            yield process, json.loads(process.stdout.readline())["url"]
+        finally:
+            process.terminate()
+            process.wait(timeout=20)
+
+
+def fetch(url: str, **headers: str) -> bytes:
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=20) as answer:
+        return answer.read()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_says_where_and_stops_when_it_is_told(trained: Trained, number: signal.Signals) -> None:
+    with served(trained.store.workspace) as (process, url):
+        assert json.loads(fetch(f"{url}healthz"))["web"] is True
+        began = time.monotonic()
+        process.send_signal(number)
         assert process.wait(timeout=20) == 0
+    assert time.monotonic() - began < 5
+
+
+def test_what_is_served_loads_no_learning_library_and_starts_no_engine(trained: Trained, tmp_path: Path) -> None:
+    with served(trained.store.workspace, "--no-engine", VAEFRAG_CACHE_DIR=str(tmp_path)) as (process, url):
+        picture = fetch(f"{url}data/matrix/{trained.id}/nmi/tile.png")
+        assert picture.startswith(b"\x89PNG")
+        family = [process.pid, *children(process.pid)]
+        assert len(family) == 2  # the process that watches, and the one that answers
+        maps = "".join(Path(f"/proc/{pid}/maps").read_text() for pid in family)
+        assert "/numpy/" in maps
+        assert not re.search("libtorch|/sklearn/|/numba/", maps)
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_a_process_that_dies_is_replaced(trained: Trained) -> None:
+    with served(trained.store.workspace, "--no-engine") as (process, url):
+        fetch(f"{url}healthz")
+        (first,) = children(process.pid)
+        os.kill(first, signal.SIGKILL)
+        wait_until(lambda: children(process.pid) not in ([first], []))
+        assert json.loads(fetch(f"{url}healthz"))["web"] is True
+
+
+def test_a_door_without_a_token_is_not_opened(tmp_path: Path) -> None:
+    for command in (["serve"], ["demo", "--members", "2", "--steps", "50"]):
+        done = vaefrag(*command, "--host", "0.0.0.0", "--no-browser", "--workspace", str(tmp_path))
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "only with an access token" in done.stderr
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_new_token_is_kept_and_opens_the_door(tmp_path: Path) -> None:
+    with served(tmp_path, "--no-engine", "--new-token", "--host", "0.0.0.0") as (_, url):
+        assert url.startswith("http://127.0.0.1:")
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            fetch(f"{url}_dash-layout")
+        token = (tmp_path / "token").read_text().strip()
+        assert b"MantineProvider" in fetch(f"{url}_dash-layout", Authorization=f"Bearer {token}")
+
+
+def test_health_is_an_exit_code(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with served(tmp_path, "--no-engine", VAEFRAG_URL_PREFIX="/lab/") as (_, url):
+        monkeypatch.setenv("VAEFRAG_PORT", str(urlsplit(url).port))
+        alive = vaefrag("health", "--json")
+        assert (alive.returncode, alive.stdout) == (1, "")
+        assert "/healthz, got no answer of theirs" in alive.stderr
+        monkeypatch.setenv("VAEFRAG_URL_PREFIX", "/lab/")
+        assert json.loads(vaefrag("health", "--json").stdout)["web"] is True
+    assert vaefrag("health").returncode == 1
+    no_engine = vaefrag("health", "--engine", "--workspace", str(tmp_path))
+    assert (no_engine.returncode, "has no engine" in no_engine.stderr) == (1, True)
 
 
 def test_a_port_that_is_taken_is_named(trained: Trained) -> None:

@@ -13,8 +13,9 @@ from support import Trained
 
 from vaefrag_core import pipeline
 from vaefrag_core.artifacts import ChannelMatrix, Posteriors
-from vaefrag_core.config import AnalysisConfig, HotspotConfig
-from vaefrag_core.errors import InvalidInputError, MissingDataError
+from vaefrag_core.config import AnalysisConfig, DatasetConfig, HotspotConfig
+from vaefrag_core.datasets.catalog import dataset_size, load_dataset
+from vaefrag_core.errors import InvalidInputError, MissingDataError, VaefragError
 from vaefrag_core.store import EnsembleStore
 from vaefrag_core.structure.matrices import compare_channels
 
@@ -98,9 +99,33 @@ def test_auto_chooses_the_network_by_the_images() -> None:
     assert pipeline.resolve({"model": {"architecture": "auto"}}).model.architecture == "mlp"
 
 
+def test_every_field_at_fault_is_named() -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        pipeline.resolve({"train": {"beta": -1, "steps": "many"}, "members": 0})
+    assert set(caught.value.fields) == {"train.beta", "train.steps", "members"}
+    assert caught.value.fields["members"] == "Expected a value greater than or equal to 1, got 0."
+    assert "members (VAEs in the ensemble): expected a value greater than or equal to 1, got 0." in str(caught.value)
+    for values, field in (
+        ({"dataset": {"name": "digts"}}, "dataset.name"),
+        ({"dataset": {"name": "fashion-mnist", "path": "/nowhere"}}, "dataset.path"),
+        ({"fingerprint": {"size": 2000}}, "fingerprint.size"),
+        ({"model": {"architecture": "conv28"}}, "model.architecture"),
+    ):
+        with pytest.raises(VaefragError) as caught_one:
+            pipeline.resolve(values)
+        assert list(caught_one.value.fields) == [field]
+
+
+def test_a_data_set_is_as_large_as_it_says() -> None:
+    for name in ("digits", "sprites", "sprites-32"):
+        config = DatasetConfig(name=name)
+        dataset = load_dataset(config)
+        assert dataset_size(config) == (dataset.n_images, dataset.image_shape)
+
+
 def test_importing_the_core_is_light() -> None:
     code = (
-        "import sys, vaefrag_core, vaefrag_core.store;"
+        "import sys, vaefrag_core, vaefrag_core.store; from vaefrag_core.specs import resolve; resolve({});"
         "print([m for m in ('torch', 'sklearn', 'umap', 'scipy', 'numba') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"

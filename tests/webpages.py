@@ -3,11 +3,13 @@
 import json
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from dash import Dash
+from flask.testing import FlaskClient
 
 from app.main import create_app
 from app.settings import Settings
@@ -19,7 +21,12 @@ def app_of(store: EnsembleStore, cache: Path, **settings: Any) -> Dash:
 
 
 def post_to(
-    app: Dash, output: str, inputs: dict[str, Any], state: dict[str, Any] | None = None, changed: str = ""
+    app: Dash,
+    output: str,
+    inputs: dict[str, Any],
+    state: dict[str, Any] | None = None,
+    changed: str = "",
+    client: FlaskClient | None = None,
 ) -> Any:
     """Send what the browser sends for one callback; give the parts of the answer, or its status when it is no 200.
 
@@ -40,11 +47,89 @@ def post_to(
         "changedPropIds": [changed or next(iter(inputs))],
     }
     path = app.config.requests_pathname_prefix + "_dash-update-component"
-    answer = app.server.test_client().post(path, json=body)
+    answer = (client or app.server.test_client()).post(path, json=body)
     if answer.status_code != 200:
         return answer.status_code
     content = json.loads(answer.data)
     return content["response"] | content.get("sideUpdate", {})
+
+
+class Tab:
+    """A page as a browser holds it: its components, and callbacks asked with what they hold.
+
+    Args:
+        app: the app.
+        path: of the page.
+        search: query of the URL.
+    """
+
+    def __init__(self, app: Dash, path: str, search: str = "") -> None:
+        self.app, self.path, self.search = app, path, search
+        self.page = post_to(app, "page.children", {"url.pathname": path}, {"url.search": search})["page"]["children"]
+
+    @property
+    def words(self) -> str:
+        """All words of the page."""
+        return text_of(self.page)
+
+    def holding(self, name: str | dict[str, str]) -> dict[str, Any]:
+        """Give what a component holds."""
+        return next(props for props in self._components(self.page) if props["id"] == name)
+
+    def fire(self, output: str, *changed: tuple[str | dict[str, str], str], **values: Any) -> Any:
+        """Ask the callback with an output, as if some properties had just changed.
+
+        Args:
+            output: part of its name.
+            changed: id and property of each.
+            values: of properties, by "id.property"; others are as the page holds them.
+        """
+        name, callback = next((n, c) for n, c in self.app.callback_map.items() if output in n)
+        given = {"url.pathname": self.path, "url.search": self.search} | values
+        outputs = [self._fill(*part.rsplit(".", 1), {}) for part in name.strip(".").split("...")]
+        body = {
+            "output": name,
+            "outputs": outputs if name.startswith("..") else outputs[0],
+            "inputs": [self._fill(item["id"], item["property"], given) for item in callback["inputs"]],
+            "state": [self._fill(item["id"], item["property"], given) for item in callback["state"]],
+            "changedPropIds": [f"{self.name_of(place)}.{prop}" for place, prop in changed],
+        }
+        path = self.app.config.requests_pathname_prefix + "_dash-update-component"
+        answer = self.app.server.test_client().post(path, json=body)
+        if answer.status_code != 200:
+            return answer.status_code
+        content = json.loads(answer.data)
+        return content["response"] | content.get("sideUpdate", {})
+
+    def _fill(self, place: str, prop: str, given: dict[str, Any]) -> Any:
+        if not place.startswith("{"):
+            held = next((p for p in self._components(self.page) if p["id"] == place.split("@")[0]), {})
+            return {"id": place, "property": prop, "value": given.get(f"{place}.{prop}", held.get(prop))}
+        pattern = json.loads(place)
+        found = []
+        for props in self._components(self.page):
+            if isinstance(props["id"], dict) and _fits(props["id"], pattern):
+                value = given.get(f"{self.name_of(props['id'])}.{prop}", props.get(prop))
+                found.append({"id": props["id"], "property": prop, "value": value})
+        return found if ["ALL"] in pattern.values() else found[0]
+
+    def _components(self, part: Any) -> Iterator[dict[str, Any]]:
+        if isinstance(part, list):
+            for item in part:
+                yield from self._components(item)
+        elif isinstance(part, dict) and "props" in part:
+            if "id" in part["props"]:
+                yield part["props"]
+            yield from self._components(part["props"].get("children"))
+
+    @staticmethod
+    def name_of(place: str | dict[str, str]) -> str:
+        """Write an id as Dash does."""
+        return place if isinstance(place, str) else json.dumps(place, sort_keys=True, separators=(",", ":"))
+
+
+def _fits(place: dict[str, str], pattern: dict[str, Any]) -> bool:
+    return place.keys() == pattern.keys() and all(v in (["ALL"], place[k]) for k, v in pattern.items())
 
 
 def text_of(part: Any) -> str:

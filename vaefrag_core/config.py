@@ -11,6 +11,17 @@ from vaefrag_core.errors import InvalidInputError
 
 Measure = Literal["nmi", "vi"]
 Architecture = Literal["mlp", "conv28"]
+Objective = Literal["beta-vae", "annealed-vae", "beta-tcvae", "dip-vae-i", "dip-vae-ii"]
+
+# What each objective reads besides the rest. What it does not read is no part of what was asked for.
+COEFFICIENTS: dict[Objective, tuple[str, ...]] = {
+    "beta-vae": ("beta",),
+    "annealed-vae": ("gamma", "capacity_nats", "capacity_steps"),
+    "beta-tcvae": ("beta",),
+    "dip-vae-i": ("beta", "lambda_od", "lambda_d"),
+    "dip-vae-ii": ("beta", "lambda_od", "lambda_d"),
+}
+SYMBOLS = {"beta": "β", "gamma": "γ", "capacity_nats": "C", "lambda_od": "λod", "lambda_d": "λd"}
 
 
 class Config(BaseModel):
@@ -54,14 +65,41 @@ class ModelConfig(Config):
 
 
 class TrainConfig(Config):
-    """How every member is trained."""
+    """How every member is trained. Which coefficients an objective reads, `COEFFICIENTS` says."""
 
-    objective: Literal["beta-vae"] = Field("beta-vae", description="one of beta-vae")
-    beta: float = Field(1.0, ge=0, le=1e6, allow_inf_nan=False, description="weight of the KL term")
+    objective: Objective = Field("beta-vae", description=f"one of {', '.join(COEFFICIENTS)}")
+    beta: float = Field(
+        1.0, ge=0, le=1e6, allow_inf_nan=False, description="weight of the KL term; in beta-tcvae, total correlation"
+    )
+    gamma: float = Field(
+        1_000.0, ge=0, le=1e6, allow_inf_nan=False, description="annealed-vae: weight of the KL's distance from C"
+    )
+    capacity_nats: float = Field(
+        25.0, ge=0, le=1e4, allow_inf_nan=False, description="annealed-vae: KL that is allowed at the end, C"
+    )
+    capacity_steps: int = Field(100_000, ge=1, description="annealed-vae: steps over which C grows from 0")
+    lambda_od: float = Field(
+        10.0, ge=0, le=1e6, allow_inf_nan=False, description="dip-vae: weight of covariances between channels"
+    )
+    lambda_d: float = Field(
+        100.0, ge=0, le=1e6, allow_inf_nan=False, description="dip-vae: weight of the variances' distance from 1"
+    )
     steps: int = Field(5_000, ge=1, le=10_000_000, description="gradient steps of a member")
     batch_size: int = Field(64, ge=1, le=65_536, description="images in a step")
     learning_rate: float = Field(1e-3, gt=0, le=1, allow_inf_nan=False, description="of Adam")
     seed: int = Field(0, ge=0, lt=2**63, description="the ensemble's seed; each member's is made from it")
+
+    @property
+    def unread(self) -> frozenset[str]:
+        """The coefficients that the objective does not read."""
+        every = {name for names in COEFFICIENTS.values() for name in names}
+        return frozenset(every - set(COEFFICIENTS[self.objective]))
+
+    @property
+    def words(self) -> str:
+        """The objective and its coefficients as people write them: beta-vae β=4."""
+        names = [name for name in COEFFICIENTS[self.objective] if name in SYMBOLS]
+        return " ".join([self.objective, *(f"{SYMBOLS[name]}={getattr(self, name):g}" for name in names)])
 
 
 class FingerprintConfig(Config):
@@ -139,13 +177,13 @@ class EnsembleSpec(Config):
 
     @property
     def key(self) -> str:
-        """The content without the name."""
-        return content_key(self.model_dump(mode="json", exclude={"name"}))
+        """The content without the name, and without the coefficients that its objective does not read."""
+        return content_key(self.model_dump(mode="json", exclude={"name": True, "train": set(self.train.unread)}))
 
     @model_validator(mode="after")
     def _name_from_content(self) -> "EnsembleSpec":
         if not self.name:
-            words = f"{self.dataset.name} {self.train.objective} β={self.train.beta:g}"
+            words = f"{self.dataset.name} {self.train.words}"
             object.__setattr__(self, "name", words)
         return self
 
@@ -170,16 +208,24 @@ def parse(model: type[AnyConfig], values: Mapping[str, Any]) -> AnyConfig:
         The config.
 
     Raises:
-        InvalidInputError: naming every field at fault, what was expected and what came.
+        InvalidInputError: naming every field at fault, what was expected and what came; its `fields` say the
+            same of each.
     """
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise InvalidInputError(" ".join(field_errors(error, model).values())) from None
+        sentences = " ".join(field_errors(error, model).values())
+        raise InvalidInputError(sentences, field_errors(error, model, named=False)) from None
 
 
-def field_errors(error: ValidationError, model: type[BaseModel]) -> dict[str, str]:
-    """Say what is wrong with each field of a model: its dotted name → one sentence."""
+def field_errors(error: ValidationError, model: type[BaseModel], *, named: bool = True) -> dict[str, str]:
+    """Say what is wrong with each field of a model: its dotted name → one sentence.
+
+    Args:
+        error: that the model raised.
+        model: the model.
+        named: whether the sentence names the field; a form shows it beside the field.
+    """
     messages: dict[str, str] = {}
     for item in error.errors(include_url=False):
         path = [str(part) for part in item["loc"]]
@@ -192,7 +238,8 @@ def field_errors(error: ValidationError, model: type[BaseModel]) -> dict[str, st
         if expected.startswith(("greater", "less")):
             expected = f"a value {expected}"
         about = f" ({meaning})" if meaning else ""
-        messages[".".join(path)] = f"{name}{about}: expected {expected}, got {item['input']!r}."
+        subject = f"{name}{about}: expected" if named else "Expected"
+        messages[".".join(path)] = f"{subject} {expected}, got {item['input']!r}."
     return messages
 
 

@@ -1,8 +1,19 @@
 """What can go wrong for a user. Every message says what was expected, what came and what to do."""
 
+from collections.abc import Mapping
+
 
 class VaefragError(Exception):
-    """A problem that the user can mend; its text is one clear sentence or two."""
+    """A problem that the user can mend; its text is one clear sentence or two.
+
+    Args:
+        message: the text.
+        fields: what was asked for and is at fault, by dotted names, each with a sentence of its own.
+    """
+
+    def __init__(self, message: str = "", fields: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.fields = dict(fields or {})
 
 
 class InvalidInputError(VaefragError, ValueError):

@@ -6,21 +6,19 @@ Every stage reads what the stage before it left in the store and leaves its own 
 can be stopped, repeated or resumed. Results are found again by the hash of what they were made from.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
-
-import torch
+from typing import Literal
 
 from vaefrag_core.artifacts import Analysis, ChannelMatrix, Posteriors, SpaceMatrix
-from vaefrag_core.config import AnalysisConfig, DatasetConfig, EnsembleSpec, HotspotConfig, Measure, SpaceConfig, parse
+from vaefrag_core.config import AnalysisConfig, EnsembleSpec, HotspotConfig, Measure, SpaceConfig
 from vaefrag_core.datasets.catalog import load_dataset
 from vaefrag_core.datasets.fingerprint import draw_fingerprint
 from vaefrag_core.encoding import encode_members
-from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
-from vaefrag_core.models.networks import build_networks
+from vaefrag_core.errors import BrokenFileError, MissingDataError
 from vaefrag_core.models.vae import VAE, restore_member
+from vaefrag_core.specs import resolve as resolve
 from vaefrag_core.store import AnalysisIndex, EnsembleStore
 from vaefrag_core.structure.hotspots import find_hotspots
 from vaefrag_core.structure.maps import map_channels
@@ -35,37 +33,6 @@ RESULTS_FORMAT = 2  # raised when a stage computes something else from the same 
 
 Stage = Literal["compare", "hotspots", "maps", "traversals", "spaces"]
 OnStage = Callable[[Stage, float], None]
-
-
-def resolve(values: Mapping[str, Any]) -> EnsembleSpec:
-    """Check what was asked for before anything is trained, and settle what was left open.
-
-    Args:
-        values: fields of an `EnsembleSpec`. The architecture "auto" becomes conv28 for images of 28×28 pixels
-            and mlp for others.
-
-    Returns:
-        A spec that can be trained.
-
-    Raises:
-        InvalidInputError: a value out of bounds, an unknown data set, a fingerprint larger than the data, an
-            architecture that does not take the images.
-        MissingDataError: when the data set's files are not to be found.
-    """
-    dataset = load_dataset(parse(DatasetConfig, values.get("dataset", {})))
-    height, width, image_channels = dataset.image_shape
-    model = dict(values.get("model", {}))
-    if model.get("architecture") == "auto":
-        model["architecture"] = "conv28" if (height, width) == (28, 28) else "mlp"
-    spec = parse(EnsembleSpec, {**values, "model": model})
-    if spec.fingerprint.size > dataset.n_images:
-        raise InvalidInputError(
-            f"The fingerprint asks for {spec.fingerprint.size:,} images; {spec.dataset.name!r} has"
-            f" {dataset.n_images:,}. Lower the fingerprint size."
-        )
-    with torch.device("meta"):
-        build_networks((image_channels, height, width), spec.model)
-    return spec
 
 
 def train(
@@ -172,9 +139,11 @@ def analyze(
         lay_out = partial(_save_map, matrix, chosen, config)
         maps[measure] = store.artifact(ensemble_id, "map", inputs, lay_out).name
     on_stage("traversals", 0.0)
-    inputs = source | {"traversals": config.traversals.model_dump(mode="json")}
-    paint = partial(_save_traversals, ensemble_id, store, posteriors, config)
-    traversals = store.artifact(ensemble_id, "traversals", inputs, paint).name
+    traversals = None
+    if posteriors.images is not None and members_done(ensemble_id, store):  # else there is nothing to paint with
+        inputs = source | {"traversals": config.traversals.model_dump(mode="json")}
+        paint = partial(_save_traversals, ensemble_id, store, posteriors, config)
+        traversals = store.artifact(ensemble_id, "traversals", inputs, paint).name
     on_stage("traversals", 1.0)
     store.save_analysis_index(
         ensemble_id,

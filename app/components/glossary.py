@@ -38,6 +38,10 @@ TERMS: dict[str, str] = {
     "dead": "A channel that tells less than the threshold (0.01 bits unless set otherwise). Its similarity to"
     " others would be a ratio of two vanishing numbers.",
     "label": "A known property of the images. It is compared like a channel that tells its values apart perfectly.",
+    "loss": "The objective that training lowers, nats per image: how badly the image is painted again, plus β times"
+    " the KL of all channels.",
+    "attempt": "How often this member was handed to a worker. After a death or a pause it goes on from its last"
+    " checkpoint, to the same result as without.",
     "beta": "β: weight of the KL term in the loss. The larger, the fewer bits the channels may carry.",
 }
 

@@ -16,11 +16,11 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def graph(name: str, figure: go.Figure, label: str, *, buttons: list[str], **config: Any) -> html.Div:
+def graph(name: str | dict[str, str], figure: go.Figure, label: str, *, buttons: list[str], **config: Any) -> html.Div:
     """Put a figure on a page.
 
     Args:
-        name: id of the graph.
+        name: id of the graph: a word, or fields of which "plot" is the word.
         figure: what to draw.
         label: what it shows, for those who cannot see it.
         buttons: of plotly's tool bar that are kept.
@@ -28,4 +28,5 @@ def graph(name: str, figure: go.Figure, label: str, *, buttons: list[str], **con
     """
     bar = {"modeBarButtons": [[*buttons, "toImage"]]}
     plot = dcc.Graph(id=name, figure=figure, config=CONFIG | bar | config, className="plot", responsive=True)
-    return html.Div(plot, className=f"plot-frame {name}-frame", role="group", **{"aria-label": label})
+    frame = name if isinstance(name, str) else name["plot"]
+    return html.Div(plot, className=f"plot-frame {frame}-frame", role="group", **{"aria-label": label})

@@ -14,12 +14,17 @@ THEME = {
 }
 
 
-def shell(prefix: str, logo: str) -> dmc.MantineProvider:
+def shell(
+    prefix: str, logo: str, places: list[tuple[str, str]], toasts: list, way_out: str | None
+) -> dmc.MantineProvider:
     """Give the frame: a bar with the way home, and room for the page.
 
     Args:
         prefix: path of the list of ensembles.
         logo: URL of the logo.
+        places: name and path of what the bar leads to.
+        toasts: where short messages appear, and what makes them.
+        way_out: path that ends a session; None when nobody has to sign in.
     """
     home = dcc.Link([html.Img(src=logo, alt="", className="logo"), html.Span("vaefrag")], href=prefix, className="home")
     scheme = dmc.ColorSchemeToggle(
@@ -30,11 +35,19 @@ def shell(prefix: str, logo: str) -> dmc.MantineProvider:
         size="lg",
         **{"aria-label": "Switch between light and dark"},
     )
-    bar = html.Header([home, html.Nav(id="crumbs", className="crumbs", **{"aria-label": "Where you are"}), scheme])
+    links = [dcc.Link([name, html.Span(id=f"count-{name.lower()}")], href=path) for name, path in places]
+    site = html.Nav(links, className="places", **{"aria-label": "Places"})
+    crumbs = html.Nav(id="crumbs", className="crumbs", **{"aria-label": "Where you are"})
+    leave = [] if way_out is None else [_sign_out(way_out)]
+    bar = html.Header([home, site, crumbs, scheme, *leave])
     page = html.Main([html.Div(id="alarm"), html.Div(id="page")], id="main", tabIndex=-1)
-    places = [dcc.Location(id="url", refresh="callback-nav"), dcc.Store(id="title"), dcc.Store(id="title-set")]
+    stores = [dcc.Location(id="url", refresh="callback-nav"), dcc.Store(id="title"), dcc.Store(id="title-set")]
     skip = html.A("Skip to the page", href="#main", className="skip")
-    return dmc.MantineProvider([*places, skip, bar, page], theme=THEME, defaultColorScheme="auto")
+    return dmc.MantineProvider([*stores, skip, bar, page, *toasts], theme=THEME, defaultColorScheme="auto")
+
+
+def _sign_out(path: str) -> html.Form:
+    return html.Form(html.Button("Sign out", type="submit", className="sign-out"), action=path, method="POST")
 
 
 def segmented(label: str, options: list[tuple[str, str, bool]]) -> html.Div:

@@ -61,6 +61,13 @@ def plain(figure: go.Figure, **layout: Any) -> go.Figure:
     return figure
 
 
+def nothing(text: str) -> go.Figure:
+    """Give a figure that says why there is nothing to draw."""
+    figure = go.Figure().add_annotation(text=text, showarrow=False, xref="paper", yref="paper", x=0.5, y=0.5)
+    hidden = {"visible": False, "fixedrange": True}
+    return plain(figure, xaxis=hidden, yaxis=hidden, margin={"l": 8, "r": 8, "t": 8, "b": 8})
+
+
 def colour_bar(title: str, **place: Any) -> dict[str, Any]:
     """Give a slim horizontal colour bar with its title, unit included, above it."""
     return {

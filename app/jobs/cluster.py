@@ -27,7 +27,7 @@ from app.jobs.silence import Silence
 from vaefrag_core.errors import InvalidInputError, MissingDataError
 
 TOPIC = "vaefrag"
-OFFER = "cpu"
+OFFER, GPU_OFFER = "cpu", "gpu"  # a process offers one of them, so that it never has two pieces of work
 WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 TLS_FILES = ("ca.pem", "cert.pem", "key.pem")
 
@@ -123,19 +123,32 @@ def is_loopback(host: str) -> bool:
     return host == "localhost"
 
 
-def nanny_options(security: Security | None, host: str | None = None) -> dict[str, Any]:
-    """Say how one slot's process is started."""
+def nanny_options(security: Security | None, host: str | None = None, gpu: int | None = None) -> dict[str, Any]:
+    """Say how one slot's process is started.
+
+    Args:
+        security: certificates.
+        host: address at which the engine reaches it.
+        gpu: number of the card that it trains on; None for the CPU.
+    """
+    card = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": _visible_card(gpu)}
     return {
         "nthreads": 1,
         "memory_limit": 0,  # a member that needs more than others is not to be ended half-way
-        "resources": {OFFER: 1},
-        "env": WORKER_ENVIRONMENT,
+        "resources": {OFFER if gpu is None else GPU_OFFER: 1},
+        "env": WORKER_ENVIRONMENT | card,
         "host": host,
         "security": security,
         "dashboard": False,
         "dashboard_address": "127.0.0.1:0",
         "silence_logs": logging.WARNING,
     }
+
+
+def _visible_card(number: int) -> str:
+    """Name a card as CUDA does, among those that this process may see."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    return visible.split(",")[number] if visible else str(number)
 
 
 class Cluster:

@@ -11,15 +11,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 import diskcache
 
-from app.jobs.cluster import Cluster, Ended
+from app.jobs.cluster import GPU_OFFER, OFFER, Cluster, Ended
 from app.jobs.kinds import KINDS
 from app.jobs.ledger import Ledger, OpenJob
-from app.jobs.outcomes import Running, read_checkpoints, record_death, record_outcome, record_progress
-from app.jobs.rows import ENDED, WorkerRow
+from app.jobs.manner import Cards, Pace
+from app.jobs.outcomes import Running, read_checkpoints, record_death, record_outcome, record_progress, worker_rows
+from app.jobs.rows import ENDED
 from app.jobs.turns import Claim, make_room, next_claim, next_group
 from app.jobs.worker import Work, run
 from vaefrag_core.config import EnsembleSpec, parse
@@ -31,24 +31,9 @@ log = logging.getLogger("vaefrag.engine")
 
 LOOK_SECONDS = 0.2  # between two looks at what people ask for
 WORKERS_SECONDS = 2.0  # between two looks at the workers' load
+GPU = (GPU_OFFER,)  # what work needs that trains on one
+GPU_MARK = "-gpu"
 LEAST_TO_ANALYZE = 3  # members done before an ensemble is analysed while others still train
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How patient the engine is, in seconds.
-
-    Args:
-        grace: that work which is no longer wanted has to stop by itself, before its process is killed.
-        turn: that work has had a slot before it may have to make room for others.
-        analysis: between two analyses of an ensemble that is still being trained.
-        checkpoint: between two checkpoints of a member.
-    """
-
-    grace: float = 10.0
-    turn: float = 20.0
-    analysis: float = 60.0
-    checkpoint: float = 5.0
 
 
 class Engine:
@@ -59,10 +44,15 @@ class Engine:
         cluster: does the work.
         token: that workers find in the workspace's folder.
         pace: how patient it is.
+        cards: what is known about GPUs.
     """
 
-    def __init__(self, ledger: Ledger, cluster: Cluster, token: str, pace: Pace | None = None) -> None:
-        self.ledger, self.cluster, self.token, self.pace = ledger, cluster, token, pace or Pace()
+    def __init__(
+        self, ledger: Ledger, cluster: Cluster, token: str, pace: Pace | None = None, cards: Cards | None = None
+    ) -> None:
+        self.ledger, self.cluster, self.token = ledger, cluster, token
+        self.pace, self.cards = pace or Pace(), cards or Cards()
+        self._capacity: Mapping[str, int] = {}
         self.store = EnsembleStore(ledger.workspace)
         self.running: dict[str, Running] = {}
         self._locks: dict[str, ExitStack] = {}
@@ -178,7 +168,7 @@ class Engine:
         surviving = self.cluster.known(list(handed_out))
         for key, members in handed_out.items():
             if key in surviving:
-                self._submit(job, key, members)
+                self._submit(job, key, members, GPU if key.endswith(GPU_MARK) else KINDS[job.submission.kind].needs)
             else:
                 read_checkpoints(job, members, self.store)
         if handed_out:
@@ -248,7 +238,7 @@ class Engine:
         offers: Counter[str] = Counter()
         for worker in self.cluster.workers():
             offers.update({name: int(amount) for name, amount in worker.offers.items()})
-        capacity = dict(offers)
+        self._capacity = dict(offers)
         for task in self.running.values():
             offers.subtract(task.needs)
         while (claim := next_claim(self._claims(), offers)) is not None:
@@ -256,10 +246,10 @@ class Engine:
             if not self._lock(job.id):
                 self._barred.add(job.id)
                 continue
-            self._begin(job, slots=self._slots_for(job, offers["cpu"]))
+            self._begin(job, claim.needs, slots=self._slots_for(job, offers[claim.needs[0]]))
             offers.subtract(claim.needs)
-        if offers["cpu"] < 1:
-            self._make_room(now, capacity)
+        if any(offers[kind] < 1 for kind in (OFFER, GPU_OFFER) if self._capacity.get(kind)):
+            self._make_room(now)
 
     def _claims(self) -> list[Claim]:
         claims = []
@@ -277,7 +267,7 @@ class Engine:
                     slots=slots,
                     most_slots=job.submission.most_slots,
                     insists=not job.submission.partial,
-                    needs=kind.needs,
+                    needs=GPU if kind.likes_gpu and self._capacity.get(GPU_OFFER) else kind.needs,
                 )
             )
         return claims
@@ -303,16 +293,19 @@ class Engine:
         """Say over how many slots what waits of a job is to be spread."""
         return max(1, min(free, job.submission.most_slots or free))
 
-    def _begin(self, job: OpenJob, slots: int) -> None:
+    def _begin(self, job: OpenJob, needs: tuple[str, ...], slots: int) -> None:
         """Write down that work begins, then hand it out."""
         members: list[int] = []
         if job.submission.kind == "train":
             waiting = len(job.members_in("queued"))
-            size = group_size(parse(EnsembleSpec, job.submission.request), waiting, slots)
+            fit = self.cards.members if needs == GPU else None
+            size = group_size(parse(EnsembleSpec, job.submission.request), waiting, slots, gpu_members=fit)
             members = next_group(job.rows, size)
         attempt = max((job.rows[m].attempt for m in members), default=job.progress.attempt) + 1
         # The time makes the key unlike that of any other group that began with the same member and attempt.
+        # Its end tells the next engine what it needs.
         key = f"{job.id}-{members[0] if members else 'all'}-{attempt}-{time.time_ns():x}"
+        key += GPU_MARK if needs == GPU else ""
         for m in members:
             job.update_row(m, state="running", attempt=job.rows[m].attempt + 1, task=key, error="", worker="")
         job.update(state="running", attempt=attempt, started=job.progress.started or time.time())
@@ -322,9 +315,9 @@ class Engine:
             for m in members:
                 job.update_row(m, state="queued")
             raise
-        self._submit(job, key, members)
+        self._submit(job, key, members, needs)
 
-    def _submit(self, job: OpenJob, key: str, members: Iterable[int]) -> None:
+    def _submit(self, job: OpenJob, key: str, members: Iterable[int], needs: tuple[str, ...]) -> None:
         work = Work(
             key=key,
             kind=job.submission.kind,
@@ -334,14 +327,14 @@ class Engine:
             request=job.submission.request,
             attempts={m: job.rows[m].attempt for m in members},
             checkpoint_seconds=self.pace.checkpoint,
+            device=self.cards.device if needs == GPU else "cpu",
         )
-        needs = KINDS[job.submission.kind].needs
         self.running[key] = Running(job.id, work, needs)
         self.cluster.submit(key, run, work, needs=needs)
 
-    def _make_room(self, now: float, capacity: Mapping[str, int]) -> None:
+    def _make_room(self, now: float) -> None:
         """Let a piece of work stop at a checkpoint, to go on later, when another job is due its slot."""
-        giver = make_room([c for c in self._claims() if all(capacity.get(need, 0) >= 1 for need in c.needs)])
+        giver = make_room([c for c in self._claims() if all(self._capacity.get(need, 0) >= 1 for need in c.needs)])
         if giver is None:
             return
         settled = [t for t in self.running.values() if t.job_id == giver and now - t.since > self.pace.turn]
@@ -400,19 +393,4 @@ class Engine:
         return any(task.job_id == job.id for task in self.running.values())
 
     def _show_workers(self) -> None:
-        busy = {task.address: task for task in self.running.values() if task.address}
-        rows = []
-        for worker in self.cluster.workers():
-            task = busy.get(worker.address)
-            rows.append(
-                WorkerRow(
-                    address=worker.address,
-                    name=worker.name,
-                    offers=dict(worker.offers),
-                    job=task.job_id if task else "",
-                    members=tuple(task.work.attempts) if task else (),
-                    cpu_percent=5 * round(worker.cpu_percent / 5),
-                    memory_bytes=round(worker.memory_bytes, -7),
-                )
-            )
-        self.ledger.show_workers(rows)
+        self.ledger.show_workers(worker_rows(self.running.values(), self.cluster.workers()))

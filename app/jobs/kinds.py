@@ -17,14 +17,16 @@ class Kind:
         rank: jobs of a lower rank are served first, and running ones of a higher rank make room for them.
         needs: what a worker has to offer, as Dask resources. "cpu" is one process; "workspace" means that it
             sees the workspace's folder.
+        likes_gpu: whether it goes to workers that offer a "gpu", and to no others, as long as there are any.
     """
 
     request: type[Config]
     rank: int
     needs: tuple[str, ...]
+    likes_gpu: bool = False
 
 
 KINDS: dict[JobKind, Kind] = {
-    "train": Kind(EnsembleSpec, rank=1, needs=("cpu",)),
+    "train": Kind(EnsembleSpec, rank=1, needs=("cpu",), likes_gpu=True),
     "analyze": Kind(AnalysisConfig, rank=0, needs=("cpu", "workspace")),
 }

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import diskcache
+
 from app.jobs.record import BLOCK, LOG_LINES, JobBook, blocks, migrate
 from app.jobs.rows import (
     LogLine,
@@ -123,12 +125,25 @@ class Ledger(JobBook):
                 cache[f"progress:{job.id}"] = to_json(job.progress)
                 cache[f"log:{job.id}"] = [[line.at, line.text] for line in job.log]
                 self._bump(cache, job.id)
+                if job.submission.partial and job.progress.ended is not None:
+                    self._forget_earlier(cache, job.submission)
         for job in changed:
             job.changed = False
             job.changed_blocks.clear()
             if job.progress.ended is not None and job.wish.retries == job.progress.retries:
                 del self.open[job.id]
         self._flushed = time.monotonic()
+
+    def _forget_earlier(self, cache: diskcache.Cache, newest: Submission) -> None:
+        """Take earlier analyses of an ensemble, made along the way, out of the record: one a minute would flood it."""
+        for job_id in self.job_ids():
+            earlier = self._submission(job_id)
+            if earlier.partial and earlier.ensemble_id == newest.ensemble_id and job_id != newest.id:
+                if job_id in self.open or not self.job(job_id).ended:
+                    continue
+                for key in ("job", "wish", "progress", "revision", "log"):
+                    cache.pop(f"{key}:{job_id}")
+                cache["order"] = [other for other in self.job_ids() if other != job_id]
 
     def show_workers(self, workers: list[WorkerRow]) -> None:
         """Write the list of workers, when it is not what was written last."""

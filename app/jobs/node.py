@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from distributed import Nanny
-from distributed.security import Security
 
 from app.jobs.cluster import check_address, configure_dask, nanny_options, read_security
+from vaefrag_core.errors import InvalidInputError
 
 log = logging.getLogger("vaefrag.worker")
 
@@ -22,35 +22,56 @@ def work_for(
     address: str,
     *,
     slots: int = 1,
+    gpus: int = 0,
     host: str | None = None,
     tls: Path | None = None,
     once: bool = False,
+    device: str = "cuda",
 ) -> None:
     """Take work from an engine until Ctrl-C or SIGTERM.
 
     Args:
         address: of the engine's scheduler, tcp:// or tls://.
         slots: processes that train side by side.
+        gpus: cards of this machine that they train on, in turn; 0 for the CPU. More slots than cards share a card.
         host: the address of this machine at which the engine reaches it; None for the one that leads there.
         tls: folder of certificates.
         once: end when the engine is lost, as a batch job should, instead of joining again.
+        device: torch's name for what a card is.
 
     Raises:
-        InvalidInputError: when the address can be reached from other machines and there are no certificates.
+        InvalidInputError: when the address can be reached from other machines and there are no certificates, or
+            when there are not as many cards.
     """
     security = read_security(tls)
     check_address(address, security)
+    _check_cards(gpus, device)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     log.setLevel(logging.INFO)
     configure_dask()
-    asyncio.run(_serve(address, slots, host, security, once))
+    options = [nanny_options(security, host, slot % gpus if gpus else None) for slot in range(slots)]
+    asyncio.run(_serve(address, options, once))
 
 
-async def _serve(address: str, slots: int, host: str | None, security: Security | None, once: bool) -> None:
+def _check_cards(gpus: int, device: str) -> None:
+    if not gpus:
+        return
+    import torch
+
+    kind = torch.device(device).type
+    found = torch.cuda.device_count() if kind == "cuda" else gpus
+    if found < gpus:
+        raise InvalidInputError(
+            f"Expected {gpus} GPU{'s' * (gpus > 1)} on this machine, got {found} that torch can use. Ask for fewer with"
+            " --gpus, or install a torch that knows them."
+        )
+
+
+async def _serve(address: str, options: list[dict[str, Any]], once: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="vaefrag-worker-") as scratch:
         while True:
             try:
-                await _until_lost(address, slots, nanny_options(security, host) | {"local_directory": scratch})
+                await _until_lost(address, [slot | {"local_directory": scratch} for slot in options])
                 log.info("Lost %s.", address)
             except (OSError, TimeoutError) as error:
                 log.info("Cannot join %s (%s).", address, error)
@@ -59,12 +80,12 @@ async def _serve(address: str, slots: int, host: str | None, security: Security 
             await asyncio.sleep(AGAIN_SECONDS)
 
 
-async def _until_lost(address: str, slots: int, options: dict[str, Any]) -> None:
+async def _until_lost(address: str, options: list[dict[str, Any]]) -> None:
     name = f"{socket.gethostname()} {os.getpid()}"
-    nannies = [Nanny(address, name=f"{name}.{i}", **options) for i in range(slots)]
+    nannies = [Nanny(address, name=f"{name}.{i}", **slot) for i, slot in enumerate(options)]
     try:
         await asyncio.gather(*nannies)
-        log.info("Joined %s with %d slots.", address, slots)
+        log.info("Joined %s with %d slots.", address, len(options))
         await asyncio.gather(*(nanny.finished() for nanny in nannies))
     finally:
         await asyncio.gather(*(nanny.close(timeout=2) for nanny in nannies), return_exceptions=True)

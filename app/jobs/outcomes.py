@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.jobs.cluster import WorkerSeen
 from app.jobs.ledger import OpenJob
-from app.jobs.rows import State
+from app.jobs.rows import State, WorkerRow
 from app.jobs.worker import Work
 from vaefrag_core.store import EnsembleStore
 from vaefrag_core.training.checkpoints import member_statuses
@@ -108,6 +109,26 @@ def read_checkpoints(job: OpenJob, members: Iterable[int], store: EnsembleStore)
         loss = status.loss if math.isfinite(status.loss) else None
         error = status.message or (job.rows[m].error if state == "queued" else "")
         job.update_row(m, state=state, step=status.step, loss=loss, error=error, task="", steps_per_second=None)
+
+
+def worker_rows(running: Iterable[Running], workers: Iterable[WorkerSeen]) -> list[WorkerRow]:
+    """Say who works on what. Loads are rounded, so that the record changes only when they do."""
+    busy = {task.address: task for task in running if task.address}
+    rows = []
+    for worker in workers:
+        task = busy.get(worker.address)
+        rows.append(
+            WorkerRow(
+                address=worker.address,
+                name=worker.name,
+                offers=dict(worker.offers),
+                job=task.job_id if task else "",
+                members=tuple(task.work.attempts) if task else (),
+                cpu_percent=5 * round(worker.cpu_percent / 5),
+                memory_bytes=round(worker.memory_bytes, -7),
+            )
+        )
+    return rows
 
 
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:

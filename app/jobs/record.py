@@ -63,6 +63,7 @@ class JobBook:
     def __init__(self, workspace: str | Path) -> None:
         self.workspace = Path(workspace).absolute()
         self.folder = self.workspace / "jobs"
+        self._submissions: dict[str, Submission] = {}  # those that were read: they never change
 
     def revision(self, job_id: str | None = None) -> int:
         """Give the number of changes so far, of one job or of all: while it stays, so does what was read."""
@@ -129,7 +130,7 @@ class JobBook:
     def submit_training(
         self, spec: EnsembleSpec, *, who: str = "", analyze: bool = True, most_slots: int | None = None
     ) -> str:
-        """Ask for an ensemble, from `pipeline.resolve`, to be trained.
+        """Ask for an ensemble, from `specs.resolve`, to be trained.
 
         Asking again while it is being trained, or is paused, gives the same job, and lets it go on.
 
@@ -230,10 +231,14 @@ class JobBook:
         return submission.id
 
     def _submission(self, job_id: str) -> Submission:
-        content = self._get(f"job:{job_id}", None)
-        if content is None:
-            raise MissingDataError(f"There is no job {job_id!r} in {self.workspace}. `vaefrag jobs list` shows them.")
-        return from_json(Submission, content)
+        if job_id not in self._submissions:
+            content = self._get(f"job:{job_id}", None)
+            if content is None:
+                raise MissingDataError(
+                    f"There is no job {job_id!r} in {self.workspace}. `vaefrag jobs list` shows them."
+                )
+            self._submissions[job_id] = from_json(Submission, content)
+        return self._submissions[job_id]
 
     def _members(self, submission: Submission) -> list[MemberRow]:
         """Read the rows of all members; before the engine has taken the job in, all of them wait."""

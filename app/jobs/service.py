@@ -54,8 +54,9 @@ def run_engine(settings: "Settings", *, slots: int | None = None, idle_seconds: 
         InvalidInputError: when it would be reached from other machines without TLS.
     """
     from app.jobs.cluster import Cluster, check_address, configure_dask, read_security
-    from app.jobs.engine import Engine, Pace
+    from app.jobs.engine import Engine
     from app.jobs.ledger import Ledger
+    from app.jobs.manner import Cards, Pace
 
     security = read_security(settings.tls)
     check_address(settings.scheduler or settings.engine_host, security)
@@ -89,7 +90,8 @@ def run_engine(settings: "Settings", *, slots: int | None = None, idle_seconds: 
                 checkpoint=settings.checkpoint_seconds,
             )
             life = _Life(folder, idle_seconds)
-            Engine(ledger, cluster, token, pace).run(life.over)
+            cards = Cards(device=settings.gpu_device, members=settings.gpu_members)
+            Engine(ledger, cluster, token, pace, cards).run(life.over)
             log.info("Ends: %s.", life.reason)
         finally:
             (folder / ADDRESS).unlink(missing_ok=True)

@@ -45,6 +45,7 @@ class Work:
         request: fields of the kind's request.
         attempts: the number of the attempt at each member.
         checkpoint_seconds: between two checkpoints.
+        device: where networks run: "cpu", or what the worker's settings call its GPU.
     """
 
     key: str
@@ -55,6 +56,7 @@ class Work:
     request: Mapping[str, Any]
     attempts: Mapping[int, int]
     checkpoint_seconds: float
+    device: str = "cpu"
 
 
 def run(work: Work) -> None:
@@ -131,6 +133,7 @@ def _train(work: Work, line: _Line) -> dict[str, Any]:
                 dataset,
                 list(ready),
                 folder,
+                device=work.device,
                 on_progress=report,
                 should_stop=line.stopped,
                 save=save,

@@ -5,9 +5,9 @@ from datetime import datetime
 from dash import dcc, html
 
 from app.components.icons import icon
+from app.components.members import strip
 from app.components.states import command, notice
 from app.pages.site import Page, Site
-from app.pages.waiting import strip
 from app.queries import EnsembleSummary
 from vaefrag_core.errors import VaefragError
 
@@ -18,7 +18,8 @@ def page(site: Site) -> Page:
     """List the ensembles, the newest first; say how to make one when there is none."""
     summaries = site.queries.summaries()
     workspace = html.P(["Workspace ", html.Code(str(site.queries.store.workspace))], className="words")
-    heading = html.Div([html.H1("Ensembles"), workspace], className="heading")
+    new = dcc.Link("New ensemble", href=site.new(), className="button primary")
+    heading = html.Div([html.Div([html.H1("Ensembles"), workspace]), new], className="heading heading-row")
     if not summaries:
         return Page(html.Div([heading, _empty()], className="narrow"), "Ensembles")
     cards = [_damaged(item) if item.record is None else _card(site, item) for item in summaries]
@@ -53,13 +54,14 @@ def _card(site: Site, item: EnsembleSummary) -> dcc.Link:
     done = sum(status.state == "done" for status in item.members)
     created = datetime.fromisoformat(record.created)
     members = f"{spec.members}" if item.imported else f"{done} of {spec.members} trained"
-    facts = [
+    trained = [
         ("data set", spec.dataset.name),
-        ("β", f"{spec.train.beta:g}"),
+        ("objective", spec.train.words),
         ("members", members),
         ("steps", f"{spec.train.steps:,}"),
-        ("created", f"{created:%-d %B %Y}"),
     ]
+    imported = [("from", "posteriors file"), ("members", members), ("images", f"{spec.fingerprint.size:,}")]
+    facts = [*(imported if item.imported else trained), ("created", f"{created:%-d %B %Y}")]
     rows = [html.Div([html.Dt(name), html.Dd(value)]) for name, value in facts]
     foot = html.P(_result(item), className="card-foot")
     text = html.Div([html.H2(record.name), html.Dl(rows, className="card-facts"), foot], className="card-text")

@@ -46,7 +46,7 @@ class Explorer:
         """Give everything on the page that depends on the selection, but for the figures."""
         return {
             "summary": self._summary(),
-            "problems": remarks(self.view.problems, tone="alarm"),
+            "problems": remarks([*self.view.problems, *self._collapse()], tone="alarm"),
             "layouts": self._layouts(),
             "details": Details(self.site, self.opened, self.selection).panel(),
             "hotspots": self._hotspot_table(),
@@ -54,15 +54,27 @@ class Explorer:
 
     def _summary(self) -> list:
         spec, matrix = self.record.spec, self.opened.matrix
+        origin = [spec.dataset.name] if self.record.imported else [spec.dataset.name, spec.train.words]
         words = [
-            spec.dataset.name,
-            f"β = {spec.train.beta:g}",
+            *origin,
             f"{len(np.unique(matrix.member))} members",
             f"{matrix.n_channels} channels",
             f"{matrix.n_images:,} images in the fingerprint sample",
         ]
+        if not self.record.imported:
+            words.append(dcc.Link("train again with changes", href=self.site.new(self.record.id)))
         line = html.P([html.Span(word) for word in words], className="words")
         return [html.Div([html.H1(self.record.name), line]), self._dead_switch()]
+
+    def _collapse(self) -> list[str]:
+        """Say so when there is nothing to explore, and what helps."""
+        if not self.hotspots.dead.all():
+            return []
+        threshold = self.opened.analysis.config.hotspots.min_bits
+        return [
+            f"No channel tells the sample's images apart by {threshold:g} bits or more: the members have collapsed."
+            " Train again with a smaller β, or with more steps."
+        ]
 
     def _dead_switch(self) -> html.Div:
         dead, n = int(self.hotspots.dead.sum()), self.opened.matrix.n_channels

@@ -1,10 +1,11 @@
-"""What every page is given: the queries, and the addresses of pages and pictures under the URL prefix."""
+"""What every page is given: the queries, the record of jobs, and the addresses under the URL prefix."""
 
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
 from dash import dcc, html
 
+from app.jobs.record import JobBook
 from app.queries import Opened, Queries
 from vaefrag_core.config import Measure
 
@@ -28,15 +29,30 @@ class Page:
 
 @dataclass(frozen=True)
 class Site:
-    """The queries and the addresses.
+    """The queries, the record of jobs and the addresses.
 
     Args:
         queries: what pages may ask.
         prefix: path under which the site is served; begins and ends with a slash.
+        book: the record of the workspace's jobs.
     """
 
     queries: Queries
     prefix: str
+    book: JobBook
+
+    @property
+    def jobs(self) -> str:
+        """Path of the list of jobs."""
+        return f"{self.prefix}jobs"
+
+    def job(self, job_id: str) -> str:
+        """Path of a job's page."""
+        return f"{self.prefix}jobs/{quote(job_id)}"
+
+    def new(self, like: str = "") -> str:
+        """Path of the form for a new ensemble, filled in as another one was."""
+        return f"{self.prefix}new" + (f"?{urlencode({'from': like})}" if like else "")
 
     def ensemble(self, ensemble_id: str) -> str:
         """Path of an ensemble's page."""

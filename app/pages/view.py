@@ -8,6 +8,7 @@ from dash import Patch
 
 from app.figures.maps import MapView, map_figure, selected_points
 from app.figures.matrices import MatrixView, matrix_figure, matrix_shapes
+from app.figures.theme import nothing
 from app.pages.selection import Choices, Selection, parse_search
 from app.pages.site import Site
 from app.queries import Opened
@@ -51,17 +52,22 @@ class View:
 
     def matrix(self) -> go.Figure:
         """Draw the similarity of all channels."""
+        if not len(self.order):
+            return nothing("No live channel to compare")
         return matrix_figure(self._matrix_view(), self.marked(self.order))
 
     def matrix_marks(self) -> Patch:
         """Give the matrix figure's change when only the selection changed."""
         change = Patch()
-        change["layout"]["shapes"] = matrix_shapes(self._matrix_view(), self.marked(self.order))
+        if len(self.order):
+            change["layout"]["shapes"] = matrix_shapes(self._matrix_view(), self.marked(self.order))
         return change
 
     def map(self) -> go.Figure:
         """Draw the map of channels."""
         on_map = self.on_map()
+        if not len(on_map):
+            return nothing("No live channel to lay out")
         view = MapView(
             revision=self.state()["map"],
             names=[self.opened.names[c] for c in on_map],
@@ -74,8 +80,11 @@ class View:
 
     def map_marks(self) -> Patch:
         """Give the map's change when only the selection changed."""
-        marked = self.marked(self.on_map())
+        on_map = self.on_map()
+        marked = self.marked(on_map)
         change = Patch()
+        if not len(on_map):
+            return change
         change["data"][0]["selectedpoints"] = selected_points(marked)
         change["layout"]["selections"] = []
         return change

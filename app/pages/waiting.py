@@ -1,28 +1,47 @@
-"""/ensemble/<id> before there is a result: training, waiting to be analysed, broken, or not there at all."""
+"""/ensemble/<id>: the explorer, as soon as there is something to explore; until then what happens and can be done.
+
+The page follows the record: it fills by itself when an analysis is there, and says when it does not show the newest.
+"""
 
 from collections import Counter
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs
 
-import dash_mantine_components as dmc
-from dash import Dash, Input, Output, State, dcc, html, no_update
+from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
+from dash.exceptions import PreventUpdate
 
+from app.components import jobs as show
 from app.components.icons import icon
-from app.components.states import command, notice
+from app.components.members import strip
+from app.components.states import notice, remarks
+from app.jobs.rows import JobRecord
+from app.pages.board import Board
 from app.pages.explorer import Explorer
+from app.pages.jobs import job_panel
+from app.pages.live import asker, watch
 from app.pages.site import Page, Site
 from app.pages.view import View
 from vaefrag_core.errors import BrokenFileError, MissingDataError, VaefragError
 from vaefrag_core.store import EnsembleRecord
 from vaefrag_core.training.checkpoints import MemberStatus
 
-POLL_MILLISECONDS = 2_000
-STATES = {"done": "trained", "running": "in training", "waiting": "waiting", "failed": "failed"}
+POLL_MILLISECONDS = 1_500
 MOST_MESSAGES = 3
+FOCUS = ("channel", "pair", "channels", "hotspot")  # fields of the URL that say that somebody looks at something
 
 
 def ensemble_page(site: Site, ensemble_id: str, search: str | None) -> Page:
     """Give the explorer, or a page that says why it cannot be shown yet."""
+    follows = [
+        dcc.Interval(id="tick", interval=POLL_MILLISECONDS),
+        dcc.Store(id="shown-as", data=_shown_as(site, ensemble_id)),
+    ]
     try:
-        return Explorer(View(site, ensemble_id, search)).page()
+        explorer = Explorer(View(site, ensemble_id, search))
+        page = explorer.page()
+        news = _news(site, explorer)
+        return Page(html.Div([html.Div(id="newer"), *news, page.content, *follows]), page.title)
     except BrokenFileError as error:
         broken = notice("alert", "A file cannot be read", html.P(str(error)), tone="alarm")
         return Page(site.apology(broken), ensemble_id)
@@ -31,60 +50,74 @@ def ensemble_page(site: Site, ensemble_id: str, search: str | None) -> Page:
             record = site.queries.store.record(ensemble_id)
         except VaefragError:
             return Page(site.apology(notice("search", "No such ensemble", html.P(str(error)))), "Not found")
-        return _unfinished(site, record)
+        return Page(html.Div([html.Div(id="newer"), *_unfinished(site, record), *follows]), record.name)
 
 
-def _unfinished(site: Site, record: EnsembleRecord) -> Page:
-    """Show how far the members are, and ask again as long as that can change."""
+def _unfinished(site: Site, record: EnsembleRecord) -> list:
+    """Show the job that is at work on an ensemble, or what can be asked for."""
+    job = _open_job(site, record.id)
+    words = html.P(_words(record), className="words")
+    if job is None:
+        heading = html.Div([html.H1(record.name), words], className="heading")
+        return [html.Div([heading, *_what_to_do(site, record)], className="narrow")]
+    board, snapshot = Board(site), site.book.snapshot(job.id)
+    buttons = html.Div(
+        [board.part("actions", snapshot), *show.links([("Open the job", site.job(job.id))])], className="buttons"
+    )
+    heading = html.Div([html.Div([html.H1(record.name), words]), buttons], className="heading heading-row")
+    hint = "The explorer opens here by itself as soon as a few members are trained and analysed."
+    content = [heading, board.part("alarm"), html.P(hint, className="quiet"), *job_panel(board, snapshot)]
+    return [html.Div([*content, *watch(board, [snapshot.job])], className="wide stack")]
+
+
+def _what_to_do(site: Site, record: EnsembleRecord) -> list:
+    """Say how things stand when nobody is at work on an ensemble, and offer what follows."""
+    if record.imported:
+        text = html.P("The posteriors are here. Their channels have not been compared yet.")
+        return [notice("wait", "Not analysed yet", text, _ask("analyze", record.id, "Analyse"))]
     members = site.queries.members(record)
-    content = [
-        html.Div([html.H1(record.name), html.P(_words(record), className="words")], className="heading"),
-        _what_to_do(site, record, members),
-        dcc.Store(id="waiting-for", data=_signature(members)),
-        dcc.Interval(id="tick", interval=POLL_MILLISECONDS),
-    ]
-    return Page(html.Div(content, className="narrow"), record.name)
-
-
-def _what_to_do(site: Site, record: EnsembleRecord, members: list[MemberStatus]) -> html.Div:
     count = Counter(status.state for status in members)
-    analyze = command(f"vaefrag analyze {record.id}")
-    if site.queries.is_imported(record):
-        return html.Div(
-            notice("wait", "Not analysed yet", html.P("The posteriors are here. To find their hotspots, run"), analyze)
-        )
+    failures = _failures(members)
     if count["running"] or count["waiting"]:
         share = sum(status.step for status in members) / (record.spec.train.steps * len(members))
-        text = f"{count['done']} of {len(members)} members are trained, {share:.0%} of all steps."
-        hint = "This page follows. If nothing is training, repeat the command that began it to go on where it stopped."
-        body = [
-            html.P(text),
-            dmc.Progress(value=100 * share, **{"aria-label": text}),
-            strip(members),
-            html.P(hint, className="note"),
-        ]
-        return html.Div([notice("wait", "In training", *body), _failures(members)])
+        text = (
+            f"{count['done']} of {len(members)} members are trained, {share:.0%} of all steps. Nobody goes on with it."
+        )
+        return [notice("wait", "Stopped", html.P(text), strip(members), _ask("train", record.id, "Go on")), failures]
     if count["done"] == 0:
         body = [html.P("No member was trained to its end, so there is nothing to show."), strip(members)]
-        return html.Div([notice("alert", "Training failed", *body, tone="alarm"), _failures(members)])
-    text = f"{count['done']} of {len(members)} members are trained. To compare their channels and find hotspots, run"
-    return html.Div([notice("wait", "Not analysed yet", html.P(text), analyze, strip(members)), _failures(members)])
+        return [
+            notice("alert", "Training failed", *body, _ask("train", record.id, "Try again"), tone="alarm"),
+            failures,
+        ]
+    text = f"{count['done']} of {len(members)} members are trained. Their channels have not been compared yet."
+    ask = _ask("analyze", record.id, "Analyse")
+    return [notice("wait", "Not analysed yet", html.P(text), strip(members), ask), failures]
 
 
-def strip(members: list[MemberStatus] | tuple[MemberStatus, ...]) -> html.Div:
-    """Show each member as a cell: how far it is, and whether it failed."""
-    cells = [
-        html.Span(
-            className=f"cell cell-{status.state}",
-            title=f"member {status.index}: {STATES[status.state]}, step {status.step:,}",
-        )
-        for status in members
-    ]
-    counts = Counter(status.state for status in members)
-    words = ", ".join(f"{counts[state]} {text}" for state, text in STATES.items() if counts[state])
-    return html.Div(
-        [html.Div(cells, className="cells", role="img", **{"aria-label": words}), html.P(words, className="note")]
-    )
+def _news(site: Site, explorer: Explorer) -> list:
+    """Say, above the explorer, what is going on that it does not show yet."""
+    ensemble_id, board = explorer.record.id, Board(site)
+    shown = len(set(explorer.opened.matrix.member.tolist()))
+    job = _open_job(site, ensemble_id)
+    if job is not None:
+        snapshot = site.book.snapshot(job.id)
+        text = f"Shown are the {shown} members of the last analysis. The page renews itself after the next one."
+        links = show.links([("Open the job", site.job(job.id))])
+        bar = html.Div([board.part("progress", snapshot), board.part("pace", snapshot), *links], className="job-head")
+        return [html.Div([bar, html.P(text, className="note")], className="card news"), *watch(board, [snapshot.job])]
+    if explorer.record.imported:
+        return []
+    done = sum(member.state == "done" for member in site.queries.members(explorer.record))
+    if done <= shown:
+        return []
+    text = f"{done} members are trained; the {shown} of the last analysis are shown."
+    return [html.Div([html.Span(text), _ask("analyze", ensemble_id, "Analyse again")], className="card news news-row")]
+
+
+def _ask(what: str, ensemble_id: str, text: str) -> html.Div:
+    button = html.Button(text, id={"ask": what, "ensemble": ensemble_id}, type="button", className="button primary")
+    return html.Div(button)
 
 
 def _failures(members: list[MemberStatus]) -> html.Div:
@@ -97,36 +130,80 @@ def _failures(members: list[MemberStatus]) -> html.Div:
 
 def _words(record: EnsembleRecord) -> list[html.Span]:
     spec = record.spec
-    words = (spec.dataset.name, f"β = {spec.train.beta:g}", f"{spec.members} members", f"{spec.train.steps:,} steps")
+    rest = (
+        [f"{spec.fingerprint.size:,} images"] if record.imported else [spec.train.words, f"{spec.train.steps:,} steps"]
+    )
+    words = (spec.dataset.name, f"{spec.members} members", *rest)
     return [html.Span(word) for word in words]
 
 
-def _signature(members: list[MemberStatus]) -> str:
-    return " ".join(f"{status.state[0]}{status.step}" for status in members)
+def _open_job(site: Site, ensemble_id: str) -> JobRecord | None:
+    """Give the job that is at work on an ensemble: its training before an analysis made along the way."""
+    return site.book.open_job(ensemble_id, "train") or site.book.open_job(ensemble_id, "analyze")
 
 
-def register(app: Dash, site: Site, id_in_path: object) -> None:
+def _shown_as(site: Site, ensemble_id: str) -> dict[str, str]:
+    """Name what the page shows: the analysis, the job above or instead of it, or how far the members are."""
+    try:
+        index = site.queries.store.folder(ensemble_id) / "analysis" / "latest.json"
+        version = str(index.stat().st_mtime_ns) if index.is_file() else ""
+        job = _open_job(site, ensemble_id)
+        record = site.queries.store.record(ensemble_id)
+        members = [] if job else site.queries.members(record)
+    except VaefragError:
+        return {"version": "", "rest": ""}
+    return {"version": version, "rest": job.id if job else " ".join(f"{m.state[0]}{m.step}" for m in members)}
+
+
+def register(app: Dash, site: Site, id_in_path: Callable[[str], str]) -> None:
     """Let the page follow the training.
 
     Args:
         app: the app.
-        site: queries and addresses.
+        site: queries, addresses and the record.
         id_in_path: gives the ensemble that a path names.
     """
 
     @app.callback(
         Output("page", "children", allow_duplicate=True),
+        Output("newer", "children"),
+        Output("shown-as", "data"),
         Input("tick", "n_intervals"),
-        State("waiting-for", "data"),
+        State("shown-as", "data"),
         State("url", "pathname"),
         State("url", "search"),
         prevent_initial_call=True,
     )
-    def follow(_: int, waiting_for: str, path: str, search: str) -> object:
-        """Draw the page anew when something has moved."""
+    def follow(_: int, shown_as: dict[str, str], path: str, search: str) -> tuple:
+        """Draw the page anew when it would be another; who looks at something is asked first."""
         ensemble_id = id_in_path(path)
+        now = _shown_as(site, ensemble_id)
+        if now == shown_as:
+            raise PreventUpdate
+        looking = any(name in parse_qs((search or "").removeprefix("?")) for name in FOCUS)
+        if shown_as["version"] and looking:
+            link = html.A("Show it", href=f"{path}{search or ''}", className="button small")
+            changed = now["version"] != shown_as["version"]
+            newer = (
+                html.Div([remarks(["There is a newer analysis."]), link], className="newer") if changed else no_update
+            )
+            return no_update, newer, no_update
+        return ensemble_page(site, ensemble_id, search).content, no_update, no_update
+
+    @app.callback(
+        Output("tick", "n_intervals"),
+        Input({"ask": ALL, "ensemble": ALL}, "n_clicks"),
+        State("tick", "n_intervals"),
+        prevent_initial_call=True,
+    )
+    def ask(clicks: list[int | None], tick: int | None) -> Any:
+        """A button → a job, and a look at what came of it."""
+        if not any(click["value"] for click in ctx.triggered):
+            raise PreventUpdate  # buttons that have just been drawn
+        ensemble_id = ctx.triggered_id["ensemble"]
         record = site.queries.store.record(ensemble_id)
-        analysed = (site.queries.store.folder(ensemble_id) / "analysis" / "latest.json").is_file()
-        if not analysed and _signature(site.queries.members(record)) == waiting_for:
-            return no_update
-        return ensemble_page(site, ensemble_id, search).content
+        if ctx.triggered_id["ask"] == "train":
+            site.book.submit_training(record.spec, who=asker())
+        else:
+            site.book.submit_analysis(ensemble_id, who=asker())
+        return (tick or 0) + 1

@@ -8,6 +8,7 @@ from dash import Dash
 from support import Trained
 from webpages import app_of, post_to
 
+from app.jobs.record import JobBook
 from app.pages.site import Site
 from app.queries import Queries
 
@@ -34,7 +35,7 @@ def queries(trained: Trained) -> Queries:
 
 @pytest.fixture
 def site(queries: Queries) -> Site:
-    return Site(queries, "/")
+    return Site(queries, "/", JobBook(queries.store.workspace))
 
 
 @pytest.fixture

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 from support import Trained
-from webpages import app_of, post_to, text_of
+from webpages import Tab, app_of, post_to, text_of
 
+from app.jobs.record import JobBook
 from app.pages.details import Details
 from app.pages.explorer import Explorer
 from app.pages.site import Site
 from app.pages.view import View
 from app.queries import Opened, Queries
+from vaefrag_core import pipeline
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.store import AnalysisIndex, EnsembleStore
 from vaefrag_core.training.checkpoints import Checkpoint, History, save_checkpoint
@@ -90,20 +92,16 @@ def test_training_is_followed_member_by_member(workspace: EnsembleStore, trained
     saved(workspace, 0, "done", 400)
     saved(workspace, 1, "running", 200)
     saved(workspace, 2, "failed", 40, "The loss became NaN.")
-    app = app_of(workspace, tmp_path / "cache")
-    path = {"url.pathname": f"/ensemble/{record.id}"}
-    page = post_to(app, "page.children", path, {"url.search": ""})["page"]["children"]
-    words = text_of(page)
-    assert "1 of 6 members are trained, 27% of all steps." in words
-    assert "1 trained, 1 in training, 3 waiting, 1 failed" in words
-    assert "Member 2: The loss became NaN." in words
-    assert [f"cell-{state}" in json.dumps(page) for state in ("done", "running", "waiting", "failed")] == [True] * 4
-    seen = next(part["props"]["data"] for part in page["props"]["children"] if part["props"].get("id") == "waiting-for")
-    state = {"waiting-for.data": seen, **path}
-    assert post_to(app, "page.children@", {"tick.n_intervals": 1}, state) == {}
+    tab = Tab(app_of(workspace, tmp_path / "cache"), f"/ensemble/{record.id}")
+    assert "1 of 6 members are trained, 27% of all steps." in tab.words
+    assert "1 trained, 1 in training, 3 waiting, 1 failed" in tab.words
+    assert "Member 2: The loss became NaN." in tab.words
+    looks = [f"cell-{state}" in json.dumps(tab.page) for state in ("done", "running", "waiting", "failed")]
+    assert looks == [True] * 4
+    assert tab.fire("page.children@", ("tick", "n_intervals")) == 204
     saved(workspace, 1, "done", 400)
-    moved = post_to(app, "page.children@", {"tick.n_intervals": 2}, state)
-    assert "2 of 6 members are trained" in text_of(next(iter(moved.values()))["children"])
+    moved = tab.fire("page.children@", ("tick", "n_intervals"))
+    assert "2 of 6 members are trained" in text_of(moved["page"]["children"])
 
 
 def test_trained_members_wait_for_the_analysis(workspace: EnsembleStore, trained: Trained, tmp_path: Path) -> None:
@@ -111,10 +109,8 @@ def test_trained_members_wait_for_the_analysis(workspace: EnsembleStore, trained
     for member in range(6):
         saved(workspace, member, "done", 400)
     words = page_of(workspace, tmp_path / "cache", f"/ensemble/{record.id}")
-    assert (
-        f"6 of 6 members are trained. To compare their channels and find hotspots, run vaefrag analyze {record.id}"
-        in words
-    )
+    assert "6 of 6 members are trained. Their channels have not been compared yet." in words
+    assert "Analyse" in words
     assert "not analysed yet" in page_of(workspace, tmp_path / "cache", "/")
 
 
@@ -128,11 +124,26 @@ def test_an_ensemble_that_failed_whole_says_why(workspace: EnsembleStore, traine
     assert "… and 3 more." in words
 
 
-def test_imported_posteriors_wait_for_the_analysis(workspace: EnsembleStore, trained: Trained, tmp_path: Path) -> None:
-    record = workspace.create(trained.spec)
-    workspace.save_posteriors(record.id, Posteriors(np.zeros((2, 5, 3)), np.zeros((2, 5, 3))))
-    words = page_of(workspace, tmp_path / "cache", f"/ensemble/{record.id}")
-    assert f"The posteriors are here. To find their hotspots, run vaefrag analyze {record.id}" in words
+def test_imported_posteriors_wait_for_the_analysis(workspace: EnsembleStore, tmp_path: Path) -> None:
+    record = workspace.add(Posteriors(np.zeros((2, 5, 3)), np.zeros((2, 5, 3))), "mine")
+    tab = Tab(app_of(workspace, tmp_path / "cache"), f"/ensemble/{record.id}")
+    assert "The posteriors are here. Their channels have not been compared yet." in tab.words
+    pressed = {"ask": "analyze", "ensemble": record.id}
+    tab.fire("tick.n_intervals", (pressed, "n_clicks"), **{f"{Tab.name_of(pressed)}.n_clicks": 1})
+    assert JobBook(workspace.workspace).open_job(record.id, "analyze") is not None
+
+
+def test_a_collapsed_ensemble_says_so(workspace: EnsembleStore, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).normal(size=(3, 40, 4)) * 1e-3
+    record = workspace.add(Posteriors(noise, np.zeros_like(noise)), "noise")
+    pipeline.analyze(record.id, workspace)
+    app = app_of(workspace, tmp_path / "cache")
+    tab = Tab(app, f"/ensemble/{record.id}")
+    assert "the members have collapsed. Train again with a smaller β" in tab.words
+    assert "No live channel to compare" in json.dumps(tab.holding("similarity")["figure"])
+    assert "No live channel to lay out" in json.dumps(tab.holding("map")["figure"])
+    clicked = tab.fire("map.figure", ("url", "search"), **{"url.search": "?channel=0.0"})
+    assert "data" not in json.dumps(clicked["map"])  # there is no trace to mark anything in
 
 
 def test_an_analysis_without_models_shows_all_but_traversals(
@@ -154,7 +165,7 @@ def explorer(site: Site, trained: Trained, search: str) -> View:
 def test_the_explorer_counts_what_it_shows(site: Site, trained: Trained, opened: Opened) -> None:
     dead = int(opened.hotspots("nmi").dead.sum())
     words = text_of(Explorer(explorer(site, trained, "?measure=nmi")).page().content)
-    assert "β = 0.5" in words
+    assert "beta-vae β=0.5" in words
     assert "36 channels" in words
     assert (f"{dead} of 36 channels are dead (< 0.01 bits) and set aside." in words) == (dead > 0)
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -114,3 +115,34 @@ def certificates(folder: Path) -> Path:
     signed = ["-CA", "ca.pem", "-CAkey", "ca.key", "-subj", "/CN=vaefrag", "-keyout", "key.pem", "-out", "cert.pem"]
     subprocess.run([*new, *signed], cwd=folder, check=True, capture_output=True)
     return folder
+
+
+def test_members_train_on_gpus_alone_as_long_as_there_are_any(lab: Lab, tmp_path: Path) -> None:
+    """No GPU is at hand: the CPU stands in its place, and all else is as it would be."""
+    lab.engine(gpu_device="cpu", gpu_members=1, checkpoint_seconds=OFTEN)
+    worker = lab.start("worker", lab.address(), "--gpus", "1", "--slots", "2", "--host", "127.0.0.2", gpu_device="cpu")
+    lab.wait(lambda: [row for row in joined(lab, 3) if row.offers.get("gpu")])
+    spec = spec_of(members=4, steps=300)
+    job_id = lab.book.submit_training(spec, analyze=False)
+    busy: set[tuple[str, tuple[int, ...]]] = set()
+
+    def ended() -> bool:
+        busy.update((row.address, row.members) for row in lab.book.workers() if row.members)
+        return lab.state(job_id) == "done"
+
+    lab.wait(ended, 120)
+    assert busy
+    assert all("127.0.0.2" in address and len(members) == 1 for address, members in busy)
+    assert lab.weights_are_those_of_a_plain_run(spec, tmp_path / "plain")
+    worker.send_signal(signal.SIGTERM)
+    lab.wait(lambda: not joined(lab, 1))
+    after = lab.book.submit_training(spec_of(steps=50), analyze=False)
+    lab.wait(lambda: lab.state(after) == "done")
+
+
+def test_a_worker_without_the_gpus_it_promises_does_not_join(lab: Lab) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "app.cli", "worker", "tcp://127.0.0.1:1", "--gpus", "99"], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "Expected 99 GPUs on this machine, got" in done.stderr

@@ -232,3 +232,22 @@ def test_rows_of_other_versions_are_read_by_name() -> None:
     left_out = packed["fields"].index("worker")
     del packed["fields"][left_out], packed["rows"][0][left_out]
     assert unpack_members(json.loads(json.dumps(packed))) == [MemberRow(4, "done", step=7)]
+
+
+def test_of_analyses_made_along_the_way_the_last_one_stays(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+
+    def ended(ensemble: str, *, partial: bool, state: str = "done") -> str:
+        job_id = ledger.submit_analysis(ensemble, partial=partial)
+        ledger.take_in()
+        ledger.open[job_id].update(state=state, ended=time.time())
+        ledger.flush()
+        return job_id
+
+    whole, other, first = ended("a", partial=False), ended("b", partial=True), ended("a", partial=True)
+    assert ledger.job_ids() == [whole, other, first]
+    second = ended("a", partial=True, state="failed")
+    assert ledger.job_ids() == [whole, other, second]
+    with pytest.raises(MissingDataError):
+        JobBook(tmp_path).job(first)
+    assert [key for key in ledger._cache if first in key] == []

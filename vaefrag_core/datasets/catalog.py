@@ -10,7 +10,7 @@ from vaefrag_core.datasets.base import ImageDataset
 from vaefrag_core.datasets.digits import digits
 from vaefrag_core.datasets.idx import FASHION_MNIST, MNIST, IdxSource, cache_folder, find_files, load_idx_source
 from vaefrag_core.datasets.sprites import GRID_IMAGES, sprites
-from vaefrag_core.errors import InvalidInputError
+from vaefrag_core.errors import InvalidInputError, MissingDataError
 
 _SPRITE_FACTORS = ("shape", "scale", "orientation", "x", "y")
 
@@ -64,6 +64,29 @@ def load_dataset(config: DatasetConfig) -> ImageDataset:
         >>> load_dataset(DatasetConfig(name="digits")).n_images
         1797
     """
+    return _recipe_of(config).load(config.path)
+
+
+def dataset_size(config: DatasetConfig) -> tuple[int, tuple[int, int, int]]:
+    """Say how many images a data set has, and their height, width and channels; loads it only where files vary.
+
+    Args:
+        config: as for `load_dataset`.
+
+    Raises:
+        InvalidInputError, MissingDataError, BrokenFileError: as `load_dataset`.
+    """
+    recipe = _recipe_of(config)
+    if recipe.takes_path:
+        dataset = recipe.load(config.path)
+        return dataset.n_images, dataset.image_shape
+    available, location = recipe.locate()
+    if not available:
+        raise MissingDataError(f"The data set {config.name!r} cannot be used: {location}.")
+    return recipe.n_images, recipe.image_shape
+
+
+def _recipe_of(config: DatasetConfig) -> _Recipe:
     recipe = _RECIPES.get(config.name)
     if recipe is None:
         close = difflib.get_close_matches(config.name, _RECIPES, n=1)
@@ -71,7 +94,7 @@ def load_dataset(config: DatasetConfig) -> ImageDataset:
         raise InvalidInputError(f"Expected a data set of {', '.join(_RECIPES)}, got {config.name!r}.{guess}")
     if config.path is not None and not recipe.takes_path:
         raise InvalidInputError(f"{config.name!r} takes no path, got {config.path!r}. Leave it out.")
-    return recipe.load(config.path)
+    return recipe
 
 
 def describe_datasets() -> list[DatasetEntry]:

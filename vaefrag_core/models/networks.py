@@ -7,9 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from vaefrag_core.config import ModelConfig
-from vaefrag_core.errors import InvalidInputError
-
-ImageShape = tuple[int, int, int]  # image channels, height, width
+from vaefrag_core.models.shapes import ImageShape, check_images
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
@@ -93,13 +91,9 @@ def build_networks(image_shape: ImageShape, config: ModelConfig) -> tuple[nn.Mod
     Raises:
         InvalidInputError: when the architecture does not take images of that shape.
     """
+    check_images(image_shape, config)
     if config.architecture == "mlp":
         return MLPEncoder(image_shape, config), MLPDecoder(image_shape, config)
-    if image_shape[1:] != (28, 28):
-        raise InvalidInputError(
-            f"Architecture conv28 expects images of 28×28 pixels, got {image_shape[1]}×{image_shape[2]}."
-            " Use the architecture mlp."
-        )
     return Conv28Encoder(image_shape, config), Conv28Decoder(image_shape, config)
 
 

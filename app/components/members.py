@@ -1,0 +1,59 @@
+"""The members of an ensemble at one glance."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Protocol
+
+from dash import html
+
+STATES = {
+    "done": "trained",
+    "running": "in training",
+    "queued": "waiting",
+    "waiting": "waiting",
+    "failed": "failed",
+    "cancelled": "cancelled",
+}
+MOST_CELLS = 1_000  # more could not be told apart, and would make every look at a job heavy
+
+
+class Member(Protocol):
+    """What is shown of a member: its number, its state, and how many steps it has been trained."""
+
+    @property
+    def index(self) -> int:
+        """Its number in the ensemble."""
+
+    @property
+    def state(self) -> str:
+        """One of `STATES`."""
+
+    @property
+    def step(self) -> int:
+        """Steps trained."""
+
+
+def strip(members: Sequence[Member], chosen: int | None = None) -> html.Div:
+    """Show each member as a cell, and the numbers of them in words.
+
+    Args:
+        members: in order.
+        chosen: the one that is marked; None when cells cannot be chosen.
+    """
+    counts = Counter(STATES[member.state] for member in members)
+    words = ", ".join(f"{counts[text]} {text}" for text in dict.fromkeys(STATES.values()) if counts[text])
+    cells = [_cell(member, chosen) for member in members[:MOST_CELLS]]
+    more = f" Cells of the first {MOST_CELLS:,} are shown." if len(members) > MOST_CELLS else ""
+    return html.Div(
+        [
+            html.Div(cells, className="cells", role="img", **{"aria-label": words}),
+            html.P(f"{words}.{more}", className="note"),
+        ]
+    )
+
+
+def _cell(member: Member, chosen: int | None) -> html.Span:
+    mark = {} if chosen is None else {"data-member": str(member.index)}
+    look = f"cell cell-{member.state}" + (" on" if member.index == chosen else "")
+    title = f"member {member.index}: {STATES[member.state]}, step {member.step:,}"
+    return html.Span(className=look, title=title, **mark)

@@ -1,0 +1,80 @@
+"""/jobs: all that is trained and analysed; /jobs/<id>: one of them."""
+
+from dash import dcc, html
+
+from app.components import jobs as show
+from app.components.glossary import help_mark
+from app.components.graph import graph
+from app.components.states import notice
+from app.components.words import clock
+from app.jobs.rows import JobSnapshot
+from app.pages.board import Board
+from app.pages.live import watch
+from app.pages.site import Page, Site
+from vaefrag_core.errors import MissingDataError
+
+
+def list_page(site: Site) -> Page:
+    """Show the jobs, the newest first, and who works on them."""
+    board = Board(site)
+    jobs = board.shown()
+    new = dcc.Link("New ensemble", href=site.new(), className="button primary")
+    heading = html.Div([html.Div([html.H1("Jobs"), board.part("engine")]), new], className="heading heading-row")
+    workers = html.Section([html.H2("Workers"), board.part("workers")], className="card")
+    content = [heading, html.Section(board.part("list"), className="card"), workers, *watch(board, jobs)]
+    return Page(html.Div(content, className="wide stack"), "Jobs")
+
+
+def job_page(site: Site, job_id: str) -> Page:
+    """Show one job, or say that there is none."""
+    board = Board(site)
+    try:
+        snapshot = site.book.snapshot(job_id)
+    except MissingDataError as error:
+        return Page(site.apology(notice("search", "No such job", html.P(str(error)))), "Not found")
+    submission = snapshot.job.submission
+    words = [
+        html.Span(show.KINDS[submission.kind]),
+        html.Span(["asked for at ", clock(submission.created)]),
+        html.Span(f"by {submission.who}"),
+        html.Span(html.Code(job_id)),
+    ]
+    title = board.title(snapshot.job)
+    links = [("Open the ensemble", site.ensemble(submission.ensemble_id))]
+    if submission.kind == "train":
+        links.append(("Train again with changes", site.new(submission.ensemble_id)))
+    buttons = html.Div([board.part("actions", snapshot), *show.links(links)], className="buttons")
+    heading = html.Div(
+        [html.Div([html.H1(title), html.P(words, className="words")]), buttons], className="heading heading-row"
+    )
+    content = [heading, board.part("alarm"), *job_panel(board, snapshot), *watch(board, [snapshot.job])]
+    return Page(html.Div(content, className="wide stack"), title)
+
+
+def job_panel(board: Board, snapshot: JobSnapshot) -> list:
+    """Give everything about a job that is followed: how far, its members, their curves, what has happened."""
+    head = html.Div([board.part("progress", snapshot), board.part("pace", snapshot)], className="job-head")
+    log = html.Section([html.H2("What has happened"), board.part("log", snapshot)], className="card")
+    reasons = board.part("reasons", snapshot)
+    if not snapshot.members:
+        return [html.Section([head, reasons], className="card"), log]
+    members = html.Section([head, reasons, board.part("members", snapshot)], className="card")
+    hint = html.P("Choose a cell to see its member here and in the curves.", className="note")
+    member = html.Section([board.part("member", snapshot), hint], className="card")
+    curves = html.Div([_curve(board, snapshot, "loss"), _curve(board, snapshot, "kl")], className="halves-cards")
+    return [members, member, curves, log]
+
+
+_CURVES = {
+    "loss": ("Loss", "loss", "Loss of the members over training", "All members in grey, the chosen one in front."),
+    "kl": ("KL of each channel", "KL", "KL of each channel of the chosen member", "One line for each channel."),
+}
+
+
+def _curve(board: Board, snapshot: JobSnapshot, name: str) -> html.Section:
+    title, term, label, note = _CURVES[name]
+    plot = graph(
+        {"plot": name, "job": snapshot.job.id}, board.plot(name, snapshot), label, buttons=["zoom2d", "resetScale2d"]
+    )
+    head = html.H2([title, help_mark(term)])
+    return html.Section([head, plot, html.P(note, className="note")], className="card")

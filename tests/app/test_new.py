@@ -1,0 +1,148 @@
+"""The form: what was typed becomes a job, or an error at its field."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support import Trained
+from webpages import Tab, app_of, text_of
+
+from app.components.spec_form import FIELDS, read, start
+from app.jobs.record import JobBook
+from vaefrag_core.artifacts import Posteriors
+from vaefrag_core.config import EnsembleSpec, ModelConfig, TrainConfig
+from vaefrag_core.specs import resolve
+from vaefrag_core.store import EnsembleStore
+
+LAUNCH = ("launch", "n_clicks")
+
+
+class Form(Tab):
+    """The form, opened over a workspace."""
+
+    def launch(self, **typed: Any) -> Any:
+        """Press the button with some fields changed; their dots are written as two underscores."""
+        values = {f"{Tab.name_of({'field': k.replace('__', '.')})}.value": v for k, v in typed.items()}
+        return self.fire("launch-problem.children", LAUNCH, **{"launch.n_clicks": 1}, **values)
+
+
+@pytest.fixture
+def form(workspace: EnsembleStore, tmp_path: Path) -> Form:
+    return Form(app_of(workspace, tmp_path / "cache"), "/new")
+
+
+def errors(answer: dict[str, Any]) -> dict[str, str]:
+    found = {json.loads(k)["field"]: p["error"] for k, p in answer.items() if k.startswith("{")}
+    return {path: text for path, text in found.items() if text}
+
+
+def test_the_fields_hold_the_defaults_of_the_command() -> None:
+    assert resolve(read(start())) == resolve({"model": {"architecture": "auto"}})
+
+
+def test_another_ensemble_fills_the_form_in() -> None:
+    spec = EnsembleSpec(
+        name="mine", members=7, model=ModelConfig(widths=(9, 5), activation="tanh"), train=TrainConfig(beta=0.25)
+    )
+    again = resolve(read(start(spec)))
+    assert again.key == spec.key
+    assert again.name == "digits beta-vae β=0.25"
+
+
+def test_every_setting_of_a_spec_has_a_field() -> None:
+    def paths(content: dict[str, Any], before: str = "") -> set[str]:
+        found = set()
+        for name, value in content.items():
+            found |= paths(value, f"{before}{name}.") if isinstance(value, dict) else {f"{before}{name}"}
+        return found
+
+    assert set(FIELDS) == paths(EnsembleSpec().model_dump(mode="json"))
+
+
+def test_only_the_coefficients_of_the_objective_are_asked_for(form: Form) -> None:
+    chosen = {"field": "train.objective"}
+    answer = form.fire(
+        f"{Tab.name_of({'box': ['ALL']})}.hidden", (chosen, "value"), **{f"{Tab.name_of(chosen)}.value": "annealed-vae"}
+    )
+    hidden = {json.loads(place)["box"]: props["hidden"] for place, props in answer.items()}
+    assert {path for path, gone in hidden.items() if gone} == {"train.beta", "train.lambda_od", "train.lambda_d"}
+    assert not form.holding({"box": "train.beta"})["hidden"]
+    assert form.holding({"box": "train.gamma"})["hidden"]
+
+
+def test_what_was_typed_becomes_one_job_however_often_it_is_clicked(form: Form, workspace: EnsembleStore) -> None:
+    answer = form.launch(train__beta=2.5, members=3, name="Twice")
+    form.launch(train__beta=2.5, members=3, name="Twice")
+    book = JobBook(workspace.workspace)
+    (job,) = book.jobs()
+    assert job.submission.title == "Twice"
+    assert job.submission.request["train"]["beta"] == 2.5
+    assert job.submission.who == "a browser at 127.0.0.1"
+    assert answer["url"] == {"pathname": f"/ensemble/{job.submission.ensemble_id}", "search": ""}
+    assert workspace.record(job.submission.ensemble_id).spec.members == 3
+
+
+def test_each_field_says_what_is_wrong_with_it_and_nothing_is_begun(form: Form, workspace: EnsembleStore) -> None:
+    answer = form.launch(train__beta=-1, members="", model__widths="48, x", fingerprint__size=1)
+    assert errors(answer) == {
+        "train.beta": "Expected a value greater than or equal to 0, got -1.",
+        "members": "Expected a valid integer, unable to parse string as an integer, got ''.",
+        "model.widths": "Expected a valid integer, unable to parse string as an integer, got 'x'.",
+        "fingerprint.size": "Expected a value greater than or equal to 2, got 1.",
+    }
+    assert answer["more-settings"] == {"value": "more"}  # the widths are among them
+    assert "url" not in answer
+    assert JobBook(workspace.workspace).jobs() == []
+    assert workspace.ids() == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "field", "sentence"),
+    [
+        ({"fingerprint__size": 2000}, "fingerprint.size", "'digits' has 1,797"),
+        ({"model__architecture": "conv28"}, "model.architecture", "expects images of 28×28 pixels, got 8×8"),
+        ({"dataset__path": "/x"}, "dataset.path", "'digits' takes no path"),
+        ({"dataset__name": "fashion-mnist", "dataset__path": "/nowhere"}, "dataset.path", "/nowhere"),
+    ],
+)
+def test_what_does_not_fit_the_images_is_said_at_its_field(
+    form: Form, typed: dict[str, Any], field: str, sentence: str
+) -> None:
+    found = errors(form.launch(**typed))
+    assert list(found) == [field]
+    assert sentence in found[field]
+
+
+def test_what_was_trained_already_is_not_trained_again(trained: Trained, tmp_path: Path) -> None:
+    form = Form(app_of(trained.store, tmp_path / "cache"), "/new", f"?from={trained.id}")
+    assert "Filled in with the settings of Six members on digits." in form.words
+    answer = form.launch()
+    assert "exactly these settings has been trained" in text_of(answer["launch-problem"]["children"])
+    assert "url" not in answer
+
+
+def test_what_has_no_settings_fills_nothing_in(form: Form, workspace: EnsembleStore) -> None:
+    assert "There is no ensemble 'x'" in Tab(form.app, "/new", "?from=x").words
+    imported = workspace.add(Posteriors(np.zeros((2, 5, 3)), np.zeros((2, 5, 3))), "mine")
+    assert "mine was imported: nothing is known" in Tab(form.app, "/new", f"?from={imported.id}").words
+
+
+def test_a_web_process_never_imports_torch(workspace: EnsembleStore, tmp_path: Path) -> None:
+    code = f"""
+import sys; sys.path.insert(0, {str(Path(__file__).parent.parent)!r})
+from webpages import Tab, app_of
+from vaefrag_core.store import EnsembleStore
+from pathlib import Path
+app = app_of(EnsembleStore({str(workspace.workspace)!r}), Path({str(tmp_path / "cache")!r}))
+for path in ("/", "/jobs", "/new"): Tab(app, path)
+answer = Tab(app, "/new").fire("launch-problem.children", ("launch", "n_clicks"), **{{"launch.n_clicks": 1}})
+assert "/ensemble/" in answer["url"]["pathname"], answer
+Tab(app, answer["url"]["pathname"])
+print([m for m in ("torch", "distributed", "sklearn", "umap") if m in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr

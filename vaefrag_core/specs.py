@@ -1,0 +1,46 @@
+"""Checks what was asked for before anything is trained. Needs no torch, so that a page can ask as well."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vaefrag_core.config import EnsembleSpec, parse
+from vaefrag_core.datasets.catalog import dataset_size
+from vaefrag_core.errors import InvalidInputError, VaefragError
+from vaefrag_core.models.shapes import check_images
+
+
+def resolve(values: Mapping[str, Any]) -> EnsembleSpec:
+    """Check what was asked for, and settle what was left open.
+
+    Args:
+        values: fields of an `EnsembleSpec`. The architecture "auto" becomes conv28 for images of 28×28 pixels
+            and mlp for others.
+
+    Returns:
+        A spec that can be trained.
+
+    Raises:
+        InvalidInputError: a value out of bounds, an unknown data set, a fingerprint larger than the data, an
+            architecture that does not take the images. `fields` says which field is at fault.
+        MissingDataError: when the data set's files are not to be found.
+    """
+    model = dict(values.get("model", {}))
+    left_open = model.get("architecture") == "auto"
+    if left_open:
+        model["architecture"] = "mlp"
+    spec = parse(EnsembleSpec, {**values, "model": model})
+    try:
+        n_images, (height, width, image_channels) = dataset_size(spec.dataset)
+    except VaefragError as error:
+        error.fields = {"dataset.path" if spec.dataset.path else "dataset.name": str(error)}
+        raise
+    if left_open and (height, width) == (28, 28):
+        spec = parse(EnsembleSpec, {**values, "model": model | {"architecture": "conv28"}})
+    if spec.fingerprint.size > n_images:
+        sentence = (
+            f"The fingerprint asks for {spec.fingerprint.size:,} images; {spec.dataset.name!r} has {n_images:,}."
+            " Lower the fingerprint size."
+        )
+        raise InvalidInputError(sentence, {"fingerprint.size": sentence})
+    check_images((image_channels, height, width), spec.model)
+    return spec
