@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app import reports, terminal
+from app import analyses, reports, terminal
 from app.exchange_cli import export_file, import_file
 from app.jobs_cli import jobs
 from vaefrag_core.errors import VaefragError
@@ -44,6 +44,13 @@ class BenchChoice(StrEnum):
     """What can be timed."""
 
     measures = "measures"
+
+
+class SpaceChoice(StrEnum):
+    """What is compared: single channels, or members by all their channels together."""
+
+    channels = "channels"
+    full = "full"
 
 
 class ArchitectureChoice(StrEnum):
@@ -166,16 +173,29 @@ def analyze(
     min_bits: Annotated[float, typer.Option(help="Information below which a channel counts as dead, bits.")] = 0.01,
     min_samples: Annotated[int | None, typer.Option(help="Density of a hotspot.", show_default="0.4 × members")] = None,
     xi: Annotated[float, typer.Option(help="Relative drop of reachability at a hotspot's edge.")] = 0.02,
-    seed: Annotated[int, typer.Option(help="Of the maps.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the maps, and of draws.")] = 0,
+    space: Annotated[
+        SpaceChoice, typer.Option(help="Compare channels, or members by their full latent spaces.")
+    ] = SpaceChoice.channels,
+    draws: Annotated[int, typer.Option(help="Monte Carlo draws of full spaces.")] = 10_000,
     workspace: Workspace = None,
     as_json: Json = False,
 ) -> None:
-    """Compare all channels of an ensemble, find its hotspots, map them and paint its traversals."""
+    """Compare all channels of an ensemble, find its hotspots, map them and paint its traversals.
+
+    With --space full: estimate what each member's whole latent space tells and how alike these spaces are, by Monte
+    Carlo, with standard errors.
+    """
+    if space is SpaceChoice.full:
+        result = analyses.analyze_spaces(ensemble_id, {"draws": draws, "seed": seed}, _settings(workspace=workspace))
+        if as_json:
+            terminal.emit(result)
+        return
     values = {
         "hotspots": {"measure": measure.value, "min_bits": min_bits, "min_samples": min_samples, "xi": xi},
         "map": {"seed": seed},
     }
-    result = _analyze(ensemble_id, values, _settings(workspace=workspace))
+    result = analyses.analyze_channels(ensemble_id, values, _settings(workspace=workspace))
     if as_json:
         terminal.emit(result)
 
@@ -335,20 +355,6 @@ def _train_and_analyze(
     except runs.StoppedError as stopped:
         terminal.say(str(stopped))
         raise typer.Exit(130) from None
-
-
-def _analyze(ensemble_id: str, values: dict[str, Any], settings: Any) -> dict[str, Any]:
-    from vaefrag_core import pipeline
-    from vaefrag_core.config import AnalysisConfig, parse
-    from vaefrag_core.store import EnsembleStore
-
-    config = parse(AnalysisConfig, values)
-    store = EnsembleStore(settings.workspace)
-    store.record(ensemble_id)
-    with terminal.analysis_progress() as on_stage:
-        analysis = pipeline.analyze(ensemble_id, store, config, on_stage=on_stage)
-    reports.show_analysis(analysis)
-    return reports.analysis_result(ensemble_id, analysis)
 
 
 def _check_door(settings: Any) -> None:
