@@ -49,8 +49,9 @@ class Look:
         self.book = board.site.book
         self.everything = f"{self.book.revision()} {board.engine()}"
         self.moved = self.everything != seen["all"]
-        jobs = seen["jobs"]
-        self.changed = {job_id for job_id in jobs if self.moved and self.book.revision(job_id) != jobs[job_id][0]}
+        jobs = seen["jobs"] if self.moved else {}
+        # 0 is that of a job which has left the record: an analysis along the way, after a later one.
+        self.changed = {job_id for job_id in jobs if self.book.revision(job_id) not in (0, jobs[job_id][0])}
         self._snapshots: dict[str, JobSnapshot] = {}
 
     def now_seen(self, plotted: dict[str, int], listed: list[JobRecord] | None) -> dict[str, Any]:

@@ -149,7 +149,7 @@ def _shown_as(site: Site, ensemble_id: str) -> dict[str, str]:
         version = str(index.stat().st_mtime_ns) if index.is_file() else ""
         job = _open_job(site, ensemble_id)
         record = site.queries.store.record(ensemble_id)
-        members = [] if job else site.queries.members(record)
+        members = [] if job or version else site.queries.members(record)  # many files: only while nothing else tells
     except VaefragError:
         return {"version": "", "rest": ""}
     return {"version": version, "rest": job.id if job else " ".join(f"{m.state[0]}{m.step}" for m in members)}
