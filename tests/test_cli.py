@@ -52,6 +52,21 @@ def test_analyze_gives_the_hotspots_of_the_measure_asked_for(trained: Trained) -
         assert group["mean_nmi_by_chance"] < group["mean_nmi_corrected"] < group["mean_nmi"]
 
 
+def test_metrics_of_every_member_for_scripts_and_for_people(trained: Trained) -> None:
+    arguments = ["metrics", trained.id, "--workspace", str(trained.store.workspace)]
+    result = json.loads(vaefrag(*arguments, "--json").stdout)
+    assert [row["member"] for row in result["members"]] == list(range(6))
+    shown = [row["informativeness"] for row in result["members"]]
+    assert result["mean"]["informativeness"] == pytest.approx(sum(shown) / 6)
+    assert min(shown) > 0.5  # ten digits: chance is 0.1
+    assert result["spread"]["udr"] > 0
+    assert result["mean"]["factorvae"] is None  # one factor
+    table = vaefrag(*arguments)
+    assert table.returncode == 0
+    assert f"{result['mean']['mig']:.2f}" in table.stderr
+    assert "spread" in table.stderr
+
+
 def test_datasets_are_listed() -> None:
     names = [entry["name"] for entry in json.loads(vaefrag("datasets", "--json").stdout)["datasets"]]
     assert {"digits", "sprites", "fashion-mnist", "mnist"} <= set(names)
@@ -66,7 +81,7 @@ def test_bench_times_simpler_ways_in_the_same_run() -> None:
     assert 0 < row["peak_megabytes"] < 1000
 
 
-@pytest.mark.parametrize("command", ["demo", "train", "analyze", "datasets", "bench", "serve", "health"])
+@pytest.mark.parametrize("command", ["demo", "train", "analyze", "metrics", "datasets", "bench", "serve", "health"])
 def test_every_command_explains_itself_and_speaks_json(command: str) -> None:
     done = vaefrag(command, "--help")
     assert done.returncode == 0
@@ -80,6 +95,7 @@ def test_every_command_explains_itself_and_speaks_json(command: str) -> None:
         (["train", "--beta", "-1"], "beta (weight of the KL term): expected a value greater than or equal to 0, got"),
         (["train", "--members", "0"], "members (VAEs in the ensemble): expected a value greater than or equal to 1"),
         (["train", "--fingerprint-size", "5000"], "asks for 5,000 images; 'digits' has 1,797. Lower"),
+        (["metrics", "nothing"], "There is no ensemble 'nothing'"),
         (["analyze", "nothing"], "There is no ensemble 'nothing'"),
         (["analyze", "nothing", "--xi", "2"], "xi (relative drop of reachability at a hotspot's edge): expected"),
     ],
