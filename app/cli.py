@@ -201,6 +201,26 @@ def analyze(
 
 
 @cli.command()
+def metrics(
+    ensemble_id: Annotated[str, typer.Argument(metavar="ID", help="An ensemble of the workspace.")],
+    seed: Annotated[int, typer.Option(min=0, help="Of held-out images, forests and votes.")] = 0,
+    workspace: Workspace = None,
+    as_json: Json = False,
+) -> None:
+    """Measure each member: MIG, DCI, SAP and FactorVAE score against the labels, and UDR without them."""
+    from vaefrag_core.store import EnsembleStore
+    from vaefrag_core.structure.metrics import member_metrics
+
+    store = EnsembleStore(_settings(workspace=workspace).workspace)
+    store.record(ensemble_id)
+    found = member_metrics(store.posteriors(ensemble_id), seed)
+    if as_json:
+        terminal.emit(reports.metrics_result(ensemble_id, found))
+    else:
+        reports.show_metrics(found)
+
+
+@cli.command()
 def datasets(as_json: Json = False) -> None:
     """List the data sets, and whether their files are on this machine."""
     from vaefrag_core.datasets.catalog import describe_datasets

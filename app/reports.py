@@ -10,6 +10,7 @@ from app import terminal
 if TYPE_CHECKING:
     from app.jobs.rows import JobRecord, JobSnapshot, LogLine
     from vaefrag_core.artifacts import Analysis, SpaceMatrix
+    from vaefrag_core.structure.metrics import MemberMetrics
     from vaefrag_core.training.checkpoints import MemberStatus
 
 MATRIX_MEMBERS = 7  # that fit side by side on a terminal
@@ -170,6 +171,41 @@ def _with_error(value: float, error: float) -> str:
         return "–"
     digits = max(0, min(3, -math.floor(math.log10(error)))) if error > 0 else 3
     return f"{value:.{digits}f}({math.ceil(error * 10**digits - 1e-9)})"
+
+
+def metrics_result(ensemble_id: str, found: "MemberMetrics") -> dict[str, Any]:
+    """Give the metrics of each member, and their mean and standard deviation over members."""
+    from vaefrag_core.structure.metrics import METRICS
+
+    def named(values: Any) -> dict[str, float]:
+        return dict(zip(METRICS, values.tolist(), strict=True))
+
+    members = zip(found.member_ids, found.live_channels, found.values, strict=True)
+    return {
+        "id": ensemble_id,
+        "factors": list(found.factors),
+        "messages": list(found.messages),
+        "members": [{"member": m, "live_channels": live, **named(values)} for m, live, values in members],
+        "mean": named(found.mean),
+        "spread": named(found.spread),
+    }
+
+
+def show_metrics(found: "MemberMetrics") -> None:
+    """Show the metrics as a table of members."""
+    from vaefrag_core.structure.metrics import METRICS
+
+    lines = [
+        *zip(found.member_ids, found.live_channels, found.values, strict=True),
+        ("mean", "", found.mean),
+        ("spread", "", found.spread),
+    ]
+    columns = ["member", "live channels", *METRICS]
+    terminal.show_table(columns, [[m, n, *map(_number, values)] for m, n, values in lines], right=columns)
+    if found.factors:
+        terminal.say(f"Factors: {', '.join(found.factors)}.")
+    for message in found.messages:
+        terminal.say(message)
 
 
 def _inside(square: Any) -> float:

@@ -69,6 +69,21 @@ def test_full_spaces_are_compared_with_error_bars(trained: Trained) -> None:
     assert "Below the diagonal NMI, above it VI in bits" in done.stderr
 
 
+def test_metrics_of_every_member_for_scripts_and_for_people(trained: Trained) -> None:
+    arguments = ["metrics", trained.id, "--workspace", str(trained.store.workspace)]
+    result = json.loads(vaefrag(*arguments, "--json").stdout)
+    assert [row["member"] for row in result["members"]] == list(range(6))
+    shown = [row["informativeness"] for row in result["members"]]
+    assert result["mean"]["informativeness"] == pytest.approx(sum(shown) / 6)
+    assert min(shown) > 0.5  # ten digits: chance is 0.1
+    assert result["spread"]["udr"] > 0
+    assert result["mean"]["factorvae"] is None  # one factor
+    table = vaefrag(*arguments)
+    assert table.returncode == 0
+    assert f"{result['mean']['mig']:.2f}" in table.stderr
+    assert "spread" in table.stderr
+
+
 def test_datasets_are_listed() -> None:
     names = [entry["name"] for entry in json.loads(vaefrag("datasets", "--json").stdout)["datasets"]]
     assert {"digits", "sprites", "fashion-mnist", "mnist"} <= set(names)
@@ -83,7 +98,7 @@ def test_bench_times_simpler_ways_in_the_same_run() -> None:
     assert 0 < row["peak_megabytes"] < 1000
 
 
-@pytest.mark.parametrize("command", ["demo", "train", "analyze", "datasets", "bench", "serve", "health"])
+@pytest.mark.parametrize("command", ["demo", "train", "analyze", "metrics", "datasets", "bench", "serve", "health"])
 def test_every_command_explains_itself_and_speaks_json(command: str) -> None:
     done = vaefrag(command, "--help")
     assert done.returncode == 0
@@ -104,6 +119,7 @@ def test_every_command_explains_itself_and_speaks_json(command: str) -> None:
             ["analyze", "x", "--space", "full", "--draws", "5"],
             "draws (draws of the Monte Carlo estimate): expected a value",
         ),
+        (["metrics", "nothing"], "There is no ensemble 'nothing'"),
         (["analyze", "nothing"], "There is no ensemble 'nothing'"),
         (["analyze", "nothing", "--xi", "2"], "xi (relative drop of reachability at a hotspot's edge): expected"),
     ],
