@@ -6,8 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from app import reports, terminal
+from app import analyses, reports, terminal
+from app.exchange_cli import export_file, import_file
 from app.jobs_cli import jobs
+from app.metrics_cli import metrics
 from vaefrag_core.errors import VaefragError
 
 cli = typer.Typer(
@@ -18,6 +20,9 @@ cli = typer.Typer(
     " after run.",
 )
 cli.add_typer(jobs, name="jobs")
+cli.command("import")(import_file)
+cli.command("export")(export_file)
+cli.command("metrics")(metrics)
 
 Workspace = Annotated[
     Path | None,
@@ -41,6 +46,13 @@ class BenchChoice(StrEnum):
     """What can be timed."""
 
     measures = "measures"
+
+
+class SpaceChoice(StrEnum):
+    """What is compared: single channels, or members by all their channels together."""
+
+    channels = "channels"
+    full = "full"
 
 
 class ArchitectureChoice(StrEnum):
@@ -85,8 +97,15 @@ def demo(
 def train(
     dataset: Annotated[str, typer.Option(help="A name from `vaefrag datasets`.")] = "digits",
     path: Annotated[Path | None, typer.Option(help="Folder of the data set's files.", show_default=False)] = None,
-    objective: Annotated[str, typer.Option(help="Loss; beta-vae.")] = "beta-vae",
-    beta: Annotated[float, typer.Option(help="Weight of the KL term.")] = 1.0,
+    objective: Annotated[
+        str, typer.Option(help="Loss: beta-vae, annealed-vae, beta-tcvae, dip-vae-i or dip-vae-ii.")
+    ] = "beta-vae",
+    beta: Annotated[float, typer.Option(help="Weight of the KL term; in beta-tcvae, of the total correlation.")] = 1.0,
+    gamma: Annotated[float, typer.Option(help="annealed-vae: weight of the KL's distance from the capacity.")] = 1000.0,
+    capacity: Annotated[float, typer.Option(help="annealed-vae: KL that is allowed at the end, nats.")] = 25.0,
+    capacity_steps: Annotated[int, typer.Option(help="annealed-vae: steps over which it grows from 0.")] = 100_000,
+    lambda_od: Annotated[float, typer.Option(help="dip-vae: weight of covariances between channels.")] = 10.0,
+    lambda_d: Annotated[float, typer.Option(help="dip-vae: weight of the variances' distance from 1.")] = 100.0,
     members: Annotated[int, typer.Option(help="VAEs to train, each from its own seed.")] = 20,
     steps: Annotated[int, typer.Option(help="Gradient steps of each member.")] = 5000,
     batch_size: Annotated[int, typer.Option(help="Images in a step.")] = 64,
@@ -122,6 +141,11 @@ def train(
         "train": {
             "objective": objective,
             "beta": beta,
+            "gamma": gamma,
+            "capacity_nats": capacity,
+            "capacity_steps": capacity_steps,
+            "lambda_od": lambda_od,
+            "lambda_d": lambda_d,
             "steps": steps,
             "batch_size": batch_size,
             "learning_rate": learning_rate,
@@ -151,38 +175,31 @@ def analyze(
     min_bits: Annotated[float, typer.Option(help="Information below which a channel counts as dead, bits.")] = 0.01,
     min_samples: Annotated[int | None, typer.Option(help="Density of a hotspot.", show_default="0.4 × members")] = None,
     xi: Annotated[float, typer.Option(help="Relative drop of reachability at a hotspot's edge.")] = 0.02,
-    seed: Annotated[int, typer.Option(help="Of the maps.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the maps, and of draws.")] = 0,
+    space: Annotated[
+        SpaceChoice, typer.Option(help="Compare channels, or members by their full latent spaces.")
+    ] = SpaceChoice.channels,
+    draws: Annotated[int, typer.Option(help="Monte Carlo draws of full spaces.")] = 10_000,
     workspace: Workspace = None,
     as_json: Json = False,
 ) -> None:
-    """Compare all channels of an ensemble, find its hotspots, map them and paint its traversals."""
+    """Compare all channels of an ensemble, find its hotspots, map them and paint its traversals.
+
+    With --space full: estimate what each member's whole latent space tells and how alike these spaces are, by Monte
+    Carlo, with standard errors.
+    """
+    if space is SpaceChoice.full:
+        result = analyses.analyze_spaces(ensemble_id, {"draws": draws, "seed": seed}, _settings(workspace=workspace))
+        if as_json:
+            terminal.emit(result)
+        return
     values = {
         "hotspots": {"measure": measure.value, "min_bits": min_bits, "min_samples": min_samples, "xi": xi},
         "map": {"seed": seed},
     }
-    result = _analyze(ensemble_id, values, _settings(workspace=workspace))
+    result = analyses.analyze_channels(ensemble_id, values, _settings(workspace=workspace))
     if as_json:
         terminal.emit(result)
-
-
-@cli.command()
-def metrics(
-    ensemble_id: Annotated[str, typer.Argument(metavar="ID", help="An ensemble of the workspace.")],
-    seed: Annotated[int, typer.Option(min=0, help="Of held-out images, forests and votes.")] = 0,
-    workspace: Workspace = None,
-    as_json: Json = False,
-) -> None:
-    """Measure each member: MIG, DCI, SAP and FactorVAE score against the labels, and UDR without them."""
-    from vaefrag_core.store import EnsembleStore
-    from vaefrag_core.structure.metrics import member_metrics
-
-    store = EnsembleStore(_settings(workspace=workspace).workspace)
-    store.record(ensemble_id)
-    found = member_metrics(store.posteriors(ensemble_id), seed)
-    if as_json:
-        terminal.emit(reports.metrics_result(ensemble_id, found))
-    else:
-        reports.show_metrics(found)
 
 
 @cli.command()
@@ -340,20 +357,6 @@ def _train_and_analyze(
     except runs.StoppedError as stopped:
         terminal.say(str(stopped))
         raise typer.Exit(130) from None
-
-
-def _analyze(ensemble_id: str, values: dict[str, Any], settings: Any) -> dict[str, Any]:
-    from vaefrag_core import pipeline
-    from vaefrag_core.config import AnalysisConfig, parse
-    from vaefrag_core.store import EnsembleStore
-
-    config = parse(AnalysisConfig, values)
-    store = EnsembleStore(settings.workspace)
-    store.record(ensemble_id)
-    with terminal.analysis_progress() as on_stage:
-        analysis = pipeline.analyze(ensemble_id, store, config, on_stage=on_stage)
-    reports.show_analysis(analysis)
-    return reports.analysis_result(ensemble_id, analysis)
 
 
 def _check_door(settings: Any) -> None:

@@ -152,7 +152,7 @@ class Queries:
     def summary(self, record: EnsembleRecord) -> EnsembleSummary:
         """Describe one ensemble."""
         members = tuple(self.members(record))
-        imported = self.is_imported(record)
+        imported = record.imported
         try:
             opened = self.open(record.id)
         except MissingDataError:
@@ -165,11 +165,6 @@ class Queries:
     def members(self, record: EnsembleRecord) -> list[MemberStatus]:
         """Say how far each member is."""
         return member_statuses(self.store.members_folder(record.id), record.spec.members)
-
-    def is_imported(self, record: EnsembleRecord) -> bool:
-        """Tell whether posteriors are there that no member here was trained for."""
-        folder = self.store.folder(record.id)
-        return (folder / "posteriors.npz").is_file() and not (folder / "members").is_dir()
 
     def open(self, ensemble_id: str) -> Opened:
         """Open the newest analysis of an ensemble.

@@ -9,9 +9,11 @@ from app import terminal
 
 if TYPE_CHECKING:
     from app.jobs.rows import JobRecord, JobSnapshot, LogLine
-    from vaefrag_core.artifacts import Analysis
+    from vaefrag_core.artifacts import Analysis, SpaceMatrix
     from vaefrag_core.structure.metrics import MemberMetrics
     from vaefrag_core.training.checkpoints import MemberStatus
+
+MATRIX_MEMBERS = 7  # that fit side by side on a terminal
 
 
 def training_result(ensemble_id: str, statuses: "Sequence[MemberStatus]") -> dict[str, Any]:
@@ -114,6 +116,61 @@ def show_analysis(analysis: "Analysis") -> None:
         )
     for message in hotspots.messages:
         terminal.say(message)
+
+
+def spaces_result(ensemble_id: str, spaces: "SpaceMatrix") -> dict[str, Any]:
+    """Give what whole latent spaces tell, and how alike they are, as JSON content."""
+    return {
+        "id": ensemble_id,
+        "space": "full",
+        "members": spaces.member_ids.tolist(),
+        "images": spaces.n_images,
+        "draws": spaces.draws,
+        "input_bits": spaces.input_bits,
+        "information_bits": spaces.information_bits.tolist(),
+        "information_error": spaces.information_error.tolist(),
+        "nmi": spaces.nmi.tolist(),
+        "nmi_error": spaces.nmi_error.tolist(),
+        "vi_bits": spaces.vi_bits.tolist(),
+        "vi_error": spaces.vi_error.tolist(),
+    }
+
+
+def show_spaces(spaces: "SpaceMatrix") -> None:
+    """Show what members tell as a table, and how alike they are as a matrix."""
+    members = [str(member) for member in spaces.member_ids]
+    columns = ["member", "I(X;U) bits", "I/H(X)"]
+    shares = spaces.information_bits / spaces.input_bits if spaces.input_bits else spaces.information_bits
+    told = zip(members, spaces.information_bits, spaces.information_error, shares, strict=True)
+    rows = [[member, _with_error(bits, error), _number(share)] for member, bits, error, share in told]
+    terminal.show_table(columns, rows, right=columns)
+    if len(members) <= MATRIX_MEMBERS:
+        square = [
+            [member, *(_similarity(spaces, u, v) for v in range(len(members)))] for u, member in enumerate(members)
+        ]
+        terminal.show_table(["", *members], square, right=["", *members])
+        terminal.say("Below the diagonal NMI, above it VI in bits; in brackets one standard error, of the last digit.")
+    else:
+        terminal.say(f"The matrices of more than {MATRIX_MEMBERS} members are in --json.")
+    terminal.say(
+        f"H(X) = log2 {spaces.n_images:,} = {spaces.input_bits:.2f} bits: each image of the sample for itself."
+        f" {spaces.draws:,} draws."
+    )
+
+
+def _similarity(spaces: "SpaceMatrix", u: int, v: int) -> str:
+    if u == v:
+        return "·"
+    value, error = (spaces.nmi, spaces.nmi_error) if v < u else (spaces.vi_bits, spaces.vi_error)
+    return _with_error(value[u, v], error[u, v])
+
+
+def _with_error(value: float, error: float) -> str:
+    """Write 0.834 ± 0.012 as 0.83(2): the error in units of the last digit, rounded up."""
+    if not math.isfinite(value):
+        return "–"
+    digits = max(0, min(3, -math.floor(math.log10(error)))) if error > 0 else 3
+    return f"{value:.{digits}f}({math.ceil(error * 10**digits - 1e-9)})"
 
 
 def metrics_result(ensemble_id: str, found: "MemberMetrics") -> dict[str, Any]:

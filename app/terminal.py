@@ -18,6 +18,7 @@ STAGES = {
     "hotspots": "Finding hotspots",
     "maps": "Mapping channels (UMAP compiles first)",
     "traversals": "Painting traversals",
+    "spaces": "Comparing latent spaces",
 }
 
 

@@ -4,6 +4,7 @@ python docs/pictures.py [--workspace DIR] [--ensemble ID] [--name explorer]
 """
 
 import argparse
+import logging
 import shutil
 import threading
 from pathlib import Path
@@ -32,6 +33,7 @@ def main() -> None:
     settings = load_settings(workspace=arguments.workspace)
     store = EnsembleStore(settings.workspace)
     ensemble_id = arguments.ensemble or store.records()[0].id
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = make_server("127.0.0.1", 0, create_app(settings, store).server, threaded=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}/ensemble/{ensemble_id}?hotspot=1"

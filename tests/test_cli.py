@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 from support import Trained, wait_until
 
@@ -50,6 +51,22 @@ def test_analyze_gives_the_hotspots_of_the_measure_asked_for(trained: Trained) -
     assert 0 < result["nmi_by_chance"] < 0.1
     for group in result["hotspots"]:
         assert group["mean_nmi_by_chance"] < group["mean_nmi_corrected"] < group["mean_nmi"]
+
+
+def test_full_spaces_are_compared_with_error_bars(trained: Trained) -> None:
+    place = ("--workspace", str(trained.store.workspace))
+    done = vaefrag("analyze", trained.id, "--space", "full", "--draws", "200", *place, "--json")
+    result = json.loads(done.stdout)
+    nmi, error = np.array(result["nmi"]), np.array(result["nmi_error"])
+    assert result["members"] == list(range(6))
+    assert nmi.shape == error.shape == (6, 6)
+    np.testing.assert_array_equal(nmi.diagonal(), 1)
+    apart = ~np.eye(6, dtype=bool)
+    assert (nmi[apart] > 0.3).all()
+    assert (error[apart] > 0).all()
+    assert (error[apart] < 0.1).all()
+    assert max(result["information_bits"]) <= result["input_bits"]
+    assert "Below the diagonal NMI, above it VI in bits" in done.stderr
 
 
 def test_metrics_of_every_member_for_scripts_and_for_people(trained: Trained) -> None:
@@ -92,9 +109,16 @@ def test_every_command_explains_itself_and_speaks_json(command: str) -> None:
     ("arguments", "message"),
     [
         (["train", "--dataset", "digts"], "Did you mean 'digits'"),
-        (["train", "--beta", "-1"], "beta (weight of the KL term): expected a value greater than or equal to 0, got"),
+        (
+            ["train", "--beta", "-1"],
+            "total correlation): expected a value greater than or equal to 0, got -1.0.",
+        ),
         (["train", "--members", "0"], "members (VAEs in the ensemble): expected a value greater than or equal to 1"),
         (["train", "--fingerprint-size", "5000"], "asks for 5,000 images; 'digits' has 1,797. Lower"),
+        (
+            ["analyze", "x", "--space", "full", "--draws", "5"],
+            "draws (draws of the Monte Carlo estimate): expected a value",
+        ),
         (["metrics", "nothing"], "There is no ensemble 'nothing'"),
         (["analyze", "nothing"], "There is no ensemble 'nothing'"),
         (["analyze", "nothing", "--xi", "2"], "xi (relative drop of reachability at a hotspot's edge): expected"),

@@ -39,7 +39,8 @@ def test_every_command_has_the_options_it_is_given(command: str) -> None:
 
 
 def test_the_quick_commands_of_the_readme_run(tmp_path: Path) -> None:
-    quick = [command for command in commands(ROOT / "README.md") if "fashion" not in command and "serve" not in command]
+    slow = ("fashion", "serve", "import", "export")  # the last two: as docs/posteriors.md gives them, in test_exchange
+    quick = [command for command in commands(ROOT / "README.md") if not any(word in command for word in slow)]
     assert len(quick) == 2
     for command in quick:
         arguments = shlex.split(command)[1:]

@@ -111,7 +111,7 @@ class Tab:
             if isinstance(props["id"], dict) and _fits(props["id"], pattern):
                 value = given.get(f"{self.name_of(props['id'])}.{prop}", props.get(prop))
                 found.append({"id": props["id"], "property": prop, "value": value})
-        return found
+        return found if ["ALL"] in pattern.values() else found[0]
 
     def _components(self, part: Any) -> Iterator[dict[str, Any]]:
         if isinstance(part, list):

@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from vaefrag_core.artifacts import Analysis, ChannelMatrix, Posteriors
-from vaefrag_core.config import AnalysisConfig, EnsembleSpec, HotspotConfig, Measure
+from vaefrag_core.artifacts import Analysis, ChannelMatrix, Posteriors, SpaceMatrix
+from vaefrag_core.config import AnalysisConfig, EnsembleSpec, HotspotConfig, Measure, SpaceConfig
 from vaefrag_core.datasets.catalog import load_dataset
 from vaefrag_core.datasets.fingerprint import draw_fingerprint
 from vaefrag_core.encoding import encode_members
@@ -23,6 +23,7 @@ from vaefrag_core.store import AnalysisIndex, EnsembleStore
 from vaefrag_core.structure.hotspots import find_hotspots
 from vaefrag_core.structure.maps import map_channels
 from vaefrag_core.structure.matrices import compare_channels
+from vaefrag_core.structure.spaces import compare_spaces
 from vaefrag_core.synthesis.traversals import traverse_members
 from vaefrag_core.training.checkpoints import MemberStatus, load_checkpoint, member_statuses
 from vaefrag_core.training.ensemble import train_ensemble
@@ -30,7 +31,7 @@ from vaefrag_core.training.ensemble import train_ensemble
 MEASURES: tuple[Measure, ...] = ("nmi", "vi")
 RESULTS_FORMAT = 2  # raised when a stage computes something else from the same inputs
 
-Stage = Literal["compare", "hotspots", "maps", "traversals"]
+Stage = Literal["compare", "hotspots", "maps", "traversals", "spaces"]
 OnStage = Callable[[Stage, float], None]
 
 
@@ -156,6 +157,35 @@ def analyze(
         ),
     )
     return store.analysis(ensemble_id)
+
+
+def analyze_spaces(
+    ensemble_id: str,
+    store: EnsembleStore,
+    config: SpaceConfig | None = None,
+    *,
+    on_stage: OnStage = lambda stage, share: None,
+) -> SpaceMatrix:
+    """Compare the members of an ensemble by their whole latent spaces, or read what was found before.
+
+    Args:
+        ensemble_id: an ensemble with posteriors.
+        store: where it lives.
+        config: draws and seed.
+        on_stage: called with "spaces" and the share of it that is done.
+
+    Raises:
+        MissingDataError: when there is no such ensemble, or no posteriors yet.
+    """
+    config = config or SpaceConfig()
+    posteriors = store.posteriors(ensemble_id)
+
+    def compare(folder: Path) -> None:
+        compare_spaces(posteriors, config, on_progress=lambda done, n: on_stage("spaces", done / n)).save(folder)
+
+    on_stage("spaces", 0.0)
+    inputs = {"format": RESULTS_FORMAT, "posteriors": posteriors.key, "spaces": config.model_dump(mode="json")}
+    return SpaceMatrix.load(store.artifact(ensemble_id, "spaces", inputs, compare))
 
 
 def _matrix_shown(ensemble_id: str, store: EnsembleStore) -> ChannelMatrix | None:

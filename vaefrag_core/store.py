@@ -29,6 +29,7 @@ from vaefrag_core.config import AnalysisConfig, Config, EnsembleSpec, Measure, c
 from vaefrag_core.errors import BrokenFileError, BusyError, MissingDataError
 
 SPEC_FORMAT = 1
+IMPORTED = "imported"  # in place of a data set: the posteriors came from elsewhere, and there is nothing to train
 _ID = re.compile(r"[a-z0-9][a-z0-9.\-]{0,99}")
 
 
@@ -52,6 +53,11 @@ class EnsembleRecord:
     def name(self) -> str:
         """What the ensemble is called on the pages."""
         return self.spec.name
+
+    @property
+    def imported(self) -> bool:
+        """Whether its posteriors came from elsewhere, so that there is nothing to train."""
+        return self.spec.dataset.name == IMPORTED
 
 
 class AnalysisIndex(Config):
@@ -90,6 +96,27 @@ class EnsembleStore:
             }
             write_text(path, json.dumps(facts, indent=1, ensure_ascii=False))
         return self.record(ensemble_id)
+
+    def add(self, posteriors: Posteriors, name: str) -> EnsembleRecord:
+        """Take posteriors in that came from elsewhere. The same again are the same ensemble, under its first name.
+
+        Args:
+            posteriors: of all members on one sample.
+            name: what the pages call them.
+
+        Raises:
+            InvalidInputError: when there is one image alone, which no channel can tell from another.
+        """
+        values = {
+            "name": name,
+            "dataset": {"name": IMPORTED, "path": posteriors.key},
+            "model": {"channels": max(posteriors.channels_of_member)},
+            "fingerprint": {"size": posteriors.n_images},
+            "members": posteriors.n_members,
+        }
+        record = self.create(parse(EnsembleSpec, values))
+        self.save_posteriors(record.id, posteriors)
+        return record
 
     def record(self, ensemble_id: str) -> EnsembleRecord:
         """Read the record of an ensemble.
@@ -157,7 +184,7 @@ class EnsembleStore:
     def save_posteriors(self, ensemble_id: str, posteriors: Posteriors) -> None:
         """Put the posteriors of an ensemble in place of earlier ones."""
         path = self.folder(ensemble_id) / "posteriors.npz"
-        with _replacing(path) as temporary:
+        with replacing(path) as temporary:
             posteriors.save(temporary)
 
     def posteriors(self, ensemble_id: str) -> Posteriors:
@@ -242,6 +269,8 @@ class EnsembleStore:
 
 def ensemble_id_of(spec: EnsembleSpec) -> str:
     """Name an ensemble: readable words first, then what makes it unique."""
+    if spec.dataset.name == IMPORTED:
+        return f"{IMPORTED}-{spec.key[:8]}"
     words = f"{spec.dataset.name}-{spec.train.objective}-{spec.train.beta:g}"
     slug = re.sub(r"[^a-z0-9.]+", "-", words.lower()).strip("-.")
     return f"{slug}-{spec.key[:8]}"
@@ -249,12 +278,12 @@ def ensemble_id_of(spec: EnsembleSpec) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """Put text in place of a file, whole or not at all."""
-    with _replacing(path) as temporary:
+    with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; what was written there takes its name when nothing failed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import dash_mantine_components as dmc
 from dash import html
 
-from vaefrag_core.config import EnsembleSpec, ModelConfig, TrainConfig
+from vaefrag_core.config import COEFFICIENTS, EnsembleSpec, ModelConfig, TrainConfig
 from vaefrag_core.datasets.catalog import describe_datasets
 
 AUTO = "auto"
@@ -45,6 +45,11 @@ LOSS = (
         "train.objective", "Objective", "The loss that training lowers.", "choice", _choices(TrainConfig, "objective")
     ),
     Field("train.beta", "β", "Weight of the KL term: the larger, the fewer bits channels may carry.", "real"),
+    Field("train.gamma", "γ", "Weight of the KL's distance from the capacity.", "real"),
+    Field("train.capacity_nats", "Capacity C", "KL that is allowed at the end, nats.", "real"),
+    Field("train.capacity_steps", "Capacity steps", "Over which C grows from 0.", "whole"),
+    Field("train.lambda_od", "λ off the diagonal", "Weight of the covariances between channels.", "real"),
+    Field("train.lambda_d", "λ on the diagonal", "Weight of the variances' distance from 1.", "real"),
 )
 SIZE = (
     Field("name", "Name", "What the pages call it. Left empty: data set, objective and β.", "text"),
@@ -115,9 +120,23 @@ def control(field: Field, value: Any) -> Any:
     return dmc.NumberInput(allowDecimal=not whole, hideControls=True, thousandSeparator=grouped, **shared)
 
 
+def is_read(path: str, objective: str) -> bool:
+    """Say whether an objective reads a field; only coefficients are read by some and not by others."""
+    name = path.removeprefix("train.")
+    return name in COEFFICIENTS.get(objective, ()) or not any(name in names for names in COEFFICIENTS.values())
+
+
 def group(title: str, fields: tuple[Field, ...], values: Mapping[str, Any]) -> html.Section:
-    """Show fields that belong together."""
-    controls = html.Div([control(field, values[field.path]) for field in fields], className="form-grid")
+    """Show fields that belong together; coefficients in a box that comes and goes with the objective."""
+    boxes = [
+        html.Div(
+            control(field, values[field.path]),
+            id={"box": field.path},
+            hidden=not is_read(field.path, values["train.objective"]),
+        )
+        for field in fields
+    ]
+    controls = html.Div(boxes, className="form-grid")
     return html.Section([html.H2(title), controls], className="card")
 
 

@@ -54,13 +54,14 @@ def _card(site: Site, item: EnsembleSummary) -> dcc.Link:
     done = sum(status.state == "done" for status in item.members)
     created = datetime.fromisoformat(record.created)
     members = f"{spec.members}" if item.imported else f"{done} of {spec.members} trained"
-    facts = [
+    trained = [
         ("data set", spec.dataset.name),
-        ("β", f"{spec.train.beta:g}"),
+        ("objective", spec.train.words),
         ("members", members),
         ("steps", f"{spec.train.steps:,}"),
-        ("created", f"{created:%-d %B %Y}"),
     ]
+    imported = [("from", "posteriors file"), ("members", members), ("images", f"{spec.fingerprint.size:,}")]
+    facts = [*(imported if item.imported else trained), ("created", f"{created:%-d %B %Y}")]
     rows = [html.Div([html.Dt(name), html.Dd(value)]) for name, value in facts]
     foot = html.P(_result(item), className="card-foot")
     text = html.Div([html.H2(record.name), html.Dl(rows, className="card-facts"), foot], className="card-text")
@@ -88,6 +89,8 @@ def _thumbnail(site: Site, item: EnsembleSummary) -> html.Div:
                 return html.Div(html.Img(src=source, alt="", className="pixels"), className="thumbnail")
         except VaefragError:
             pass  # replaced this moment by another analysis; the strip is true either way
+    if item.imported:
+        return html.Div(icon("grid"), className="thumbnail thumbnail-empty")
     return html.Div(strip(item.members), className="thumbnail thumbnail-strip")
 
 

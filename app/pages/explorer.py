@@ -54,15 +54,16 @@ class Explorer:
 
     def _summary(self) -> list:
         spec, matrix = self.record.spec, self.opened.matrix
+        origin = [spec.dataset.name] if self.record.imported else [spec.dataset.name, spec.train.words]
         words = [
-            spec.dataset.name,
-            f"β = {spec.train.beta:g}",
+            *origin,
             f"{len(np.unique(matrix.member))} members",
             f"{matrix.n_channels} channels",
-            f"{matrix.n_images:,} images in the fingerprint sample",
+            f"sample of {matrix.n_images:,} images",
         ]
-        again = dcc.Link("train again with changes", href=self.site.new(self.record.id))
-        line = html.P([html.Span(word) for word in [*words, again]], className="words")
+        if not self.record.imported:
+            words.append(dcc.Link("train again with changes", href=self.site.new(self.record.id)))
+        line = html.P([html.Span(word) for word in words], className="words")
         return [html.Div([html.H1(self.record.name), line]), self._dead_switch()]
 
     def _collapse(self) -> list[str]:

@@ -12,7 +12,7 @@ from app.components.spec_form import IMAGES, LOSS, MORE, NETWORK, SIZE
 from app.components.states import remarks
 from app.pages.live import asker
 from app.pages.site import Page, Site
-from vaefrag_core.errors import VaefragError
+from vaefrag_core.errors import MissingDataError, VaefragError
 from vaefrag_core.specs import resolve
 from vaefrag_core.store import ensemble_id_of
 
@@ -24,6 +24,8 @@ def page(site: Site, search: str | None) -> Page:
     if like:
         try:
             record = site.queries.store.record(like)
+            if record.imported:
+                raise MissingDataError(f"{record.name} was imported: nothing is known of how it was trained.")
             spec, told = record.spec, remarks([f"Filled in with the settings of {record.name}. Change what you like."])
         except VaefragError as error:
             told = remarks([str(error)], tone="alarm")
@@ -71,6 +73,13 @@ def register(app: Dash, site: Site) -> None:
         app: the app.
         site: queries, addresses and the record.
     """
+
+    @app.callback(
+        Output({"box": ALL}, "hidden"), Input({"field": "train.objective"}, "value"), prevent_initial_call=True
+    )
+    def choose(objective: str) -> list[bool]:
+        """The objective → the coefficients that it reads."""
+        return [not spec_form.is_read(box["id"]["box"], objective) for box in ctx.outputs_list]
 
     @app.callback(
         Output({"field": ALL}, "error"),

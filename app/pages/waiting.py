@@ -72,7 +72,7 @@ def _unfinished(site: Site, record: EnsembleRecord) -> list:
 
 def _what_to_do(site: Site, record: EnsembleRecord) -> list:
     """Say how things stand when nobody is at work on an ensemble, and offer what follows."""
-    if site.queries.is_imported(record):
+    if record.imported:
         text = html.P("The posteriors are here. Their channels have not been compared yet.")
         return [notice("wait", "Not analysed yet", text, _ask("analyze", record.id, "Analyse"))]
     members = site.queries.members(record)
@@ -106,7 +106,7 @@ def _news(site: Site, explorer: Explorer) -> list:
         links = show.links([("Open the job", site.job(job.id))])
         bar = html.Div([board.part("progress", snapshot), board.part("pace", snapshot), *links], className="job-head")
         return [html.Div([bar, html.P(text, className="note")], className="card news"), *watch(board, [snapshot.job])]
-    if site.queries.is_imported(explorer.record):
+    if explorer.record.imported:
         return []
     done = sum(member.state == "done" for member in site.queries.members(explorer.record))
     if done <= shown:
@@ -130,7 +130,10 @@ def _failures(members: list[MemberStatus]) -> html.Div:
 
 def _words(record: EnsembleRecord) -> list[html.Span]:
     spec = record.spec
-    words = (spec.dataset.name, f"β = {spec.train.beta:g}", f"{spec.members} members", f"{spec.train.steps:,} steps")
+    rest = (
+        [f"{spec.fingerprint.size:,} images"] if record.imported else [spec.train.words, f"{spec.train.steps:,} steps"]
+    )
+    words = (spec.dataset.name, f"{spec.members} members", *rest)
     return [html.Span(word) for word in words]
 
 

@@ -6,12 +6,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from support import Trained
 from webpages import Tab, app_of, text_of
 
 from app.components.spec_form import FIELDS, read, start
 from app.jobs.record import JobBook
+from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import EnsembleSpec, ModelConfig, TrainConfig
 from vaefrag_core.specs import resolve
 from vaefrag_core.store import EnsembleStore
@@ -59,6 +61,17 @@ def test_every_setting_of_a_spec_has_a_field() -> None:
         return found
 
     assert set(FIELDS) == paths(EnsembleSpec().model_dump(mode="json"))
+
+
+def test_only_the_coefficients_of_the_objective_are_asked_for(form: Form) -> None:
+    chosen = {"field": "train.objective"}
+    answer = form.fire(
+        f"{Tab.name_of({'box': ['ALL']})}.hidden", (chosen, "value"), **{f"{Tab.name_of(chosen)}.value": "annealed-vae"}
+    )
+    hidden = {json.loads(place)["box"]: props["hidden"] for place, props in answer.items()}
+    assert {path for path, gone in hidden.items() if gone} == {"train.beta", "train.lambda_od", "train.lambda_d"}
+    assert not form.holding({"box": "train.beta"})["hidden"]
+    assert form.holding({"box": "train.gamma"})["hidden"]
 
 
 def test_what_was_typed_becomes_one_job_however_often_it_is_clicked(form: Form, workspace: EnsembleStore) -> None:
@@ -112,8 +125,10 @@ def test_what_was_trained_already_is_not_trained_again(trained: Trained, tmp_pat
     assert "url" not in answer
 
 
-def test_an_unknown_ensemble_fills_nothing_in(form: Form) -> None:
+def test_what_has_no_settings_fills_nothing_in(form: Form, workspace: EnsembleStore) -> None:
     assert "There is no ensemble 'x'" in Tab(form.app, "/new", "?from=x").words
+    imported = workspace.add(Posteriors(np.zeros((2, 5, 3)), np.zeros((2, 5, 3))), "mine")
+    assert "mine was imported: nothing is known" in Tab(form.app, "/new", f"?from={imported.id}").words
 
 
 def test_a_web_process_never_imports_torch(workspace: EnsembleStore, tmp_path: Path) -> None:

@@ -124,9 +124,8 @@ def test_an_ensemble_that_failed_whole_says_why(workspace: EnsembleStore, traine
     assert "… and 3 more." in words
 
 
-def test_imported_posteriors_wait_for_the_analysis(workspace: EnsembleStore, trained: Trained, tmp_path: Path) -> None:
-    record = workspace.create(trained.spec)
-    workspace.save_posteriors(record.id, Posteriors(np.zeros((2, 5, 3)), np.zeros((2, 5, 3))))
+def test_imported_posteriors_wait_for_the_analysis(workspace: EnsembleStore, tmp_path: Path) -> None:
+    record = workspace.add(Posteriors(np.zeros((2, 5, 3)), np.zeros((2, 5, 3))), "mine")
     tab = Tab(app_of(workspace, tmp_path / "cache"), f"/ensemble/{record.id}")
     assert "The posteriors are here. Their channels have not been compared yet." in tab.words
     pressed = {"ask": "analyze", "ensemble": record.id}
@@ -134,10 +133,9 @@ def test_imported_posteriors_wait_for_the_analysis(workspace: EnsembleStore, tra
     assert JobBook(workspace.workspace).open_job(record.id, "analyze") is not None
 
 
-def test_a_collapsed_ensemble_says_so(workspace: EnsembleStore, trained: Trained, tmp_path: Path) -> None:
-    record = workspace.create(trained.spec)
+def test_a_collapsed_ensemble_says_so(workspace: EnsembleStore, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).normal(size=(3, 40, 4)) * 1e-3
-    workspace.save_posteriors(record.id, Posteriors(noise, np.zeros_like(noise)))
+    record = workspace.add(Posteriors(noise, np.zeros_like(noise)), "noise")
     pipeline.analyze(record.id, workspace)
     app = app_of(workspace, tmp_path / "cache")
     tab = Tab(app, f"/ensemble/{record.id}")
@@ -167,7 +165,7 @@ def explorer(site: Site, trained: Trained, search: str) -> View:
 def test_the_explorer_counts_what_it_shows(site: Site, trained: Trained, opened: Opened) -> None:
     dead = int(opened.hotspots("nmi").dead.sum())
     words = text_of(Explorer(explorer(site, trained, "?measure=nmi")).page().content)
-    assert "β = 0.5" in words
+    assert "beta-vae β=0.5" in words
     assert "36 channels" in words
     assert (f"{dead} of 36 channels are dead (< 0.01 bits) and set aside." in words) == (dead > 0)
 

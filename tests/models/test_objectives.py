@@ -4,10 +4,18 @@ import math
 
 import pytest
 import torch
-from torch.distributions import Bernoulli, Normal, kl_divergence
+from torch.distributions import Bernoulli, MultivariateNormal, Normal, kl_divergence
 
-from vaefrag_core.config import ModelConfig
-from vaefrag_core.models.objectives import beta_vae, kl_nats, reconstruction_nats
+from vaefrag_core.config import COEFFICIENTS, ModelConfig, Objective, TrainConfig
+from vaefrag_core.models.objectives import (
+    beta_vae,
+    capacity_at,
+    dip_penalty,
+    kl_nats,
+    objective,
+    reconstruction_nats,
+    total_correlation_nats,
+)
 
 
 @pytest.fixture
@@ -42,3 +50,81 @@ def test_beta_weighs_the_kl_term_alone() -> None:
     reconstruction, kl = torch.tensor(7.0), torch.tensor([1.0, 2.5])
     assert beta_vae(reconstruction, kl, 0.0) == 7.0
     assert beta_vae(reconstruction, kl, 2.0) - beta_vae(reconstruction, kl, 1.0) == 3.5
+
+
+N_IMAGES, STEP = 500, 40
+
+
+def loss_of(config: TrainConfig) -> torch.Tensor:
+    """Give the loss of one batch of 16 images and 3 channels that are neither whitened nor independent."""
+    generator = torch.Generator().manual_seed(2)
+    mean, noise = torch.randn(2, 16, 3, generator=generator)
+    mean, logvar = mean @ torch.tensor([[2.0, 1.0, 0.0], [0.0, 1.0, 0.5], [0.0, 0.0, 0.4]]), -1 + 0.3 * noise
+    kl = kl_nats(mean, logvar)
+    return objective(config, torch.tensor(50.0), kl, mean, logvar, noise, n_images=N_IMAGES, step=STEP)[0]
+
+
+@pytest.mark.parametrize(("name", "coefficient"), [(o, c) for o, names in COEFFICIENTS.items() for c in names])
+def test_every_coefficient_changes_its_loss_and_no_other(name: Objective, coefficient: str) -> None:
+    config = TrainConfig(objective=name, beta=2.0, capacity_steps=100)
+    value = getattr(config, coefficient)
+    changed = config.model_copy(update={coefficient: 2 * value})
+    assert loss_of(changed) != pytest.approx(float(loss_of(config)), rel=1e-6)
+    for unread in config.unread:
+        other = config.model_copy(update={unread: 3 * getattr(config, unread)})
+        assert loss_of(other) == loss_of(config)
+
+
+@pytest.mark.parametrize(
+    "neutral",
+    [
+        TrainConfig(objective="annealed-vae", gamma=1.0, capacity_nats=0.0),
+        TrainConfig(objective="beta-tcvae", beta=1.0),
+        TrainConfig(objective="dip-vae-i", lambda_od=0.0, lambda_d=0.0),
+        TrainConfig(objective="dip-vae-ii", lambda_od=0.0, lambda_d=0.0),
+    ],
+)
+def test_with_neutral_coefficients_each_is_the_vae(neutral: TrainConfig) -> None:
+    torch.testing.assert_close(loss_of(neutral), loss_of(TrainConfig()))
+
+
+def test_the_capacity_grows_in_a_straight_line_and_stays() -> None:
+    config = TrainConfig(capacity_nats=30.0, capacity_steps=200)
+    assert [capacity_at(step, config) for step in (0, 50, 200, 1_000)] == [0.0, 7.5, 30.0, 30.0]
+
+
+def test_total_correlation_is_that_of_correlated_gaussians() -> None:
+    """Means and posteriors are Gaussian, so that the aggregate posterior is: its TC is −½ ln det of its correlation."""
+    correlation = torch.tensor([[1.0, 0.6, 0.0], [0.6, 1.0, 0.2], [0.0, 0.2, 1.0]], dtype=torch.float64)
+    generator = torch.Generator().manual_seed(3)
+    n, variance = 2_000, 0.3
+    whitened = torch.randn(n, 3, generator=generator, dtype=torch.float64)
+    mean = whitened @ torch.linalg.cholesky(correlation - variance * torch.eye(3, dtype=torch.float64)).T
+    logvar = torch.full_like(mean, math.log(variance))
+    latents = mean + math.sqrt(variance) * torch.randn(n, 3, generator=generator, dtype=torch.float64)
+    expected = -torch.logdet(correlation) / 2
+    prior = Normal(torch.zeros(3, dtype=torch.float64), 1.0)
+    exact = MultivariateNormal(torch.zeros(3, dtype=torch.float64), correlation)
+    of_sample = (exact.log_prob(latents) - prior.log_prob(latents).sum(dim=1)).mean()  # of these very latents
+    assert of_sample == pytest.approx(float(expected), abs=0.05)
+    assert total_correlation_nats(latents, mean, logvar, n) == pytest.approx(float(of_sample), abs=0.03)
+    large = torch.stack([total_correlation_nats(*(x[i : i + 250] for x in (latents, mean, logvar)), n)
+                         for i in range(0, n, 250)]).mean()  # fmt: skip
+    assert large == pytest.approx(float(of_sample), abs=0.1)
+
+
+def test_independent_channels_have_no_total_correlation() -> None:
+    generator = torch.Generator().manual_seed(4)
+    mean = torch.randn(2_000, 2, generator=generator)
+    latents = mean + 0.5 * torch.randn(2_000, 2, generator=generator)
+    logvar = torch.full_like(mean, 2 * math.log(0.5))
+    assert total_correlation_nats(latents, mean, logvar, 2_000) == pytest.approx(0.0, abs=0.03)
+
+
+def test_dip_measures_the_distance_of_the_covariance_from_the_identity() -> None:
+    mean = torch.tensor([[1.0, 1.0], [-1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]])  # covariance: the identity
+    assert dip_penalty(mean, None, 10.0, 5.0) == 0
+    assert dip_penalty(2 * mean, None, 10.0, 5.0) == 5 * (3**2 + 3**2)
+    sheared = torch.stack([mean[:, 0], mean[:, 0] + mean[:, 1]], dim=1)  # [[1, 1], [1, 2]]
+    assert dip_penalty(sheared, None, 10.0, 5.0) == 10 * 2 + 5
+    assert dip_penalty(mean, torch.full((4, 2), math.log(0.5)), 10.0, 5.0) == pytest.approx(5 * 2 * 0.5**2)

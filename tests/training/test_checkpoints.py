@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import save, save_file
 
 from vaefrag_core.errors import BrokenFileError
 from vaefrag_core.training.checkpoints import (
@@ -15,6 +15,7 @@ from vaefrag_core.training.checkpoints import (
     MemberStatus,
     checkpoint_path,
     load_checkpoint,
+    load_history,
     member_statuses,
     save_checkpoint,
 )
@@ -38,6 +39,19 @@ def test_round_trip(tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.history.kl_nats, saved.history.kl_nats)
     np.testing.assert_allclose(loaded.history.kl_bits, saved.history.kl_nats / np.log(2))
     assert [path.name for path in (tmp_path / "0").iterdir()] == ["checkpoint.safetensors"]
+
+
+def test_a_checkpoint_of_before_penalties_were_logged_can_be_read(tmp_path: Path) -> None:
+    now = checkpoint()
+    arrays = {f"weights.{name}": array for name, array in now.weights.items()}
+    arrays |= {f"history.{name}": array for name, array in vars(now.history).items() if name != "penalty"}
+    facts = {"format": "1", "step": "25", "state": "running", "loss": "10.5", "message": ""}
+    checkpoint_path(tmp_path).write_bytes(save(arrays, metadata=facts))
+    loaded, history = load_checkpoint(tmp_path), load_history(tmp_path)
+    assert loaded is not None
+    assert history is not None
+    assert loaded.history.penalty.tolist() == history.penalty.tolist() == [0.0]
+    assert history.loss.tolist() == [10.5]
 
 
 def test_a_failed_write_leaves_the_last_checkpoint(tmp_path: Path) -> None:

@@ -147,3 +147,34 @@ def test_beta_is_not_ignored(dataset: ImageDataset, tmp_path: Path) -> None:
     train_members(spec_of(beta=20.0), dataset, [0], tmp_path / "bound")
     free, bound = (loaded(tmp_path / name, 0).history.kl_nats[-1].sum() for name in ("free", "bound"))
     assert bound < free / 10
+
+
+@pytest.mark.parametrize(
+    "train",
+    [
+        {"objective": "annealed-vae", "gamma": 5.0, "capacity_nats": 3.0, "capacity_steps": 50},
+        {"objective": "beta-tcvae", "beta": 3.0},
+        {"objective": "dip-vae-i"},
+        {"objective": "dip-vae-ii", "lambda_od": 2.0, "lambda_d": 3.0, "beta": 0.5},
+    ],
+)
+def test_every_objective_trains_and_logs_its_own_term(
+    dataset: ImageDataset, tmp_path: Path, train: dict[str, object]
+) -> None:
+    spec = spec_of(**train)
+    statuses = train_members(spec, dataset, [0, 3], tmp_path / "beside")
+    assert [status.state for status in statuses] == ["done", "done"]
+    train_members(spec, dataset, [3], tmp_path / "alone", should_stop=lambda: True)
+    train_members(spec, dataset, [3], tmp_path / "alone")
+    assert same(loaded(tmp_path / "alone", 3), loaded(tmp_path / "beside", 3))  # through a stop on the way
+    history = loaded(tmp_path / "beside", 3).history
+    total = history.kl_nats.sum(axis=1)
+    terms = {
+        "annealed-vae": 5.0 * history.penalty,
+        "beta-tcvae": total + (3.0 - 1) * history.penalty,
+        "dip-vae-i": total + history.penalty,
+        "dip-vae-ii": 0.5 * total + history.penalty,
+    }
+    np.testing.assert_allclose(history.loss, history.reconstruction + terms[spec.train.objective], rtol=1e-5)
+    assert history.reconstruction[-1] < history.reconstruction[0] - 2
+    assert np.abs(history.penalty).min() > 0

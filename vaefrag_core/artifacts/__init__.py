@@ -14,5 +14,6 @@ from vaefrag_core.artifacts.analysis import (
     Traversals,
 )
 from vaefrag_core.artifacts.posteriors import Posteriors
+from vaefrag_core.artifacts.spaces import SpaceMatrix
 
-__all__ = ["Analysis", "ChannelMap", "ChannelMatrix", "Hotspot", "Hotspots", "Posteriors", "Traversals"]
+__all__ = ["Analysis", "ChannelMap", "ChannelMatrix", "Hotspot", "Hotspots", "Posteriors", "SpaceMatrix", "Traversals"]

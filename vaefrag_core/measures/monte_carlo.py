@@ -19,6 +19,7 @@ from vaefrag_core.errors import InvalidInputError
 
 BATCHES = 50  # that standard errors are taken from: enough for their spread to follow the normal distribution
 CHUNK_BYTES = 1.5e8  # of densities that are held at a time
+FAINTEST = -300.0  # nats below the largest: of no weight in any sum, and no denormal number, which would be slow
 OWN_BITS_FLOOR = 1e-9  # below, a space repeats nothing between two draws: its NMI is undefined
 
 
@@ -144,7 +145,7 @@ def _terms(
         both = first + second
         twice[m] = -(torch.logsumexp(both, dim=1) - math.log(n_images)).sum().cpu()
         level[:, m] = first.amax(dim=1)
-        torch.exp(first.sub_(level[:, m, None]), out=overlap[:, m])
+        torch.exp(first.sub_(level[:, m, None]).clamp_(min=FAINTEST), out=overlap[:, m])
     # Log-sum-exp for all pairs at once: Σⱼ exp(a_j + b_j) is a matrix product once the largest of a and of b have been
     # taken out. The image drawn keeps it from vanishing: E p(u|xⱼ)/p(u|xᵢ) = 1, so a level above ℓ is less likely than
     # N exp(−ℓ).

@@ -51,12 +51,14 @@ class History:
         loss: (T,) objective, nats per image.
         reconstruction: (T,) nats per image.
         kl_nats: (T, D) of each channel, per image.
+        penalty: (T,) of the objective's own term, as `models.objectives.objective` gives it.
     """
 
     step: NDArray[np.int64]
     loss: NDArray[np.float64]
     reconstruction: NDArray[np.float64]
     kl_nats: NDArray[np.float64]
+    penalty: NDArray[np.float64]
 
     @property
     def kl_bits(self) -> NDArray[np.float64]:
@@ -66,15 +68,18 @@ class History:
     @classmethod
     def empty(cls, channels: int) -> "History":
         """Give a history without rows."""
-        return cls(np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0), np.zeros((0, channels)))
+        return cls(np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0), np.zeros((0, channels)), np.zeros(0))
 
-    def with_row(self, step: int, loss: float, reconstruction: float, kl_nats: NDArray[np.float64]) -> "History":
+    def with_row(
+        self, step: int, loss: float, reconstruction: float, kl_nats: NDArray[np.float64], penalty: float = 0.0
+    ) -> "History":
         """Give the history with one more row."""
         return History(
             np.append(self.step, step),
             np.append(self.loss, loss),
             np.append(self.reconstruction, reconstruction),
             np.concatenate([self.kl_nats, np.asarray(kl_nats, dtype=np.float64)[None]]),
+            np.append(self.penalty, penalty),
         )
 
 
@@ -165,7 +170,7 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
         state=facts["state"],
         weights=groups["weights"],
         optimizer=groups["optimizer"],
-        history=History(**groups["history"]),
+        history=_history(groups["history"]),
         message=facts["message"],
     )
 
@@ -180,7 +185,8 @@ def load_history(folder: Path) -> History | None:
     if opened is None:
         return None
     _, file = opened
-    return History(**{name: file.get_tensor(f"history.{name}") for name in History.__dataclass_fields__})
+    names = [name for name in file.keys() if name.startswith("history.")]  # noqa: SIM118 - no mapping
+    return _history({name.removeprefix("history."): file.get_tensor(name) for name in names})
 
 
 def member_status(members: Path, index: int) -> MemberStatus:
@@ -211,6 +217,11 @@ def member_statuses(members: Path, count: int) -> list[MemberStatus]:
 def checkpoint_path(folder: Path) -> Path:
     """Give the checkpoint file in a member's folder."""
     return folder / "checkpoint.safetensors"
+
+
+def _history(arrays: Mapping[str, NDArray[Any]]) -> History:
+    """Give what was logged; checkpoints of before there were penalties have none."""
+    return History(**{"penalty": np.zeros(len(arrays["step"])), **arrays})
 
 
 def _open(folder: Path) -> tuple[dict[str, Any], Any] | None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from torch.func import functional_call, vmap
 from vaefrag_core.config import EnsembleSpec
 from vaefrag_core.datasets.base import ImageDataset
 from vaefrag_core.models.networks import in_channels_last
-from vaefrag_core.models.objectives import beta_vae, kl_nats, reconstruction_nats
+from vaefrag_core.models.objectives import kl_nats, objective, reconstruction_nats
 from vaefrag_core.models.vae import VAE, build_member, member_seed
 from vaefrag_core.training.checkpoints import (
     Checkpoint,
@@ -147,34 +148,37 @@ class _Group:
         images = pixels.reshape(*positions.shape, *pixels.shape[1:])  # (S, M, B, C, H, W)
         rows = []
         for s in range(stop - self.step):
-            loss, reconstruction, kl = self._losses(images[s], noise[s])
+            loss, reconstruction, penalty, kl = self._losses(images[s], noise[s], self.step + s)
             self.stack.step(loss)
-            rows.append(torch.cat([loss[:, None], reconstruction[:, None], kl], dim=1).detach())
-        logged = torch.stack(rows, dim=1).cpu().double().numpy()  # (M, S, 2 + D)
+            rows.append(torch.cat([torch.stack([loss, reconstruction, penalty], dim=1), kl], dim=1).detach())
+        logged = torch.stack(rows, dim=1).cpu().double().numpy()  # (M, S, 3 + D)
         for m, terms in zip(self.members, logged, strict=True):
             self._log(m, stop, terms)
         self.step = stop
 
-    def _losses(self, images: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Objective (M,), reconstruction (M,) and KL (M, D) of one step of all members, nats."""
+    def _losses(self, images: Tensor, noise: Tensor, step: int) -> tuple[Tensor, ...]:
+        """Objective (M,), reconstruction (M,), penalty (M,) and KL (M, D) of one step of all members, nats."""
+        losses = partial(self._member_losses, step=step)
         if self.spec.model.architecture == "mlp" or self.device != "cpu":
-            loss, reconstruction, kl = vmap(self._member_losses)(self.stack.parameters, images, noise)
-            return loss, reconstruction, kl
+            terms: tuple[Tensor, ...] = vmap(losses)(self.stack.parameters, images, noise)
+            return terms
         # Batched convolutions with a weight per member fall on a slow path on the CPU.
         each = [
-            self._member_losses(
-                {name: p[m] for name, p in self.stack.parameters.items()}, in_channels_last(images[m]), noise[m]
-            )
+            losses({name: p[m] for name, p in self.stack.parameters.items()}, in_channels_last(images[m]), noise[m])
             for m in range(len(images))
         ]
-        loss, reconstruction, kl = (torch.stack(terms) for terms in zip(*each, strict=True))
-        return loss, reconstruction, kl
+        return tuple(torch.stack(terms) for terms in zip(*each, strict=True))
 
-    def _member_losses(self, parameters: dict[str, Tensor], images: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
+    def _member_losses(
+        self, parameters: dict[str, Tensor], images: Tensor, noise: Tensor, *, step: int
+    ) -> tuple[Tensor, ...]:
         output, mean, logvar = functional_call(self.skeleton, parameters, (images, noise))
         reconstruction = reconstruction_nats(output, images, self.spec.model)
         kl = kl_nats(mean, logvar)
-        return beta_vae(reconstruction, kl, self.spec.train.beta), reconstruction, kl
+        n_images = self.dataset.n_images
+        train = self.spec.train
+        loss, penalty = objective(train, reconstruction, kl, mean, logvar, noise, n_images=n_images, step=step)
+        return loss, reconstruction, penalty, kl
 
     def _log(self, member: int, stop: int, terms: NDArray[np.float64]) -> None:
         """Add a row to a member's history, or mark the member failed when a loss is not finite."""
@@ -184,8 +188,8 @@ class _Group:
         if len(bad):
             self._fail(member, f"the loss became {terms[bad[0], 0]} at step {self.step + int(bad[0]) + 1}")
             return
-        loss, reconstruction, *kl = terms.mean(axis=0)
-        self.history[member] = self.history[member].with_row(stop, loss, reconstruction, np.array(kl))
+        loss, reconstruction, penalty, *kl = terms.mean(axis=0)
+        self.history[member] = self.history[member].with_row(stop, loss, reconstruction, np.array(kl), penalty)
 
     def _fail(self, member: int, what: str) -> None:
         message = f"Member {member} stopped: {what}. Lower the learning rate, or check the images."

@@ -1,0 +1,73 @@
+"""`vaefrag import` and `export`: posteriors files, the way in and out for other programs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app import terminal
+from vaefrag_core.errors import InvalidInputError
+
+Workspace = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the ensembles.", show_default="VAEFRAG_WORKSPACE, or ./data"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Write one JSON object to standard output.")]
+
+
+def import_file(
+    file: Annotated[Path, typer.Argument(metavar="FILE.npz", help="A posteriors file; docs/posteriors.md says more.")],
+    name: Annotated[str, typer.Option(help="What the pages call it.", show_default="the file's name")] = "",
+    workspace: Workspace = None,
+    as_json: Json = False,
+) -> None:
+    """Take posteriors in that another program has made; `vaefrag analyze` then compares them like any other."""
+    from app.settings import load_settings
+    from vaefrag_core.artifacts import Posteriors
+    from vaefrag_core.store import EnsembleStore
+
+    settings = load_settings(**({} if workspace is None else {"workspace": workspace}))
+    posteriors = Posteriors.load(file)
+    record = EnsembleStore(settings.workspace).add(posteriors, name.strip() or file.stem[:80])
+    result = {
+        "id": record.id,
+        "name": record.name,
+        "members": posteriors.n_members,
+        "channels": posteriors.n_channels,
+        "images": posteriors.n_images,
+        "labels": list(posteriors.label_names or ()),
+        "sample_id": posteriors.sample_id,
+    }
+    terminal.say(
+        f"{record.name}: {posteriors.n_channels} channels of {posteriors.n_members} members on"
+        f" {posteriors.n_images:,} images. Compare them by [bold]vaefrag analyze {record.id}[/]"
+    )
+    if as_json:
+        terminal.emit(result)
+
+
+def export_file(
+    ensemble_id: Annotated[str, typer.Argument(metavar="ID", help="An ensemble of the workspace.")],
+    output: Annotated[
+        Path | None, typer.Option(help="File to write.", show_default="ID.npz in the current folder")
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Take the place of a file that is there.")] = False,
+    workspace: Workspace = None,
+    as_json: Json = False,
+) -> None:
+    """Write the posteriors of an ensemble as a file that other programs, and `vaefrag import`, can read."""
+    from app.settings import load_settings
+    from vaefrag_core.store import EnsembleStore, replacing
+
+    settings = load_settings(**({} if workspace is None else {"workspace": workspace}))
+    posteriors = EnsembleStore(settings.workspace).posteriors(ensemble_id)
+    path = output or Path(f"{ensemble_id}.npz")
+    if path.exists() and not replace:
+        raise InvalidInputError(f"{path} is there already. Name another file by --output, or give --replace.")
+    if not path.absolute().parent.is_dir():
+        raise InvalidInputError(f"Expected a folder {path.absolute().parent}, which is not there. Make it first.")
+    with replacing(path) as temporary:
+        posteriors.save(temporary)
+    terminal.say(f"Wrote {posteriors.n_members} members × {posteriors.n_images:,} images to {path}.")
+    if as_json:
+        terminal.emit({"id": ensemble_id, "path": str(path.absolute()), "bytes": path.stat().st_size})

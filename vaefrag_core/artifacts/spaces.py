@@ -1,0 +1,63 @@
+"""Whole latent spaces of members, compared."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaefrag_core.artifacts.files import load_arrays, load_json, save_arrays, save_json
+
+FloatArray = NDArray[np.float64]
+_ARRAYS = ("information_bits", "information_error", "nmi", "nmi_error", "vi_bits", "vi_error")
+
+
+@dataclass(frozen=True, eq=False)
+class SpaceMatrix:
+    """Information of every member's whole latent space and similarity of every pair, estimated by Monte Carlo.
+
+    Args:
+        member_ids: (M,) the members' numbers in their ensemble.
+        information_bits: (M,) I(X;U), at most log2 N.
+        information_error: (M,) its standard error, bits.
+        nmi: (M, M), symmetric, 1 on the diagonal; NaN where a space tells no images apart.
+        nmi_error: (M, M) standard errors.
+        vi_bits: (M, M), symmetric, 0 on the diagonal, bits.
+        vi_error: (M, M) standard errors, bits.
+        n_images: N.
+        draws: that the estimates were made from.
+    """
+
+    member_ids: NDArray[np.int64]
+    information_bits: FloatArray
+    information_error: FloatArray
+    nmi: FloatArray
+    nmi_error: FloatArray
+    vi_bits: FloatArray
+    vi_error: FloatArray
+    n_images: int
+    draws: int
+
+    @property
+    def n_members(self) -> int:
+        """M."""
+        return len(self.member_ids)
+
+    @property
+    def input_bits(self) -> float:
+        """H(X) = log2 N: what tells all images of the sample apart."""
+        return math.log2(self.n_images)
+
+    def save(self, folder: Path) -> None:
+        """Write into a folder that exists."""
+        save_arrays(folder, member_ids=self.member_ids, **{name: getattr(self, name) for name in _ARRAYS})
+        save_json(folder, {"n_images": self.n_images, "draws": self.draws})
+
+    @classmethod
+    def load(cls, folder: Path) -> "SpaceMatrix":
+        """Read what `save` wrote."""
+        facts = load_json(folder)
+        return cls(
+            **load_arrays(folder, "member_ids", *_ARRAYS), n_images=int(facts["n_images"]), draws=int(facts["draws"])
+        )
