@@ -9,6 +9,7 @@ import typer
 from app import analyses, reports, terminal
 from app.exchange_cli import export_file, import_file
 from app.jobs_cli import jobs
+from app.metrics_cli import metrics
 from vaefrag_core.errors import VaefragError
 
 cli = typer.Typer(
@@ -21,6 +22,7 @@ cli = typer.Typer(
 cli.add_typer(jobs, name="jobs")
 cli.command("import")(import_file)
 cli.command("export")(export_file)
+cli.command("metrics")(metrics)
 
 Workspace = Annotated[
     Path | None,
@@ -198,26 +200,6 @@ def analyze(
     result = analyses.analyze_channels(ensemble_id, values, _settings(workspace=workspace))
     if as_json:
         terminal.emit(result)
-
-
-@cli.command()
-def metrics(
-    ensemble_id: Annotated[str, typer.Argument(metavar="ID", help="An ensemble of the workspace.")],
-    seed: Annotated[int, typer.Option(min=0, help="Of held-out images, forests and votes.")] = 0,
-    workspace: Workspace = None,
-    as_json: Json = False,
-) -> None:
-    """Measure each member: MIG, DCI, SAP and FactorVAE score against the labels, and UDR without them."""
-    from vaefrag_core.store import EnsembleStore
-    from vaefrag_core.structure.metrics import member_metrics
-
-    store = EnsembleStore(_settings(workspace=workspace).workspace)
-    store.record(ensemble_id)
-    found = member_metrics(store.posteriors(ensemble_id), seed)
-    if as_json:
-        terminal.emit(reports.metrics_result(ensemble_id, found))
-    else:
-        reports.show_metrics(found)
 
 
 @cli.command()

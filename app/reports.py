@@ -193,15 +193,16 @@ def metrics_result(ensemble_id: str, found: "MemberMetrics") -> dict[str, Any]:
 
 def show_metrics(found: "MemberMetrics") -> None:
     """Show the metrics as a table of members."""
-    from vaefrag_core.structure.metrics import METRICS
-
     lines = [
         *zip(found.member_ids, found.live_channels, found.values, strict=True),
         ("mean", "", found.mean),
         ("spread", "", found.spread),
     ]
-    columns = ["member", "live channels", *METRICS]
+    columns = ["member", "live", "MIG", "disent.", "compl.", "inform.", "SAP", "FactorVAE", "UDR"]  # for 80 columns
     terminal.show_table(columns, [[m, n, *map(_number, values)] for m, n, values in lines], right=columns)
+    terminal.say(
+        "live: channels that carry KL; disent., compl., inform.: disentanglement, completeness, informativeness (DCI)."
+    )
     if found.factors:
         terminal.say(f"Factors: {', '.join(found.factors)}.")
     for message in found.messages:
