@@ -98,7 +98,10 @@ def test_bench_times_simpler_ways_in_the_same_run() -> None:
     assert 0 < row["peak_megabytes"] < 1000
 
 
-@pytest.mark.parametrize("command", ["demo", "train", "analyze", "metrics", "datasets", "bench", "serve", "health"])
+COMMANDS = ["demo", "train", "analyze", "metrics", "import", "export", "datasets", "bench", "serve", "health"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself_and_speaks_json(command: str) -> None:
     done = vaefrag(command, "--help")
     assert done.returncode == 0
