@@ -4,6 +4,8 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -88,6 +90,8 @@ def _row(channels: int, images: int, repeats: int, threads: int) -> dict[str, An
     product: list[float] = []
     peak = 0.0
     for turn in range(repeats):
+        if turn == 0:
+            _forget_peak()  # that of compiling, which happens once on a machine
         ours.append(_seconds(lambda: shared_bits(rows, threads=threads)))
         if turn == 0:
             peak = _peak_megabytes()  # before the others add to it
@@ -178,7 +182,16 @@ def _seconds(work: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
+def _forget_peak() -> None:
+    """Let the most memory held be counted from here on, where the system can (Linux)."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def _peak_megabytes() -> float:
     """Give the most memory that this process has held, its libraries included."""
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1e3
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1e6 if sys.platform == "darwin" else 1e3)

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 import dask
 from distributed import Client, Future, Nanny, Scheduler, SpecCluster, fire_and_forget
+from distributed.core import Status
 from distributed.security import Security
 
 from app.jobs.blobs import Blobs, Sight
@@ -207,6 +208,11 @@ class Cluster:
             for address, facts in found.items()
         ]
 
+    def mend(self) -> None:
+        """Start anew what is gone for good of our own: Dask lets go of a process that dies while it starts."""
+        if self._own is not None:
+            self._own.loop.add_callback(_mend, self._own)
+
     def known(self, keys: Sequence[str]) -> set[str]:
         """Say which pieces of work the scheduler still has from before this engine began."""
         if not self.outlives_us or not keys:
@@ -267,6 +273,14 @@ def _own_cluster(slots: int, host: str, port: int, security: Security | None) ->
         security=security,
         silence_logs=logging.WARNING,
     )
+
+
+def _mend(own: SpecCluster) -> None:
+    for name, nanny in list(own.workers.items()):
+        if nanny.status in (Status.closed, Status.failed):
+            del own.workers[name]
+    if len(own.workers) < len(own.worker_spec):
+        own.scale(len(own.worker_spec))  # as many as there were, but it looks which of them are there
 
 
 def _ended(future: Future) -> Ended:

@@ -92,6 +92,7 @@ class Engine:
             changed = True
         if now - self._workers_at > WORKERS_SECONDS or (changed and self._workers_at == 0):
             self._workers_at = now
+            self.cluster.mend()
             self._show_workers()
         self.ledger.flush(progress_too=changed)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 from support import wait_until
 from support_jobs import Lab, kill, spec_of
@@ -222,3 +223,15 @@ def test_nothing_beyond_this_machine_without_certificates(
     done = subprocess.run([*_command(arguments[0]), *arguments[1:], *where], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert message in done.stderr
+
+
+def test_a_slot_that_dask_has_given_up_comes_back(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dask closes a slot whose process is not back in 15 s, as on a machine under load; here it is more impatient."""
+    monkeypatch.setenv("DASK_DISTRIBUTED__DEPLOY__LOST_WORKER_TIMEOUT", "100ms")
+    engine = psutil.Process(lab.engine(slots=1).pid)
+    lab.wait(lambda: len(lab.book.workers()) == 1)
+    (worker,) = [p for p in engine.children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]
+    worker.kill()
+    lab.wait(lambda: not lab.book.workers())
+    job_id = lab.book.submit_training(spec_of(steps=50), analyze=False)
+    lab.wait(lambda: lab.state(job_id) == "done")
