@@ -10,6 +10,7 @@ from app import analyses, reports, terminal
 from app.exchange_cli import export_file, import_file
 from app.jobs_cli import jobs
 from app.metrics_cli import metrics
+from app.options import Json, Workspace
 from vaefrag_core.errors import VaefragError
 
 cli = typer.Typer(
@@ -24,11 +25,6 @@ cli.command("import")(import_file)
 cli.command("export")(export_file)
 cli.command("metrics")(metrics)
 
-Workspace = Annotated[
-    Path | None,
-    typer.Option(help="Folder of the ensembles.", show_default="VAEFRAG_WORKSPACE, or ./data"),
-]
-Json = Annotated[bool, typer.Option("--json", help="Write one JSON object to standard output.")]
 Workers = Annotated[
     int | None,
     typer.Option(min=1, help="Processes that train side by side.", show_default="one per core"),
@@ -342,7 +338,7 @@ def worker(
 def _settings(**flags: object) -> Any:
     from app.settings import load_settings
 
-    return load_settings(**{name: value for name, value in flags.items() if value is not None})
+    return load_settings(**flags)
 
 
 def _train_and_analyze(

@@ -6,13 +6,8 @@ from typing import Annotated
 import typer
 
 from app import terminal
+from app.options import Json, Workspace
 from vaefrag_core.errors import InvalidInputError
-
-Workspace = Annotated[
-    Path | None,
-    typer.Option(help="Folder of the ensembles.", show_default="VAEFRAG_WORKSPACE, or ./data"),
-]
-Json = Annotated[bool, typer.Option("--json", help="Write one JSON object to standard output.")]
 
 
 def import_file(
@@ -26,7 +21,7 @@ def import_file(
     from vaefrag_core.artifacts import Posteriors
     from vaefrag_core.store import EnsembleStore
 
-    settings = load_settings(**({} if workspace is None else {"workspace": workspace}))
+    settings = load_settings(workspace=workspace)
     posteriors = Posteriors.load(file)
     record = EnsembleStore(settings.workspace).add(posteriors, name.strip() or file.stem[:80])
     result = {
@@ -59,7 +54,7 @@ def export_file(
     from app.settings import load_settings
     from vaefrag_core.store import EnsembleStore, replacing
 
-    settings = load_settings(**({} if workspace is None else {"workspace": workspace}))
+    settings = load_settings(workspace=workspace)
     posteriors = EnsembleStore(settings.workspace).posteriors(ensemble_id)
     path = output or Path(f"{ensemble_id}.npz")
     if path.exists() and not replace:

@@ -6,14 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from app import reports, terminal
+from app.options import Json, Workspace
 
 jobs = typer.Typer(no_args_is_help=True, help="Look at the jobs of a workspace, and steer them.")
 
-Workspace = Annotated[
-    Path | None,
-    typer.Option(help="Folder of the ensembles.", show_default="VAEFRAG_WORKSPACE, or ./data"),
-]
-Json = Annotated[bool, typer.Option("--json", help="Write one JSON object to standard output.")]
 Id = Annotated[str, typer.Argument(metavar="JOB", help="A job, as `vaefrag jobs list` shows it.")]
 
 

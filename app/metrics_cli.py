@@ -1,17 +1,11 @@
 """`vaefrag metrics`: members one by one, by the metrics of the field."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from app import reports, terminal
-
-Workspace = Annotated[
-    Path | None,
-    typer.Option(help="Folder of the ensembles.", show_default="VAEFRAG_WORKSPACE, or ./data"),
-]
-Json = Annotated[bool, typer.Option("--json", help="Write one JSON object to standard output.")]
+from app.options import Json, Workspace
 
 
 def metrics(
@@ -25,7 +19,7 @@ def metrics(
     from vaefrag_core.store import EnsembleStore
     from vaefrag_core.structure.metrics import member_metrics
 
-    settings = load_settings(**({} if workspace is None else {"workspace": workspace}))
+    settings = load_settings(workspace=workspace)
     store = EnsembleStore(settings.workspace)
     store.record(ensemble_id)
     found = member_metrics(store.posteriors(ensemble_id), seed)

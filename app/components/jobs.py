@@ -6,13 +6,12 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 
 from app.components.facts import fact
-from app.components.icons import icon
 from app.components.members import STATES
+from app.components.states import alarms, first_few
 from app.components.words import clock, duration
 from app.jobs.estimate import estimate, steps_wanted
 from app.jobs.rows import JobRecord, JobSnapshot, LogLine, MemberRow
 
-MOST_REASONS = 3
 KINDS = {"train": "Training", "analyze": "Analysis"}
 STAGES = {
     "compare": "comparing channels",
@@ -129,17 +128,10 @@ _BUTTONS = {
 
 def reasons(job: JobRecord, members: Sequence[MemberRow]) -> html.Div:
     """Name what went wrong; nothing when nothing did."""
-    failed = [row for row in members if row.state == "failed"]
-    lines = [row.error for row in failed[:MOST_REASONS]]
-    if len(failed) > MOST_REASONS:
-        lines.append(f"… and {len(failed) - MOST_REASONS} more.")
+    lines = first_few([row.error for row in members if row.state == "failed"])
     if job.progress.error and job.progress.error not in lines:
         lines.insert(0, job.progress.error)
-    return html.Div(
-        [icon("alert"), html.Ul([html.Li(line) for line in lines])],
-        className="remarks remarks-alarm",
-        hidden=not lines,
-    )
+    return alarms(lines)
 
 
 def member_facts(snapshot: JobSnapshot, chosen: int) -> list:

@@ -8,9 +8,10 @@ from urllib.parse import quote, urlsplit
 from flask import Flask, Response, jsonify, make_response, redirect, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from app.addresses import is_loopback
 from app.door.attempts import Attempts
 from app.door.sessions import Sessions
-from app.door.token import find_token, is_loopback
+from app.door.token import find_token
 
 if TYPE_CHECKING:
     from app.settings import Settings

@@ -1,11 +1,11 @@
 """The access token: where it is found, how one is made, and when there has to be one."""
 
-import ipaddress
 import os
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.addresses import is_loopback
 from vaefrag_core.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -71,23 +71,13 @@ def make_token(settings: "Settings") -> tuple[str, Path]:
     return token, path
 
 
-def is_loopback(host: str) -> bool:
-    """Say whether an address can be reached from this machine only."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
 def reachable(host: str) -> str:
     """Give an address by which this machine reaches what listens on another, which may stand for all."""
     return EVERYWHERE.get(host, host)
 
 
 def _stay_at_home(host: str) -> None:
-    if not is_loopback(host):
+    if not is_loopback(host.lower()):
         raise InvalidInputError(
             f"Whoever reaches {host} would see and steer everything in this workspace, so pages are served there only"
             " with an access token. `vaefrag serve --new-token` makes one; or set VAEFRAG_TOKEN."

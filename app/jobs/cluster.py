@@ -4,7 +4,6 @@ One slot is one process with one thread. Dask is never given more than there are
 stealing and retries stay out of the way: a death is known at once, and the engine decides what follows.
 """
 
-import ipaddress
 import logging
 import os
 import queue
@@ -23,6 +22,7 @@ from distributed import Client, Future, Nanny, Scheduler, SpecCluster, fire_and_
 from distributed.core import Status
 from distributed.security import Security
 
+from app.addresses import is_loopback
 from app.jobs.blobs import Blobs, Sight
 from app.jobs.silence import Silence
 from vaefrag_core.errors import InvalidInputError, MissingDataError
@@ -115,13 +115,6 @@ def read_security(folder: Path | None) -> Security | None:
     sides = {f"tls_{side}_cert": certificate for side in ("scheduler", "worker", "client")}
     sides |= {f"tls_{side}_key": key for side in ("scheduler", "worker", "client")}
     return Security(require_encryption=True, tls_ca_file=authority, **sides)
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether an address can be reached from this machine only."""
-    with suppress(ValueError):
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    return host == "localhost"
 
 
 def nanny_options(security: Security | None, host: str | None = None, gpu: int | None = None) -> dict[str, Any]:

@@ -81,7 +81,7 @@ class Board:
         """Give what is in a part that belongs to no job."""
         match name:
             case "list":
-                return self._list(self.shown())
+                return self.job_list(self.shown())
             case "engine":
                 return _engine_words(self.engine(), self.site.book.workers())
             case "alarm":
@@ -106,7 +106,8 @@ class Board:
         except VaefragError:
             return job.submission.ensemble_id
 
-    def _list(self, jobs: list[JobRecord]) -> html.Div:
+    def job_list(self, jobs: list[JobRecord]) -> html.Div:
+        """Give the rows of jobs, or say what will be here."""
         if not jobs:
             return html.Div(
                 [

@@ -125,7 +125,7 @@ def register(app: Dash, site: Site) -> None:
             [no_update if listed is not None else found.part(name, job_id, choosing) for job_id in jobs]
             for name, jobs in zip(JOB_PARTS, job_places, strict=True)
         ]
-        list_part = [no_update if listed is None else board.draw_all("list") for _ in all_places[0]]
+        list_part = [no_update if listed is None else board.job_list(listed) for _ in all_places[0]]
         others = [
             [board.draw_all(name) if found.moved else no_update for _ in place]
             for name, place in zip(ALL_PARTS[1:], all_places[1:], strict=True)
@@ -144,9 +144,7 @@ def register(app: Dash, site: Site) -> None:
     )
     def steer(clicks: list[int | None], tick: int | None) -> Any:
         """A button → a wish in the record, and a look at what came of it."""
-        if not any(click["value"] for click in ctx.triggered):
-            raise PreventUpdate  # buttons that have just been drawn
-        asked = ctx.triggered_id
+        asked = pressed()
         if asked["do"] == "retry":
             site.book.retry(asked["job"], who=asker())
         elif asked["do"] in WISHES:
@@ -160,6 +158,13 @@ def _plots_due(found: Look, jobs: list[str], time: bool, choosing: bool) -> dict
         return {}
     revisions = {job_id: found.book.revision(job_id) for job_id in jobs}
     return {job_id: r for job_id, r in revisions.items() if choosing or found.seen["plotted"].get(job_id) != r}
+
+
+def pressed() -> Any:
+    """Give the id of the button that was pressed; ends the callback when buttons have only just been drawn."""
+    if not any(click["value"] for click in ctx.triggered):
+        raise PreventUpdate
+    return ctx.triggered_id
 
 
 def asker() -> str:

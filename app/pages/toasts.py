@@ -6,6 +6,7 @@ import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, dcc, html
 from dash.exceptions import PreventUpdate
 
+from app.components.jobs import KINDS
 from app.jobs.rows import JobRecord
 from app.pages.board import Board
 from app.pages.site import Site
@@ -55,13 +56,12 @@ def register(app: Dash, site: Site) -> None:
 
 def _message(board: Board, job: JobRecord) -> dict[str, Any]:
     title = board.title(job)
-    what = {"train": "Training", "analyze": "Analysis"}[job.submission.kind]
     word = {"done": "is done", "failed": "failed", "cancelled": "was cancelled"}[job.state]
     target = board.site.ensemble(job.submission.ensemble_id) if job.state == "done" else board.site.job(job.id)
     return {
         "id": f"{job.id}-{job.progress.ended}",
         "action": "show",
-        "title": f"{what} {word}",
+        "title": f"{KINDS[job.submission.kind]} {word}",
         "message": html.Span([dcc.Link(title, href=target)]),
         "color": {"done": "teal", "failed": "red", "cancelled": "gray"}[job.state],
     }

@@ -8,18 +8,17 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
-from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
+from dash import ALL, Dash, Input, Output, State, dcc, html, no_update
 from dash.exceptions import PreventUpdate
 
 from app.components import jobs as show
-from app.components.icons import icon
 from app.components.members import strip
-from app.components.states import notice, remarks
+from app.components.states import alarms, first_few, notice, remarks
 from app.jobs.rows import JobRecord
 from app.pages.board import Board
 from app.pages.explorer import Explorer
 from app.pages.jobs import job_panel
-from app.pages.live import asker, watch
+from app.pages.live import asker, pressed, watch
 from app.pages.site import Page, Site
 from app.pages.view import View
 from vaefrag_core.errors import BrokenFileError, MissingDataError, VaefragError
@@ -27,7 +26,6 @@ from vaefrag_core.store import EnsembleRecord
 from vaefrag_core.training.checkpoints import MemberStatus
 
 POLL_MILLISECONDS = 1_500
-MOST_MESSAGES = 3
 FOCUS = ("channel", "pair", "channels", "hotspot")  # fields of the URL that say that somebody looks at something
 
 
@@ -121,11 +119,7 @@ def _ask(what: str, ensemble_id: str, text: str) -> html.Div:
 
 
 def _failures(members: list[MemberStatus]) -> html.Div:
-    failed = [status for status in members if status.state == "failed"]
-    lines = [html.Li(f"Member {status.index}: {status.message}") for status in failed[:MOST_MESSAGES]]
-    if len(failed) > MOST_MESSAGES:
-        lines.append(html.Li(f"… and {len(failed) - MOST_MESSAGES} more."))
-    return html.Div([icon("alert"), html.Ul(lines)], className="remarks remarks-alarm", hidden=not failed)
+    return alarms(first_few([f"Member {s.index}: {s.message}" for s in members if s.state == "failed"]))
 
 
 def _words(record: EnsembleRecord) -> list[html.Span]:
@@ -198,11 +192,10 @@ def register(app: Dash, site: Site, id_in_path: Callable[[str], str]) -> None:
     )
     def ask(clicks: list[int | None], tick: int | None) -> Any:
         """A button → a job, and a look at what came of it."""
-        if not any(click["value"] for click in ctx.triggered):
-            raise PreventUpdate  # buttons that have just been drawn
-        ensemble_id = ctx.triggered_id["ensemble"]
+        asked = pressed()
+        ensemble_id = asked["ensemble"]
         record = site.queries.store.record(ensemble_id)
-        if ctx.triggered_id["ask"] == "train":
+        if asked["ask"] == "train":
             site.book.submit_training(record.spec, who=asker())
         else:
             site.book.submit_analysis(ensemble_id, who=asker())
