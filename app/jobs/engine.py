@@ -120,7 +120,8 @@ class Engine:
                 task.address, task.pid, task.host = event["address"], event["pid"], event["host"]
                 for m in task.work.attempts:
                     self.ledger.open[task.job_id].update_row(m, worker=task.worker, seen=event["at"])
-            elif event["event"] == "progress":
+            elif event["event"] == "progress" and not task.given_up:
+                task.moved = True
                 record_progress(self.ledger.open[task.job_id], event)
             elif event["event"] == "end":
                 task.outcome = event["outcome"]
@@ -143,7 +144,8 @@ class Engine:
         """Write down what came of a piece of work, and free its slot."""
         self.running.pop(task.work.key, None)
         self.cluster.forget(task.work.key)
-        record_outcome(self.ledger.open[task.job_id], task, self.store)
+        if not task.given_up:
+            record_outcome(self.ledger.open[task.job_id], task, self.store)
 
     # What people want
 
@@ -193,9 +195,9 @@ class Engine:
             job.update(state="queued")
             job.say(f"{wish.who} asked for it to go on.")
         elif wish.want == "cancel" and state not in ENDED:
+            self._stop_all(job)
             for m in job.members_in("queued"):
                 job.update_row(m, state="cancelled")
-            self._stop_all(job)
             if not self._has_running(job):
                 job.update(state="cancelled", ended=time.time(), stage="")
                 job.say(f"Cancelled by {wish.who}.")
@@ -209,6 +211,9 @@ class Engine:
         if task.stopping_since is None:
             task.stopping_since = time.monotonic()
             self.cluster.stop(task.work.key)
+            if not task.moved:  # its process may still load PyTorch: the job need not wait for that, only the slot
+                task.given_up = True
+                read_checkpoints(self.ledger.open[task.job_id], task.work.attempts, self.store)
 
     def _see_to_stops(self, now: float) -> None:
         """End the processes of work that does not listen, and notice that they are gone."""
@@ -224,7 +229,8 @@ class Engine:
                 self._over(task)
             elif waited > self.pace.grace and (task.killed_at is None or now - task.killed_at > self.pace.grace):
                 task.killed_at = now
-                self.ledger.open[task.job_id].say(f"Worker {task.worker} does not stop: it is killed.")
+                if not task.given_up:
+                    self.ledger.open[task.job_id].say(f"Worker {task.worker} does not stop: it is killed.")
                 self.cluster.kill(task.address, task.pid, task.host)
 
     # Who gets a slot
@@ -247,7 +253,8 @@ class Engine:
             if not self._lock(job.id):
                 self._barred.add(job.id)
                 continue
-            self._begin(job, claim.needs, slots=self._slots_for(job, offers[claim.needs[0]]))
+            free = offers[claim.needs[0]]
+            self._begin(job, claim.needs, slots=max(1, min(free, job.submission.most_slots or free)))
             offers.subtract(claim.needs)
         if any(offers[kind] < 1 for kind in (OFFER, GPU_OFFER) if self._capacity.get(kind)):
             self._make_room(now)
@@ -290,12 +297,8 @@ class Engine:
             job.update(error="")
         return True
 
-    def _slots_for(self, job: OpenJob, free: int) -> int:
-        """Say over how many slots what waits of a job is to be spread."""
-        return max(1, min(free, job.submission.most_slots or free))
-
     def _begin(self, job: OpenJob, needs: tuple[str, ...], slots: int) -> None:
-        """Write down that work begins, then hand it out."""
+        """Write down that work begins, over so many slots, then hand it out."""
         members: list[int] = []
         if job.submission.kind == "train":
             waiting = len(job.members_in("queued"))
@@ -391,7 +394,7 @@ class Engine:
         return (job.progress.state in ("queued", "running") for job in self.ledger.open.values())
 
     def _has_running(self, job: OpenJob) -> bool:
-        return any(task.job_id == job.id for task in self.running.values())
+        return any(task.job_id == job.id and not task.given_up for task in self.running.values())
 
     def _show_workers(self) -> None:
         self.ledger.show_workers(worker_rows(self.running.values(), self.cluster.workers()))

@@ -27,7 +27,9 @@ class Running:
         since: when, on the monotonic clock.
         address, pid, host: of its worker, once it has begun.
         outcome: what the worker said at its end.
+        moved: whether it has told of progress; before, its process loads what it needs.
         stopping_since: when it was asked to stop.
+        given_up: whether it was asked that before it had moved: nothing will come of it, but for a free slot.
         killed_at: when its worker was killed for not listening.
     """
 
@@ -39,7 +41,9 @@ class Running:
     pid: int = 0
     host: str = ""
     outcome: Mapping[str, Any] | None = None
+    moved: bool = False
     stopping_since: float | None = None
+    given_up: bool = False
     killed_at: float | None = None
 
     @property

@@ -112,6 +112,8 @@ def _train(work: Work, line: _Line) -> dict[str, Any]:
     from vaefrag_core.datasets.catalog import load_dataset
     from vaefrag_core.training.members import train_members
 
+    if line.stopped():
+        return {}  # while PyTorch was loaded
     torch.set_num_threads(1)
     spec = parse(EnsembleSpec, work.request)
     statuses: dict[int, MemberStatus] = {}

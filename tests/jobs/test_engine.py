@@ -120,6 +120,18 @@ def test_cancel_ends_a_job_within_two_seconds_and_retry_brings_it_back(busy: Lab
     busy.wait(lambda: busy.state(job_id) == "cancelled", 4)
 
 
+def test_cancel_does_not_wait_for_a_process_that_still_starts(busy: Lab) -> None:
+    job_id = busy.book.submit_training(spec_of(), analyze=False)
+    busy.wait(lambda: busy.snapshot(job_id).members[0].step > 0)
+    kill(busy.worker_pid(job_id))
+    busy.wait(lambda: _begun(busy, job_id, 2))  # in a new process, which has PyTorch to load
+    busy.book.wish(job_id, "cancel")
+    busy.wait(lambda: busy.state(job_id) == "cancelled", 1)
+    after = busy.book.submit_training(spec_of(members=2, steps=50), analyze=False)
+    busy.wait(lambda: busy.state(after) == "done")
+    assert busy.book.job(job_id).counts == {"cancelled": 1}
+
+
 def test_a_worker_that_does_not_listen_is_killed_and_its_neighbour_left_alone(busy: Lab) -> None:
     deaf, neighbour = (busy.book.submit_training(spec_of(), analyze=False) for _ in range(2))
     busy.wait(lambda: all(busy.snapshot(job_id).members[0].step > 0 for job_id in (deaf, neighbour)))

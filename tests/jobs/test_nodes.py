@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,11 +31,31 @@ def joined(lab: Lab, count: int) -> list[WorkerRow]:
     return [row for row in lab.book.workers() if "127.0.0.2" in row.address]
 
 
-@pytest.mark.parametrize("shared", [True, pytest.param(False, marks=NEEDS_ROOT)])
-def test_a_worker_joins_takes_members_dies_and_goes_on(lab: Lab, tmp_path: Path, shared: bool) -> None:
-    lab.engine(checkpoint_seconds=OFTEN)
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Give an engine with one slot, and a worker on a second address that shares its folder."""
+    yield from _with_a_worker(Lab(tmp_path_factory.mktemp("together") / "workspace"), shared=True)
+
+
+@pytest.fixture(scope="module")
+def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Give the same, but the worker does not see the folder."""
+    yield from _with_a_worker(Lab(tmp_path_factory.mktemp("apart") / "workspace"), shared=False)
+
+
+def _with_a_worker(lab: Lab, *, shared: bool) -> Iterator[Lab]:
+    lab.engine(worker_lost_seconds=ALLOWED_SILENCE, checkpoint_seconds=OFTEN)
     lab.worker("--host", "127.0.0.2", before=() if shared else hidden(lab.workspace))
     joined(lab, 2)
+    yield lab
+    lab.close()
+
+
+@pytest.mark.parametrize("shared", [True, pytest.param(False, marks=NEEDS_ROOT)])
+def test_a_worker_joins_takes_members_dies_and_goes_on(
+    request: pytest.FixtureRequest, tmp_path: Path, shared: bool
+) -> None:
+    lab: Lab = request.getfixturevalue("together" if shared else "apart")
     lab.wait(lambda: all(("workspace" in row.offers) == shared for row in joined(lab, 2)))
     spec = spec_of(members=2, steps=STEPS)
     job_id = lab.book.submit_training(spec, analyze=False)
@@ -48,13 +69,12 @@ def test_a_worker_joins_takes_members_dies_and_goes_on(lab: Lab, tmp_path: Path,
 
 
 @NEEDS_ROOT
-def test_an_analysis_waits_for_a_worker_that_sees_the_folder(lab: Lab) -> None:
-    lab.engine()
-    lab.worker("--host", "127.0.0.2", before=hidden(lab.workspace))
-    joined(lab, 2)
-    job_id = lab.book.submit_training(spec_of(members=2, steps=50))
-    lab.wait(lambda: [job.state for job in lab.book.jobs()] == ["done", "done"])
-    assert lab.book.job(job_id).progress.analysed == 2
+def test_an_analysis_waits_for_a_worker_that_sees_the_folder(apart: Lab) -> None:
+    joined(apart, 2)
+    job_id = apart.book.submit_training(spec_of(members=2, steps=50))
+    apart.wait(lambda: all(job.state == "done" for job in apart.book.jobs()))
+    assert apart.book.jobs()[0].submission.kind == "analyze"
+    assert apart.book.job(job_id).progress.analysed == 2
 
 
 def test_a_worker_joins_the_next_engine_by_itself(lab: Lab) -> None:
@@ -68,9 +88,8 @@ def test_a_worker_joins_the_next_engine_by_itself(lab: Lab) -> None:
     assert joined(lab, 2)
 
 
-def test_a_worker_that_was_cut_off_and_comes_back_changes_nothing(lab: Lab, tmp_path: Path) -> None:
-    lab.engine(worker_lost_seconds=ALLOWED_SILENCE, checkpoint_seconds=OFTEN)
-    by_hand = lab.worker("--host", "127.0.0.2")
+def test_a_worker_that_was_cut_off_and_comes_back_changes_nothing(together: Lab, tmp_path: Path) -> None:
+    lab, by_hand = together, together.processes[-1]
     joined(lab, 2)
     spec = spec_of(members=2, steps=STEPS)
     job_id = lab.book.submit_training(spec, analyze=False)
