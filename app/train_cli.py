@@ -82,6 +82,9 @@ def train(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the ensemble; members' seeds are made from it.")] = 0,
     architecture: Annotated[ArchitectureChoice, typer.Option(help="Encoder and decoder.")] = ArchitectureChoice.auto,
+    network: Annotated[
+        str | None, typer.Option(help="Your own encoder and decoder, package.module:Class.", show_default=False)
+    ] = None,
     widths: Annotated[str, typer.Option(help="Hidden layers of the mlp, separated by commas.")] = "128,128",
     activation: Annotated[str, typer.Option(help="Of the mlp: relu or tanh.")] = "relu",
     channels: Annotated[int, typer.Option(help="Latent channels of a member.")] = 10,
@@ -106,6 +109,7 @@ def train(
         "dataset": {"name": dataset, "path": str(path.absolute()) if path else None},
         "model": {
             "architecture": architecture.value,
+            "network": network,
             "widths": _numbers(widths),
             "activation": activation,
             "channels": channels,

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from vaefrag_core.errors import InvalidInputError
 
@@ -56,11 +57,7 @@ class ModelConfig(Config):
     """
 
     architecture: Architecture = Field("mlp", description=f"one of {', '.join(get_args(Architecture))}")
-    network: str | None = Field(
-        None,
-        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
-        description="encoder and decoder of one's own, by import path: package.module:Class",
-    )
+    network: str | None = Field(None, description="encoder and decoder of one's own, by import path")
     widths: Widths = Field((128, 128), description="units of each hidden layer of the mlp")
     activation: Literal["relu", "tanh"] = Field("relu", description="one of relu, tanh")
     channels: int = Field(10, ge=1, le=512, description="latent channels of a member")
@@ -73,6 +70,13 @@ class ModelConfig(Config):
         le=1e3,
         description="fixed variance of a pixel under the gaussian likelihood (images in 0…1)",
     )
+
+    @field_validator("network")
+    @classmethod
+    def _path(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", value):
+            raise ValueError("package.module:Class")
+        return value
 
     @property
     def stackable(self) -> bool:
