@@ -40,6 +40,14 @@ class DatasetConfig(Config):
 
     name: str = Field("digits", description="a name listed by `vaefrag datasets`")
     path: str | None = Field(None, description="folder or file, where the data set needs one")
+    image_size: int | None = Field(
+        None, ge=8, le=512, description="pixels of a side to which pictures of a folder are scaled"
+    )
+
+    @property
+    def unsaid(self) -> frozenset[str]:
+        """Settings that came later and are left open: no part of a key, so that old keys stay."""
+        return frozenset(() if self.image_size else ("image_size",))
 
 
 class ModelConfig(Config):
@@ -178,7 +186,8 @@ class EnsembleSpec(Config):
     @property
     def key(self) -> str:
         """The content without the name, and without the coefficients that its objective does not read."""
-        return content_key(self.model_dump(mode="json", exclude={"name": True, "train": set(self.train.unread)}))
+        left_out: dict[str, Any] = {"name": True, "train": set(self.train.unread), "dataset": set(self.dataset.unsaid)}
+        return content_key(self.model_dump(mode="json", exclude=left_out))
 
     @model_validator(mode="after")
     def _name_from_content(self) -> "EnsembleSpec":

@@ -32,7 +32,7 @@ def resolve(values: Mapping[str, Any]) -> EnsembleSpec:
     try:
         n_images, (height, width, image_channels) = dataset_size(spec.dataset)
     except VaefragError as error:
-        error.fields = {"dataset.path" if spec.dataset.path else "dataset.name": str(error)}
+        error.fields = error.fields or {"dataset.name": str(error)}
         raise
     if left_open and (height, width) == (28, 28):
         spec = parse(EnsembleSpec, {**values, "model": model | {"architecture": "conv28"}})

@@ -38,7 +38,13 @@ def _choices(model: type[ModelConfig] | type[TrainConfig], name: str) -> tuple[s
 
 IMAGES = (
     Field("dataset.name", "Data set", "The images that every member learns.", "choice"),
-    Field("dataset.path", "Folder", "Of its files, for data sets that are not found by themselves.", "text"),
+    Field(
+        "dataset.path",
+        "Folder or file",
+        "On this server, for data sets that are read from one. Others need none.",
+        "text",
+    ),
+    Field("dataset.image_size", "Image size", "Pixels of a side, for pictures of a folder or zip.", "whole"),
 )
 LOSS = (
     Field(
@@ -85,7 +91,8 @@ def start(spec: EnsembleSpec | None = None) -> dict[str, Any]:
     content = (spec or EnsembleSpec()).model_dump(mode="json")
     values = {path: _at(content, path) for path in FIELDS}
     values["name"] = ""
-    values["dataset.path"] = values["dataset.path"] or ""
+    for path in ("dataset.path", "dataset.image_size"):
+        values[path] = values[path] or ""
     values["model.widths"] = ", ".join(str(width) for width in values["model.widths"])
     if spec is None:
         values["model.architecture"] = AUTO
@@ -102,6 +109,7 @@ def read(values: Mapping[str, Any]) -> dict[str, Any]:
             place = place.setdefault(parent, {})
         place[name] = value
     content["dataset"]["path"] = (content["dataset"]["path"] or "").strip() or None
+    content["dataset"]["image_size"] = content["dataset"]["image_size"] or None  # an empty field
     content["model"]["widths"] = [part.strip() for part in str(content["model"]["widths"]).split(",")]
     return content
 
@@ -143,9 +151,12 @@ def group(title: str, fields: tuple[Field, ...], values: Mapping[str, Any]) -> h
 def _datasets() -> list[dict[str, Any]]:
     found = []
     for entry in describe_datasets():
-        height, width, _ = entry.image_shape
-        size = f"{entry.name} · {entry.n_images:,} images of {height}×{width}"
-        label = size if entry.available else f"{size} · not on this machine"
+        label = f"{entry.name} · {entry.description}"
+        if entry.image_shape is not None:
+            height, width, _ = entry.image_shape
+            label = f"{entry.name} · {entry.n_images:,} images of {height}×{width}"
+        if not entry.available:
+            label += " · not on this machine"
         found.append({"value": entry.name, "label": label})
     return found
 

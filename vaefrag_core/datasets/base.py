@@ -101,6 +101,8 @@ class ImageDataset:
         images: (N, H, W) or (N, H, W, 3) uint8, 0 black … 255 white.
         factors: what is known about every image; none is fine.
         origin: where the images come from, in words.
+        remarks: sentences that whoever trains on them should read.
+        report: how each file was read, when there are many: its name, and what was found.
         points: given when "images" are points, (N, H, W) float32, that a network takes unscaled.
 
     Raises:
@@ -116,6 +118,8 @@ class ImageDataset:
     images: ImageSource
     factors: Sequence[Factor]
     origin: str
+    remarks: Sequence[str] = ()
+    report: Sequence[tuple[str, str]] = ()
     points: Points | None = None
 
     def __post_init__(self) -> None:

@@ -35,7 +35,7 @@ def circle() -> ImageDataset:
     width = 360 // ARCS
     levels = tuple(f"{width * arc + width // 2}°" for arc in range(ARCS))
     factor = Factor("angle", k // (POINTS // ARCS), levels)
-    return ImageDataset("circle", values[:, None], (factor,), "computed by vaefrag", CIRCLE)
+    return ImageDataset("circle", values[:, None], (factor,), "computed by vaefrag", points=CIRCLE)
 
 
 def draw_points(points: PointArray) -> ImageArray:
