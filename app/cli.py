@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from app import analyses, reports, terminal
+from app import analyses, terminal
+from app.datasets_cli import datasets
 from app.exchange_cli import export_file, import_file
 from app.jobs_cli import jobs
 from app.metrics_cli import metrics
@@ -28,6 +29,7 @@ cli.command("train")(train)
 cli.command("import")(import_file)
 cli.command("export")(export_file)
 cli.command("metrics")(metrics)
+cli.command("datasets")(datasets)
 cli.command("serve")(serve)
 
 
@@ -83,18 +85,6 @@ def analyze(
     result = analyses.analyze_channels(ensemble_id, values, _settings(workspace=workspace))
     if as_json:
         terminal.emit(result)
-
-
-@cli.command()
-def datasets(as_json: Json = False) -> None:
-    """List the data sets, and whether their files are on this machine."""
-    from vaefrag_core.datasets.catalog import describe_datasets
-
-    entries = [vars(entry) for entry in describe_datasets()]
-    if as_json:
-        terminal.emit({"datasets": entries})
-    else:
-        reports.show_datasets(entries)
 
 
 @cli.command()

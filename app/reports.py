@@ -10,10 +10,12 @@ from app import terminal
 if TYPE_CHECKING:
     from app.jobs.rows import JobRecord, JobSnapshot, LogLine
     from vaefrag_core.artifacts import Analysis, SpaceMatrix
+    from vaefrag_core.datasets.base import ImageDataset
     from vaefrag_core.structure.metrics import MemberMetrics
     from vaefrag_core.training.checkpoints import MemberStatus
 
 MATRIX_MEMBERS = 7  # that fit side by side on a terminal
+_LEVELS, _FILES = 12, 50  # of a factor, and left out of a data set: as many as are shown
 
 
 def training_result(ensemble_id: str, statuses: "Sequence[MemberStatus]") -> dict[str, Any]:
@@ -224,8 +226,8 @@ def show_datasets(entries: Sequence[Mapping[str, Any]]) -> None:
     rows = [
         [
             entry["name"],
-            f"{entry['n_images']:,}",
-            "×".join(str(n) for n in entry["image_shape"][:2]),
+            f"{entry['n_images']:,}" if entry["n_images"] else "–",
+            "×".join(str(n) for n in entry["image_shape"][:2]) if entry["image_shape"] else "–",
             ", ".join(entry["factors"]),
             "yes" if entry["available"] else "no",
             entry["description"],
@@ -235,6 +237,38 @@ def show_datasets(entries: Sequence[Mapping[str, Any]]) -> None:
     ]
     columns = ["name", "images", "pixels", "factors", "here", "what", "where"]
     terminal.show_table(columns, rows, right=["images"])
+
+
+def dataset_result(dataset: "ImageDataset") -> dict[str, Any]:
+    """Give what a data set holds as JSON content."""
+    return {
+        "name": dataset.name,
+        "origin": dataset.origin,
+        "n_images": dataset.n_images,
+        "image_shape": list(dataset.image_shape),
+        "factors": {factor.name: list(factor.levels) for factor in dataset.factors},
+        "remarks": list(dataset.remarks),
+        "files": [{"name": name, "found": found} for name, found in dataset.report],
+    }
+
+
+def show_dataset(found: Mapping[str, Any]) -> None:
+    """Show what a data set holds; of many files, those that were left out."""
+    height, width, channels = found["image_shape"]
+    colour = "in colour" if channels == 3 else "in grey"
+    terminal.say(
+        f"{found['n_images']:,} images of {width}×{height} pixels {colour}, from {found['origin']}.", markup=False
+    )
+    for name, levels in found["factors"].items():
+        shown = ", ".join(levels[:_LEVELS]) + (", …" if len(levels) > _LEVELS else "")
+        terminal.say(f"Factor {name}: {len(levels):,} levels, {shown}.", markup=False)
+    for remark in found["remarks"]:
+        terminal.say(remark, markup=False)
+    left_out = [(file["name"], file["found"]) for file in found["files"] if not file["found"].startswith("read")]
+    if left_out:
+        terminal.show_table(["left out", "why"], left_out[:_FILES])
+    if len(left_out) > _FILES:
+        terminal.say(f"{len(left_out) - _FILES:,} more are in --json.")
 
 
 def job_result(job: "JobRecord") -> dict[str, Any]:

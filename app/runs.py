@@ -23,10 +23,19 @@ def train_detached(
     spec: "EnsembleSpec", settings: "Settings", *, workers: int | None, analyze_after: bool
 ) -> dict[str, Any]:
     """Ask for an ensemble to be trained, and see that there is an engine."""
+    _say_remarks(spec)
     book = JobBook(settings.workspace)
     with needed_engine(settings, slots=_slots(settings, workers)):
         job_id = book.submit_training(spec, analyze=analyze_after, most_slots=workers)
     return reports.job_result(book.job(job_id))
+
+
+def _say_remarks(spec: "EnsembleSpec") -> None:
+    """Say what is odd about images that someone brought along."""
+    from vaefrag_core.datasets.catalog import remarks_on
+
+    for remark in remarks_on(spec.dataset):
+        terminal.say(remark, markup=False)
 
 
 def train_and_wait(
@@ -41,6 +50,7 @@ def train_and_wait(
         StoppedError: when it was stopped on the way, here or elsewhere.
         VaefragError: when the analysis fails, or the engine.
     """
+    _say_remarks(spec)
     book = JobBook(settings.workspace)
     with (
         terminal.stop_on_interrupt() as should_stop,

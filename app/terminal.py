@@ -27,9 +27,9 @@ def emit(result: Mapping[str, Any]) -> None:
     print(json.dumps(_plain(result), ensure_ascii=False, allow_nan=False), flush=True)
 
 
-def say(text: str) -> None:
-    """Tell a person something."""
-    console.print(text, highlight=False, soft_wrap=True)
+def say(text: str, *, markup: bool = True) -> None:
+    """Tell a person something; without markup, when it holds names of files."""
+    console.print(text, highlight=False, soft_wrap=True, markup=markup)
 
 
 def fail(text: str) -> None:

@@ -58,7 +58,10 @@ def demo(
 
 def train(
     dataset: Annotated[str, typer.Option(help="A name from `vaefrag datasets`.")] = "digits",
-    path: Annotated[Path | None, typer.Option(help="Folder of the data set's files.", show_default=False)] = None,
+    path: Annotated[Path | None, typer.Option(help="The data set's folder or file.", show_default=False)] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Of pictures of a folder: pixels of a side.", show_default=False)
+    ] = None,
     objective: Annotated[
         str, typer.Option(help="Loss: beta-vae, annealed-vae, beta-tcvae, factor-vae, dip-vae-i or dip-vae-ii.")
     ] = "beta-vae",
@@ -106,7 +109,7 @@ def train(
 
     values = {
         "name": name,
-        "dataset": {"name": dataset, "path": str(path.absolute()) if path else None},
+        "dataset": {"name": dataset, "path": str(path.absolute()) if path else None, "image_size": image_size},
         "model": {
             "architecture": architecture.value,
             "network": network,

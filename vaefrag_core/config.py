@@ -45,6 +45,9 @@ class DatasetConfig(Config):
 
     name: str = Field("digits", description="a name listed by `vaefrag datasets`")
     path: str | None = Field(None, description="folder or file, where the data set needs one")
+    image_size: int | None = Field(
+        None, ge=8, le=512, description="pixels of a side to which pictures of a folder are scaled"
+    )
 
 
 class ModelConfig(Config):
@@ -212,6 +215,7 @@ class EnsembleSpec(Config):
         """The content without the name, what its objective does not read, and what was added and is not used."""
         left_out = {
             "train": set(self.train.unread) | _unset(self.train, "clip_gradient"),
+            "dataset": _unset(self.dataset, "image_size"),
             "model": _unset(self.model, "network") or {"architecture", "widths", "activation"},
         }
         return content_key(self.model_dump(mode="json", exclude={"name": True, **left_out}))

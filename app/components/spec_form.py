@@ -41,7 +41,13 @@ def _choices(model: type[ModelConfig] | type[TrainConfig], name: str) -> tuple[s
 
 IMAGES = (
     Field("dataset.name", "Data set", "The images that every member learns.", "choice"),
-    Field("dataset.path", "Folder", "Of its files, for data sets that are not found by themselves.", "text"),
+    Field(
+        "dataset.path",
+        "Folder or file",
+        "On this server, for data sets that are read from one. Others need none.",
+        "text",
+    ),
+    Field("dataset.image_size", "Image size", "Pixels of a side, for pictures of a folder or zip.", "whole"),
 )
 LOSS = (
     Field(
@@ -96,7 +102,7 @@ MORE = (
     Field("model.pixel_variance", "Pixel variance", "Of the Gaussian likelihood, for images in 0…1.", "real"),
 )
 LISTS = ("model.widths", "train.discriminator_widths")
-OPTIONAL = ("dataset.path", "train.clip_gradient")  # may be left empty
+OPTIONAL = ("dataset.path", "dataset.image_size", "train.clip_gradient")  # may be left empty
 FIELDS = {field.path: field for field in (*IMAGES, *LOSS, *SIZE, *NETWORK, *MORE)}
 
 
@@ -172,9 +178,12 @@ def group(title: str, fields: tuple[Field, ...], values: Mapping[str, Any]) -> h
 def _datasets() -> list[dict[str, Any]]:
     found = []
     for entry in describe_datasets():
-        height, width, _ = entry.image_shape
-        size = f"{entry.name} · {entry.n_images:,} images of {height}×{width}"
-        label = size if entry.available else f"{size} · not on this machine"
+        label = f"{entry.name} · {entry.description}"
+        if entry.image_shape is not None:
+            height, width, _ = entry.image_shape
+            label = f"{entry.name} · {entry.n_images:,} images of {height}×{width}"
+        if not entry.available:
+            label += " · not on this machine"
         found.append({"value": entry.name, "label": label})
     return found
 

@@ -1,16 +1,22 @@
 """Every data set by its name."""
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Literal
 
 from vaefrag_core.config import DatasetConfig
-from vaefrag_core.datasets.base import ImageDataset
+from vaefrag_core.datasets.arrays import arrays
+from vaefrag_core.datasets.base import ImageDataset, Points
+from vaefrag_core.datasets.circle import CIRCLE, CIRCLE_SHAPE, POINTS, circle
 from vaefrag_core.datasets.digits import digits
 from vaefrag_core.datasets.idx import FASHION_MNIST, MNIST, IdxSource, cache_folder, find_files, load_idx_source
+from vaefrag_core.datasets.images import ENDINGS, images
 from vaefrag_core.datasets.sprites import GRID_IMAGES, sprites
-from vaefrag_core.errors import InvalidInputError, MissingDataError
+from vaefrag_core.errors import InvalidInputError, MissingDataError, VaefragError
+
+TakesPath = Literal["no", "may", "must"]
 
 _SPRITE_FACTORS = ("shape", "scale", "orientation", "x", "y")
 
@@ -22,41 +28,46 @@ class DatasetEntry:
     Args:
         name: to be given as `--dataset`.
         description: one line.
-        n_images: how many images it has.
-        image_shape: height, width, channels.
+        n_images: how many images it has; None when its files tell.
+        image_shape: height, width, channels; None when its files tell.
         factors: what is known about every image.
         available: whether it can be used now, without a network.
         location: where it is, or what is missing and how it can be had.
+        path: whether a path is refused, taken or needed.
     """
 
     name: str
     description: str
-    n_images: int
-    image_shape: tuple[int, int, int]
+    n_images: int | None
+    image_shape: tuple[int, int, int] | None
     factors: tuple[str, ...]
     available: bool
     location: str
+    path: TakesPath
 
 
 @dataclass(frozen=True)
 class _Recipe:
     description: str
-    n_images: int
-    image_shape: tuple[int, int, int]
+    n_images: int | None
+    image_shape: tuple[int, int, int] | None
     factors: tuple[str, ...]
-    load: Callable[[str | None], ImageDataset]
+    load: Callable[[DatasetConfig], ImageDataset]
     locate: Callable[[], tuple[bool, str]]
-    takes_path: bool = False
+    path: TakesPath = "no"
+    scales: bool = False  # takes an image size
+    points: Points | None = None
 
 
 def load_dataset(config: DatasetConfig) -> ImageDataset:
     """Give a data set by its name.
 
     Args:
-        config: the name, and the folder for a data set that takes one.
+        config: the name, and the path for a data set that takes one.
 
     Raises:
-        InvalidInputError: when there is no such name, or a path is given for nothing.
+        InvalidInputError: when there is no such name, a path is given for nothing or not given where it is needed,
+            or its files do not hold what can be trained on. `fields` says which setting is at fault.
         MissingDataError: when its files are nowhere to be had.
         BrokenFileError: when one of them cannot be read.
 
@@ -64,7 +75,12 @@ def load_dataset(config: DatasetConfig) -> ImageDataset:
         >>> load_dataset(DatasetConfig(name="digits")).n_images
         1797
     """
-    return _recipe_of(config).load(config.path)
+    recipe = _recipe_of(config)
+    try:
+        return recipe.load(config)
+    except VaefragError as error:
+        error.fields = error.fields or {"dataset.path" if config.path else "dataset.name": str(error)}
+        raise
 
 
 def dataset_size(config: DatasetConfig) -> tuple[int, tuple[int, int, int]]:
@@ -77,13 +93,29 @@ def dataset_size(config: DatasetConfig) -> tuple[int, tuple[int, int, int]]:
         InvalidInputError, MissingDataError, BrokenFileError: as `load_dataset`.
     """
     recipe = _recipe_of(config)
-    if recipe.takes_path:
-        dataset = recipe.load(config.path)
+    if recipe.n_images is None or recipe.image_shape is None or recipe.path != "no":
+        dataset = load_dataset(config)
         return dataset.n_images, dataset.image_shape
     available, location = recipe.locate()
     if not available:
-        raise MissingDataError(f"The data set {config.name!r} cannot be used: {location}.")
+        sentence = f"The data set {config.name!r} cannot be used: {location}."
+        raise MissingDataError(sentence, {"dataset.name": sentence})
     return recipe.n_images, recipe.image_shape
+
+
+def remarks_on(config: DatasetConfig) -> Sequence[str]:
+    """Give sentences that whoever trains on someone's own files should read; other data sets have none.
+
+    Raises:
+        InvalidInputError, MissingDataError, BrokenFileError: as `load_dataset`.
+    """
+    return load_dataset(config).remarks if _recipe_of(config).path == "must" else ()
+
+
+def points_of(config: DatasetConfig) -> Points | None:
+    """Say how to take a data set that holds points; None of one that holds images, or of an unknown name."""
+    recipe = _RECIPES.get(config.name)
+    return recipe.points if recipe else None
 
 
 def _recipe_of(config: DatasetConfig) -> _Recipe:
@@ -91,10 +123,18 @@ def _recipe_of(config: DatasetConfig) -> _Recipe:
     if recipe is None:
         close = difflib.get_close_matches(config.name, _RECIPES, n=1)
         guess = f" Did you mean {close[0]!r}?" if close else ""
-        raise InvalidInputError(f"Expected a data set of {', '.join(_RECIPES)}, got {config.name!r}.{guess}")
-    if config.path is not None and not recipe.takes_path:
-        raise InvalidInputError(f"{config.name!r} takes no path, got {config.path!r}. Leave it out.")
+        raise _wrong("name", f"Expected a data set of {', '.join(_RECIPES)}, got {config.name!r}.{guess}")
+    if config.path is not None and recipe.path == "no":
+        raise _wrong("path", f"{config.name!r} takes no path, got {config.path!r}. Leave it out.")
+    if config.path is None and recipe.path == "must":
+        raise _wrong("path", f"{config.name!r} needs a path: {recipe.locate()[1]}.")
+    if config.image_size is not None and not recipe.scales:
+        raise _wrong("image_size", f"{config.name!r} keeps its size, got image size {config.image_size}. Leave it out.")
     return recipe
+
+
+def _wrong(setting: str, sentence: str) -> InvalidInputError:
+    return InvalidInputError(sentence, {f"dataset.{setting}": sentence})
 
 
 def describe_datasets() -> list[DatasetEntry]:
@@ -111,6 +151,7 @@ def describe_datasets() -> list[DatasetEntry]:
                 factors=recipe.factors,
                 available=available,
                 location=location,
+                path=recipe.path,
             )
         )
     return entries
@@ -135,9 +176,9 @@ def _idx_recipe(source: IdxSource, description: str) -> _Recipe:
         n_images=60_000,
         image_shape=(28, 28, 1),
         factors=(source.factor,),
-        load=lambda path: load_idx_source(source, path),
+        load=lambda config: load_idx_source(source, config.path),
         locate=lambda: _locate_idx(source),
-        takes_path=True,
+        path="may",
     )
 
 
@@ -147,7 +188,7 @@ def _sprites_recipe(size: int) -> _Recipe:
         n_images=GRID_IMAGES,
         image_shape=(size, size, 1),
         factors=_SPRITE_FACTORS,
-        load=lambda path: sprites(size),
+        load=lambda config: sprites(size),
         locate=lambda: (True, "drawn when asked for"),
     )
 
@@ -158,11 +199,39 @@ _RECIPES = {
         n_images=1_797,
         image_shape=(8, 8, 1),
         factors=("digit",),
-        load=lambda path: digits(),
+        load=lambda config: digits(),
         locate=_locate_digits,
     ),
     "mnist": _idx_recipe(MNIST, "handwritten digits, training split"),
     "fashion-mnist": _idx_recipe(FASHION_MNIST, "pictures of clothes, training split"),
     "sprites": _sprites_recipe(64),
     "sprites-32": _sprites_recipe(32),
+    "circle": _Recipe(
+        description="points of SO(2), no pictures: takes the gaussian likelihood",
+        n_images=POINTS,
+        image_shape=CIRCLE_SHAPE,
+        factors=("angle",),
+        load=lambda config: circle(),
+        locate=lambda: (True, "computed"),
+        points=CIRCLE,
+    ),
+    "images": _Recipe(
+        description="pictures of your own, subfolders as classes",
+        n_images=None,
+        image_shape=None,
+        factors=("class",),
+        load=lambda config: images(config.path or "", config.image_size),
+        locate=lambda: (True, f"a folder or a zip archive of {', '.join(ENDINGS)} files, given as --path"),
+        path="must",
+        scales=True,
+    ),
+    "npz": _Recipe(
+        description="images and labels of your own, as arrays",
+        n_images=None,
+        image_shape=None,
+        factors=("its labels",),
+        load=lambda config: arrays(config.path or ""),
+        locate=lambda: (True, "an .npz or .npy file, given as --path"),
+        path="must",
+    ),
 }

@@ -1,0 +1,35 @@
+import numpy as np
+
+from vaefrag_core.datasets.labels import factors_of
+
+
+def test_numbers_and_text_keep_their_values_in_order() -> None:
+    (numbers,) = factors_of(np.array([10, 2, 10]), None, 3)
+    assert numbers.levels == ("2", "10")
+    assert numbers.codes.tolist() == [1, 0, 1]
+    (fractions,) = factors_of(np.array([0.25, 0.1, 0.25]), ["scale"], 3)
+    assert (fractions.name, fractions.levels) == ("scale", ("0.1", "0.25"))
+    (words,) = factors_of(np.array([b"b", b"a", b"b"]), None, 3)
+    assert words.levels == ("a", "b")
+
+
+def test_many_fractions_are_cut_into_bins_of_equal_population() -> None:
+    values = np.random.default_rng(0).normal(size=1000)
+    (factor,) = factors_of(values, None, 1000)
+    assert np.bincount(factor.codes).tolist() == [50] * 20
+    assert (np.diff(factor.codes[np.argsort(values)]) >= 0).all()
+    assert factor.levels[0].startswith(f"{values.min():.6g}…")
+    assert factor.levels[-1].endswith(f"…{values.max():.6g}")
+
+
+def test_many_equal_fractions_share_a_bin() -> None:
+    values = np.where(np.arange(1000) < 900, 0.5, np.arange(1000) / 7)
+    (factor,) = factors_of(values, None, 1000)
+    assert len(set(factor.codes[:900].tolist())) == 1
+    assert np.unique(factor.codes).tolist() == list(range(len(factor.levels)))
+
+
+def test_whole_numbers_of_many_values_keep_them_also_as_floats() -> None:
+    (factor,) = factors_of(np.arange(40.0), None, 40)
+    assert factor.levels[-1] == "39"
+    assert len(factor.levels) == 40
