@@ -10,9 +10,11 @@ from app import terminal
 if TYPE_CHECKING:
     from app.jobs.rows import JobRecord, JobSnapshot, LogLine
     from vaefrag_core.artifacts import Analysis, SpaceMatrix
+    from vaefrag_core.artifacts.stability import Over
     from vaefrag_core.structure.metrics import MemberMetrics
     from vaefrag_core.training.checkpoints import MemberStatus
 
+OVERS: "tuple[Over, ...]" = ("members", "images")  # what is drawn anew to try hotspots
 MATRIX_MEMBERS = 7  # that fit side by side on a terminal
 
 
@@ -55,6 +57,7 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
             "medoid": names[group.medoid],
             "channels": [names[c] for c in group.channels],
             "label_nmi": dict(zip(matrix.label_names, group.label_nmi, strict=True)),
+            **_stability(analysis, group.label),
         }
         for group in hotspots.groups
     ]
@@ -69,9 +72,30 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
         "channels_near_ceiling": int((matrix.near_ceiling & ~hotspots.dead).sum()),
         "nmi_by_chance": matrix.typical_chance_nmi((~hotspots.dead).nonzero()[0]),
         "min_samples": hotspots.min_samples,
+        "resamples": analysis.config.bootstrap.resamples,
         "messages": list(hotspots.messages),
         "hotspots": groups,
     }
+
+
+def _stability(analysis: "Analysis", hotspot: int) -> dict[str, Any]:
+    """Give what became of a hotspot on resamples, when there are any."""
+    found = analysis.stability.get(analysis.config.hotspots.measure)
+    if found is None:
+        return {}
+    return {
+        "stability": {
+            over: {
+                "mean_jaccard": float(found.mean_jaccard(over)[hotspot]),
+                "returned": float(found.returned(over)[hotspot]),
+            }
+            for over in OVERS
+        }
+    }
+
+
+def _tried(analysis: "Analysis", hotspot: int) -> list[dict[str, float]]:
+    return list(_stability(analysis, hotspot).get("stability", {}).values())
 
 
 def show_analysis(analysis: "Analysis") -> None:
@@ -92,6 +116,7 @@ def show_analysis(analysis: "Analysis") -> None:
         "corrected",
         "bits",
         "medoid",
+        *(f"of {over}" for over in OVERS if analysis.stability),
         *(f"NMI {n}" for n in matrix.label_names),
     ]
     rows = [
@@ -103,11 +128,17 @@ def show_analysis(analysis: "Analysis") -> None:
             _number(_inside(matrix.corrected_nmi(list(group.channels)))),
             f"{group.mean_bits:.2f}",
             ".".join(str(part) for part in matrix.channel_names[group.medoid]),
+            *(f"{_number(s['mean_jaccard'])} {_percent(s['returned'])}" for s in _tried(analysis, group.label)),
             *(f"{value:.2f}" for value in group.label_nmi),
         ]
         for group in hotspots.groups
     ]
     terminal.show_table(columns, rows, right=[c for c in columns if c != "medoid"])
+    if analysis.stability:
+        terminal.say(
+            f"Of members, of images: mean Jaccard index over {analysis.config.bootstrap.resamples} resamples of them,"
+            " and the share in which the hotspot comes back (Jaccard index 0.5 or more)."
+        )
     chance = matrix.typical_chance_nmi((~hotspots.dead).nonzero()[0])
     if math.isfinite(chance):
         terminal.say(
@@ -217,6 +248,10 @@ def _inside(square: Any) -> float:
 
 def _number(value: float) -> str:
     return f"{value:.2f}" if math.isfinite(value) else "–"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if math.isfinite(share) else ""
 
 
 def show_datasets(entries: Sequence[Mapping[str, Any]]) -> None:
