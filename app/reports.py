@@ -94,8 +94,21 @@ def _stability(analysis: "Analysis", hotspot: int) -> dict[str, Any]:
     }
 
 
-def _tried(analysis: "Analysis", hotspot: int) -> list[dict[str, float]]:
-    return list(_stability(analysis, hotspot).get("stability", {}).values())
+def _show_stability(analysis: "Analysis", hotspots: int) -> None:
+    """Show how surely hotspots come back, when it was asked for."""
+    if not analysis.stability or not hotspots:
+        return
+    columns = ["hotspot", "returns, of members", "Jaccard", "returns, of images", "Jaccard "]
+    rows = []
+    for hotspot in range(hotspots):
+        over = _stability(analysis, hotspot)["stability"]
+        shown = [(_percent(over[kind]["returned"]), _number(over[kind]["mean_jaccard"])) for kind in OVERS]
+        rows.append([hotspot, *shown[0], *shown[1]])
+    terminal.show_table(columns, rows, right=columns)
+    terminal.say(
+        f"Over {analysis.config.bootstrap.resamples} resamples of members, and as many of images: the share in which a"
+        " hotspot comes back (Jaccard index 0.5 or more), and its mean Jaccard index."
+    )
 
 
 def show_analysis(analysis: "Analysis") -> None:
@@ -116,7 +129,6 @@ def show_analysis(analysis: "Analysis") -> None:
         "corrected",
         "bits",
         "medoid",
-        *(f"of {over}" for over in OVERS if analysis.stability),
         *(f"NMI {n}" for n in matrix.label_names),
     ]
     rows = [
@@ -128,17 +140,12 @@ def show_analysis(analysis: "Analysis") -> None:
             _number(_inside(matrix.corrected_nmi(list(group.channels)))),
             f"{group.mean_bits:.2f}",
             ".".join(str(part) for part in matrix.channel_names[group.medoid]),
-            *(f"{_number(s['mean_jaccard'])} {_percent(s['returned'])}" for s in _tried(analysis, group.label)),
             *(f"{value:.2f}" for value in group.label_nmi),
         ]
         for group in hotspots.groups
     ]
     terminal.show_table(columns, rows, right=[c for c in columns if c != "medoid"])
-    if analysis.stability:
-        terminal.say(
-            f"Of members, of images: mean Jaccard index over {analysis.config.bootstrap.resamples} resamples of them,"
-            " and the share in which the hotspot comes back (Jaccard index 0.5 or more)."
-        )
+    _show_stability(analysis, len(hotspots.groups))
     chance = matrix.typical_chance_nmi((~hotspots.dead).nonzero()[0])
     if math.isfinite(chance):
         terminal.say(
@@ -251,7 +258,7 @@ def _number(value: float) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{share:.0%}" if math.isfinite(share) else ""
+    return f"{share:.0%}" if math.isfinite(share) else "–"
 
 
 def show_datasets(entries: Sequence[Mapping[str, Any]]) -> None:
