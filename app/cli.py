@@ -60,7 +60,8 @@ def analyze(
     min_bits: Annotated[float, typer.Option(help="Information below which a channel counts as dead, bits.")] = 0.01,
     min_samples: Annotated[int | None, typer.Option(help="Density of a hotspot.", show_default="0.4 × members")] = None,
     xi: Annotated[float, typer.Option(help="Relative drop of reachability at a hotspot's edge.")] = 0.02,
-    seed: Annotated[int, typer.Option(help="Of the maps, and of draws.")] = 0,
+    bootstrap: Annotated[int, typer.Option(help="Resamples that hotspots have to return in; 100 will do.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the maps, resamples and draws.")] = 0,
     space: Annotated[
         SpaceChoice, typer.Option(help="Compare channels, or members by their full latent spaces.")
     ] = SpaceChoice.channels,
@@ -81,6 +82,7 @@ def analyze(
     values = {
         "hotspots": {"measure": measure.value, "min_bits": min_bits, "min_samples": min_samples, "xi": xi},
         "map": {"seed": seed},
+        "bootstrap": {"resamples": bootstrap, "seed": seed},
     }
     result = analyses.analyze_channels(ensemble_id, values, _settings(workspace=workspace))
     if as_json:

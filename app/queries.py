@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from vaefrag_core.artifacts import Analysis, ChannelMatrix, Hotspots, Posteriors
 from vaefrag_core.config import Measure
 from vaefrag_core.errors import BrokenFileError, MissingDataError, VaefragError
+from vaefrag_core.measures.divergence import kl_to_prior_nats
 from vaefrag_core.store import EnsembleRecord, EnsembleStore
 from vaefrag_core.training.checkpoints import History, MemberStatus, checkpoint_path, load_history, member_statuses
 
@@ -271,8 +272,7 @@ def representatives(matrix: ChannelMatrix, channels: Sequence[int], medoid: int,
 
 def kl_nats(posteriors: Posteriors, channel: int) -> float:
     """KL divergence of a channel's posteriors from the prior, mean over the fingerprint sample, nats."""
-    mean, logvar = channel_posterior(posteriors, channel)
-    return float(np.mean((mean**2 + np.exp(logvar) - 1 - logvar) / 2))
+    return float(kl_to_prior_nats(*channel_posterior(posteriors, channel)).mean())
 
 
 def channel_posterior(posteriors: Posteriors, channel: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -10,10 +10,12 @@ from app import terminal
 if TYPE_CHECKING:
     from app.jobs.rows import JobRecord, JobSnapshot, LogLine
     from vaefrag_core.artifacts import Analysis, SpaceMatrix
+    from vaefrag_core.artifacts.stability import Over
     from vaefrag_core.datasets.base import ImageDataset
     from vaefrag_core.structure.metrics import MemberMetrics
     from vaefrag_core.training.checkpoints import MemberStatus
 
+OVERS: "tuple[Over, ...]" = ("members", "images")  # what is drawn anew to try hotspots
 MATRIX_MEMBERS = 7  # that fit side by side on a terminal
 _LEVELS, _FILES = 12, 50  # of a factor, and left out of a data set: as many as are shown
 
@@ -57,6 +59,7 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
             "medoid": names[group.medoid],
             "channels": [names[c] for c in group.channels],
             "label_nmi": dict(zip(matrix.label_names, group.label_nmi, strict=True)),
+            **_stability(analysis, group.label),
         }
         for group in hotspots.groups
     ]
@@ -71,9 +74,43 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
         "channels_near_ceiling": int((matrix.near_ceiling & ~hotspots.dead).sum()),
         "nmi_by_chance": matrix.typical_chance_nmi((~hotspots.dead).nonzero()[0]),
         "min_samples": hotspots.min_samples,
+        "resamples": analysis.config.bootstrap.resamples,
         "messages": list(hotspots.messages),
         "hotspots": groups,
     }
+
+
+def _stability(analysis: "Analysis", hotspot: int) -> dict[str, Any]:
+    """Give what became of a hotspot on resamples, when there are any."""
+    found = analysis.stability.get(analysis.config.hotspots.measure)
+    if found is None:
+        return {}
+    return {
+        "stability": {
+            over: {
+                "mean_jaccard": float(found.mean_jaccard(over)[hotspot]),
+                "returned": float(found.returned(over)[hotspot]),
+            }
+            for over in OVERS
+        }
+    }
+
+
+def _show_stability(analysis: "Analysis", hotspots: int) -> None:
+    """Show how surely hotspots come back, when it was asked for."""
+    if not analysis.stability or not hotspots:
+        return
+    columns = ["hotspot", "returns, of members", "Jaccard", "returns, of images", "Jaccard "]
+    rows = []
+    for hotspot in range(hotspots):
+        over = _stability(analysis, hotspot)["stability"]
+        shown = [(_percent(over[kind]["returned"]), _number(over[kind]["mean_jaccard"])) for kind in OVERS]
+        rows.append([hotspot, *shown[0], *shown[1]])
+    terminal.show_table(columns, rows, right=columns)
+    terminal.say(
+        f"Over {analysis.config.bootstrap.resamples} resamples of members, and as many of images: the share in which a"
+        " hotspot comes back (Jaccard index 0.5 or more), and its mean Jaccard index."
+    )
 
 
 def show_analysis(analysis: "Analysis") -> None:
@@ -110,6 +147,7 @@ def show_analysis(analysis: "Analysis") -> None:
         for group in hotspots.groups
     ]
     terminal.show_table(columns, rows, right=[c for c in columns if c != "medoid"])
+    _show_stability(analysis, len(hotspots.groups))
     chance = matrix.typical_chance_nmi((~hotspots.dead).nonzero()[0])
     if math.isfinite(chance):
         terminal.say(
@@ -219,6 +257,10 @@ def _inside(square: Any) -> float:
 
 def _number(value: float) -> str:
     return f"{value:.2f}" if math.isfinite(value) else "–"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if math.isfinite(share) else "–"
 
 
 def show_datasets(entries: Sequence[Mapping[str, Any]]) -> None:

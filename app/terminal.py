@@ -17,6 +17,7 @@ STAGES = {
     "compare": "Comparing channels",
     "hotspots": "Finding hotspots",
     "maps": "Mapping channels (UMAP compiles first)",
+    "stability": "Trying hotspots on resamples",
     "traversals": "Painting traversals",
     "spaces": "Comparing latent spaces",
 }

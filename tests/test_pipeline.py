@@ -13,7 +13,7 @@ from support import Trained
 
 from vaefrag_core import pipeline
 from vaefrag_core.artifacts import ChannelMatrix, Posteriors
-from vaefrag_core.config import AnalysisConfig, DatasetConfig, HotspotConfig
+from vaefrag_core.config import AnalysisConfig, BootstrapConfig, DatasetConfig, HotspotConfig
 from vaefrag_core.datasets.catalog import dataset_size, load_dataset
 from vaefrag_core.errors import InvalidInputError, MissingDataError, VaefragError
 from vaefrag_core.store import EnsembleStore
@@ -183,3 +183,32 @@ def test_what_was_compared_before_is_not_compared_again(
     assert [before.member_keys for before in known if before] == [whole.member_keys]
     before = trained.store.analysis(trained.id).matrix
     np.testing.assert_array_equal(found.matrix.nmi, before.nmi[6:, 6:])
+
+
+def test_stability_is_worked_out_once_kept_and_shown_when_asked_for(trained: Trained, tmp_path: Path) -> None:
+    store = EnsembleStore(tmp_path)
+    shutil.copytree(trained.store.folder(trained.id), store.folder(trained.id))
+    config = AnalysisConfig(bootstrap=BootstrapConfig(resamples=4, seed=1))
+    told: list[float] = []
+
+    def on_stage(stage: str, share: float) -> None:
+        if stage == "stability":
+            told.append(share)
+            if share > 0.2 and not stopped:
+                stopped.append(stage)
+                raise InterruptedError
+
+    stopped: list[str] = []
+    with pytest.raises(InterruptedError):
+        pipeline.analyze(trained.id, store, config, on_stage=on_stage)
+    kinds = [path.name.partition("-")[0] for path in (store.folder(trained.id) / "analysis").iterdir()]
+    assert "stability" not in kinds  # nor anything half made
+    assert all(kind and not kind.startswith(".") for kind in kinds)
+    found = pipeline.analyze(trained.id, store, config, on_stage=on_stage)
+    assert told == [0.0, 1 / 8, 2 / 8, 0.0, *(k / 8 for k in range(1, 9))]
+    assert set(found.stability) == {"nmi", "vi"}
+    for measure, stability in found.stability.items():
+        assert stability.members.shape == stability.images.shape == (4, len(found.hotspots[measure].groups))
+    pipeline.analyze(trained.id, store, config, on_stage=on_stage)
+    assert told[-1] == 0.0  # begun, and found there
+    assert pipeline.analyze(trained.id, store).stability == {}

@@ -1,6 +1,6 @@
 """The stages in order: train, encode, analyse. Start reading here.
 
-    dataset → members (training) → posteriors (encoding) → matrix → hotspots → maps, traversals
+    dataset → members (training) → posteriors (encoding) → matrix → hotspots → maps, stability, traversals
 
 Every stage reads what the stage before it left in the store and leaves its own result there, so any of them
 can be stopped, repeated or resumed. Results are found again by the hash of what they were made from.
@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from vaefrag_core.artifacts import Analysis, ChannelMatrix, Posteriors, SpaceMatrix
+from vaefrag_core.artifacts import Analysis, ChannelMatrix, Hotspots, Posteriors, SpaceMatrix
 from vaefrag_core.config import AnalysisConfig, EnsembleSpec, HotspotConfig, Measure, SpaceConfig
 from vaefrag_core.datasets.catalog import dataset_size, load_dataset, points_of
 from vaefrag_core.datasets.fingerprint import draw_fingerprint
@@ -24,6 +24,7 @@ from vaefrag_core.structure.hotspots import find_hotspots
 from vaefrag_core.structure.maps import map_channels
 from vaefrag_core.structure.matrices import compare_channels
 from vaefrag_core.structure.spaces import compare_spaces
+from vaefrag_core.structure.stability import hotspot_stability
 from vaefrag_core.synthesis.traversals import traverse_members
 from vaefrag_core.training.checkpoints import MemberStatus, load_checkpoint, member_statuses
 from vaefrag_core.training.ensemble import train_ensemble
@@ -31,7 +32,7 @@ from vaefrag_core.training.ensemble import train_ensemble
 MEASURES: tuple[Measure, ...] = ("nmi", "vi")
 RESULTS_FORMAT = 2  # raised when a stage computes something else from the same inputs
 
-Stage = Literal["compare", "hotspots", "maps", "traversals", "spaces"]
+Stage = Literal["compare", "hotspots", "maps", "stability", "traversals", "spaces"]
 OnStage = Callable[[Stage, float], None]
 
 
@@ -126,18 +127,25 @@ def analyze(
     on_stage("compare", 0.0)
     matrix_folder = store.artifact(ensemble_id, "matrix", source, compare)
     matrix = ChannelMatrix.load(matrix_folder)
-    hotspots: dict[Measure, str] = {}
+    hotspots: dict[Measure, Path] = {}
     maps: dict[Measure, str] = {}
     for position, measure in enumerate(MEASURES):
         chosen = config.hotspots.model_copy(update={"measure": measure})
         inputs = source | {"hotspots": chosen.model_dump(mode="json")}
         on_stage("hotspots", position / len(MEASURES))
         find = partial(_save_hotspots, matrix, chosen, posteriors)
-        hotspots[measure] = store.artifact(ensemble_id, "hotspots", inputs, find).name
+        hotspots[measure] = store.artifact(ensemble_id, "hotspots", inputs, find)
         inputs |= {"map": config.map.model_dump(mode="json")}
         on_stage("maps", position / len(MEASURES))
         lay_out = partial(_save_map, matrix, chosen, config)
         maps[measure] = store.artifact(ensemble_id, "map", inputs, lay_out).name
+    stability = None
+    if config.bootstrap.resamples:
+        on_stage("stability", 0.0)
+        settings = config.model_dump(mode="json", include={"hotspots": {*HotspotConfig.model_fields} - {"measure"}})
+        inputs = source | settings | {"bootstrap": config.bootstrap.model_dump(mode="json")}
+        resample = partial(_save_stability, posteriors, matrix, hotspots, config, on_stage)
+        stability = store.artifact(ensemble_id, "stability", inputs, resample).name
     on_stage("traversals", 0.0)
     traversals = None
     if posteriors.images is not None and members_done(ensemble_id, store):  # else there is nothing to paint with
@@ -151,9 +159,10 @@ def analyze(
             config=config,
             posteriors_key=posteriors.key,
             matrix=matrix_folder.name,
-            hotspots=hotspots,
+            hotspots={measure: folder.name for measure, folder in hotspots.items()},
             maps=maps,
             traversals=traversals,
+            stability=stability,
         ),
     )
     return store.analysis(ensemble_id)
@@ -205,6 +214,28 @@ def _save_hotspots(matrix: ChannelMatrix, config: HotspotConfig, posteriors: Pos
 
 def _save_map(matrix: ChannelMatrix, hotspots: HotspotConfig, config: AnalysisConfig, folder: Path) -> None:
     map_channels(matrix, hotspots, config.map).save(folder)
+
+
+def _save_stability(
+    posteriors: Posteriors,
+    matrix: ChannelMatrix,
+    hotspots: dict[Measure, Path],
+    config: AnalysisConfig,
+    on_stage: OnStage,
+    folder: Path,
+) -> None:
+    found = {measure: Hotspots.load(path) for measure, path in hotspots.items()}
+    stability = hotspot_stability(
+        posteriors,
+        matrix,
+        found,
+        config.hotspots,
+        config.bootstrap,
+        on_progress=lambda done, total: on_stage("stability", done / total),
+    )
+    for measure, of_measure in stability.items():
+        (folder / measure).mkdir()
+        of_measure.save(folder / measure)
 
 
 def _save_traversals(

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from vaefrag_core.artifacts import Analysis, ChannelMap, ChannelMatrix, Hotspots, Posteriors, Traversals
+from vaefrag_core.artifacts import Analysis, ChannelMap, ChannelMatrix, Hotspots, Posteriors, Stability, Traversals
 from vaefrag_core.config import AnalysisConfig, Config, EnsembleSpec, Measure, content_key, parse
 from vaefrag_core.errors import BrokenFileError, BusyError, MissingDataError
 
@@ -69,6 +69,7 @@ class AnalysisIndex(Config):
     hotspots: dict[Measure, str]
     maps: dict[Measure, str]
     traversals: str | None = None
+    stability: str | None = None
 
 
 class EnsembleStore:
@@ -264,6 +265,9 @@ class EnsembleStore:
             hotspots={measure: Hotspots.load(folder / name) for measure, name in index.hotspots.items()},
             maps={measure: ChannelMap.load(folder / name) for measure, name in index.maps.items()},
             traversals=Traversals.load(folder / index.traversals) if index.traversals else None,
+            stability={m: Stability.load(folder / index.stability / m) for m in index.hotspots}
+            if index.stability
+            else {},
         )
 
 

@@ -3,6 +3,7 @@
 from dash import html
 
 from app.components.glossary import help_mark
+from vaefrag_core.artifacts import Stability
 
 
 def fact(name: str, value: object, term: str | None = None) -> html.Div:
@@ -24,6 +25,12 @@ def section(title: str, term: str | None, content: object, note: str = "", switc
     heading = html.Div([html.H3([title, help_mark(term)] if term else title), switch], className="section-head")
     foot = [html.P(note, className="note")] if note else []
     return html.Section([heading, content, *foot], className="section")
+
+
+def returned(stability: Stability, hotspot: int) -> str:
+    """Say in which share of the resamples a hotspot came back: of members / of images."""
+    shares = [stability.returned(over)[hotspot] for over in ("members", "images")]
+    return " / ".join("–" if share != share else f"{share:.0%}" for share in shares)
 
 
 def chip(colour: str) -> html.Span:

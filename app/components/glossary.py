@@ -24,6 +24,12 @@ TERMS: dict[str, str] = {
     " information that came back in run after run. Found by OPTICS, a density clustering.",
     "reachability": "How far each channel lies from those already visited, in the order in which OPTICS walks"
     " through the channels. Valleys are groups of similar channels; deep, wide valleys are hotspots.",
+    "returns": "Would the hotspot be there with other runs, or with other images? Some of the members are drawn at"
+    " random, about 63 %, and hotspots are looked for among them anew; the first number says how often this one was"
+    " found again. The second says the same of drawing images. Near 100 %: trust it. Below half: it may be chance.",
+    "Jaccard": "Channels in both groups, divided by channels in either: 1 when the hotspot comes back whole and alone,"
+    " 0 when nothing of it does. Averaged over the resamples of members / of images. From 0.5 on it counts as found"
+    " again.",
     "medoid": "The channel of a hotspot that is nearest to all its others: its most typical one.",
     "MDS": "Multidimensional scaling: a plane in which distances between points match the channels' distances as"
     " well as they can. Far apart means different.",

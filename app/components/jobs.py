@@ -17,6 +17,7 @@ STAGES = {
     "compare": "comparing channels",
     "hotspots": "finding hotspots",
     "maps": "mapping channels",
+    "stability": "trying hotspots on resamples",
     "traversals": "painting traversals",
 }
 

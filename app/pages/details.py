@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from dash import html
 
-from app.components.facts import chip, fact, section
+from app.components.facts import chip, fact, returned, section
 from app.components.glossary import help_mark
 from app.components.graph import graph
 from app.components.shell import segmented
@@ -109,6 +109,7 @@ class Details:
             fact("mean VI", f"{group.mean_vi_bits:.2f} bits", "VI"),
             fact("information", f"{group.mean_bits:.2f} bits", "information"),
             fact("medoid", self._channel_link(group.medoid), "medoid"),
+            *self._stability(number),
         ]
         return [
             self._head(f"Hotspot {number}", hotspot=number),
@@ -116,6 +117,14 @@ class Details:
             self._side_by_side(group.channels, group.medoid),
             self._labels(group.channels),
         ]
+
+    def _stability(self, hotspot: int) -> list[html.Div]:
+        found = self.opened.analysis.stability.get(self.selection.measure)
+        if found is None:
+            return []
+        means = [found.mean_jaccard(over)[hotspot] for over in ("members", "images")]
+        jaccard = " / ".join("–" if np.isnan(mean) else f"{mean:.2f}" for mean in means)
+        return [fact("returns", returned(found, hotspot), "returns"), fact("mean Jaccard", jaccard, "Jaccard")]
 
     def _group(self, channels: Sequence[int]) -> list:
         matrix = self.opened.matrix

@@ -7,7 +7,7 @@ import dash_mantine_components as dmc
 import numpy as np
 from dash import ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update
 
-from app.components.facts import chip
+from app.components.facts import chip, returned
 from app.components.glossary import help_mark
 from app.components.graph import graph
 from app.components.icons import icon
@@ -31,6 +31,7 @@ class Explorer:
         self.view = view
         self.site, self.record, self.opened = view.site, view.record, view.opened
         self.selection, self.hotspots = view.selection, view.hotspots
+        self.stability = view.opened.analysis.stability.get(view.selection.measure)
 
     def page(self) -> Page:
         """Lay the page out."""
@@ -125,10 +126,14 @@ class Explorer:
         messages = [*self.hotspots.messages, *self.opened.analysis.maps[self.selection.measure].messages]
         members = len(np.unique(self.opened.matrix.member))
         heads = ["", "channels", "members", "mean NMI", "mean bits", "medoid", "best label"]
+        if self.stability is not None:
+            heads.append(["returns", help_mark("returns")])
         rows = [self._hotspot_row(group, members) for group in self.hotspots.groups]
         noise = int(((self.hotspots.labels < 0) & ~self.hotspots.dead).sum())
         core = self.hotspots.min_samples
         foot = f"{noise} live channels belong to no hotspot. A core channel has {core} close relatives."
+        if self.stability is not None:
+            foot += f" Returns: in how many of {self.stability.resamples} resamples of members / of images."
         table = html.Table(
             [html.Thead(html.Tr([html.Th(head) for head in heads])), html.Tbody(rows)], className="table hotspot-table"
         )
@@ -158,6 +163,7 @@ class Explorer:
             f"{group.mean_bits:.2f}",
             html.A(medoid, href=self.selection.of(medoid).search(), className="stay"),
             label,
+            *([returned(self.stability, group.label)] if self.stability is not None else []),
         ]
         return html.Tr([html.Td(cell) for cell in cells], className="on" if chosen else "")
 

@@ -3,7 +3,17 @@
 import pytest
 from pydantic import ValidationError
 
-from vaefrag_core.config import Config, EnsembleSpec, HotspotConfig, ModelConfig, TrainConfig, content_key, parse
+from vaefrag_core.config import (
+    AnalysisConfig,
+    BootstrapConfig,
+    Config,
+    EnsembleSpec,
+    HotspotConfig,
+    ModelConfig,
+    TrainConfig,
+    content_key,
+    parse,
+)
 from vaefrag_core.errors import InvalidInputError
 
 
@@ -88,4 +98,13 @@ def test_every_field_says_what_it_is() -> None:
                 missing.append(f"{model.__name__}.{name}")
         return missing
 
-    assert nested(EnsembleSpec) + nested(HotspotConfig) == []
+    assert nested(EnsembleSpec) + nested(AnalysisConfig) == []
+
+
+def test_a_bootstrap_that_is_not_wanted_is_no_part_of_an_analysis() -> None:
+    assert AnalysisConfig().key == "97ec45fad332"  # as before there was any
+    assert AnalysisConfig(bootstrap=BootstrapConfig(seed=3)).key == AnalysisConfig().key
+    wanted = AnalysisConfig(bootstrap=BootstrapConfig(resamples=9, seed=3))
+    assert wanted.key != AnalysisConfig().key
+    assert AnalysisConfig.model_validate_json(wanted.model_dump_json()) == wanted
+    assert AnalysisConfig.model_validate_json(AnalysisConfig().model_dump_json()) == AnalysisConfig()

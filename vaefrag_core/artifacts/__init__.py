@@ -15,5 +15,16 @@ from vaefrag_core.artifacts.analysis import (
 )
 from vaefrag_core.artifacts.posteriors import Posteriors
 from vaefrag_core.artifacts.spaces import SpaceMatrix
+from vaefrag_core.artifacts.stability import Stability
 
-__all__ = ["Analysis", "ChannelMap", "ChannelMatrix", "Hotspot", "Hotspots", "Posteriors", "SpaceMatrix", "Traversals"]
+__all__ = [
+    "Analysis",
+    "ChannelMap",
+    "ChannelMatrix",
+    "Hotspot",
+    "Hotspots",
+    "Posteriors",
+    "SpaceMatrix",
+    "Stability",
+    "Traversals",
+]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaefrag_core.artifacts.files import load_arrays, load_json, save_arrays, save_json
+from vaefrag_core.artifacts.stability import Stability
 from vaefrag_core.config import AnalysisConfig, Measure
 
 FloatArray = NDArray[np.float64]
@@ -89,6 +90,22 @@ class ChannelMatrix:
     def similarity(self, measure: Measure) -> NDArray[np.floating]:
         """Give the (C, C) matrix of a measure: NMI, or VI in bits."""
         return self.nmi if measure == "nmi" else self.vi_bits
+
+    def of(self, channels: Any) -> "ChannelMatrix":
+        """Give the part of it that is about some channels, by flat index and in that order."""
+        square, rows = np.ix_(channels, channels), np.asarray(channels, dtype=np.int64)
+        return replace(
+            self,
+            channel_names=self.channel_names[rows],
+            information_bits=self.information_bits[rows],
+            information_twice_bits=self.information_twice_bits[rows],
+            nmi=np.asarray(self.nmi)[square],
+            vi_bits=np.asarray(self.vi_bits)[square],
+            label_nmi=self.label_nmi[rows] if self.label_names else self.label_nmi,
+            label_vi_bits=self.label_vi_bits[rows] if self.label_names else self.label_vi_bits,
+            chance=self.chance[rows] if len(self.chance) else self.chance,
+            member_keys=(),
+        )
 
     def save(self, folder: Path) -> None:
         """Write into a folder that exists."""
@@ -269,6 +286,7 @@ class Analysis:
         hotspots: by measure.
         maps: by measure.
         traversals: None where there are no models to paint with (imported posteriors).
+        stability: of the hotspots, by measure; empty when it was not asked for.
     """
 
     config: AnalysisConfig
@@ -277,3 +295,4 @@ class Analysis:
     hotspots: Mapping[Measure, Hotspots]
     maps: Mapping[Measure, ChannelMap]
     traversals: Traversals | None
+    stability: Mapping[Measure, Stability] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from vaefrag_core.artifacts import ChannelMatrix, Hotspot, Hotspots, Posteriors
 from vaefrag_core.config import HotspotConfig
+from vaefrag_core.structure.optics import optics_walk
 
 FloatArray = NDArray[np.float64]
 
@@ -135,15 +136,21 @@ def _optics(
     reachability, labels = np.full(len(distance), np.inf), np.full(len(distance), -1)
     if min_samples is None:
         return live, reachability, labels
-    from sklearn.cluster import OPTICS
+    from sklearn.cluster import cluster_optics_xi
 
     live = _densest_first(distance, live, min_samples)
-    optics = OPTICS(metric="precomputed", min_samples=min_samples, cluster_method="xi", xi=config.xi)
     # Identical channels have reachability 0, of which the steepness test takes a ratio; a distance far below
     # anything measured stands in for it.
-    optics.fit(np.maximum(distance[np.ix_(live, live)], 1e-9) * (1 - np.eye(len(live))))
-    order = live[optics.ordering_]
-    reachability[live], labels[live] = optics.reachability_, optics.labels_
+    apart = np.maximum(distance[np.ix_(live, live)], 1e-9) * (1 - np.eye(len(live)))
+    visits, reachability[live], predecessor = optics_walk(apart, min_samples)
+    order = live[visits]
+    labels[live], _ = cluster_optics_xi(
+        reachability=reachability[live],
+        predecessor=predecessor,
+        ordering=visits,
+        min_samples=min_samples,
+        xi=config.xi,
+    )
     labels[order] = _valleys(reachability[order], labels[order])
     return order, reachability, labels
 

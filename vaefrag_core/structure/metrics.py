@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.errors import InvalidInputError
+from vaefrag_core.measures.divergence import kl_to_prior_nats
 from vaefrag_core.structure.disentanglement import dci, factorvae_score, mig, sap, standard_codes
 from vaefrag_core.structure.factors import Factors, usable_factors
 from vaefrag_core.structure.replication import udr
@@ -83,10 +84,9 @@ def member_metrics(posteriors: Posteriors, seed: int = 0) -> MemberMetrics:
 
 
 def live_means(mean: FloatArray, logvar: FloatArray) -> FloatArray:
-    """Keep the channels whose KL to the standard normal prior, ½ (μ² + σ² − 1 − ln σ²), averages 0.01 nats or more."""
-    mean, logvar = np.asarray(mean, dtype=np.float64), np.asarray(logvar, dtype=np.float64)
-    kl = (mean**2 + np.expm1(np.minimum(logvar, 700)) - logvar).mean(axis=0) / 2
-    return mean[:, kl >= MIN_KL_NATS]
+    """Keep the channels whose KL to the prior averages 0.01 nats or more."""
+    live = kl_to_prior_nats(mean, logvar).mean(axis=0) >= MIN_KL_NATS
+    return np.asarray(mean, dtype=np.float64)[:, live]
 
 
 def _with_factors(codes: FloatArray, factors: Factors, seed: int) -> list[float]:

@@ -1,0 +1,51 @@
+"""What an analysis found beyond hotspots, on the pages: their stability, the level of chance, labels."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from webpages import Tab, app_of
+
+from vaefrag_core import pipeline
+from vaefrag_core.artifacts import Posteriors
+from vaefrag_core.config import AnalysisConfig, BootstrapConfig
+from vaefrag_core.store import EnsembleStore
+
+RESAMPLES = 5
+
+
+def imported(store: EnsembleStore, bootstrap: int = RESAMPLES) -> str:
+    """Take 6 members in that all know one source, and analyse them."""
+    rng = np.random.default_rng(2)
+    mean = rng.normal(size=(6, 60, 2))
+    mean[..., 0] = rng.normal(size=60)
+    record = store.add(Posteriors(mean, np.full_like(mean, -3.0)), "One source")
+    pipeline.analyze(record.id, store, AnalysisConfig(bootstrap=BootstrapConfig(resamples=bootstrap)))
+    return record.id
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> EnsembleStore:
+    store = EnsembleStore(tmp_path_factory.mktemp("found"))
+    imported(store)
+    return store
+
+
+@pytest.fixture
+def path(store: EnsembleStore) -> str:
+    return f"/ensemble/{store.ids()[0]}"
+
+
+def test_the_hotspot_table_says_how_often_each_returns(store: EnsembleStore, path: str, tmp_path: Path) -> None:
+    tab = Tab(app_of(store, tmp_path), path, "?hotspot=0")
+    found = store.analysis(store.ids()[0]).stability["nmi"]
+    cell = f"{found.returned('members')[0]:.0%} / {found.returned('images')[0]:.0%}"
+    assert tab.words.count(cell) == 2  # in the table, and in the details of the one chosen
+    assert f"in how many of {RESAMPLES} resamples" in tab.words
+    assert f"{found.mean_jaccard('members')[0]:.2f} / {found.mean_jaccard('images')[0]:.2f}" in tab.words
+
+
+def test_without_resamples_nothing_is_said_of_them(workspace: EnsembleStore, tmp_path: Path) -> None:
+    words = Tab(app_of(workspace, tmp_path), f"/ensemble/{imported(workspace, bootstrap=0)}").words
+    assert "returns" not in words
+    assert "resamples" not in words
