@@ -1,6 +1,7 @@
 """The atlas of a sweep in a workspace: drawn over what has been analysed, kept, and renewed."""
 
 import shutil
+from functools import partial
 
 import pytest
 from support import Trained
@@ -9,6 +10,7 @@ from vaefrag_core import pipeline
 from vaefrag_core.config import AnalysisConfig, SpaceConfig, parse
 from vaefrag_core.errors import MissingDataError
 from vaefrag_core.store import EnsembleStore
+from vaefrag_core.structure.spaces import compare_spaces
 from vaefrag_core.sweeps import Sweep, SweepStore, resolve_sweep
 
 
@@ -49,7 +51,7 @@ def test_an_atlas_grows_as_ensembles_are_analysed(trained: Trained, workspace: E
 
 
 def test_an_atlas_is_drawn_once_and_again_when_its_sources_change(
-    trained: Trained, workspace: EnsembleStore, sweep: Sweep
+    trained: Trained, workspace: EnsembleStore, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     take_over(trained, workspace, trained.id)
     told: list[float] = []
@@ -60,7 +62,9 @@ def test_an_atlas_is_drawn_once_and_again_when_its_sources_change(
     assert first.sources == {trained.id: workspace.analysis_index(trained.id).key}
     pipeline.renew_atlases(trained.id, workspace)
     assert sweeps.atlas_index(sweep.id) == first
-    pipeline.analyze_spaces(trained.id, workspace, SpaceConfig())
+    few = partial(compare_spaces, config=SpaceConfig(draws=100))
+    monkeypatch.setattr(pipeline, "compare_spaces", lambda posteriors, config, on_progress: few(posteriors))
+    pipeline.analyze_spaces(trained.id, workspace)
     pipeline.renew_atlases(trained.id, workspace)
     assert sweeps.atlas_index(sweep.id).folder != first.folder
     assert len(sweeps.atlas(sweep.id).points[0].space_bits) == 6
