@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from app import analyses, terminal
+from app.atlas_cli import atlas
 from app.datasets_cli import datasets
 from app.exchange_cli import export_file, import_file
 from app.jobs_cli import jobs
@@ -30,6 +31,7 @@ cli.command("import")(import_file)
 cli.command("export")(export_file)
 cli.command("metrics")(metrics)
 cli.command("datasets")(datasets)
+cli.command("atlas")(atlas)
 cli.command("serve")(serve)
 
 

@@ -19,6 +19,7 @@ STAGES = {
     "maps": "mapping channels",
     "stability": "trying hotspots on resamples",
     "traversals": "painting traversals",
+    "atlas": "following hotspots through the sweep",
 }
 
 

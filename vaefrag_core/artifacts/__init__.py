@@ -13,18 +13,22 @@ from vaefrag_core.artifacts.analysis import (
     Hotspots,
     Traversals,
 )
+from vaefrag_core.artifacts.atlas import Atlas, Link, SweepPoint
 from vaefrag_core.artifacts.posteriors import Posteriors
 from vaefrag_core.artifacts.spaces import SpaceMatrix
 from vaefrag_core.artifacts.stability import Stability
 
 __all__ = [
     "Analysis",
+    "Atlas",
     "ChannelMap",
     "ChannelMatrix",
     "Hotspot",
     "Hotspots",
+    "Link",
     "Posteriors",
     "SpaceMatrix",
     "Stability",
+    "SweepPoint",
     "Traversals",
 ]
