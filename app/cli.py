@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from app import analyses, reports, terminal
+from app.combine_cli import combine
 from app.exchange_cli import export_file, import_file
 from app.jobs_cli import jobs
 from app.metrics_cli import metrics
@@ -24,6 +25,7 @@ cli.add_typer(jobs, name="jobs")
 cli.command("import")(import_file)
 cli.command("export")(export_file)
 cli.command("metrics")(metrics)
+cli.command("combine")(combine)
 
 Workers = Annotated[
     int | None,
