@@ -8,6 +8,7 @@ import typer
 
 from app import analyses, terminal
 from app.atlas_cli import atlas
+from app.combine_cli import combine
 from app.datasets_cli import datasets
 from app.exchange_cli import export_file, import_file
 from app.jobs_cli import jobs
@@ -30,6 +31,7 @@ cli.command("train")(train)
 cli.command("import")(import_file)
 cli.command("export")(export_file)
 cli.command("metrics")(metrics)
+cli.command("combine")(combine)
 cli.command("datasets")(datasets)
 cli.command("atlas")(atlas)
 cli.command("serve")(serve)

@@ -117,7 +117,20 @@ def test_bench_times_simpler_ways_in_the_same_run() -> None:
     assert 0 < row["peak_megabytes"] < 1000
 
 
-COMMANDS = ["demo", "train", "analyze", "metrics", "atlas", "import", "export", "datasets", "bench", "serve", "health"]
+COMMANDS = [
+    "demo",
+    "train",
+    "analyze",
+    "metrics",
+    "combine",
+    "atlas",
+    "import",
+    "export",
+    "datasets",
+    "bench",
+    "serve",
+    "health",
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -8,7 +8,6 @@ from vaefrag_core.config import (
     BootstrapConfig,
     Config,
     EnsembleSpec,
-    HotspotConfig,
     ModelConfig,
     TrainConfig,
     content_key,

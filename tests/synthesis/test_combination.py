@@ -1,0 +1,238 @@
+"""Sets of channels against brute force, hard clusterings and exhaustive search."""
+
+import math
+from itertools import combinations, permutations
+
+import numpy as np
+import pytest
+import torch
+
+from vaefrag_core.artifacts import Posteriors
+from vaefrag_core.errors import InvalidInputError
+from vaefrag_core.measures.gaussian import bhattacharyya_distance
+from vaefrag_core.measures.information import information_bits, label_distance
+from vaefrag_core.measures.similarity import mutual_information_bits, nmi, variation_of_information
+from vaefrag_core.synthesis import growth
+from vaefrag_core.synthesis.combination import combine, grow, joint_information, member_spaces, rank_additions
+from vaefrag_core.synthesis.pool import ChannelName, pool
+
+
+def drawn(members: int = 3, channels: int = 4, images: int = 90, seed: int = 0, **more: object) -> Posteriors:
+    rng = np.random.default_rng(seed)
+    mean = 2 * rng.normal(size=(members, images, channels))
+    labels = np.stack([rng.integers(0, 4, images), mean[0, :, 0] > 0], axis=1)
+    return Posteriors(mean, rng.normal(-1, 0.7, mean.shape), labels=labels, label_names=("four", "sign"), **more)  # type: ignore[arg-type]
+
+
+def hard(*codes: list[int]) -> Posteriors:
+    """Give channels that separate the values of labels for sure."""
+    mean = 1e3 * np.array(codes, dtype=np.float64).T[None]
+    return Posteriors(mean, np.zeros_like(mean))
+
+
+def distance(posteriors: Posteriors, channels: list[int]) -> torch.Tensor:
+    mean, logvar = (torch.as_tensor(array[channels].T) for array in posteriors.flat())
+    return bhattacharyya_distance(mean, logvar)
+
+
+def bits(posteriors: Posteriors, channels: list[int]) -> float:
+    return float(information_bits(distance(posteriors, channels))) if channels else 0.0
+
+
+@pytest.mark.parametrize("channels", [[0], [3, 1], [0, 5, 7, 11], list(range(12))])
+def test_joint_information_is_that_of_the_added_distances(channels: list[int]) -> None:
+    posteriors = drawn()
+    assert joint_information(posteriors, channels) == pytest.approx(bits(posteriors, channels), abs=1e-9)
+    assert combine(posteriors, channels).joint_bits == pytest.approx(bits(posteriors, channels), abs=1e-5)
+
+
+def test_means_far_apart_and_odd_variances_change_nothing() -> None:
+    rng = np.random.default_rng(3)
+    mean = rng.normal(size=(1, 60, 3)) * [1.0, 1e6, 1e-4] + [0.0, 1e8, 1e5]
+    posteriors = Posteriors(mean, rng.normal(size=mean.shape) * [3, 1, 0.1] + [0, 20, -18])
+    assert joint_information(posteriors, [0, 1, 2]) == pytest.approx(bits(posteriors, [0, 1, 2]), abs=1e-6)
+
+
+def test_channels_that_are_sure_tell_the_entropy_of_their_joint_labels() -> None:
+    rng = np.random.default_rng(1)
+    codes = rng.integers(0, 3, (3, 200))
+    found = combine(hard(*codes.tolist()), [0, 1, 2])
+    share = np.unique(codes, axis=1, return_counts=True)[1] / 200
+    assert found.joint_bits == pytest.approx(-(share * np.log2(share)).sum(), abs=1e-5)
+
+
+def test_copies_are_redundant_and_independent_channels_are_not() -> None:
+    a, b = [0, 0, 1, 1] * 8, [0, 1, 0, 1] * 8
+    copies, different = combine(hard(a, a), [0, 1]), combine(hard(a, b), [0, 1])
+    assert (copies.redundancy_bits, different.redundancy_bits) == pytest.approx((1, 0), abs=1e-6)
+    assert copies.marginal_bits == pytest.approx([0, 0], abs=1e-6)
+    assert copies.shapley_bits == pytest.approx([0.5, 0.5], abs=1e-6)
+
+
+@pytest.mark.parametrize("k", [1, 2, 5, 12])
+def test_shapley_shares_sum_to_the_whole(k: int) -> None:
+    found = combine(drawn(), list(range(k)))
+    assert found.shapley_bits is not None
+    assert found.shapley_bits.sum() == pytest.approx(found.joint_bits, abs=1e-9)
+
+
+def test_shapley_shares_are_the_mean_over_all_orders() -> None:
+    posteriors, channels = drawn(), [1, 4, 6, 9]
+    worth = {frozenset(s): bits(posteriors, list(s)) for size in range(5) for s in combinations(channels, size)}
+    gains = {c: 0.0 for c in channels}
+    for order in permutations(channels):
+        for place, c in enumerate(order):
+            gains[c] += worth[frozenset(order[: place + 1])] - worth[frozenset(order[:place])]
+    expected = [gains[c] / math.factorial(4) for c in channels]
+    assert combine(posteriors, channels).shapley_bits == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("shapley", [True, False])
+def test_a_marginal_share_is_what_the_others_lack(shapley: bool) -> None:
+    posteriors, channels = drawn(), [0, 2, 5, 8, 9]
+    found = combine(posteriors, channels, shapley=shapley)
+    others = [bits(posteriors, [c for c in channels if c != left]) for left in channels]
+    assert found.marginal_bits == pytest.approx(bits(posteriors, channels) - np.array(others), abs=1e-5)
+    assert found.single_bits == pytest.approx([bits(posteriors, [c]) for c in channels], abs=1e-5)
+
+
+def test_more_than_twelve_channels_go_without_shapley_shares() -> None:
+    posteriors = drawn(members=4)
+    found = combine(posteriors, list(range(13)))
+    assert found.shapley_bits is None
+    assert found.joint_bits == pytest.approx(bits(posteriors, list(range(13))), abs=1e-5)
+
+
+def test_labels_are_compared_like_channels() -> None:
+    posteriors, channels = drawn(), [0, 3, 7]
+    found, joint = combine(posteriors, channels), distance(posteriors, channels)
+    for f in range(2):
+        label = label_distance(torch.as_tensor(np.unique(posteriors.labels[:, f], return_inverse=True)[1]))
+        assert found.label_nmi[f] == pytest.approx(float(nmi(joint, label)), abs=1e-5)
+        assert found.label_vi_bits[f] == pytest.approx(float(variation_of_information(joint, label)), abs=1e-5)
+        assert found.label_shared_bits[f] == pytest.approx(float(mutual_information_bits(joint, label)), abs=1e-5)
+
+
+def test_the_order_of_a_set_changes_nothing() -> None:
+    posteriors = drawn()
+    one, other = combine(posteriors, [2, 7, 4]), combine(posteriors, [4, 2, 7])
+    assert one.joint_bits == pytest.approx(other.joint_bits, abs=1e-6)
+    assert one.shapley_bits is not None
+    assert other.shapley_bits is not None
+    assert one.shapley_bits[[2, 0, 1]] == pytest.approx(other.shapley_bits, abs=1e-6)
+
+
+def test_the_ceiling_is_near_only_when_it_is() -> None:
+    assert combine(hard(list(range(64))), [0]).near_ceiling
+    assert not combine(hard([0, 1] * 32), [0]).near_ceiling
+
+
+@pytest.mark.parametrize("label", [None, "sign"])
+def test_additions_are_ranked_by_what_each_adds(label: str | None) -> None:
+    posteriors, start = drawn(), [1, 6]
+    codes = label_distance(torch.as_tensor(posteriors.labels[:, 1]))
+
+    def worth(channels: list[int]) -> float:
+        joint = distance(posteriors, channels)
+        return float(information_bits(joint) if label is None else mutual_information_bits(joint, codes))
+
+    found = rank_additions(posteriors, start, label=label)
+    assert sorted(found.channels.tolist()) == [c for c in range(12) if c not in start]
+    expected = [worth([*start, c]) - worth(start) for c in found.channels.tolist()]
+    assert found.gain_bits == pytest.approx(expected, abs=1e-5)
+    assert (np.diff(found.gain_bits) <= 0).all()
+
+
+def test_dead_channels_are_never_added() -> None:
+    rng = np.random.default_rng(0)
+    mean = rng.normal(size=(1, 80, 4)) * [2, 0, 2, 1e-3]
+    assert sorted(rank_additions(Posteriors(mean, np.full_like(mean, -2)), []).channels.tolist()) == [0, 2]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_greedy_sets_are_near_the_best(seed: int) -> None:
+    posteriors = drawn(members=2, channels=4, images=40, seed=seed)
+    best = max(joint_information(posteriors, list(channels)) for channels in combinations(range(8), 3))
+    found = grow(posteriors, 3, draws=2)
+    assert found.bits[-1] >= (1 - 1 / math.e) * best
+    assert found.bits == pytest.approx([bits(posteriors, list(found.channels[: k + 1])) for k in range(3)], abs=1e-5)
+
+
+def test_a_greedy_set_takes_at_every_step_what_adds_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(growth, "CANDIDATES_OF_A_TASK", 2)  # so that most are never looked at again
+    posteriors = drawn()
+    found = grow(posteriors, 5, draws=1)
+    for k in range(1, 5):
+        assert found.channels[k] == rank_additions(posteriors, found.channels[:k]).channels[0]
+
+
+def test_greedy_is_the_best_where_channels_are_independent() -> None:
+    images = np.arange(64)
+    halves = [(images >> place & 1).tolist() for place in range(6)]
+    posteriors = hard(halves[0], halves[0], halves[1], halves[1], (images % 4).tolist(), halves[3])
+    found = grow(posteriors, 2, draws=4)
+    best = max(joint_information(posteriors, list(pair)) for pair in combinations(range(6), 2))
+    assert found.bits[-1] == pytest.approx(best, abs=1e-6)
+    assert (found.random_bits <= found.bits + 1e-6).all()
+
+
+def test_random_sets_are_the_same_for_the_same_seed() -> None:
+    posteriors = drawn()
+    one, same, other = (grow(posteriors, 3, draws=3, seed=seed).random_bits for seed in (5, 5, 6))
+    assert np.array_equal(one, same)
+    assert not np.array_equal(one, other)
+
+
+def test_a_set_carries_of_a_member_what_both_tell() -> None:
+    posteriors, channels = drawn(), [0, 5]
+    found = member_spaces(posteriors, channels)
+    for member in range(3):
+        space = list(range(4 * member, 4 * member + 4))
+        assert found.bits[member] == pytest.approx(bits(posteriors, space), abs=1e-5)
+        shared = mutual_information_bits(distance(posteriors, channels), distance(posteriors, space))
+        assert found.shared_bits[member] == pytest.approx(float(shared), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("channels", "sentence"),
+    [
+        ([], "at least one channel to combine, got none"),
+        ([0, 99], "channels from 0 to 11, got 99"),
+        ([-1], "channels from 0 to 11, got -1"),
+        ([5, 2, 5], r"different channels, got 1\.1 more than once"),
+    ],
+)
+def test_what_is_no_set_is_refused(channels: list[int], sentence: str) -> None:
+    for ask in (joint_information, combine):
+        with pytest.raises(InvalidInputError, match=sentence):
+            ask(drawn(), channels)
+
+
+def test_dead_channels_are_refused_by_name() -> None:
+    mean = np.zeros((2, 30, 2))
+    mean[0] = np.random.default_rng(0).normal(size=(30, 2))
+    with pytest.raises(InvalidInputError, match=r"dead ones: 1\.0 tells 0\.000 bits"):
+        combine(Posteriors(mean, np.zeros_like(mean)), [0, 2])
+
+
+def test_unknown_labels_and_sizes_are_refused() -> None:
+    with pytest.raises(InvalidInputError, match="no label 'colour': there is four, sign"):
+        rank_additions(drawn(), [], label="colour")
+    with pytest.raises(InvalidInputError, match="size of at least 2, got 1"):
+        grow(drawn(), 1, start=[0, 1])
+    with pytest.raises(InvalidInputError, match="No channel is live"):
+        grow(Posteriors(np.zeros((1, 9, 2)), np.zeros((1, 9, 2))), 1)
+
+
+def test_ensembles_of_one_sample_are_combined_and_others_refused() -> None:
+    one, other = drawn(sample_id="s"), drawn(members=1, channels=2, seed=4, sample_id="s")
+    both = pool({"a": one, "b": other})
+    channels = both.flat([ChannelName("a", 2, 1), ChannelName("b", 0, 1)])
+    apart = distance(one, [9]) + distance(other, [1])
+    assert joint_information(both.posteriors, channels) == pytest.approx(float(information_bits(apart)), abs=1e-9)
+    with pytest.raises(InvalidInputError, match="different samples of images"):
+        pool({"a": one, "b": drawn(sample_id="t")})
+    with pytest.raises(InvalidInputError, match="b does not say which sample"):
+        pool({"a": one, "b": drawn()})
+    with pytest.raises(InvalidInputError, match=r"There is no channel 7\.0 in b"):
+        both.flat([ChannelName("b", 7, 0)])
