@@ -13,7 +13,18 @@ from vaefrag_core.artifacts.analysis import (
     Hotspots,
     Traversals,
 )
+from vaefrag_core.artifacts.fusion import FusedSpace
 from vaefrag_core.artifacts.posteriors import Posteriors
 from vaefrag_core.artifacts.spaces import SpaceMatrix
 
-__all__ = ["Analysis", "ChannelMap", "ChannelMatrix", "Hotspot", "Hotspots", "Posteriors", "SpaceMatrix", "Traversals"]
+__all__ = [
+    "Analysis",
+    "ChannelMap",
+    "ChannelMatrix",
+    "FusedSpace",
+    "Hotspot",
+    "Hotspots",
+    "Posteriors",
+    "SpaceMatrix",
+    "Traversals",
+]
