@@ -110,6 +110,7 @@ def test_every_field_at_fault_is_named() -> None:
         ({"dataset": {"name": "fashion-mnist", "path": "/nowhere"}}, "dataset.path"),
         ({"fingerprint": {"size": 2000}}, "fingerprint.size"),
         ({"model": {"architecture": "conv28"}}, "model.architecture"),
+        ({"dataset": {"name": "circle"}}, "model.likelihood"),
     ):
         with pytest.raises(VaefragError) as caught_one:
             pipeline.resolve(values)
@@ -117,10 +118,41 @@ def test_every_field_at_fault_is_named() -> None:
 
 
 def test_a_data_set_is_as_large_as_it_says() -> None:
-    for name in ("digits", "sprites", "sprites-32"):
+    for name in ("digits", "sprites", "sprites-32", "circle"):
         config = DatasetConfig(name=name)
         dataset = load_dataset(config)
         assert dataset_size(config) == (dataset.n_images, dataset.image_shape)
+
+
+def test_points_are_trained_on_and_painted(tmp_path: Path) -> None:
+    spec = pipeline.resolve(
+        {
+            "dataset": {"name": "circle"},
+            "model": {"likelihood": "gaussian", "channels": 1, "widths": [16], "pixel_variance": 0.01},
+            "train": {"steps": 300, "learning_rate": 0.01},
+            "fingerprint": {"size": 200},
+            "members": 2,
+        }
+    )
+    store = EnsembleStore(tmp_path)
+    (first, *_) = pipeline.train(spec, store)
+    analysis = pipeline.analyze(store.create(spec).id, store)
+    assert first.state == "done"
+    assert analysis.matrix.label_names == ("angle",)
+    assert (analysis.matrix.information_bits > 1).all()
+    assert analysis.traversals is not None
+    painted = np.asarray(analysis.traversals.images).astype(int)  # (C, K, T, h, w)
+    assert painted.shape[-2:] == (32, 32)
+    rows = (painted > 200).sum(axis=(0, 1, 2, 4))
+    assert rows[:14].sum() > 0  # above the centre: a mean cut to 0…1 would never be below it
+    assert rows[18:].sum() > 0
+
+
+def test_likelihood_of_points_is_said_in_one_sentence() -> None:
+    with pytest.raises(
+        InvalidInputError, match=r"^Likelihood bernoulli expects values in 0…1; those of 'circle' reach"
+    ):
+        pipeline.resolve({"dataset": {"name": "circle"}})
 
 
 def test_importing_the_core_is_light() -> None:

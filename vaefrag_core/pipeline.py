@@ -13,7 +13,7 @@ from typing import Literal
 
 from vaefrag_core.artifacts import Analysis, ChannelMatrix, Posteriors, SpaceMatrix
 from vaefrag_core.config import AnalysisConfig, EnsembleSpec, HotspotConfig, Measure, SpaceConfig
-from vaefrag_core.datasets.catalog import load_dataset
+from vaefrag_core.datasets.catalog import dataset_size, load_dataset, points_of
 from vaefrag_core.datasets.fingerprint import draw_fingerprint
 from vaefrag_core.encoding import encode_members
 from vaefrag_core.errors import BrokenFileError, MissingDataError
@@ -210,9 +210,15 @@ def _save_map(matrix: ChannelMatrix, hotspots: HotspotConfig, config: AnalysisCo
 def _save_traversals(
     ensemble_id: str, store: EnsembleStore, posteriors: Posteriors, config: AnalysisConfig, folder: Path
 ) -> None:
-    height, width, *image_channels = posteriors.images.shape[1:]
-    members = _networks(ensemble_id, store, (height, width, image_channels[0] if image_channels else 1))
-    traverse_members(posteriors, members, config.traversals).save(folder)
+    dataset = store.record(ensemble_id).spec.dataset
+    points = points_of(dataset)
+    if points is None:  # the sample tells the shape, even when the data set has been moved away since
+        height, width, *image_channels = posteriors.images.shape[1:]
+        shape = (height, width, image_channels[0] if image_channels else 1)
+    else:
+        _, shape = dataset_size(dataset)
+    members = _networks(ensemble_id, store, shape)
+    traverse_members(posteriors, members, config.traversals, draw=points.draw if points else None).save(folder)
 
 
 def _networks(ensemble_id: str, store: EnsembleStore, image_shape: tuple[int, int, int]) -> dict[int, VAE]:

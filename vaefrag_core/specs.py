@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vaefrag_core.config import EnsembleSpec, parse
-from vaefrag_core.datasets.catalog import dataset_size
+from vaefrag_core.datasets.catalog import dataset_size, points_of
 from vaefrag_core.errors import InvalidInputError, VaefragError
 from vaefrag_core.models.shapes import check_images
 
@@ -21,7 +21,7 @@ def resolve(values: Mapping[str, Any]) -> EnsembleSpec:
 
     Raises:
         InvalidInputError: a value out of bounds, an unknown data set, a fingerprint larger than the data, an
-            architecture that does not take the images. `fields` says which field is at fault.
+            architecture or a likelihood that does not take the images. `fields` says which field is at fault.
         MissingDataError: when the data set's files are not to be found.
     """
     model = dict(values.get("model", {}))
@@ -43,4 +43,11 @@ def resolve(values: Mapping[str, Any]) -> EnsembleSpec:
         )
         raise InvalidInputError(sentence, {"fingerprint.size": sentence})
     check_images((image_channels, height, width), spec.model)
+    points = points_of(spec.dataset)
+    if points is not None and spec.model.likelihood == "bernoulli":
+        sentence = (
+            f"Likelihood bernoulli expects values in 0…1; those of {spec.dataset.name!r} reach from {points.low:g} to"
+            f" {points.high:g}. Use the likelihood gaussian."
+        )
+        raise InvalidInputError(sentence, {"model.likelihood": sentence})
     return spec

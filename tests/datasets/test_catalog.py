@@ -10,7 +10,7 @@ from vaefrag_core.datasets.catalog import DatasetEntry, describe_datasets, load_
 from vaefrag_core.datasets.idx import FASHION_MNIST, MNIST, cache_folder
 from vaefrag_core.errors import InvalidInputError, MissingDataError
 
-NAMES = ["digits", "mnist", "fashion-mnist", "sprites", "sprites-32"]
+NAMES = ["digits", "mnist", "fashion-mnist", "sprites", "sprites-32", "circle"]
 
 
 def entry(name: str) -> DatasetEntry:
@@ -53,17 +53,17 @@ def test_an_unknown_name_gets_the_nearest(asked: str, meant: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
         load_dataset(DatasetConfig(name=asked))
     assert str(caught.value) == (
-        f"Expected a data set of digits, mnist, fashion-mnist, sprites, sprites-32, got {asked!r}."
+        f"Expected a data set of digits, mnist, fashion-mnist, sprites, sprites-32, circle, got {asked!r}."
         f" Did you mean {meant!r}?"
     )
 
 
 def test_a_name_like_none_gets_the_list_alone() -> None:
-    with pytest.raises(InvalidInputError, match=r"sprites-32, got 'zzz'\.$"):
+    with pytest.raises(InvalidInputError, match=r"circle, got 'zzz'\.$"):
         load_dataset(DatasetConfig(name="zzz"))
 
 
-@pytest.mark.parametrize("name", ["digits", "sprites", "sprites-32"])
+@pytest.mark.parametrize("name", ["digits", "sprites", "sprites-32", "circle"])
 def test_a_path_for_nothing_is_refused(name: str) -> None:
     with pytest.raises(InvalidInputError, match=f"'{name}' takes no path, got 'here'"):
         load_dataset(DatasetConfig(name=name, path="here"))

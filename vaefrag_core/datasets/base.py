@@ -3,7 +3,7 @@
 Letters: N images of H×W pixels, B images of a batch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from vaefrag_core.errors import InvalidInputError
 
 IndexArray = NDArray[np.int64]
 ImageArray = NDArray[np.uint8]
+PointArray = NDArray[np.float32]
 
 
 class ImageSource(Protocol):
@@ -28,11 +29,26 @@ class ImageSource(Protocol):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Always uint8."""
+        """Always uint8, but float32 of points."""
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, indices: IndexArray, /) -> ImageArray: ...
+    def __getitem__(self, indices: IndexArray, /) -> ImageArray | PointArray: ...
+
+
+@dataclass(frozen=True)
+class Points:
+    """How data that are no pictures are to be taken: as they are, and drawn where people look at them.
+
+    Args:
+        low: the least value.
+        high: the greatest.
+        draw: (N, H, W) float32, as the data set holds them or a decoder gives them → (N, h, w) uint8 pictures.
+    """
+
+    low: float
+    high: float
+    draw: Callable[[PointArray], ImageArray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +101,7 @@ class ImageDataset:
         images: (N, H, W) or (N, H, W, 3) uint8, 0 black … 255 white.
         factors: what is known about every image; none is fine.
         origin: where the images come from, in words.
+        points: given when "images" are points, (N, H, W) float32, that a network takes unscaled.
 
     Raises:
         InvalidInputError: naming the array, the shape or type expected and the one given.
@@ -99,13 +116,16 @@ class ImageDataset:
     images: ImageSource
     factors: Sequence[Factor]
     origin: str
+    points: Points | None = None
 
     def __post_init__(self) -> None:
         shape, dtype = tuple(self.images.shape), self.images.dtype
-        if dtype != np.uint8:
+        if self.points is None and dtype != np.uint8:
             raise InvalidInputError(
                 f"Expected the images of {self.name!r} as uint8 (0…255), got {dtype}. Scale and round them first."
             )
+        if self.points is not None and dtype != np.float32:
+            raise InvalidInputError(f"Expected the points of {self.name!r} as float32, got {dtype}. Convert them.")
         if not (len(shape) == 3 or (len(shape) == 4 and shape[3] == 3)) or 0 in shape:
             raise InvalidInputError(
                 f"Expected the images of {self.name!r} in the shape (N, H, W), or (N, H, W, 3) with colour, got"
@@ -152,10 +172,23 @@ class ImageDataset:
             indices: (B,) which images.
 
         Returns:
-            (B, channels, H, W), 0 black … 1 white.
+            (B, channels, H, W), 0 black … 1 white; points as they are.
         """
         images = np.asarray(self.images[indices])
         planes = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
         scaled = planes.astype(np.float32, order="C")
-        scaled /= 255
+        if self.points is None:
+            scaled /= 255
         return scaled
+
+    def pictures(self, indices: IndexArray) -> ImageArray:
+        """Give some images as people look at them: points are drawn.
+
+        Args:
+            indices: (B,) which images.
+
+        Returns:
+            (B, h, w) or (B, h, w, 3) uint8.
+        """
+        images: Any = np.ascontiguousarray(self.images[indices])
+        return images if self.points is None else self.points.draw(images)

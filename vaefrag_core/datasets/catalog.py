@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from vaefrag_core.config import DatasetConfig
-from vaefrag_core.datasets.base import ImageDataset
+from vaefrag_core.datasets.base import ImageDataset, Points
+from vaefrag_core.datasets.circle import CIRCLE, CIRCLE_SHAPE, POINTS, circle
 from vaefrag_core.datasets.digits import digits
 from vaefrag_core.datasets.idx import FASHION_MNIST, MNIST, IdxSource, cache_folder, find_files, load_idx_source
 from vaefrag_core.datasets.sprites import GRID_IMAGES, sprites
@@ -47,6 +48,7 @@ class _Recipe:
     load: Callable[[str | None], ImageDataset]
     locate: Callable[[], tuple[bool, str]]
     takes_path: bool = False
+    points: Points | None = None
 
 
 def load_dataset(config: DatasetConfig) -> ImageDataset:
@@ -84,6 +86,12 @@ def dataset_size(config: DatasetConfig) -> tuple[int, tuple[int, int, int]]:
     if not available:
         raise MissingDataError(f"The data set {config.name!r} cannot be used: {location}.")
     return recipe.n_images, recipe.image_shape
+
+
+def points_of(config: DatasetConfig) -> Points | None:
+    """Say how to take a data set that holds points; None of one that holds images, or of an unknown name."""
+    recipe = _RECIPES.get(config.name)
+    return recipe.points if recipe else None
 
 
 def _recipe_of(config: DatasetConfig) -> _Recipe:
@@ -165,4 +173,13 @@ _RECIPES = {
     "fashion-mnist": _idx_recipe(FASHION_MNIST, "pictures of clothes, training split"),
     "sprites": _sprites_recipe(64),
     "sprites-32": _sprites_recipe(32),
+    "circle": _Recipe(
+        description="points of SO(2), no pictures: takes the gaussian likelihood",
+        n_images=POINTS,
+        image_shape=CIRCLE_SHAPE,
+        factors=("angle",),
+        load=lambda path: circle(),
+        locate=lambda: (True, "computed"),
+        points=CIRCLE,
+    ),
 }

@@ -20,7 +20,7 @@ class FingerprintSample:
 
     Args:
         index: (N,) where they stand in the data set.
-        images: (N, H, W) or (N, H, W, 3) uint8.
+        images: (N, H, W) or (N, H, W, 3) uint8, points drawn.
         labels: (N, F) text, the level of each factor.
         label_names: the F factors.
         sample_id: names the sample and its order: data set, size, seed and a hash of the images.
@@ -83,15 +83,15 @@ def draw_fingerprint(dataset: ImageDataset, config: FingerprintConfig) -> Finger
             " fingerprint size."
         )
     index = draw_without_replacement(dataset.n_images, config.size, config.seed)
-    images = np.ascontiguousarray(dataset.images[index])
+    values = np.ascontiguousarray(dataset.images[index])
     columns = [factor.texts(index) for factor in dataset.factors]
     labels = np.stack(columns, axis=1) if columns else np.empty((config.size, 0), dtype=np.str_)
-    copies = Counter(hashlib.sha256(image.tobytes()).digest() for image in images)
+    copies = Counter(hashlib.sha256(image.tobytes()).digest() for image in values)
     lost_bits = sum(count * math.log2(count) for count in copies.values()) / config.size
-    content = hashlib.sha256(f"{images.shape}".encode() + images.tobytes()).hexdigest()[:12]
+    content = hashlib.sha256(f"{values.shape}".encode() + values.tobytes()).hexdigest()[:12]
     return FingerprintSample(
         index=index,
-        images=images,
+        images=dataset.pictures(index),
         labels=labels,
         label_names=dataset.factor_names(),
         sample_id=f"{dataset.name}, {config.size} images, seed {config.seed}, {content}",

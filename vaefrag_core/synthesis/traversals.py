@@ -1,6 +1,6 @@
 """What a channel paints: images decoded while that one channel moves across its range."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from vaefrag_core.errors import MissingDataError
 from vaefrag_core.models.vae import VAE
 
 FloatArray = NDArray[np.float64]
+Draw = Callable[[NDArray[np.float32]], NDArray[np.uint8]]
 
 
 def aggregate_quantiles(mean: FloatArray, logvar: FloatArray, shares: FloatArray) -> FloatArray:
@@ -48,6 +49,8 @@ def traverse_members(
     posteriors: Posteriors,
     members: Mapping[int, VAE],
     config: TraversalConfig | None = None,
+    *,
+    draw: Draw | None = None,
 ) -> Traversals:
     """Paint every channel of every member.
 
@@ -58,6 +61,7 @@ def traverse_members(
         posteriors: of the members, with the sample's images.
         members: the networks, by the members' numbers.
         config: how many images and values.
+        draw: makes pictures (N, h, w) of what decoders give (N, H, W), when that is points.
 
     Returns:
         Images (C, K, T, H, W) or (C, K, T, H, W, 3).
@@ -76,7 +80,7 @@ def traverse_members(
     pictures, first = [], 0
     for position, member in enumerate(posteriors.member_ids):
         latents = np.asarray(posteriors.mean[position][base], dtype=np.float32)  # (K, D)
-        pictures.append(_paint(members[int(member)], latents, values[first : first + channels[position]]))
+        pictures.append(_paint(members[int(member)], latents, values[first : first + channels[position]], draw))
         first += channels[position]
     images = np.concatenate(pictures)  # (C, K, T, image channels, H, W)
     images = images[:, :, :, 0] if images.shape[3] == 1 else np.moveaxis(images, 3, -1)
@@ -104,13 +108,16 @@ def base_images(posteriors: Posteriors, count: int) -> NDArray[np.int64]:
     return np.array(chosen, dtype=np.int64)
 
 
-def _paint(vae: VAE, latents: NDArray[np.float32], values: FloatArray) -> NDArray[np.uint8]:
+def _paint(vae: VAE, latents: NDArray[np.float32], values: FloatArray, draw: Draw | None) -> NDArray[np.uint8]:
     """Decode (D, K, T) latents: base images `latents` (K, D), channel d at `values` (D, T)."""
     channels, steps = values.shape
     grid = np.broadcast_to(latents[None, :, None], (channels, len(latents), steps, channels)).copy()
     for d in range(channels):
         grid[d, :, :, d] = values[d]
     with torch.inference_mode():
-        painted = vae.decode(torch.from_numpy(grid.reshape(-1, channels)))
-    pixels = (painted * 255).round().to(torch.uint8).numpy()
+        flat = torch.from_numpy(grid.reshape(-1, channels))
+        if draw is None:
+            pixels = (vae.decode(flat) * 255).round().to(torch.uint8).numpy()
+        else:  # the decoder's output is the mean of a point; `decode` would cut it to 0…1
+            pixels = draw(vae.decoder(flat)[:, 0].numpy())[:, None]
     return np.asarray(pixels.reshape(channels, len(latents), steps, *pixels.shape[1:]))
