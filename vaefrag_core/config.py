@@ -22,6 +22,7 @@ from vaefrag_core.errors import InvalidInputError
 
 Measure = Literal["nmi", "vi"]
 Architecture = Literal["mlp", "conv28", "conv64"]
+FusionObjective = Literal["vi", "nmi", "mutual-information"]
 Objective = Literal["beta-vae", "annealed-vae", "beta-tcvae", "factor-vae", "dip-vae-i", "dip-vae-ii"]
 Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(min_length=1, max_length=8)]
 
@@ -236,6 +237,41 @@ class AnalysisConfig(Config):
         if self.bootstrap.resamples == 0:
             content.pop("bootstrap", None)
         return content
+
+
+class FusionConfig(Config):
+    """One space made from many.
+
+    `vi` maximizes the mean of exp(−VI), which has an end: a space that carries too little is as far off as one that
+    carries too much. `nmi` and `mutual-information` have none, and are there to be compared with it: NMI rises while
+    the space shrinks to nothing, mutual information until every image is told apart.
+    """
+
+    name: Annotated[str, StringConstraints(strip_whitespace=True, max_length=80)] = Field(
+        "", description="what the fused space is called on the pages"
+    )
+    dimension: int = Field(2, ge=1, le=512, description="channels of the fused space")
+    objective: FusionObjective = Field("vi", description="one of vi, nmi, mutual-information")
+    steps: int = Field(1_500, ge=1, le=1_000_000, description="steps of the optimizer at most; it stops when flat")
+    restarts: int = Field(3, ge=1, le=64, description="starts, of which the best is kept")
+    seed: int = Field(0, ge=0, lt=2**63, description="of the starts")
+    members: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
+        None, description="members whose whole latent spaces are fused; all when neither members nor channels are given"
+    )
+    channels: tuple[tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]], ...] | None = Field(
+        None, description="channels that are fused, each as member and channel"
+    )
+
+    @property
+    def key(self) -> str:
+        """The content without the name."""
+        return content_key(self.model_dump(mode="json", exclude={"name"}))
+
+    @model_validator(mode="after")
+    def _members_or_channels(self) -> "FusionConfig":
+        if self.members is not None and self.channels is not None:
+            raise ValueError("either members or channels")
+        return self
 
 
 class EnsembleSpec(Config):

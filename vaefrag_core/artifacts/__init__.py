@@ -14,6 +14,7 @@ from vaefrag_core.artifacts.analysis import (
     Traversals,
 )
 from vaefrag_core.artifacts.atlas import Atlas, Link, SweepPoint
+from vaefrag_core.artifacts.fusion import FusedSpace
 from vaefrag_core.artifacts.posteriors import Posteriors
 from vaefrag_core.artifacts.spaces import SpaceMatrix
 from vaefrag_core.artifacts.stability import Stability
@@ -23,6 +24,7 @@ __all__ = [
     "Atlas",
     "ChannelMap",
     "ChannelMatrix",
+    "FusedSpace",
     "Hotspot",
     "Hotspots",
     "Link",

@@ -42,6 +42,18 @@ def information_bits(distance: Tensor) -> Tensor:
     return -log_mean.mean(dim=-1) / math.log(2)
 
 
+def overlap_bits(overlap: Tensor) -> Tensor:
+    """The bound of `information_bits`, from sums of coefficients that have been taken already.
+
+    Args:
+        overlap: (..., N) of each image with all: (1/N) Σⱼ b_ij.
+
+    Returns:
+        (...) bits.
+    """
+    return -overlap.log2().mean(dim=-1)
+
+
 def label_distance(codes: Tensor) -> Tensor:
     """Distances of a hard label: 0 between images of equal value, ∞ between others.
 

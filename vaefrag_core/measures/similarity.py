@@ -50,9 +50,13 @@ def nmi(distance_a: Tensor, distance_b: Tensor) -> Tensor:
     """
     own_a = mutual_information_bits(distance_a, distance_a)
     own_b = mutual_information_bits(distance_b, distance_b)
-    shared = mutual_information_bits(distance_a, distance_b)
+    return normalized(mutual_information_bits(distance_a, distance_b), own_a, own_b, images=distance_a.shape[-1])
+
+
+def normalized(shared: Tensor, own_a: Tensor, own_b: Tensor, *, images: int) -> Tensor:
+    """NMI from its parts: I(U;V), I(U;U′) and I(V;V′), in bits, on so many images; NaN where it is undefined."""
     # A constant space's own information is zero but for rounding; so small a value is not a denominator.
-    floor = 16 * torch.finfo(distance_a.dtype).eps * max(1.0, math.log2(distance_a.shape[-1]))
+    floor = 16 * torch.finfo(shared.dtype).eps * max(1.0, math.log2(images))
     defined = (own_a > floor) & (own_b > floor)
     scale = torch.sqrt(torch.where(defined, own_a * own_b, 1.0))
     return torch.where(defined, shared / scale, torch.nan)
@@ -76,4 +80,9 @@ def variation_of_information(distance_a: Tensor, distance_b: Tensor) -> Tensor:
         tensor(1.)
     """
     joint = information_bits(distance_a + distance_b)
-    return 2 * joint - information_bits(2 * distance_a) - information_bits(2 * distance_b)
+    return variation(joint, information_bits(2 * distance_a), information_bits(2 * distance_b))
+
+
+def variation(joint: Tensor, twice_a: Tensor, twice_b: Tensor) -> Tensor:
+    """VI from its parts: I(X;U,V), I(X;U,U′) and I(X;V,V′), in bits."""
+    return 2 * joint - twice_a - twice_b

@@ -1,0 +1,192 @@
+"""A fused space is what its learners agree on, and says so when its objective has failed."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from vaefrag_core.artifacts import FusedSpace, Posteriors
+from vaefrag_core.config import FusionConfig
+from vaefrag_core.errors import BrokenFileError, InvalidInputError
+from vaefrag_core.measures.gaussian import bhattacharyya_distance
+from vaefrag_core.measures.similarity import mutual_information_bits, nmi, variation_of_information
+from vaefrag_core.synthesis.fusion import FusionStep, fuse
+from vaefrag_core.synthesis.learners import choose
+
+N = 40
+
+
+def circle(learners: int, images: int = N, sample_id: str | None = "circle") -> Posteriors:
+    """Learners of one channel, each of which cuts the circle somewhere else and lays it out as a line."""
+    angle = np.arange(images) / images * 2 * math.pi
+    cuts = np.random.default_rng(2).permutation(learners) / learners * 2 * math.pi
+    mean = ((angle - cuts[:, None]) % (2 * math.pi))[:, :, None]
+    return Posteriors(mean, np.full_like(mean, math.log(0.04)), sample_id=sample_id)
+
+
+def distance(mean: NDArray[np.float64], logvar: NDArray[np.float64]) -> torch.Tensor:
+    return bhattacharyya_distance(torch.from_numpy(mean), torch.from_numpy(logvar))
+
+
+@pytest.fixture(scope="module")
+def fused() -> FusedSpace:
+    return fuse(circle(8), steps=300, restarts=2)
+
+
+def test_what_every_learner_cuts_is_whole_again(fused: FusedSpace) -> None:
+    steps = np.linalg.norm(fused.mean - np.roll(fused.mean, -1, axis=0), axis=1)
+    assert steps.max() < 2 * np.quantile(steps, 0.9)
+    line = np.abs(circle(8).mean[0, :, 0] - np.roll(circle(8).mean[0, :, 0], -1))
+    assert line.max() > 30 * np.quantile(line, 0.9)  # of one learner, where it is cut
+    assert fused.success
+    assert fused.learner_vi_bits.max() < 0.6
+
+
+def test_identical_learners_give_their_space_back() -> None:
+    rng = np.random.default_rng(0)
+    mean, logvar = rng.normal(0, 2, (N, 2)), rng.normal(-1, 0.3, (N, 2))
+    found = fuse([(mean, logvar)] * 3, restarts=1)
+    assert found.learner_vi_bits == pytest.approx(0, abs=0.01)
+    assert found.objective == pytest.approx(1, abs=0.01)
+    assert found.information_bits == pytest.approx(found.learner_bits[0], abs=0.01)
+
+
+@pytest.mark.parametrize("objective", ["vi", "nmi", "mutual-information"])
+def test_the_objective_is_what_the_measures_say_of_the_result(objective: str) -> None:
+    learners = circle(4)
+    found = fuse(learners, objective=objective, steps=20, restarts=2)  # type: ignore[arg-type]
+    here = distance(found.mean, found.logvar)
+    there = [distance(m, v) for m, v in zip(learners.mean, learners.logvar, strict=True)]
+    vi = np.array([float(variation_of_information(here, other)) for other in there])
+    expected = {
+        "vi": np.exp(-vi).mean(),
+        "nmi": np.mean([float(nmi(here, other)) for other in there]),
+        "mutual-information": np.mean([float(mutual_information_bits(here, other)) for other in there]),
+    }
+    assert found.objective == pytest.approx(expected[objective], abs=1e-10)
+    assert found.objective == found.objectives.max()
+    np.testing.assert_allclose(found.learner_vi_bits, vi, atol=1e-12)
+
+
+def test_the_order_of_learners_does_not_matter(fused: FusedSpace) -> None:
+    learners = circle(8)
+    turned = fuse(Posteriors(learners.mean[::-1], learners.logvar[::-1]), steps=300, restarts=2)
+    assert turned.objective == pytest.approx(fused.objective, abs=1e-3)
+    np.testing.assert_allclose(turned.learner_vi_bits[::-1], fused.learner_vi_bits, atol=0.02)
+
+
+def test_nmi_shrinks_the_space_to_nothing_and_is_not_called_a_success() -> None:
+    found = fuse(circle(8), objective="nmi", steps=600, restarts=1)
+    assert found.objective > 1.1
+    assert found.information_bits < 0.5 * found.learner_bits.min()
+    assert not found.success
+    assert "has shrunk to" in found.failure
+    assert "Use the objective vi" in found.failure
+
+
+def test_mutual_information_runs_to_the_ceiling_and_is_not_called_a_success() -> None:
+    found = fuse(circle(8), objective="mutual-information", steps=300, restarts=1)
+    assert found.information_bits > 0.95 * found.ceiling_bits
+    assert not found.success
+    assert "has run to" in found.failure
+
+
+def test_two_unlike_learners_are_better_copied_and_the_result_says_so() -> None:
+    rng = np.random.default_rng(0)
+    unlike = [(rng.normal(0, 8, (N, 1)), np.full((N, 1), -1.0)) for _ in range(2)]
+    found = fuse(unlike, dimension=1, steps=60, restarts=1)
+    assert any("copy of space" in warning for warning in found.warnings)
+
+
+def test_dead_learners_are_left_out_and_named() -> None:
+    learners = circle(3)
+    dead = Posteriors(np.zeros((1, N, 1)), np.zeros((1, N, 1)), sample_id="circle")
+    with_dead = fuse([learners, dead], steps=20, restarts=1)
+    assert with_dead.objective == pytest.approx(fuse(learners, steps=20, restarts=1).objective, abs=1e-12)
+    assert with_dead.warnings[0] == "Left out, as they tell nothing apart: space 1."
+    assert len(with_dead.learner_vi_bits) == 4
+
+
+def test_stopped_and_taken_up_again_is_as_never_stopped(tmp_path: Path) -> None:
+    learners, state = circle(4), tmp_path / "state.safetensors"
+    whole = fuse(learners, steps=75)
+    told: list[FusionStep] = []
+    first = fuse(learners, steps=75, state=state, on_progress=told.append, should_stop=lambda: len(told) == 2)
+    assert (first.end, first.steps) == ("stopped", 50)
+    assert told[-1].objective == first.objective
+    np.testing.assert_array_equal(told[-1].mean.numpy(), first.mean)
+    second = fuse(learners, steps=75, state=state)
+    np.testing.assert_array_equal(second.mean, whole.mean)
+    np.testing.assert_array_equal(second.logvar, whole.logvar)
+    np.testing.assert_array_equal(second.objectives, whole.objectives)
+    assert [path.name for path in tmp_path.iterdir()] == ["state.safetensors"]
+
+
+def test_a_state_of_something_else_is_not_taken_up(tmp_path: Path) -> None:
+    state = tmp_path / "state.safetensors"
+    fuse(circle(3), steps=25, restarts=1, state=state)
+    other = fuse(circle(4), steps=25, restarts=1, state=state)
+    np.testing.assert_array_equal(other.mean, fuse(circle(4), steps=25, restarts=1).mean)
+    state.write_bytes(b"no state")
+    with pytest.raises(BrokenFileError, match="Delete it to begin again"):
+        fuse(circle(4), steps=25, state=state)
+
+
+def test_what_is_saved_comes_back(fused: FusedSpace, tmp_path: Path) -> None:
+    fused.save(tmp_path / "fused.npz")
+    back = FusedSpace.load(tmp_path / "fused.npz")
+    for name, value in vars(fused).items():
+        np.testing.assert_array_equal(getattr(back, name), value, err_msg=name)
+    (tmp_path / "other.npz").write_bytes(b"")
+    with pytest.raises(BrokenFileError):
+        FusedSpace.load(tmp_path / "other.npz")
+
+
+@pytest.mark.parametrize(
+    ("learners", "settings", "sentence"),
+    [
+        ([circle(2), circle(2, sample_id="other")], {}, "Expected learners that saw one sample of images, got 2"),
+        ([circle(2), circle(2, images=30)], {}, r"on the same images, got \[30, 40\] images"),
+        ([], {}, "at least two learners to fuse, got none"),
+        (circle(1), {}, "at least two learners to fuse, got one"),
+        (circle(2), {"dimension": 0}, "dimension .* expected a value greater than or equal to 1, got 0"),
+        (circle(2), {"dimension": N + 1}, "a dimension of at most 40, the number of images, got 41"),
+        (Posteriors(np.zeros((2, N, 1)), np.zeros((2, N, 1))), {}, "None of the 2 learners .* channels are dead"),
+    ],
+)
+def test_what_cannot_be_fused_is_refused_in_a_sentence(
+    learners: object, settings: dict[str, int], sentence: str
+) -> None:
+    with pytest.raises(InvalidInputError, match=sentence):
+        fuse(learners, **settings)  # type: ignore[arg-type]
+
+
+def test_members_and_channels_are_chosen_by_their_numbers() -> None:
+    rng = np.random.default_rng(0)
+    posteriors = Posteriors(rng.normal(size=(3, 5, 2)), np.zeros((3, 5, 2)), sample_id="s", member_ids=[2, 4, 7])
+    members = choose(posteriors, FusionConfig(members=(7, 2)))
+    assert members.names == ("member 7", "member 2")
+    np.testing.assert_array_equal(members.mean[0], posteriors.mean[2])
+    channels = choose(posteriors, FusionConfig(channels=((4, 1), (2, 0))))
+    assert channels.names == ("channel 4.1", "channel 2.0")
+    np.testing.assert_array_equal(channels.mean[0][:, 0], posteriors.mean[1, :, 1])
+    assert len(choose(posteriors, FusionConfig()).mean) == 3
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"members": (2, 3)}, "There is no member 3 in the posteriors. There are 2 … 7"),
+        ({"channels": ((2, 0), (2, 5))}, r"There is no channel 2\.5"),
+        ({"members": (2, 2)}, "Expected each member once, got 2, 2"),
+        ({"channels": ()}, "at least two channels to fuse, got none"),
+        ({"members": (2,)}, r"at least two members to fuse, got \[2\]"),
+    ],
+)
+def test_a_choice_that_is_not_there_is_named(values: dict[str, object], sentence: str) -> None:
+    posteriors = Posteriors(np.zeros((3, 5, 2)), np.zeros((3, 5, 2)), member_ids=[2, 4, 7])
+    with pytest.raises(InvalidInputError, match=sentence):
+        choose(posteriors, FusionConfig.model_validate(values))

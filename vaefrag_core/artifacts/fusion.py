@@ -1,0 +1,112 @@
+"""One space that was fitted to many."""
+
+import json
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaefrag_core.artifacts.files import read_npz
+from vaefrag_core.artifacts.posteriors import Posteriors
+from vaefrag_core.config import FusionConfig
+from vaefrag_core.errors import BrokenFileError
+
+FloatArray = NDArray[np.float64]
+FusionEnd = Literal["flat", "steps", "stopped"]
+_ARRAYS = ("mean", "logvar", "learner_bits", "learner_vi_bits", "learner_nmi", "objectives", "bits", "mean_vi_bits")
+
+
+@dataclass(frozen=True, eq=False)
+class FusedSpace:
+    """The space whose posteriors are most similar, on average, to those of all learners.
+
+    Args:
+        config: what was asked for.
+        mean: (N, d) posterior means.
+        logvar: (N, d) ln σ².
+        objective: its value; larger is better.
+        information_bits: I(X;U) of the fused space.
+        learner_names: (K,) of the learners.
+        learner_bits: (K,) I(X;V) of each.
+        learner_vi_bits: (K,) VI between the fused space and each, bits.
+        learner_nmi: (K,) NMI of the fused space with each; NaN where one tells nothing apart.
+        objectives: (T, R) the objective after each of T steps, of R starts.
+        bits: (T, R) information.
+        mean_vi_bits: (T, R) mean VI to the learners.
+        end: "flat" when no start could be improved, "steps" when they were used up, "stopped" when it was asked to
+            stop: then this is the best so far.
+        failure: why this is no success, in a sentence; "" when it is one.
+        warnings: what else to know before using it.
+        learners_key: of what was fused.
+        sample_id: of the images.
+    """
+
+    config: FusionConfig
+    mean: FloatArray
+    logvar: FloatArray
+    objective: float
+    information_bits: float
+    learner_names: tuple[str, ...]
+    learner_bits: FloatArray
+    learner_vi_bits: FloatArray
+    learner_nmi: FloatArray
+    objectives: FloatArray
+    bits: FloatArray
+    mean_vi_bits: FloatArray
+    end: FusionEnd
+    failure: str
+    warnings: tuple[str, ...]
+    learners_key: str
+    sample_id: str | None = None
+
+    @property
+    def success(self) -> bool:
+        """Whether the objective was maximized without one of its known failures."""
+        return not self.failure
+
+    @property
+    def ceiling_bits(self) -> float:
+        """log2 N: what tells all images of the sample apart."""
+        return math.log2(len(self.mean))
+
+    @property
+    def steps(self) -> int:
+        """T."""
+        return len(self.objectives)
+
+    def posteriors(self, source: Posteriors | None = None) -> Posteriors:
+        """Give the fused space as posteriors of one member, with labels and images of the sample when given."""
+        alone = Posteriors(self.mean[None], self.logvar[None], sample_id=self.sample_id)
+        if source is None:
+            return alone
+        return replace(alone, labels=source.labels, label_names=source.label_names or None, images=source.images)
+
+    def save(self, path: Path) -> None:
+        """Write into a file."""
+        facts = {
+            "config": self.config.model_dump(mode="json"),
+            **{n: getattr(self, n) for n in ("objective", "information_bits", "learner_names", "end", "failure")},
+            **{n: getattr(self, n) for n in ("warnings", "learners_key", "sample_id")},
+        }
+        with path.open("wb") as file:
+            np.savez(file, facts=np.array(json.dumps(facts)), **{name: getattr(self, name) for name in _ARRAYS})
+
+    @classmethod
+    def load(cls, path: Path) -> "FusedSpace":
+        """Read what `save` wrote.
+
+        Raises:
+            MissingDataError: when there is no such file.
+            BrokenFileError: when it cannot be read.
+        """
+        arrays = read_npz(path)
+        try:
+            facts: dict[str, Any] = json.loads(str(arrays["facts"]))
+            texts: dict[str, Any] = {name: tuple(facts.pop(name)) for name in ("learner_names", "warnings")}
+            config = FusionConfig.model_validate(facts.pop("config"))
+            return cls(config=config, **{name: arrays[name] for name in _ARRAYS}, **texts, **facts)
+        except (KeyError, ValueError, TypeError) as error:
+            raise BrokenFileError(f"{path} is not a fused space that can be read ({error}). Fuse again.") from error
