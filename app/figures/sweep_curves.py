@@ -70,6 +70,7 @@ def curves_figure(
         tickvals=list(at),
         ticktext=[f"{value:g}" for value in at],
         title={"text": symbol, "standoff": 4},
+        ticklabelstandoff=5,
         tickfont={"size": 10},
         zeroline=False,
         showline=False,
