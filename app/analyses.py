@@ -13,6 +13,7 @@ def analyze_channels(ensemble_id: str, values: dict[str, Any], settings: Any) ->
     config, store = parse(AnalysisConfig, values), _store_with(ensemble_id, settings)
     with terminal.analysis_progress() as on_stage:
         analysis = pipeline.analyze(ensemble_id, store, config, on_stage=on_stage)
+        pipeline.renew_atlases(ensemble_id, store, on_stage=on_stage)
     reports.show_analysis(analysis)
     return reports.analysis_result(ensemble_id, analysis)
 
@@ -25,6 +26,7 @@ def analyze_spaces(ensemble_id: str, values: dict[str, Any], settings: Any) -> d
     config, store = parse(SpaceConfig, values), _store_with(ensemble_id, settings)
     with terminal.analysis_progress() as on_stage:
         spaces = pipeline.analyze_spaces(ensemble_id, store, config, on_stage=on_stage)
+        pipeline.renew_atlases(ensemble_id, store, on_stage=on_stage)
     reports.show_spaces(spaces)
     return reports.spaces_result(ensemble_id, spaces)
 

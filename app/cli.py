@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from app import analyses, reports, terminal
+from app.atlas_cli import atlas
 from app.exchange_cli import export_file, import_file
 from app.jobs_cli import jobs
 from app.metrics_cli import metrics
@@ -28,6 +29,7 @@ cli.command("train")(train)
 cli.command("import")(import_file)
 cli.command("export")(export_file)
 cli.command("metrics")(metrics)
+cli.command("atlas")(atlas)
 cli.command("serve")(serve)
 
 

@@ -2,17 +2,19 @@
 
 from typing import TYPE_CHECKING, Any
 
-from app import reports, terminal
-from app.jobs.follow import analysis_of, as_statuses, follow
+from app import reports, sweep_reports, terminal
+from app.jobs.follow import analysis_of, as_statuses, follow, follow_all
 from app.jobs.record import JobBook
 from app.jobs.rows import JobRecord, JobSnapshot
 from app.jobs.service import EngineKeeper, cores, needed_engine
 from vaefrag_core.errors import VaefragError
 from vaefrag_core.store import EnsembleStore
+from vaefrag_core.sweeps import SweepStore
 
 if TYPE_CHECKING:
     from app.settings import Settings
     from vaefrag_core.config import EnsembleSpec
+    from vaefrag_core.sweeps import Sweep
 
 
 class StoppedError(VaefragError):
@@ -66,6 +68,73 @@ def train_and_wait(
             raise StoppedError(f"Stopped. Repeat the same command to go on with {result['id']}.")
         if analyze_after:
             result |= _wait_for_analysis(book, ended.job, settings, keeper, should_stop)
+    return result
+
+
+def train_sweep_detached(
+    sweep: "Sweep", specs: "list[EnsembleSpec]", settings: "Settings", *, workers: int | None, analyze_after: bool
+) -> dict[str, Any]:
+    """Ask for the ensembles of a sweep to be trained, and see that there is an engine."""
+    book = JobBook(settings.workspace)
+    sweep = SweepStore(EnsembleStore(settings.workspace)).create(sweep, specs)
+    with needed_engine(settings, slots=_slots(settings, workers)):
+        jobs = [book.submit_training(spec, analyze=analyze_after, most_slots=workers) for spec in specs]
+    results = [reports.job_result(book.job(job_id)) for job_id in jobs]
+    return sweep_reports.sweep_result(sweep, results)
+
+
+def train_sweep_and_wait(
+    sweep: "Sweep", specs: "list[EnsembleSpec]", settings: "Settings", *, workers: int | None, analyze_after: bool
+) -> dict[str, Any]:
+    """Train the ensembles of a sweep, show how it goes, and its atlas.
+
+    Returns:
+        The result of the command.
+
+    Raises:
+        StoppedError: when it was stopped on the way, here or elsewhere.
+        VaefragError: when the engine fails, or there is no atlas in the end.
+    """
+    book, sweeps = JobBook(settings.workspace), SweepStore(EnsembleStore(settings.workspace))
+    sweep = sweeps.create(sweep, specs)
+    with (
+        terminal.stop_on_interrupt() as should_stop,
+        needed_engine(settings, slots=_slots(settings, workers)) as keeper,
+    ):
+        jobs = [book.submit_training(spec, analyze=analyze_after, most_slots=workers) for spec in specs]
+        labels = {job: f"{sweep.symbol} = {value:g}" for job, value in zip(jobs, sweep.values, strict=True)}
+        with terminal.sweep_progress(labels, specs[0].members, specs[0].train.steps) as on_progress:
+
+            def show(snapshot: JobSnapshot) -> None:
+                on_progress(snapshot.job.id, as_statuses(snapshot.members))
+
+            ended = follow_all(book, jobs, keeper, on_change=show, should_stop=should_stop)
+        results = []
+        for snapshot in ended:
+            statuses = as_statuses(snapshot.members)
+            results.append(reports.training_result(snapshot.job.submission.ensemble_id, statuses))
+            reports.show_failures(statuses)
+        if any(result["state"] == "stopped" for result in results):
+            raise StoppedError(f"Stopped. Repeat the same command to go on with {sweep.name}.")
+        result = sweep_reports.sweep_result(sweep, results)
+        if analyze_after:
+            analyses = [analysis_of(book, snapshot.job) for snapshot in ended]
+            with terminal.analyses_progress(len(analyses)) as on_count:
+                done: set[str] = set()
+
+                def count(snapshot: JobSnapshot) -> None:
+                    done.update([snapshot.job.id] if snapshot.job.ended else [])
+                    on_count(len(done))
+
+                analysed = follow_all(book, analyses, keeper, on_change=count, should_stop=should_stop)
+            for snapshot in analysed:
+                if snapshot.job.state == "failed":
+                    terminal.say(snapshot.job.progress.error)
+            if any(not snapshot.job.ended for snapshot in analysed):
+                raise StoppedError(f"Stopped. Repeat the same command to go on with {sweep.name}.")
+            atlas = sweeps.atlas(sweep.id)
+            sweep_reports.show_atlas(sweep, atlas)
+            result["atlas"] = sweep_reports.atlas_result(sweep, atlas)
     return result
 
 

@@ -19,6 +19,7 @@ STAGES = {
     "maps": "Mapping channels (UMAP compiles first)",
     "traversals": "Painting traversals",
     "spaces": "Comparing latent spaces",
+    "atlas": "Following hotspots through the sweep",
 }
 
 
@@ -75,6 +76,35 @@ def training_progress(members: int, steps: int) -> Iterator[Any]:
 
 
 @contextmanager
+def sweep_progress(labels: Mapping[str, str], members: int, steps: int) -> Iterator[Any]:
+    """Show how far the trainings of a sweep are, a line for each.
+
+    Args:
+        labels: what the line of each job is called.
+        members: of each ensemble.
+        steps: of each member.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        TextColumn("{task.fields[done]} of {task.fields[members]} trained ·"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        tasks = {
+            job: progress.add_task(label, total=members * steps, done=0, members=members)
+            for job, label in labels.items()
+        }
+
+        def update(job: str, statuses: Sequence[Any]) -> None:
+            done = sum(s.state == "done" for s in statuses)
+            steps_done = sum(steps if s.state == "failed" else s.step for s in statuses)
+            progress.update(tasks[job], completed=steps_done, done=done)
+
+        yield update
+
+
+@contextmanager
 def analysis_progress() -> Iterator[Any]:
     """Show which stage of an analysis is at work; gives the callback for `vaefrag_core.pipeline.analyze`."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
@@ -90,6 +120,15 @@ def analysis_progress() -> Iterator[Any]:
             progress.update(tasks[stage], completed=share)
 
         yield update
+
+
+@contextmanager
+def analyses_progress(total: int) -> Iterator[Any]:
+    """Show how many of the analyses of a sweep are done."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} of {task.total}"))
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("Analysing", total=total)
+        yield lambda done: progress.update(task, completed=done)
 
 
 @contextmanager

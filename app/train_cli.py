@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from click.core import ParameterSource
 
 from app import terminal
 from app.options import Json, Workspace
@@ -12,8 +13,36 @@ from app.serve_cli import check_door, show_pages
 
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, help="Processes that train side by side.", show_default="one per core"),
+    typer.Option(min=1, help="Processes that train an ensemble side by side.", show_default="one per core"),
 ]
+
+
+NUMBERS = "NUMBER[,…]"  # a coefficient: one value, or the values of a sweep
+
+
+# Where each option of `train` stands in an `EnsembleSpec`; they are read by this table, not one by one.
+PLACES = {
+    "name": "name",
+    "dataset": "dataset.name",
+    "path": "dataset.path",
+    "fingerprint_size": "fingerprint.size",
+    "fingerprint_seed": "fingerprint.seed",
+    "members": "members",
+    **{
+        option: f"model.{option}"
+        for option in ("architecture", "network", "widths", "activation", "channels", "likelihood", "pixel_variance")
+    },
+    **{
+        option: f"train.{option}"
+        for option in (
+            *("objective", "beta", "gamma", "capacity_steps", "gamma_tc", "lambda_od", "lambda_d"),
+            *("discriminator_widths", "discriminator_learning_rate"),
+            *("steps", "batch_size", "learning_rate", "clip_gradient", "seed"),
+        )
+    },
+    "capacity": "train.capacity_nats",
+}
+LISTS = ("widths", "discriminator_widths")
 
 
 class ArchitectureChoice(StrEnum):
@@ -57,22 +86,40 @@ def demo(
 
 
 def train(
+    ctx: typer.Context,
+    preset: Annotated[
+        str | None, typer.Option(help="A paper's setting, which other options vary: see docs/training.md.")
+    ] = None,
     dataset: Annotated[str, typer.Option(help="A name from `vaefrag datasets`.")] = "digits",
     path: Annotated[Path | None, typer.Option(help="Folder of the data set's files.", show_default=False)] = None,
     objective: Annotated[
         str, typer.Option(help="Loss: beta-vae, annealed-vae, beta-tcvae, factor-vae, dip-vae-i or dip-vae-ii.")
     ] = "beta-vae",
-    beta: Annotated[float, typer.Option(help="Weight of the KL term; in beta-tcvae, of the total correlation.")] = 1.0,
-    gamma: Annotated[float, typer.Option(help="annealed-vae: weight of the KL's distance from the capacity.")] = 1000.0,
-    capacity: Annotated[float, typer.Option(help="annealed-vae: KL that is allowed at the end, nats.")] = 25.0,
-    capacity_steps: Annotated[int, typer.Option(help="annealed-vae: steps over which it grows from 0.")] = 100_000,
-    gamma_tc: Annotated[float, typer.Option(help="factor-vae: weight γ of the total correlation.")] = 10.0,
+    beta: Annotated[
+        str, typer.Option(metavar=NUMBERS, help="Weight of the KL term; in beta-tcvae, of the total correlation.")
+    ] = "1",
+    gamma: Annotated[
+        str, typer.Option(metavar=NUMBERS, help="annealed-vae: weight of the KL's distance from the capacity.")
+    ] = "1000",
+    capacity: Annotated[
+        str, typer.Option(metavar=NUMBERS, help="annealed-vae: KL that is allowed at the end, nats.")
+    ] = "25",
+    capacity_steps: Annotated[
+        str, typer.Option(metavar=NUMBERS, help="annealed-vae: steps over which it grows from 0.")
+    ] = "100000",
+    gamma_tc: Annotated[
+        str, typer.Option(metavar=NUMBERS, help="factor-vae: weight γ of the total correlation.")
+    ] = "10",
     discriminator_widths: Annotated[
         str, typer.Option(help="factor-vae: hidden layers of the discriminator, separated by commas.")
     ] = "256,256,256",
     discriminator_learning_rate: Annotated[float, typer.Option(help="factor-vae: of the discriminator's Adam.")] = 1e-4,
-    lambda_od: Annotated[float, typer.Option(help="dip-vae: weight of covariances between channels.")] = 10.0,
-    lambda_d: Annotated[float, typer.Option(help="dip-vae: weight of the variances' distance from 1.")] = 100.0,
+    lambda_od: Annotated[
+        str, typer.Option(metavar=NUMBERS, help="dip-vae: weight of covariances between channels.")
+    ] = "10",
+    lambda_d: Annotated[
+        str, typer.Option(metavar=NUMBERS, help="dip-vae: weight of the variances' distance from 1.")
+    ] = "100",
     members: Annotated[int, typer.Option(help="VAEs to train, each from its own seed.")] = 20,
     steps: Annotated[int, typer.Option(help="Gradient steps of each member.")] = 5000,
     batch_size: Annotated[int, typer.Option(help="Images in a step.")] = 64,
@@ -101,69 +148,74 @@ def train(
     detach: Annotated[bool, typer.Option("--detach", help="Leave it to the engine, and return at once.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Train an ensemble, then analyse it. The same settings again go on where they were stopped."""
+    """Train an ensemble, then analyse it. The same settings again go on where they were stopped.
+
+    A list of one coefficient, such as --beta 1,2,4,8,16, trains a sweep: an ensemble for each value, and an atlas that
+    follows their hotspots from value to value.
+    """
     from app.settings import load_settings
 
-    values = {
-        "name": name,
-        "dataset": {"name": dataset, "path": str(path.absolute()) if path else None},
-        "model": {
-            "architecture": architecture.value,
-            "network": network,
-            "widths": _numbers(widths),
-            "activation": activation,
-            "channels": channels,
-            "likelihood": likelihood,
-            "pixel_variance": pixel_variance,
-        },
-        "train": {
-            "objective": objective,
-            "beta": beta,
-            "gamma": gamma,
-            "capacity_nats": capacity,
-            "capacity_steps": capacity_steps,
-            "gamma_tc": gamma_tc,
-            "discriminator_widths": _numbers(discriminator_widths),
-            "discriminator_learning_rate": discriminator_learning_rate,
-            "lambda_od": lambda_od,
-            "lambda_d": lambda_d,
-            "steps": steps,
-            "batch_size": batch_size,
-            "learning_rate": learning_rate,
-            "clip_gradient": clip_gradient,
-            "seed": seed,
-        },
-        "fingerprint": {"size": fingerprint_size, "seed": fingerprint_seed},
-        "members": members,
-    }
+    values = _asked_for(ctx, preset)
     settings = load_settings(workspace=workspace)
     if detach:
-        from app import runs
-        from vaefrag_core.specs import resolve
-
-        spec = resolve(values)
-        result = runs.train_detached(spec, settings, workers=workers, analyze_after=analyze_after)
-        terminal.say(f"Job {result['job']} trains {result['id']} in the background; `vaefrag jobs list` shows how far.")
+        result = _leave_to_engine(values, settings, workers, analyze_after)
     else:
         result = _train_and_analyze(values, settings, workers, analyze_after)
     if as_json:
         terminal.emit(result)
 
 
-def _numbers(text: str) -> list[str]:
-    """Cut a list apart at its commas; whether these are numbers, the config says."""
-    return [part.strip() for part in text.split(",")]
+def _asked_for(ctx: typer.Context, preset: str | None) -> dict[str, Any]:
+    """Give the options as fields of an `EnsembleSpec`; with a preset, those alone that were typed, over it."""
+    from vaefrag_core.presets import with_preset
+
+    values: dict[str, Any] = {}
+    for option, place in PLACES.items():
+        given, typed = ctx.params[option], ctx.get_parameter_source(option) is ParameterSource.COMMANDLINE
+        if preset is not None and not typed:
+            continue
+        *parents, name = place.split(".")
+        fields = values
+        for parent in parents:
+            fields = fields.setdefault(parent, {})
+        fields[name] = _as_read(option, given)
+    return values if preset is None else with_preset(preset, values)
+
+
+def _as_read(option: str, given: Any) -> Any:
+    if option in LISTS:
+        return [part.strip() for part in given.split(",")]
+    if option == "path":
+        return str(Path(given).absolute()) if given else None
+    return given.value if isinstance(given, StrEnum) else given
+
+
+def _leave_to_engine(values: dict[str, Any], settings: Any, workers: int | None, analyze_after: bool) -> dict[str, Any]:
+    from app import runs
+    from vaefrag_core.sweeps import resolve_sweep
+
+    sweep, specs = resolve_sweep(values)
+    if sweep is None:
+        result = runs.train_detached(specs[0], settings, workers=workers, analyze_after=analyze_after)
+        what = f"Job {result['job']} trains {result['id']}"
+    else:
+        result = runs.train_sweep_detached(sweep, specs, settings, workers=workers, analyze_after=analyze_after)
+        what = f"{len(specs)} jobs train the sweep {sweep.id}"
+    terminal.say(f"{what} in the background; `vaefrag jobs list` shows how far.")
+    return result
 
 
 def _train_and_analyze(
     values: dict[str, Any], settings: Any, workers: int | None, analyze_after: bool
 ) -> dict[str, Any]:
     from app import runs
-    from vaefrag_core.specs import resolve
+    from vaefrag_core.sweeps import resolve_sweep
 
-    spec = resolve(values)
+    sweep, specs = resolve_sweep(values)
     try:
-        return runs.train_and_wait(spec, settings, workers=workers, analyze_after=analyze_after)
+        if sweep is None:
+            return runs.train_and_wait(specs[0], settings, workers=workers, analyze_after=analyze_after)
+        return runs.train_sweep_and_wait(sweep, specs, settings, workers=workers, analyze_after=analyze_after)
     except runs.StoppedError as stopped:
         terminal.say(str(stopped))
         raise typer.Exit(130) from None

@@ -40,6 +40,25 @@ def test_train_writes_one_json_object_and_tells_people_the_rest(tmp_path: Path) 
     assert "Training" in done.stderr
 
 
+def test_a_list_trains_a_sweep_that_takes_over_what_is_there_and_draws_its_atlas(tmp_path: Path) -> None:
+    # So large a β leaves no live channel: nothing to lay out, and the test is quick.
+    arguments = ["train", *TINY, "--workspace", str(tmp_path), "--json", "--beta"]
+    alone = json.loads(vaefrag(*arguments, "900").stdout)
+    done = vaefrag(*arguments, "900, 400")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert [row["value"] for row in result["ensembles"]] == [400, 900]
+    assert result["ensembles"][1] == {
+        "value": 900,
+        **{name: alone[name] for name in result["ensembles"][1] if name != "value"},
+    }
+    assert sorted(EnsembleStore(tmp_path).ids()) == sorted(row["id"] for row in result["ensembles"])
+    assert [point["value"] for point in result["atlas"]["points"]] == [400, 900]
+    again = vaefrag("atlas", result["sweep"], "--workspace", str(tmp_path), "--json")
+    assert json.loads(again.stdout) == result["atlas"]
+    assert "digits beta-vae, β 400 to 900" in again.stderr
+
+
 def test_analyze_gives_the_hotspots_of_the_measure_asked_for(trained: Trained) -> None:
     done = vaefrag("analyze", trained.id, "--measure", "vi", "--workspace", str(trained.store.workspace), "--json")
     result = json.loads(done.stdout)
@@ -98,7 +117,7 @@ def test_bench_times_simpler_ways_in_the_same_run() -> None:
     assert 0 < row["peak_megabytes"] < 1000
 
 
-COMMANDS = ["demo", "train", "analyze", "metrics", "import", "export", "datasets", "bench", "serve", "health"]
+COMMANDS = ["demo", "train", "analyze", "metrics", "atlas", "import", "export", "datasets", "bench", "serve", "health"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -114,7 +133,7 @@ def test_every_command_explains_itself_and_speaks_json(command: str) -> None:
         (["train", "--dataset", "digts"], "Did you mean 'digits'"),
         (
             ["train", "--beta", "-1"],
-            "total correlation): expected a value greater than or equal to 0, got -1.0.",
+            "total correlation): expected a value greater than or equal to 0, got '-1'.",
         ),
         (["train", "--members", "0"], "members (VAEs in the ensemble): expected a value greater than or equal to 1"),
         (["train", "--fingerprint-size", "5000"], "asks for 5,000 images; 'digits' has 1,797. Lower"),

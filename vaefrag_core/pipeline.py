@@ -7,23 +7,26 @@ can be stopped, repeated or resumed. Results are found again by the hash of what
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from vaefrag_core.artifacts import Analysis, ChannelMatrix, Posteriors, SpaceMatrix
-from vaefrag_core.config import AnalysisConfig, EnsembleSpec, HotspotConfig, Measure, SpaceConfig
+from vaefrag_core.artifacts import Analysis, Atlas, ChannelMatrix, Hotspots, Posteriors, SpaceMatrix
+from vaefrag_core.config import AnalysisConfig, AtlasConfig, EnsembleSpec, HotspotConfig, Measure, SpaceConfig
 from vaefrag_core.datasets.catalog import load_dataset
 from vaefrag_core.datasets.fingerprint import draw_fingerprint
 from vaefrag_core.encoding import encode_members
-from vaefrag_core.errors import BrokenFileError, MissingDataError
+from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
 from vaefrag_core.models.vae import VAE, restore_member
 from vaefrag_core.specs import resolve as resolve
 from vaefrag_core.store import AnalysisIndex, EnsembleStore
+from vaefrag_core.structure.atlas import Stop, draw_atlas
 from vaefrag_core.structure.hotspots import find_hotspots
 from vaefrag_core.structure.maps import map_channels
 from vaefrag_core.structure.matrices import compare_channels
 from vaefrag_core.structure.spaces import compare_spaces
+from vaefrag_core.sweeps import SweepStore
 from vaefrag_core.synthesis.traversals import traverse_members
 from vaefrag_core.training.checkpoints import MemberStatus, load_checkpoint, member_statuses
 from vaefrag_core.training.ensemble import train_ensemble
@@ -31,7 +34,7 @@ from vaefrag_core.training.ensemble import train_ensemble
 MEASURES: tuple[Measure, ...] = ("nmi", "vi")
 RESULTS_FORMAT = 2  # raised when a stage computes something else from the same inputs
 
-Stage = Literal["compare", "hotspots", "maps", "traversals", "spaces"]
+Stage = Literal["compare", "hotspots", "maps", "traversals", "spaces", "atlas"]
 OnStage = Callable[[Stage, float], None]
 
 
@@ -184,8 +187,85 @@ def analyze_spaces(
         compare_spaces(posteriors, config, on_progress=lambda done, n: on_stage("spaces", done / n)).save(folder)
 
     on_stage("spaces", 0.0)
-    inputs = {"format": RESULTS_FORMAT, "posteriors": posteriors.key, "spaces": config.model_dump(mode="json")}
-    return SpaceMatrix.load(store.artifact(ensemble_id, "spaces", inputs, compare))
+    return SpaceMatrix.load(store.artifact(ensemble_id, "spaces", _space_inputs(posteriors.key, config), compare))
+
+
+def follow_hotspots(
+    sweep_id: str,
+    store: EnsembleStore,
+    config: AtlasConfig | None = None,
+    *,
+    on_stage: OnStage = lambda stage, share: None,
+) -> Atlas:
+    """Draw the atlas of a sweep over those of its ensembles that have been analysed, or read what was drawn before.
+
+    Args:
+        sweep_id: the sweep.
+        store: where its ensembles live.
+        config: whose hotspots, and from which NMI on they are linked.
+        on_stage: called with "atlas" and the share of it that is done.
+
+    Raises:
+        MissingDataError: when there is no such sweep, or none of its ensembles has been analysed.
+        InvalidInputError: when its ensembles were not encoded on one fingerprint sample.
+    """
+    config = config or AtlasConfig()
+    sweeps = SweepStore(store)
+    sweep = sweeps.sweep(sweep_id)
+    sources, stops, spaces = {}, [], []
+    for value, ensemble_id in zip(sweep.values, sweep.ensembles, strict=True):
+        try:
+            index, posteriors = store.analysis_index(ensemble_id), store.posteriors(ensemble_id)
+        except MissingDataError:
+            continue
+        if posteriors.key != index.posteriors_key:
+            continue  # members have been added, whose analysis is still to come
+        folder = store.artifact_folder(ensemble_id, "spaces", _space_inputs(posteriors.key, SpaceConfig()))
+        whole = SpaceMatrix.load(folder) if folder.is_dir() else None
+        matrix, hotspots = _shown(ensemble_id, store, index, config.measure)
+        sources[ensemble_id] = index.key
+        spaces.append(whole is not None)
+        stops.append(Stop(value, ensemble_id, posteriors, matrix, hotspots, whole))
+    if not stops:
+        raise MissingDataError(
+            f"No ensemble of sweep {sweep_id} has been analysed yet. Repeat the `vaefrag train` that began it, or"
+            " analyse them one by one."
+        )
+
+    def draw(folder: Path) -> None:
+        draw_atlas(stops, config, on_progress=lambda done, total: on_stage("atlas", done / total)).save(folder)
+
+    on_stage("atlas", 0.0)
+    inputs = {"format": RESULTS_FORMAT, "sources": sources, "spaces": spaces, "atlas": config.model_dump(mode="json")}
+    return sweeps.keep_atlas(sweep_id, inputs, sources, draw)
+
+
+def renew_atlases(ensemble_id: str, store: EnsembleStore, *, on_stage: OnStage = lambda stage, share: None) -> None:
+    """Draw the atlases of all sweeps that an ensemble is part of: for after its analysis.
+
+    What is wrong with one of them is left for whoever asks for it: the analysis itself has not failed.
+    """
+    for sweep in SweepStore(store).of_ensemble(ensemble_id):
+        with suppress(BrokenFileError, InvalidInputError, MissingDataError):
+            follow_hotspots(sweep.id, store, on_stage=on_stage)
+
+
+def _space_inputs(posteriors_key: str, config: SpaceConfig) -> dict[str, object]:
+    return {"format": RESULTS_FORMAT, "posteriors": posteriors_key, "spaces": config.model_dump(mode="json")}
+
+
+def _shown(
+    ensemble_id: str, store: EnsembleStore, index: AnalysisIndex, measure: Measure
+) -> tuple[ChannelMatrix, Hotspots]:
+    """Read the matrix and the hotspots of one analysis, the newest or one that was the newest a moment ago."""
+    folder = store.folder(ensemble_id) / "analysis"
+    try:
+        return ChannelMatrix.load(folder / index.matrix), Hotspots.load(folder / index.hotspots[measure])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BrokenFileError(
+            f"The analysis of {ensemble_id} cannot be read ({error}). Delete {folder} and run"
+            f" `vaefrag analyze {ensemble_id}`."
+        ) from error
 
 
 def _matrix_shown(ensemble_id: str, store: EnsembleStore) -> ChannelMatrix | None:

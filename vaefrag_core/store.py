@@ -211,20 +211,7 @@ class EnsembleStore:
             inputs: JSON content that decides the result: its config, and the keys of what it is made from.
             make: writes the result into an empty folder.
         """
-        folder = self.artifact_folder(ensemble_id, kind, inputs)
-        if not folder.is_dir():
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(prefix=f".{kind}-", dir=folder.parent))
-            try:
-                make(temporary)
-                temporary.chmod(0o755)
-                temporary.rename(folder)
-            except OSError:
-                if not folder.is_dir():  # another process may have finished the same result first
-                    raise
-            finally:
-                shutil.rmtree(temporary, ignore_errors=True)
-        return folder
+        return made_once(self.artifact_folder(ensemble_id, kind, inputs), make)
 
     def artifact_folder(self, ensemble_id: str, kind: str, inputs: object) -> Path:
         """Give the folder that a result has or would have."""
@@ -274,6 +261,28 @@ def ensemble_id_of(spec: EnsembleSpec) -> str:
     words = f"{spec.dataset.name}-{spec.train.objective}-{spec.train.beta:g}"
     slug = re.sub(r"[^a-z0-9.]+", "-", words.lower()).strip("-.")
     return f"{slug}-{spec.key[:8]}"
+
+
+def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
+    """Give a folder that holds a result, made only when it is not there, and whole or not at all.
+
+    Args:
+        folder: its place; the name says what it was made from.
+        make: writes the result into an empty folder.
+    """
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name.split('-')[0]}-", dir=folder.parent))
+        try:
+            make(temporary)
+            temporary.chmod(0o755)
+            temporary.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # another process may have finished the same result first
+                raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return folder
 
 
 def write_text(path: Path, text: str) -> None:

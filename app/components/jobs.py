@@ -18,6 +18,7 @@ STAGES = {
     "hotspots": "finding hotspots",
     "maps": "mapping channels",
     "traversals": "painting traversals",
+    "atlas": "following hotspots through the sweep",
 }
 
 

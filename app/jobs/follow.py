@@ -39,25 +39,45 @@ def follow(
     Raises:
         EngineFailedError: when the engine cannot run.
     """
-    seen, checked, asked = -1, time.monotonic(), False
+    return follow_all(book, [job_id], keeper, on_change=on_change, should_stop=should_stop)[0]
+
+
+def follow_all(
+    book: JobBook,
+    job_ids: Sequence[str],
+    keeper: EngineKeeper,
+    *,
+    on_change: Callable[[JobSnapshot], None] = lambda snapshot: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> list[JobSnapshot]:
+    """Watch several jobs, as `follow` does one, until all have ended or are paused."""
+    seen: dict[str, int] = {}
+    snapshots: dict[str, JobSnapshot] = {}
+    checked, asked = time.monotonic(), False
     while True:
         if should_stop() and not asked:
             asked = True
-            if not book.job(job_id).ended:
-                book.wish(job_id, "pause")
-        revision = book.revision(job_id)
-        if revision != seen:
-            seen = revision
-            snapshot = book.snapshot(job_id)
-            on_change(snapshot)
-            if snapshot.job.ended or (snapshot.job.state == "paused" and snapshot.job.wish.want == "pause"):
-                return snapshot
+            for job_id in job_ids:
+                if not book.job(job_id).ended:
+                    book.wish(job_id, "pause")
+        for job_id in job_ids:
+            revision = book.revision(job_id)
+            if revision != seen.get(job_id):
+                seen[job_id] = revision
+                snapshots[job_id] = book.snapshot(job_id)
+                on_change(snapshots[job_id])
+        if all(_at_rest(snapshots[job_id].job) for job_id in job_ids):
+            return [snapshots[job_id] for job_id in job_ids]
         if time.monotonic() - checked > CHECK_SECONDS:
             checked = time.monotonic()
             if reason := keeper.failure():
                 raise EngineFailedError(f"The engine cannot run: {reason}.")
             keeper.ensure()
         time.sleep(LOOK_SECONDS)
+
+
+def _at_rest(job: JobRecord) -> bool:
+    return job.ended or (job.state == "paused" and job.wish.want == "pause")
 
 
 def analysis_of(book: JobBook, training: JobRecord) -> str:

@@ -175,6 +175,7 @@ def _analyze(work: Work, line: _Line) -> dict[str, Any]:
         posteriors = pipeline.encode(work.ensemble_id, store)
         encoded = set(posteriors.member_ids.tolist())
     pipeline.analyze(work.ensemble_id, store, parse(AnalysisConfig, work.request), on_stage=on_stage)
+    pipeline.renew_atlases(work.ensemble_id, store, on_stage=on_stage)
     return {"analysed": len(encoded)}
 
 

@@ -93,6 +93,29 @@ def test_blocks_hold_every_pair_that_is_wanted(count: int, known: int) -> None:
     assert held.sum() <= wanted.sum() + 64 * count
 
 
+@pytest.mark.parametrize(("count", "known"), [(2, 1), (600, 590), (700, 300)])
+def test_across_blocks_hold_the_rectangle_and_nothing_else(count: int, known: int) -> None:
+    held = np.zeros((count, count), dtype=int)
+    for u0, u1, v0, v1 in blocks(count, known, across=True):
+        held[u0:u1, v0:v1] += 1
+    assert (held[:known, known:] == 1).all()
+    assert held.sum() == known * (count - known)
+
+
+@pytest.mark.parametrize("by_torch", [False, True])
+def test_across_only_pairs_of_the_rectangle_are_given(by_torch: bool) -> None:
+    whole = some_rows(9, 40, labels=0)
+    rows = Rows(whole.mean, whole.logvar, whole.codes, known=4, across=True)
+    tell = (lambda done, n_images: None) if by_torch else None
+    _, found = shared_bits_by_torch(rows, torch.device("cpu"), tell) if tell else shared_bits(rows)
+    _, expected = shared_bits(whole)
+    np.testing.assert_allclose(found[:4, 4:], expected[:4, 4:], atol=2e-6)
+    np.testing.assert_allclose(found.diagonal(), expected.diagonal(), atol=2e-6)
+    apart = ~np.eye(9, dtype=bool)
+    assert np.isnan(found[:4, :4][apart[:4, :4]]).all()
+    assert np.isnan(found[4:, 4:][apart[4:, 4:]]).all()
+
+
 def test_more_images_than_share_a_logarithm_do_not_overflow() -> None:
     n_images = 400  # 115 images share one; hard channels have the largest ratios there are
     mean = np.arange(n_images, dtype=float)[None].repeat(2, axis=0) * 1e3

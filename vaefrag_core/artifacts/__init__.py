@@ -13,7 +13,20 @@ from vaefrag_core.artifacts.analysis import (
     Hotspots,
     Traversals,
 )
+from vaefrag_core.artifacts.atlas import Atlas, Link, SweepPoint
 from vaefrag_core.artifacts.posteriors import Posteriors
 from vaefrag_core.artifacts.spaces import SpaceMatrix
 
-__all__ = ["Analysis", "ChannelMap", "ChannelMatrix", "Hotspot", "Hotspots", "Posteriors", "SpaceMatrix", "Traversals"]
+__all__ = [
+    "Analysis",
+    "Atlas",
+    "ChannelMap",
+    "ChannelMatrix",
+    "Hotspot",
+    "Hotspots",
+    "Link",
+    "Posteriors",
+    "SpaceMatrix",
+    "SweepPoint",
+    "Traversals",
+]

@@ -51,17 +51,24 @@ class Rows:
         logvar: (C, N), ln σ².
         codes: (F, N) of the labels.
         known: pairs among the first so many rows are not wanted.
+        across: nor are those among the others: what is left is the rectangle between both.
     """
 
     mean: FloatArray
     logvar: FloatArray
     codes: NDArray[np.int64]
     known: int = 0
+    across: bool = False
 
     @property
     def shape(self) -> tuple[int, int]:
         """R and N."""
         return len(self.mean) + len(self.codes), self.mean.shape[1]
+
+    @property
+    def unwanted(self) -> tuple[slice, ...]:
+        """Ranges of rows whose pairs among themselves are not wanted."""
+        return (slice(0, self.known), *((slice(self.known, None),) if self.across else ()))
 
     @property
     def images_together(self) -> int:
@@ -81,7 +88,7 @@ def shared_bits(
         on_progress: called with images done and N; an exception that it raises ends the work.
 
     Returns:
-        I(X;U) (R,) and I(U;V) (R, R) in bits; the diagonal is I(U;U′). Pairs of known rows are NaN.
+        I(X;U) (R,) and I(U;V) (R, R) in bits; the diagonal is I(U;U′). Pairs that are not wanted are NaN.
     """
     on_progress = on_progress or (lambda done, n_images: None)
     if torch.device(device).type == "cpu":
@@ -89,8 +96,11 @@ def shared_bits(
     return shared_bits_by_torch(rows, torch.device(device), on_progress)
 
 
-def blocks(count: int, known: int = 0) -> list[Block]:
-    """Cut the pairs u ≤ v, without those of two known rows, into blocks; the largest first."""
+def blocks(count: int, known: int = 0, *, across: bool = False) -> list[Block]:
+    """Cut the pairs u ≤ v, without those of two known rows, into blocks; the largest first.
+
+    Across, pairs of two rows that are not known are left out as well.
+    """
     found: list[Block] = []
 
     def cut_diagonal(start: int, stop: int) -> None:
@@ -104,8 +114,9 @@ def blocks(count: int, known: int = 0) -> list[Block]:
 
     old, new = _ranges(0, known, BLOCK_ROWS), _ranges(known, count, BLOCK_ROWS)
     for position, (v0, v1) in enumerate(new):
-        found.extend((u0, u1, v0, v1) for u0, u1 in old + new[:position])
-        cut_diagonal(v0, v1)
+        found.extend((u0, u1, v0, v1) for u0, u1 in old + ([] if across else new[:position]))
+        if not across:
+            cut_diagonal(v0, v1)
     return sorted(found, key=lambda b: ((b[0] - b[1]) * (b[3] - b[2]), b))
 
 
@@ -128,7 +139,7 @@ def _by_kernels(rows: Rows, threads: int, on_progress: Progress) -> tuple[FloatA
     ratios = np.empty((at_once, count, n_images), dtype=np.float32)
     log_mean, own = np.zeros((2, count))
     product, shared = np.zeros((2, count, count))  # products less 1
-    cut = blocks(count, rows.known)
+    cut = blocks(count, rows.known, across=rows.across)
     parts = _ranges(0, count, ROWS_OF_A_TASK)
 
     def fill(part: tuple[int, int]) -> None:
@@ -154,7 +165,8 @@ def _by_kernels(rows: Rows, threads: int, on_progress: Progress) -> tuple[FloatA
         _all(pool, settle, cut)
     for u in range(count):
         shared[u + 1 :, u] = shared[u, u + 1 :]
-    shared[: rows.known, : rows.known] = np.nan
+    for part in rows.unwanted:
+        shared[part, part] = np.nan
     np.fill_diagonal(shared, own)
     shared /= n_images * math.log(2)
     return -log_mean / n_images, shared
@@ -233,7 +245,10 @@ def shared_bits_by_torch(
             product.zero_()
         if (image + 1) % report_every == 0 or image + 1 == n_images:
             on_progress(image + 1, n_images)
-    shared[: rows.known, : rows.known].masked_fill_(~torch.eye(rows.known, dtype=torch.bool, device=device), torch.nan)
+    own = shared.diagonal().clone()
+    for part in rows.unwanted:
+        shared[part, part] = torch.nan
+    shared.diagonal().copy_(own)
     return (-log_mean / n_images).cpu().numpy(), (shared / (n_images * math.log(2))).cpu().numpy()
 
 

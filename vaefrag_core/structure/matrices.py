@@ -75,6 +75,39 @@ def compare_channels(
     )
 
 
+def compare_across(
+    first: tuple[FloatArray, FloatArray],
+    second: tuple[FloatArray, FloatArray],
+    *,
+    device: str | torch.device = "cpu",
+    threads: int | None = None,
+    on_progress: Progress | None = None,
+) -> FloatArray:
+    """Compare each channel of one group with each of another, and nothing else.
+
+    Args:
+        first: means and ln σ² of U channels on N images, (U, N) each, as `Posteriors.flat` gives them.
+        second: the same of V channels on the same images.
+        device: where the products are computed.
+        threads: on a CPU; as many as torch uses when not given. The result does not depend on it.
+        on_progress: called with images done and N; an exception that it raises ends the work.
+
+    Returns:
+        NMI (U, V), the block that `compare_channels` would find for all of them; NaN where a channel tells nothing.
+    """
+    (mean, logvar), (other_mean, other_logvar) = first, second
+    rows = Rows(
+        np.concatenate([mean, other_mean]),
+        np.concatenate([logvar, other_logvar]),
+        np.zeros((0, mean.shape[1]), dtype=np.int64),
+        known=len(mean),
+        across=True,
+    )
+    _, shared = shared_bits(rows, device=device, threads=threads, on_progress=on_progress)
+    nmi, _ = _normalize(shared)
+    return np.asarray(nmi[: len(mean), len(mean) :])
+
+
 def _found_before(posteriors: Posteriors, known: ChannelMatrix | None) -> tuple[Any, Any]:
     """Give the channels whose member is in an earlier matrix with the same posteriors, and their places there."""
     nowhere = np.zeros(0, dtype=np.int64)

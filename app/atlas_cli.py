@@ -1,0 +1,35 @@
+"""`vaefrag atlas`: the hotspots of a sweep, followed from value to value."""
+
+from typing import Annotated
+
+import typer
+
+from app import sweep_reports, terminal
+from app.options import Json, Workspace
+
+
+def atlas(
+    sweep_id: Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep of the workspace.")],
+    min_nmi: Annotated[float, typer.Option(help="Mean NMI from which on two hotspots are linked.")] = 0.4,
+    workspace: Workspace = None,
+    as_json: Json = False,
+) -> None:
+    """Follow the hotspots of a sweep: which appear, go on, split, merge and end as the coefficient grows.
+
+    A sweep is trained by a list: `vaefrag train --beta 1,2,4,8,16`. Its atlas is drawn anew after each analysis of one
+    of its ensembles; the pages show the one that was drawn last.
+    """
+    from app.settings import load_settings
+    from vaefrag_core import pipeline
+    from vaefrag_core.config import AtlasConfig, parse
+    from vaefrag_core.store import EnsembleStore
+    from vaefrag_core.sweeps import SweepStore
+
+    config = parse(AtlasConfig, {"min_nmi": min_nmi})
+    store = EnsembleStore(load_settings(workspace=workspace).workspace)
+    sweep = SweepStore(store).sweep(sweep_id)
+    with terminal.analysis_progress() as on_stage:
+        found = pipeline.follow_hotspots(sweep_id, store, config, on_stage=on_stage)
+    sweep_reports.show_atlas(sweep, found)
+    if as_json:
+        terminal.emit(sweep_reports.atlas_result(sweep, found))

@@ -1,0 +1,235 @@
+"""Sweeps: one coefficient of the objective at several values, an ensemble for each. Needs no torch.
+
+    <workspace>/sweeps/<id>.json             what was asked for
+    <workspace>/sweeps/<id>/atlas-<key>/     what the ensembles show together
+    <workspace>/sweeps/<id>/latest.json      which atlas the pages show
+
+The ensembles are ensembles like any other: those that exist already are taken over, and each can be opened alone.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vaefrag_core.artifacts import Atlas
+from vaefrag_core.config import COEFFICIENTS, SYMBOLS, Config, EnsembleSpec, content_key
+from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
+from vaefrag_core.specs import resolve
+from vaefrag_core.store import EnsembleStore, ensemble_id_of, made_once, write_text
+
+NAME_LENGTH = 80
+_ID = re.compile(r"[a-z0-9][a-z0-9.\-]{0,99}")
+
+
+class Sweep(Config):
+    """One coefficient of the objective at several values. Sweeps over the same ensembles are the same sweep.
+
+    Args:
+        name: what pages call it.
+        coefficient: that differs: a field of `TrainConfig`.
+        values: of it, ascending.
+        ensembles: the id of the ensemble of each.
+    """
+
+    name: str
+    coefficient: str
+    values: tuple[float, ...]
+    ensembles: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """Twelve hexadecimal digits of the content without the name."""
+        return content_key(self.model_dump(mode="json", exclude={"name"}))
+
+    @property
+    def id(self) -> str:
+        """Readable words first, then what makes it unique."""
+        words = f"{self.ensembles[0].rsplit('-', 2)[0]}-{self.coefficient}"
+        slug = re.sub(r"[^a-z0-9.]+", "-", words.lower()).strip("-.")
+        return f"{slug}-{self.key[:8]}"
+
+    @property
+    def symbol(self) -> str:
+        """The coefficient as people write it: β."""
+        return symbol_of(self.coefficient)
+
+
+class AtlasIndex(Config):
+    """Where the newest atlas lies, and the keys of the analyses that it was drawn from, by ensemble."""
+
+    folder: str
+    sources: dict[str, str]
+
+
+class SweepStore:
+    """The sweeps of one workspace.
+
+    Args:
+        store: its ensembles.
+    """
+
+    def __init__(self, store: EnsembleStore) -> None:
+        self.store = store
+        self._sweeps = store.workspace / "sweeps"
+
+    def create(self, sweep: Sweep, specs: Sequence[EnsembleSpec]) -> Sweep:
+        """Put a sweep and its ensembles, from `resolve_sweep`, into the workspace, or give it as it stands."""
+        for spec in specs:
+            self.store.create(spec)
+        path = self._sweeps / f"{sweep.id}.json"
+        if not path.exists():
+            write_text(path, sweep.model_dump_json(indent=1))
+        return self.sweep(sweep.id)
+
+    def ids(self) -> list[str]:
+        """Give the ids of all sweeps, sorted."""
+        return sorted(path.stem for path in self._sweeps.glob("*.json"))
+
+    def sweep(self, sweep_id: str) -> Sweep:
+        """Read a sweep.
+
+        Raises:
+            MissingDataError: when the workspace has no such sweep.
+            BrokenFileError: when it cannot be read.
+        """
+        path = self.folder(sweep_id).with_name(f"{sweep_id}.json")
+        if not path.is_file():
+            known = ", ".join(self.ids()) or "none"
+            raise MissingDataError(f"There is no sweep {sweep_id!r} in {self.store.workspace}. Sweeps there: {known}.")
+        try:
+            return Sweep.model_validate_json(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise BrokenFileError(f"{path}: expected a sweep, got a file that cannot be read ({error}).") from error
+
+    def sweeps(self) -> list[Sweep]:
+        """Give the sweeps that can be read, by name."""
+        found = []
+        for sweep_id in self.ids():
+            try:
+                found.append(self.sweep(sweep_id))
+            except BrokenFileError:
+                continue  # one damaged file must not hide the others; opening it by its id says what is wrong
+        return sorted(found, key=lambda sweep: (sweep.name, sweep.id))
+
+    def of_ensemble(self, ensemble_id: str) -> list[Sweep]:
+        """Give the sweeps that an ensemble is part of."""
+        return [sweep for sweep in self.sweeps() if ensemble_id in sweep.ensembles]
+
+    def folder(self, sweep_id: str) -> Path:
+        """Give the folder of what was found of a sweep, whether it exists or not; the id may come from a URL."""
+        if not _ID.fullmatch(sweep_id):
+            raise MissingDataError(f"There is no sweep {sweep_id!r}: that is not a sweep's id.")
+        return self._sweeps / sweep_id
+
+    def keep_atlas(
+        self, sweep_id: str, inputs: object, sources: Mapping[str, str], make: Callable[[Path], None]
+    ) -> Atlas:
+        """Give the atlas of these inputs, made only when it is not there, and let the pages show it.
+
+        Args:
+            sweep_id: the sweep.
+            inputs: JSON content that decides the result.
+            sources: the key of the analysis of each ensemble in it.
+            make: writes the atlas into an empty folder.
+        """
+        folder = made_once(self.folder(sweep_id) / f"atlas-{content_key(inputs)}", make)
+        index = AtlasIndex(folder=folder.name, sources=dict(sources))
+        write_text(self.folder(sweep_id) / "latest.json", index.model_dump_json(indent=1))
+        return Atlas.load(folder)
+
+    def atlas_index(self, sweep_id: str) -> AtlasIndex:
+        """Say where the newest atlas lies.
+
+        Raises:
+            MissingDataError: when there was none.
+            BrokenFileError: when its index cannot be read.
+        """
+        path = self.folder(sweep_id) / "latest.json"
+        if not path.is_file():
+            self.sweep(sweep_id)
+            raise MissingDataError(f"Sweep {sweep_id} has no atlas yet. Run `vaefrag atlas {sweep_id}`.")
+        try:
+            return AtlasIndex.model_validate_json(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise BrokenFileError(f"{path} cannot be read. Run `vaefrag atlas {sweep_id}`.") from error
+
+    def atlas(self, sweep_id: str) -> Atlas:
+        """Read the newest atlas; nothing is computed.
+
+        Raises:
+            MissingDataError: when there was none.
+            BrokenFileError: when it cannot be read.
+        """
+        folder = self.folder(sweep_id) / self.atlas_index(sweep_id).folder
+        try:
+            return Atlas.load(folder)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BrokenFileError(
+                f"{folder} cannot be read ({error}). Delete it and run `vaefrag atlas {sweep_id}`."
+            ) from error
+
+
+def symbol_of(coefficient: str) -> str:
+    """Give a coefficient as people write it: β for beta."""
+    return SYMBOLS.get(coefficient, coefficient.replace("_", " "))
+
+
+def resolve_sweep(values: Mapping[str, Any]) -> tuple[Sweep | None, list[EnsembleSpec]]:
+    """Check what was asked for, of which one coefficient may be a list.
+
+    Args:
+        values: fields of an `EnsembleSpec` as `specs.resolve` takes them. A coefficient of the objective may be text
+            with commas, "1, 2, 4".
+
+    Returns:
+        The sweep and the specs of its ensembles by ascending value; None and the one spec when nothing is a list.
+
+    Raises:
+        InvalidInputError: as `specs.resolve`; also for a second list, one of a coefficient that the objective does
+            not read, or one of fewer than two values. `fields` says which field is at fault.
+        MissingDataError: when the data set's files are not to be found.
+    """
+    train = dict(values.get("train", {}))
+    every = sorted({name for names in COEFFICIENTS.values() for name in names})
+    lists = [name for name in every if isinstance(train.get(name), str) and "," in train[name]]
+    read = COEFFICIENTS.get(train.get("objective", "beta-vae"))  # None of an unknown one, which `resolve` refuses
+    if not lists or read is None:
+        return None, [resolve(values)]
+    if len(lists) > 1:
+        raise _wrong(lists, f"Expected a list of one coefficient, got lists of {' and '.join(lists)}. Fix the others.")
+    name = lists[0]
+    if name not in read:
+        objective = train["objective"]
+        raise _wrong([name], f"{objective} does not read {name}. Give a list of one of {', '.join(read)}.")
+    parts = [part.strip() for part in train[name].split(",") if part.strip()]
+    specs = {}
+    for part in parts:
+        spec = resolve({**values, "train": train | {name: part}})
+        specs[float(getattr(spec.train, name))] = spec
+    if len(specs) < 2:
+        raise _wrong([name], f"A sweep takes at least two values of {name}, got {train[name]!r}.")
+    return _sweep_of(str(values.get("name") or ""), name, specs)
+
+
+def _sweep_of(name: str, coefficient: str, specs: Mapping[float, EnsembleSpec]) -> tuple[Sweep, list[EnsembleSpec]]:
+    """Name a sweep and its ensembles."""
+    numbers = sorted(specs)
+    called = [specs[number] for number in numbers]
+    symbol = symbol_of(coefficient)
+    if given := name.strip():
+        ends = [f" {symbol}={number:g}" for number in numbers]
+        names = [f"{given[: NAME_LENGTH - len(end)]}{end}" for end in ends]
+        called = [spec.model_copy(update={"name": text}) for spec, text in zip(called, names, strict=True)]
+    words = given or f"{called[0].dataset.name} {called[0].train.objective}"
+    sweep = Sweep(
+        name=f"{words}, {symbol} {numbers[0]:g} to {numbers[-1]:g}",
+        coefficient=coefficient,
+        values=tuple(numbers),
+        ensembles=tuple(ensemble_id_of(spec) for spec in called),
+    )
+    return sweep, called
+
+
+def _wrong(names: Sequence[str], sentence: str) -> InvalidInputError:
+    return InvalidInputError(sentence, {f"train.{name}": sentence for name in names})
