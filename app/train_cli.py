@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from click.core import ParameterSource
 
 from app import terminal
 from app.options import Json, Workspace
@@ -171,8 +170,8 @@ def _asked_for(ctx: typer.Context, preset: str | None) -> dict[str, Any]:
 
     values: dict[str, Any] = {}
     for option, place in PLACES.items():
-        given, typed = ctx.params[option], ctx.get_parameter_source(option) is ParameterSource.COMMANDLINE
-        if preset is not None and not typed:
+        given, source = ctx.params[option], ctx.get_parameter_source(option)
+        if preset is not None and (source is None or source.name != "COMMANDLINE"):
             continue
         *parents, name = place.split(".")
         fields = values
