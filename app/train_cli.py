@@ -19,12 +19,38 @@ Workers = Annotated[
 NUMBERS = "NUMBER[,…]"  # a coefficient: one value, or the values of a sweep
 
 
+# Where each option of `train` stands in an `EnsembleSpec`; they are read by this table, not one by one.
+PLACES = {
+    "name": "name",
+    "dataset": "dataset.name",
+    "path": "dataset.path",
+    "fingerprint_size": "fingerprint.size",
+    "fingerprint_seed": "fingerprint.seed",
+    "members": "members",
+    **{
+        option: f"model.{option}"
+        for option in ("architecture", "network", "widths", "activation", "channels", "likelihood", "pixel_variance")
+    },
+    **{
+        option: f"train.{option}"
+        for option in (
+            *("objective", "beta", "gamma", "capacity_steps", "gamma_tc", "lambda_od", "lambda_d"),
+            *("discriminator_widths", "discriminator_learning_rate"),
+            *("steps", "batch_size", "learning_rate", "clip_gradient", "seed"),
+        )
+    },
+    "capacity": "train.capacity_nats",
+}
+LISTS = ("widths", "discriminator_widths")
+
+
 class ArchitectureChoice(StrEnum):
-    """Networks to choose from; auto takes conv28 for images of 28×28 pixels and mlp for others."""
+    """Networks; auto takes conv28 for images of 28×28 pixels, conv64 for those of 64×64, and mlp for others."""
 
     auto = "auto"
     mlp = "mlp"
     conv28 = "conv28"
+    conv64 = "conv64"
 
 
 def demo(
@@ -59,10 +85,14 @@ def demo(
 
 
 def train(
+    ctx: typer.Context,
+    preset: Annotated[
+        str | None, typer.Option(help="A paper's setting, which other options vary: see docs/training.md.")
+    ] = None,
     dataset: Annotated[str, typer.Option(help="A name from `vaefrag datasets`.")] = "digits",
     path: Annotated[Path | None, typer.Option(help="Folder of the data set's files.", show_default=False)] = None,
     objective: Annotated[
-        str, typer.Option(help="Loss: beta-vae, annealed-vae, beta-tcvae, dip-vae-i or dip-vae-ii.")
+        str, typer.Option(help="Loss: beta-vae, annealed-vae, beta-tcvae, factor-vae, dip-vae-i or dip-vae-ii.")
     ] = "beta-vae",
     beta: Annotated[
         str, typer.Option(metavar=NUMBERS, help="Weight of the KL term; in beta-tcvae, of the total correlation.")
@@ -76,6 +106,13 @@ def train(
     capacity_steps: Annotated[
         str, typer.Option(metavar=NUMBERS, help="annealed-vae: steps over which it grows from 0.")
     ] = "100000",
+    gamma_tc: Annotated[
+        str, typer.Option(metavar=NUMBERS, help="factor-vae: weight γ of the total correlation.")
+    ] = "10",
+    discriminator_widths: Annotated[
+        str, typer.Option(help="factor-vae: hidden layers of the discriminator, separated by commas.")
+    ] = "256,256,256",
+    discriminator_learning_rate: Annotated[float, typer.Option(help="factor-vae: of the discriminator's Adam.")] = 1e-4,
     lambda_od: Annotated[
         str, typer.Option(metavar=NUMBERS, help="dip-vae: weight of covariances between channels.")
     ] = "10",
@@ -86,12 +123,20 @@ def train(
     steps: Annotated[int, typer.Option(help="Gradient steps of each member.")] = 5000,
     batch_size: Annotated[int, typer.Option(help="Images in a step.")] = 64,
     learning_rate: Annotated[float, typer.Option(help="Of Adam.")] = 1e-3,
+    clip_gradient: Annotated[
+        float | None, typer.Option(help="Largest norm of a member's gradient.", show_default="not cut")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the ensemble; members' seeds are made from it.")] = 0,
     architecture: Annotated[ArchitectureChoice, typer.Option(help="Encoder and decoder.")] = ArchitectureChoice.auto,
+    network: Annotated[
+        str | None, typer.Option(help="Your own encoder and decoder, package.module:Class.", show_default=False)
+    ] = None,
     widths: Annotated[str, typer.Option(help="Hidden layers of the mlp, separated by commas.")] = "128,128",
     activation: Annotated[str, typer.Option(help="Of the mlp: relu or tanh.")] = "relu",
     channels: Annotated[int, typer.Option(help="Latent channels of a member.")] = 10,
-    likelihood: Annotated[str, typer.Option(help="Of a pixel: bernoulli or gaussian.")] = "bernoulli",
+    likelihood: Annotated[
+        str, typer.Option(help="Of a pixel: bernoulli, gaussian or mse (the mean over pixels).")
+    ] = "bernoulli",
     pixel_variance: Annotated[float, typer.Option(help="Of the gaussian likelihood.")] = 0.05,
     fingerprint_size: Annotated[int, typer.Option(help="Images on which channels are compared.")] = 1000,
     fingerprint_seed: Annotated[int, typer.Option(help="Which images are drawn.")] = 0,
@@ -109,33 +154,7 @@ def train(
     """
     from app.settings import load_settings
 
-    values = {
-        "name": name,
-        "dataset": {"name": dataset, "path": str(path.absolute()) if path else None},
-        "model": {
-            "architecture": architecture.value,
-            "widths": [part.strip() for part in widths.split(",")],
-            "activation": activation,
-            "channels": channels,
-            "likelihood": likelihood,
-            "pixel_variance": pixel_variance,
-        },
-        "train": {
-            "objective": objective,
-            "beta": beta,
-            "gamma": gamma,
-            "capacity_nats": capacity,
-            "capacity_steps": capacity_steps,
-            "lambda_od": lambda_od,
-            "lambda_d": lambda_d,
-            "steps": steps,
-            "batch_size": batch_size,
-            "learning_rate": learning_rate,
-            "seed": seed,
-        },
-        "fingerprint": {"size": fingerprint_size, "seed": fingerprint_seed},
-        "members": members,
-    }
+    values = _asked_for(ctx, preset)
     settings = load_settings(workspace=workspace)
     if detach:
         result = _leave_to_engine(values, settings, workers, analyze_after)
@@ -143,6 +162,31 @@ def train(
         result = _train_and_analyze(values, settings, workers, analyze_after)
     if as_json:
         terminal.emit(result)
+
+
+def _asked_for(ctx: typer.Context, preset: str | None) -> dict[str, Any]:
+    """Give the options as fields of an `EnsembleSpec`; with a preset, those alone that were typed, over it."""
+    from vaefrag_core.presets import with_preset
+
+    values: dict[str, Any] = {}
+    for option, place in PLACES.items():
+        given, source = ctx.params[option], ctx.get_parameter_source(option)
+        if preset is not None and (source is None or source.name != "COMMANDLINE"):
+            continue
+        *parents, name = place.split(".")
+        fields = values
+        for parent in parents:
+            fields = fields.setdefault(parent, {})
+        fields[name] = _as_read(option, given)
+    return values if preset is None else with_preset(preset, values)
+
+
+def _as_read(option: str, given: Any) -> Any:
+    if option in LISTS:
+        return [part.strip() for part in given.split(",")]
+    if option == "path":
+        return str(Path(given).absolute()) if given else None
+    return given.value if isinstance(given, StrEnum) else given
 
 
 def _leave_to_engine(values: dict[str, Any], settings: Any, workers: int | None, analyze_after: bool) -> dict[str, Any]:

@@ -2,26 +2,31 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from vaefrag_core.errors import InvalidInputError
 
 Measure = Literal["nmi", "vi"]
-Architecture = Literal["mlp", "conv28"]
-Objective = Literal["beta-vae", "annealed-vae", "beta-tcvae", "dip-vae-i", "dip-vae-ii"]
+Architecture = Literal["mlp", "conv28", "conv64"]
+Objective = Literal["beta-vae", "annealed-vae", "beta-tcvae", "factor-vae", "dip-vae-i", "dip-vae-ii"]
+Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(min_length=1, max_length=8)]
 
 # What each objective reads besides the rest. What it does not read is no part of what was asked for.
 COEFFICIENTS: dict[Objective, tuple[str, ...]] = {
     "beta-vae": ("beta",),
     "annealed-vae": ("gamma", "capacity_nats", "capacity_steps"),
     "beta-tcvae": ("beta",),
+    "factor-vae": ("gamma_tc",),
     "dip-vae-i": ("beta", "lambda_od", "lambda_d"),
     "dip-vae-ii": ("beta", "lambda_od", "lambda_d"),
 }
-SYMBOLS = {"beta": "β", "gamma": "γ", "capacity_nats": "C", "lambda_od": "λod", "lambda_d": "λd"}
+# And what is no weight of a term: the network that tells factor-vae its total correlation.
+OF_DISCRIMINATOR = ("discriminator_widths", "discriminator_learning_rate")
+SYMBOLS = {"beta": "β", "gamma": "γ", "gamma_tc": "γ", "capacity_nats": "C", "lambda_od": "λod", "lambda_d": "λd"}
 
 
 class Config(BaseModel):
@@ -46,22 +51,37 @@ class ModelConfig(Config):
     """The encoder and decoder of every member.
 
     `conv28` is the network of the paper for 28×28 images: two convolutions (32 and 64 filters, 4×4, stride
-    2), a layer of 256 units, and the mirror image of it as decoder. `widths` are the hidden layers of `mlp`.
+    2), a layer of 256 units, and the mirror image of it as decoder. `conv64`, for 64×64 images, is that of Locatello
+    et al. 2019: convolutions of 32, 32, 64 and 64 filters, then the same. `widths` are the hidden layers of `mlp`.
+    A `network` of one's own takes the place of all of these; `models/own.py` says what it must be.
     """
 
-    architecture: Architecture = Field("mlp", description="one of mlp, conv28")
-    widths: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
-        (128, 128), min_length=1, max_length=8, description="units of each hidden layer of the mlp"
-    )
+    architecture: Architecture = Field("mlp", description=f"one of {', '.join(get_args(Architecture))}")
+    network: str | None = Field(None, description="encoder and decoder of one's own, by import path")
+    widths: Widths = Field((128, 128), description="units of each hidden layer of the mlp")
     activation: Literal["relu", "tanh"] = Field("relu", description="one of relu, tanh")
     channels: int = Field(10, ge=1, le=512, description="latent channels of a member")
-    likelihood: Literal["bernoulli", "gaussian"] = Field("bernoulli", description="one of bernoulli, gaussian")
+    likelihood: Literal["bernoulli", "gaussian", "mse"] = Field(
+        "bernoulli", description="one of bernoulli, gaussian, mse (squared error, mean over pixels)"
+    )
     pixel_variance: float = Field(
         0.05,
         gt=0,
         le=1e3,
         description="fixed variance of a pixel under the gaussian likelihood (images in 0…1)",
     )
+
+    @field_validator("network")
+    @classmethod
+    def _path(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", value):
+            raise ValueError("package.module:Class")
+        return value
+
+    @property
+    def stackable(self) -> bool:
+        """Whether members are trained fastest when one operation steps them all, on a CPU as well."""
+        return self.architecture == "mlp" and self.network is None
 
 
 class TrainConfig(Config):
@@ -78,6 +98,15 @@ class TrainConfig(Config):
         25.0, ge=0, le=1e4, allow_inf_nan=False, description="annealed-vae: KL that is allowed at the end, C"
     )
     capacity_steps: int = Field(100_000, ge=1, description="annealed-vae: steps over which C grows from 0")
+    gamma_tc: float = Field(
+        10.0, ge=0, le=1e6, allow_inf_nan=False, description="factor-vae: weight of the total correlation"
+    )
+    discriminator_widths: Widths = Field(
+        (256, 256, 256), description="factor-vae: units of each hidden layer of the discriminator"
+    )
+    discriminator_learning_rate: float = Field(
+        1e-4, gt=0, le=1, allow_inf_nan=False, description="factor-vae: of the discriminator's Adam"
+    )
     lambda_od: float = Field(
         10.0, ge=0, le=1e6, allow_inf_nan=False, description="dip-vae: weight of covariances between channels"
     )
@@ -87,13 +116,16 @@ class TrainConfig(Config):
     steps: int = Field(5_000, ge=1, le=10_000_000, description="gradient steps of a member")
     batch_size: int = Field(64, ge=1, le=65_536, description="images in a step")
     learning_rate: float = Field(1e-3, gt=0, le=1, allow_inf_nan=False, description="of Adam")
+    clip_gradient: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="largest norm of a member's gradient; longer ones are shortened"
+    )
     seed: int = Field(0, ge=0, lt=2**63, description="the ensemble's seed; each member's is made from it")
 
     @property
     def unread(self) -> frozenset[str]:
-        """The coefficients that the objective does not read."""
-        every = {name for names in COEFFICIENTS.values() for name in names}
-        return frozenset(every - set(COEFFICIENTS[self.objective]))
+        """The settings of objectives that this objective does not read."""
+        every = {name for objective in COEFFICIENTS for name in read_by(objective)}
+        return frozenset(every - set(read_by(self.objective)))
 
     @property
     def words(self) -> str:
@@ -188,8 +220,12 @@ class EnsembleSpec(Config):
 
     @property
     def key(self) -> str:
-        """The content without the name, and without the coefficients that its objective does not read."""
-        return content_key(self.model_dump(mode="json", exclude={"name": True, "train": set(self.train.unread)}))
+        """The content without the name, what its objective does not read, and what was added and is not used."""
+        left_out = {
+            "train": set(self.train.unread) | _unset(self.train, "clip_gradient"),
+            "model": _unset(self.model, "network") or {"architecture", "widths", "activation"},
+        }
+        return content_key(self.model_dump(mode="json", exclude={"name": True, **left_out}))
 
     @model_validator(mode="after")
     def _name_from_content(self) -> "EnsembleSpec":
@@ -200,6 +236,11 @@ class EnsembleSpec(Config):
 
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
+
+
+def read_by(objective: Objective) -> tuple[str, ...]:
+    """Give the settings of training that this objective reads and another may not."""
+    return COEFFICIENTS[objective] + (OF_DISCRIMINATOR if objective == "factor-vae" else ())
 
 
 def content_key(content: object) -> str:
@@ -252,6 +293,10 @@ def field_errors(error: ValidationError, model: type[BaseModel], *, named: bool 
         subject = f"{name}{about}: expected" if named else "Expected"
         messages[".".join(path)] = f"{subject} {expected}, got {item['input']!r}."
     return messages
+
+
+def _unset(config: Config, name: str) -> set[str]:
+    return {name} if getattr(config, name) is None else set()
 
 
 def _description(model: type[BaseModel], path: list[str]) -> str:

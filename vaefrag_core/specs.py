@@ -6,15 +6,15 @@ from typing import Any
 from vaefrag_core.config import EnsembleSpec, parse
 from vaefrag_core.datasets.catalog import dataset_size
 from vaefrag_core.errors import InvalidInputError, VaefragError
-from vaefrag_core.models.shapes import check_images
+from vaefrag_core.models.shapes import architecture_for, check_images
 
 
 def resolve(values: Mapping[str, Any]) -> EnsembleSpec:
     """Check what was asked for, and settle what was left open.
 
     Args:
-        values: fields of an `EnsembleSpec`. The architecture "auto" becomes conv28 for images of 28×28 pixels
-            and mlp for others.
+        values: fields of an `EnsembleSpec`. The architecture "auto" becomes conv28 for images of 28×28 pixels,
+            conv64 for those of 64×64, and mlp for others.
 
     Returns:
         A spec that can be trained.
@@ -34,8 +34,8 @@ def resolve(values: Mapping[str, Any]) -> EnsembleSpec:
     except VaefragError as error:
         error.fields = {"dataset.path" if spec.dataset.path else "dataset.name": str(error)}
         raise
-    if left_open and (height, width) == (28, 28):
-        spec = parse(EnsembleSpec, {**values, "model": model | {"architecture": "conv28"}})
+    if left_open and spec.model.network is None:
+        spec = parse(EnsembleSpec, {**values, "model": model | {"architecture": architecture_for(height, width)}})
     if spec.fingerprint.size > n_images:
         sentence = (
             f"The fingerprint asks for {spec.fingerprint.size:,} images; {spec.dataset.name!r} has {n_images:,}."

@@ -1,4 +1,7 @@
-"""The fields of a form for an ensemble: what each asks, how it is shown, and how what was typed becomes a spec."""
+"""The fields of a form for an ensemble: what each asks, how it is shown, and how what was typed becomes a spec.
+
+There is none for a network by import path: that is code to be run, which nobody may name from a web page.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,8 +10,9 @@ from typing import Any, Literal, get_args
 import dash_mantine_components as dmc
 from dash import html
 
-from vaefrag_core.config import COEFFICIENTS, EnsembleSpec, ModelConfig, TrainConfig
+from vaefrag_core.config import COEFFICIENTS, EnsembleSpec, ModelConfig, TrainConfig, parse
 from vaefrag_core.datasets.catalog import describe_datasets
+from vaefrag_core.presets import PRESETS, with_preset
 
 AUTO = "auto"
 
@@ -48,6 +52,14 @@ LOSS = (
     Field("train.gamma", "γ", "Weight of the KL's distance from the capacity.", "real"),
     Field("train.capacity_nats", "Capacity C", "KL that is allowed at the end, nats.", "real"),
     Field("train.capacity_steps", "Capacity steps", "Over which C grows from 0.", "whole"),
+    Field("train.gamma_tc", "γ", "Weight of the total correlation between channels.", "real"),
+    Field(
+        "train.discriminator_widths",
+        "Discriminator",
+        "Hidden layers of the network that estimates the total correlation: units of each, separated by commas.",
+        "text",
+    ),
+    Field("train.discriminator_learning_rate", "Discriminator's learning rate", "Of its own Adam.", "real"),
     Field("train.lambda_od", "λ off the diagonal", "Weight of the covariances between channels.", "real"),
     Field("train.lambda_d", "λ on the diagonal", "Weight of the variances' distance from 1.", "real"),
 )
@@ -61,7 +73,7 @@ NETWORK = (
     Field(
         "model.architecture",
         "Architecture",
-        "auto: conv28 for images of 28×28 pixels, else mlp.",
+        "auto: conv28 for images of 28×28 pixels, conv64 for 64×64, else mlp.",
         "choice",
         (AUTO, *_choices(ModelConfig, "architecture")),
     ),
@@ -72,11 +84,20 @@ NETWORK = (
 MORE = (
     Field("train.batch_size", "Batch size", "Images in a step.", "whole"),
     Field("train.learning_rate", "Learning rate", "Of Adam.", "real"),
+    Field("train.clip_gradient", "Longest gradient", "Norm to which longer ones are cut. Empty: not cut.", "real"),
     Field("model.widths", "Hidden layers", "Of the mlp: units of each, separated by commas.", "text"),
     Field("model.activation", "Activation", "Of the mlp.", "choice", _choices(ModelConfig, "activation")),
-    Field("model.likelihood", "Likelihood", "Of a pixel.", "choice", _choices(ModelConfig, "likelihood")),
+    Field(
+        "model.likelihood",
+        "Likelihood",
+        "Of a pixel; mse: mean squared error.",
+        "choice",
+        _choices(ModelConfig, "likelihood"),
+    ),
     Field("model.pixel_variance", "Pixel variance", "Of the Gaussian likelihood, for images in 0…1.", "real"),
 )
+LISTS = ("model.widths", "train.discriminator_widths")
+OPTIONAL = ("dataset.path", "train.clip_gradient")  # may be left empty
 FIELDS = {field.path: field for field in (*IMAGES, *LOSS, *SIZE, *NETWORK, *MORE)}
 
 
@@ -85,11 +106,34 @@ def start(spec: EnsembleSpec | None = None) -> dict[str, Any]:
     content = (spec or EnsembleSpec()).model_dump(mode="json")
     values = {path: _at(content, path) for path in FIELDS}
     values["name"] = ""
-    values["dataset.path"] = values["dataset.path"] or ""
-    values["model.widths"] = ", ".join(str(width) for width in values["model.widths"])
+    for path in LISTS:
+        values[path] = ", ".join(str(number) for number in values[path])
+    for path in OPTIONAL:
+        values[path] = "" if values[path] is None else values[path]
     if spec is None:
         values["model.architecture"] = AUTO
     return values
+
+
+def start_from_preset(name: str) -> dict[str, Any]:
+    """Give what the fields hold when a preset was chosen: its settings, and the defaults for the rest."""
+    return start(parse(EnsembleSpec, with_preset(name, {})))
+
+
+def presets() -> html.Section:
+    """Show the papers whose settings can be taken over; those of data sets that are not known here are left out."""
+    known = {entry.name for entry in describe_datasets()}
+    found = [preset for preset in PRESETS.values() if preset.values["dataset"]["name"] in known]
+    select = dmc.Select(
+        id="preset",
+        label="Preset",
+        placeholder="None",
+        description="Fills the fields below with the settings of a paper. Change what you like.",
+        data=[{"value": preset.name, "label": f"{preset.name} · {preset.reference}"} for preset in found],
+        inputWrapperOrder=["label", "input", "error", "description"],
+        comboboxProps={"shadow": "md"},
+    )
+    return html.Section([select, html.P(id="preset-summary", className="quiet")], className="card")
 
 
 def read(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,10 +144,17 @@ def read(values: Mapping[str, Any]) -> dict[str, Any]:
         place = content
         for parent in parents:
             place = place.setdefault(parent, {})
-        place[name] = value
-    content["dataset"]["path"] = (content["dataset"]["path"] or "").strip() or None
-    content["model"]["widths"] = [part.strip() for part in str(content["model"]["widths"]).split(",")]
+        place[name] = _as_read(path, value)
     return content
+
+
+def _as_read(path: str, value: Any) -> Any:
+    if path in LISTS:
+        return [part.strip() for part in str(value).split(",")]
+    if path in OPTIONAL:
+        text = value.strip() if isinstance(value, str) else value
+        return None if text == "" else text
+    return value
 
 
 def control(field: Field, value: Any) -> Any:
@@ -122,8 +173,8 @@ def control(field: Field, value: Any) -> Any:
 
 def is_read(path: str, objective: str) -> bool:
     """Say whether an objective reads a field; only coefficients are read by some and not by others."""
-    name = path.removeprefix("train.")
-    return name in COEFFICIENTS.get(objective, ()) or not any(name in names for names in COEFFICIENTS.values())
+    unread = TrainConfig.model_construct(objective=objective).unread if objective in COEFFICIENTS else frozenset()
+    return path.removeprefix("train.") not in unread
 
 
 def group(title: str, fields: tuple[Field, ...], values: Mapping[str, Any]) -> html.Section:

@@ -12,7 +12,8 @@ from app.components.spec_form import IMAGES, LOSS, MORE, NETWORK, SIZE
 from app.components.states import remarks
 from app.pages.live import asker
 from app.pages.site import Page, Site
-from vaefrag_core.errors import MissingDataError, VaefragError
+from vaefrag_core.errors import InvalidInputError, MissingDataError, VaefragError
+from vaefrag_core.presets import PRESETS
 from vaefrag_core.specs import resolve
 from vaefrag_core.store import ensemble_id_of
 
@@ -26,6 +27,11 @@ def page(site: Site, search: str | None) -> Page:
             record = site.queries.store.record(like)
             if record.imported:
                 raise MissingDataError(f"{record.name} was imported: nothing is known of how it was trained.")
+            if record.spec.model.network:
+                raise InvalidInputError(
+                    f"{record.name} was trained with the network {record.spec.model.network}, which only the command"
+                    " line can ask for: `vaefrag train --network …`."
+                )
             spec, told = record.spec, remarks([f"Filled in with the settings of {record.name}. Change what you like."])
         except VaefragError as error:
             told = remarks([str(error)], tone="alarm")
@@ -55,6 +61,7 @@ def page(site: Site, search: str | None) -> Page:
     content = [
         html.Div([html.H1("New ensemble")], className="heading"),
         told,
+        spec_form.presets(),
         spec_form.group("Images", IMAGES, values),
         spec_form.group("Objective", LOSS, values),
         spec_form.group("Ensemble", SIZE, values),
@@ -82,6 +89,19 @@ def register(app: Dash, site: Site) -> None:
         return [not spec_form.is_read(box["id"]["box"], objective) for box in ctx.outputs_list]
 
     @app.callback(
+        Output({"field": ALL}, "value"),
+        Output("preset-summary", "children"),
+        Input("preset", "value"),
+        prevent_initial_call=True,
+    )
+    def fill(preset: str | None) -> tuple[list[Any], str]:
+        """A preset → what the fields hold, and what it is."""
+        if preset not in PRESETS:
+            raise PreventUpdate
+        values = spec_form.start_from_preset(preset)
+        return [values[place["id"]["field"]] for place in ctx.outputs_list[0]], PRESETS[preset].summary
+
+    @app.callback(
         Output({"field": ALL}, "error"),
         Output("launch-problem", "children"),
         Output("more-settings", "value"),
@@ -97,6 +117,8 @@ def register(app: Dash, site: Site) -> None:
         if not clicks:
             raise PreventUpdate
         paths = [state["id"]["field"] for state in ctx.states_list[0]]
+        if not set(paths) <= set(spec_form.FIELDS):  # a made-up request, which may name code to be run
+            raise PreventUpdate
         try:
             spec = resolve(spec_form.read(dict(zip(paths, values, strict=True))))
             ensemble_id = ensemble_id_of(spec)

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from vaefrag_core.config import Config, EnsembleSpec, HotspotConfig, TrainConfig, content_key, parse
+from vaefrag_core.config import Config, EnsembleSpec, HotspotConfig, ModelConfig, TrainConfig, content_key, parse
 from vaefrag_core.errors import InvalidInputError
 
 
@@ -17,6 +17,21 @@ def test_equal_specs_are_the_same_ensemble_whatever_they_are_called() -> None:
     assert EnsembleSpec().key != EnsembleSpec(train=TrainConfig(beta=2.0)).key
     assert EnsembleSpec().key != EnsembleSpec(members=3).key
     assert EnsembleSpec().key == "395269cdafba"  # or every workspace would lose its ensembles
+
+
+def test_what_was_added_later_counts_only_where_it_is_used() -> None:
+    assert EnsembleSpec(train=TrainConfig(gamma_tc=3.0, discriminator_widths=(4,))).key == "395269cdafba"
+    factor = [
+        TrainConfig(objective="factor-vae", gamma_tc=gamma, gamma=other) for gamma, other in ((1, 1), (1, 2), (2, 1))
+    ]
+    keys = [EnsembleSpec(train=train).key for train in factor]
+    assert keys[0] == keys[1] != keys[2]
+    assert EnsembleSpec(train=factor[0]).name == "digits factor-vae γ=1"
+    clipped = [EnsembleSpec(train=TrainConfig(clip_gradient=norm)).key for norm in (None, 1.0, 2.0)]
+    assert clipped[0] == "395269cdafba"
+    assert len(set(clipped)) == 3
+    own = [EnsembleSpec(model=ModelConfig(network="a.b:C", widths=widths)).key for widths in ((8,), (9,))]
+    assert own[0] == own[1] != "395269cdafba"
 
 
 def test_coefficients_that_the_objective_does_not_read_are_no_part_of_what_was_asked_for() -> None:

@@ -1,21 +1,27 @@
 """Losses against torch's own distributions."""
 
 import math
+from collections.abc import Iterator
 
 import pytest
 import torch
 from torch.distributions import Bernoulli, MultivariateNormal, Normal, kl_divergence
 
 from vaefrag_core.config import COEFFICIENTS, ModelConfig, Objective, TrainConfig
+from vaefrag_core.models.discriminator import BETAS, build_discriminator
 from vaefrag_core.models.objectives import (
     beta_vae,
     capacity_at,
     dip_penalty,
+    discriminator_nats,
+    factor_vae,
     kl_nats,
     objective,
     reconstruction_nats,
+    shuffled,
     total_correlation_nats,
 )
+from vaefrag_core.training.schedule import Schedule
 
 
 @pytest.fixture
@@ -37,6 +43,18 @@ def test_gaussian_is_minus_the_log_likelihood_at_its_fixed_variance(batch: tuple
     config = ModelConfig(likelihood="gaussian", pixel_variance=0.3)
     expected = -Normal(output, math.sqrt(0.3)).log_prob(images).sum(dim=(1, 2, 3)).mean()
     torch.testing.assert_close(reconstruction_nats(output, images, config), expected)
+
+
+def test_mse_is_the_mean_over_pixels_and_up_to_a_constant_a_gaussian(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
+    output, images = batch
+    config = ModelConfig(likelihood="mse")
+    found = reconstruction_nats(output, images, config)
+    torch.testing.assert_close(found, torch.nn.MSELoss()(output, images))
+    gaussian = ModelConfig(likelihood="gaussian", pixel_variance=12 / 2)  # half of the numbers in an image
+    torch.testing.assert_close(
+        found - reconstruction_nats(0 * output, images, config),
+        reconstruction_nats(output, images, gaussian) - reconstruction_nats(0 * output, images, gaussian),
+    )
 
 
 def test_kl_is_the_divergence_from_the_prior() -> None:
@@ -61,7 +79,8 @@ def loss_of(config: TrainConfig) -> torch.Tensor:
     mean, noise = torch.randn(2, 16, 3, generator=generator)
     mean, logvar = mean @ torch.tensor([[2.0, 1.0, 0.0], [0.0, 1.0, 0.5], [0.0, 0.0, 0.4]]), -1 + 0.3 * noise
     kl = kl_nats(mean, logvar)
-    return objective(config, torch.tensor(50.0), kl, mean, logvar, noise, n_images=N_IMAGES, step=STEP)[0]
+    return objective(config, torch.tensor(50.0), kl, mean, logvar, noise, n_images=N_IMAGES, step=STEP,
+                     discriminator=lambda latents: latents.sin().sum(dim=1))[0]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "coefficient"), [(o, c) for o, names in COEFFICIENTS.items() for c in names])
@@ -80,6 +99,7 @@ def test_every_coefficient_changes_its_loss_and_no_other(name: Objective, coeffi
     [
         TrainConfig(objective="annealed-vae", gamma=1.0, capacity_nats=0.0),
         TrainConfig(objective="beta-tcvae", beta=1.0),
+        TrainConfig(objective="factor-vae", gamma_tc=0.0),
         TrainConfig(objective="dip-vae-i", lambda_od=0.0, lambda_d=0.0),
         TrainConfig(objective="dip-vae-ii", lambda_od=0.0, lambda_d=0.0),
     ],
@@ -119,6 +139,47 @@ def test_independent_channels_have_no_total_correlation() -> None:
     latents = mean + 0.5 * torch.randn(2_000, 2, generator=generator)
     logvar = torch.full_like(mean, 2 * math.log(0.5))
     assert total_correlation_nats(latents, mean, logvar, 2_000) == pytest.approx(0.0, abs=0.03)
+
+
+def test_shuffling_keeps_each_channel_and_undoes_what_they_share() -> None:
+    generator = torch.Generator().manual_seed(5)
+    latents = torch.randn(500, 1, generator=generator).expand(500, 3) * torch.tensor([1.0, 2.0, 3.0])
+    mixed = shuffled(latents, Schedule(0, 500, 500, 3).shuffles(0, 1)[0])
+    torch.testing.assert_close(mixed.sort(dim=0).values, latents.sort(dim=0).values)
+    correlation = torch.corrcoef(mixed.T) - torch.eye(3)
+    assert correlation.abs().max() < 4 / math.sqrt(500)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Small products are faster so where others use the machine as well."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_discriminator_that_learns_from_shuffled_latents_tells_the_total_correlation() -> None:
+    """Of two Gaussian channels with correlation 0.8: −½ ln(1 − 0.8²) = 0.511 nats."""
+    torch.manual_seed(0)
+    discriminator, steps = build_discriminator(2, (32, 32), seed=0), 300
+    adam = torch.optim.Adam(discriminator.parameters(), lr=0.01, betas=BETAS)
+    slower = torch.optim.lr_scheduler.LinearLR(adam, 1.0, 0.02, steps)
+    root = torch.linalg.cholesky(torch.tensor([[1.0, 0.8], [0.8, 1.0]])).T
+    for order in Schedule(0, 1024, 1024, 2).shuffles(0, steps):
+        latents = torch.randn(1024, 2) @ root
+        adam.zero_grad()
+        discriminator_nats(discriminator(latents), discriminator(shuffled(latents, order))).backward()
+        adam.step()
+        slower.step()
+    with torch.no_grad():
+        correlated = discriminator(torch.randn(20_000, 2) @ root).mean()
+    zero = torch.zeros(())
+    told = factor_vae(zero, zero, correlated, gamma=1.0)
+    assert told == pytest.approx(-math.log(1 - 0.8**2) / 2, abs=0.04)
+    # Its optimum is the density ratio, at which the cross-entropy is ln 2 less the Jensen-Shannon divergence.
+    assert discriminator_nats(discriminator(latents), discriminator(shuffled(latents, order))) < math.log(2) - 0.05
 
 
 def test_dip_measures_the_distance_of_the_covariance_from_the_identity() -> None:

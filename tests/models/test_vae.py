@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vaefrag_core.config import ModelConfig
+from vaefrag_core.config import Architecture, ModelConfig
 from vaefrag_core.errors import InvalidInputError
 from vaefrag_core.models.networks import build_networks
 from vaefrag_core.models.vae import LOGVAR_RANGE, build_member, member_seed, restore_member
@@ -15,6 +15,8 @@ from vaefrag_core.models.vae import LOGVAR_RANGE, build_member, member_seed, res
         (ModelConfig(widths=(20, 10), activation="tanh", channels=3), (3, 5, 4)),
         (ModelConfig(architecture="conv28", channels=7), (1, 28, 28)),
         (ModelConfig(architecture="conv28", channels=2), (3, 28, 28)),
+        (ModelConfig(architecture="conv64", channels=10), (1, 64, 64)),
+        (ModelConfig(architecture="conv64", channels=4), (3, 64, 64)),
     ],
 )
 def test_images_come_back_in_their_shape(config: ModelConfig, shape: tuple[int, int, int]) -> None:
@@ -32,6 +34,15 @@ def test_the_paper_s_network_has_its_layers() -> None:
     encoder, _ = build_networks((1, 28, 28), ModelConfig(architecture="conv28"))
     sizes = [tuple(p.shape) for name, p in encoder.named_parameters() if name.endswith("weight")]
     assert sizes == [(32, 1, 4, 4), (64, 32, 4, 4), (256, 3136), (20, 256)]
+
+
+def test_the_network_of_locatello_2019_has_its_layers() -> None:
+    networks = build_networks((3, 64, 64), ModelConfig(architecture="conv64"))
+    encoder, decoder = (
+        [tuple(p.shape) for name, p in network.named_parameters() if name.endswith("weight")] for network in networks
+    )
+    assert encoder == [(32, 3, 4, 4), (32, 32, 4, 4), (64, 32, 4, 4), (64, 64, 4, 4), (256, 1024), (20, 256)]
+    assert decoder == [(256, 10), (1024, 256), (64, 64, 4, 4), (64, 32, 4, 4), (32, 32, 4, 4), (32, 3, 4, 4)]
 
 
 def test_noise_moves_the_sample_by_its_standard_deviations() -> None:
@@ -75,6 +86,13 @@ def test_a_member_is_restored_from_its_weights() -> None:
     )
 
 
-def test_conv28_refuses_other_images() -> None:
-    with pytest.raises(InvalidInputError, match=r"28×28 pixels, got 8×8\. Use the architecture mlp"):
-        build_networks((1, 8, 8), ModelConfig(architecture="conv28"))
+@pytest.mark.parametrize(
+    ("architecture", "side", "message"),
+    [
+        ("conv28", 8, r"conv28 expects images of 28×28 pixels, got 8×8\. Use the architecture mlp\."),
+        ("conv64", 28, r"conv64 expects images of 64×64 pixels, got 28×28\. Use the architecture conv28\."),
+    ],
+)
+def test_convolutions_refuse_other_images(architecture: Architecture, side: int, message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        build_networks((1, side, side), ModelConfig(architecture=architecture))

@@ -1,18 +1,30 @@
 """Training for real, on real digits: seeds, stops, failures."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from vaefrag_core.config import EnsembleSpec, ModelConfig, TrainConfig
+from vaefrag_core.config import COEFFICIENTS, EnsembleSpec, ModelConfig, TrainConfig
 from vaefrag_core.datasets.base import ImageDataset
 from vaefrag_core.datasets.digits import digits
 from vaefrag_core.training.checkpoints import Checkpoint, MemberStatus, load_checkpoint, save_checkpoint
 from vaefrag_core.training.members import SLICE_STEPS, train_members
+from vaefrag_core.training.stack import ParameterStack
 
 STEPS = 3 * SLICE_STEPS
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Small products are faster so where others use the machine as well."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +49,7 @@ def loaded(folder: Path, member: int) -> Checkpoint:
 def same(a: Checkpoint, b: Checkpoint) -> bool:
     """Say whether two checkpoints agree to the last bit."""
     arrays = [(a.weights, b.weights), (a.optimizer, b.optimizer), (vars(a.history), vars(b.history))]
+    arrays.append((a.discriminator, b.discriminator))
     return a.step == b.step and all(np.array_equal(x[name], y[name]) for x, y in arrays for name in x)
 
 
@@ -154,6 +167,7 @@ def test_beta_is_not_ignored(dataset: ImageDataset, tmp_path: Path) -> None:
     [
         {"objective": "annealed-vae", "gamma": 5.0, "capacity_nats": 3.0, "capacity_steps": 50},
         {"objective": "beta-tcvae", "beta": 3.0},
+        {"objective": "factor-vae", "gamma_tc": 6.0, "discriminator_widths": (13, 7)},
         {"objective": "dip-vae-i"},
         {"objective": "dip-vae-ii", "lambda_od": 2.0, "lambda_d": 3.0, "beta": 0.5},
     ],
@@ -172,9 +186,85 @@ def test_every_objective_trains_and_logs_its_own_term(
     terms = {
         "annealed-vae": 5.0 * history.penalty,
         "beta-tcvae": total + (3.0 - 1) * history.penalty,
+        "factor-vae": total + 6.0 * history.penalty,
         "dip-vae-i": total + history.penalty,
         "dip-vae-ii": 0.5 * total + history.penalty,
     }
     np.testing.assert_allclose(history.loss, history.reconstruction + terms[spec.train.objective], rtol=1e-5)
     assert history.reconstruction[-1] < history.reconstruction[0] - 2
     assert np.abs(history.penalty).min() > 0
+
+
+FACTOR: dict[str, object] = {
+    "objective": "factor-vae",
+    "discriminator_widths": (13, 7),
+    "discriminator_learning_rate": 0.01,
+}
+
+
+def test_a_discriminator_learns_by_its_own_optimizer_and_is_logged(dataset: ImageDataset, tmp_path: Path) -> None:
+    train_members(spec_of(**FACTOR), dataset, [0], tmp_path)
+    done = loaded(tmp_path, 0)
+    assert done.history.discriminator[-1] < done.history.discriminator[0] < 0.75
+    assert {name for name in done.discriminator if name.startswith("exp_avg.")} == {
+        f"exp_avg.layers.{layer}.{kind}" for layer in (0, 2, 4) for kind in ("weight", "bias")
+    }
+    assert not any(name.startswith("layers") for name in done.weights)
+
+
+def test_gamma_of_factor_vae_is_not_ignored(dataset: ImageDataset, tmp_path: Path) -> None:
+    for gamma in (0.0, 40.0):
+        train_members(spec_of(**FACTOR, gamma_tc=gamma), dataset, [0], tmp_path / str(gamma))
+    train_members(spec_of(), dataset, [0], tmp_path / "beta-vae")
+    free, bound, plain = (loaded(tmp_path / name, 0) for name in ("0.0", "40.0", "beta-vae"))
+    assert all(np.array_equal(free.weights[name], plain.weights[name]) for name in plain.weights)
+    assert bound.history.penalty[-1] < free.history.penalty[-1]
+
+
+def test_a_single_channel_too(dataset: ImageDataset, tmp_path: Path) -> None:
+    spec = EnsembleSpec(
+        model=ModelConfig(widths=(32, 32), activation="tanh", channels=1, likelihood="mse"),
+        train=TrainConfig(steps=SLICE_STEPS, beta=0.03),
+        members=3,
+    )
+    train_members(spec, dataset, [1], tmp_path / "alone")
+    train_members(spec, dataset, [0, 1, 2], tmp_path / "beside")
+    assert same(loaded(tmp_path / "alone", 1), loaded(tmp_path / "beside", 1))
+
+
+@pytest.mark.parametrize("objective", COEFFICIENTS)
+def test_of_every_objective_a_member_that_fails_takes_no_other_with_it(
+    dataset: ImageDataset, tmp_path: Path, objective: str
+) -> None:
+    spec = spec_of(objective=objective, discriminator_widths=(13, 7))
+    train_members(spec, dataset, [0, 1], tmp_path, should_stop=lambda: True)
+    first, ill = loaded(tmp_path, 0), loaded(tmp_path, 1)
+    train_members(spec, dataset, [0], tmp_path, should_stop=lambda: True)
+    alone = loaded(tmp_path, 0)
+    save_checkpoint(tmp_path / "0", first)
+    poisoned = {
+        name: np.full_like(w, np.nan) if name == "encoder.layers.0.bias" else w for name, w in ill.weights.items()
+    }
+    save_checkpoint(tmp_path / "1", replace(ill, weights=poisoned))
+    statuses = train_members(spec, dataset, [0, 1], tmp_path, should_stop=lambda: True)
+    assert [s.state for s in statuses] == ["running", "failed"]
+    assert same(loaded(tmp_path, 0), alone)
+
+
+def test_a_gradient_is_cut_to_its_norm_member_by_member() -> None:
+    start = [{"w": np.zeros(3, np.float32)}, {"w": np.zeros(3, np.float32)}]
+    pull = torch.tensor([[3.0, 0.0, 4.0], [0.3, 0.0, 0.4]])  # norms 5 and ½
+    stack = ParameterStack(start, 0.1, "cpu", clip=1.0)
+    stack.step((stack.parameters["w"] * pull).sum(dim=1))
+    long, short = (moments["exp_avg.w"] * 10 for moments in stack.moments())  # Adam's first mean: a tenth of it
+    np.testing.assert_allclose(long, [0.6, 0.0, 0.8], rtol=1e-5)
+    np.testing.assert_allclose(short, [0.3, 0.0, 0.4], rtol=1e-5)
+
+
+def test_with_clipping_too_a_member_depends_on_itself_alone(dataset: ImageDataset, tmp_path: Path) -> None:
+    spec = spec_of(clip_gradient=4.0)
+    train_members(spec, dataset, [2], tmp_path / "alone")
+    train_members(spec, dataset, [0, 2, 3], tmp_path / "beside")
+    train_members(spec_of(), dataset, [2], tmp_path / "free")
+    assert same(loaded(tmp_path / "alone", 2), loaded(tmp_path / "beside", 2))
+    assert not same(loaded(tmp_path / "alone", 2), loaded(tmp_path / "free", 2))

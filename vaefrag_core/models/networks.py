@@ -1,12 +1,14 @@
 """Encoders and decoders. Images come in as (B, C, H, W) floats in 0…1 and leave as (B, C, H, W) logits or means."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from vaefrag_core.config import ModelConfig
+from vaefrag_core.config import Architecture, ModelConfig
+from vaefrag_core.models.dense import dense
+from vaefrag_core.models.own import build_own
 from vaefrag_core.models.shapes import ImageShape, check_images
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
@@ -18,7 +20,7 @@ class MLPEncoder(nn.Module):
     def __init__(self, image_shape: ImageShape, config: ModelConfig) -> None:
         super().__init__()
         pixels = image_shape[0] * image_shape[1] * image_shape[2]
-        self.layers = _dense([pixels, *config.widths, 2 * config.channels], _ACTIVATIONS[config.activation])
+        self.layers = dense([pixels, *config.widths, 2 * config.channels], _ACTIVATIONS[config.activation])
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, C, H, W) → (B, 2·D)."""
@@ -33,7 +35,7 @@ class MLPDecoder(nn.Module):
         super().__init__()
         pixels = image_shape[0] * image_shape[1] * image_shape[2]
         widths = reversed(config.widths)
-        self.layers = _dense([config.channels, *widths, pixels], _ACTIVATIONS[config.activation])
+        self.layers = dense([config.channels, *widths, pixels], _ACTIVATIONS[config.activation])
         self.image_shape = image_shape
 
     def forward(self, latents: Tensor) -> Tensor:
@@ -85,23 +87,63 @@ class Conv28Decoder(nn.Module):
         return output
 
 
+class Conv64Encoder(nn.Module):
+    """The network of Locatello et al. 2019 for 64×64 images: 32, 32, 64 and 64 filters, 4×4, stride 2; then 256 units.
+
+    Reference: Locatello, F. et al. (2019). Challenging common assumptions in the unsupervised learning of
+    disentangled representations. ICML. arXiv 1811.12359.
+    """
+
+    def __init__(self, image_shape: ImageShape, config: ModelConfig) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for inputs, outputs in pairwise((image_shape[0], 32, 32, 64, 64)):  # 32×32, 16×16, 8×8, 4×4
+            layers += [nn.Conv2d(inputs, outputs, 4, stride=2, padding=1), nn.ReLU()]
+        last = dense([64 * 4 * 4, 256, 2 * config.channels], nn.ReLU)
+        self.layers = nn.Sequential(*layers, nn.Flatten(), *last)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, C, 64, 64) → (B, 2·D)."""
+        output: Tensor = self.layers(images)
+        return output
+
+
+class Conv64Decoder(nn.Module):
+    """The mirror image of `Conv64Encoder`."""
+
+    def __init__(self, image_shape: ImageShape, config: ModelConfig) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [*dense([config.channels, 256, 64 * 4 * 4], nn.ReLU), nn.Unflatten(1, (64, 4, 4))]
+        for inputs, outputs in pairwise((64, 64, 32, 32, image_shape[0])):  # 8×8, 16×16, 32×32, 64×64
+            layers += [nn.ReLU(), nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Latents (B, D) → (B, C, 64, 64)."""
+        output: Tensor = self.layers(latents)
+        return output
+
+
 def build_networks(image_shape: ImageShape, config: ModelConfig) -> tuple[nn.Module, nn.Module]:
     """Make the encoder and decoder of a config, initialized from torch's global random state.
 
     Raises:
-        InvalidInputError: when the architecture does not take images of that shape.
+        InvalidInputError: when the architecture does not take images of that shape, or a network of one's own cannot
+            be made.
     """
     check_images(image_shape, config)
-    if config.architecture == "mlp":
-        return MLPEncoder(image_shape, config), MLPDecoder(image_shape, config)
-    return Conv28Encoder(image_shape, config), Conv28Decoder(image_shape, config)
+    if config.network is not None:
+        return build_own(config.network, image_shape, config.channels)
+    encoder, decoder = _NETWORKS[config.architecture]
+    return encoder(image_shape, config), decoder(image_shape, config)
 
 
-def _dense(sizes: Sequence[int], activation: type[nn.Module]) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for inputs, outputs in pairwise(sizes):
-        layers += [nn.Linear(inputs, outputs), activation()]
-    return nn.Sequential(*layers[:-1])
+_Part = Callable[[ImageShape, ModelConfig], nn.Module]
+_NETWORKS: dict[Architecture, tuple[_Part, _Part]] = {
+    "mlp": (MLPEncoder, MLPDecoder),
+    "conv28": (Conv28Encoder, Conv28Decoder),
+    "conv64": (Conv64Encoder, Conv64Decoder),
+}
 
 
 def in_channels_last(images: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ Every objective is the reconstruction, a weighted KL, and a penalty of its own:
     beta-vae        R + β Σ KL
     annealed-vae    R + γ |Σ KL − C|           C grows from 0 to its end (Burgess et al. 2018)
     beta-tcvae      R + Σ KL + (β − 1) TC      (Chen et al. 2018)
+    factor-vae      R + Σ KL + γ TC            TC told by a discriminator (Kim & Mnih 2018)
     dip-vae-i       R + β Σ KL + λ_od Σ_i≠j Cov_ij² + λ_d Σ_i (Cov_ii − 1)²,  Cov of the means (Kumar et al. 2018)
     dip-vae-ii      the same with the covariance of the aggregate posterior, Cov + E diag σ²
 
@@ -14,11 +15,13 @@ References:
     Burgess, C. P. et al. (2018). Understanding disentangling in beta-VAE. arXiv 1804.03599.
     Chen, R. T. Q. et al. (2018). Isolating sources of disentanglement in variational autoencoders. NeurIPS.
     arXiv 1802.04942.
+    Kim, H., Mnih, A. (2018). Disentangling by factorising. ICML. arXiv 1802.05983.
     Kumar, A. et al. (2018). Variational inference of disentangled latent concepts from unlabeled observations. ICLR.
     arXiv 1711.00848.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -28,19 +31,22 @@ from vaefrag_core.config import ModelConfig, TrainConfig
 
 
 def reconstruction_nats(output: Tensor, images: Tensor, config: ModelConfig) -> Tensor:
-    """Negative log-likelihood of images, summed over pixels, averaged over the batch.
+    """Negative log-likelihood of images, summed over pixels, averaged over the batch; or their mean squared error.
 
     Bernoulli: Σ_p −x ln y − (1−x) ln(1−y), y = sigmoid(output).
     Gaussian: Σ_p (x − y)²/(2v) + ½ ln 2πv, y = output, with the fixed pixel variance v of the config.
+    MSE: 1/P Σ_p (x − y)², y = output, of P numbers in an image: up to a constant, the Gaussian with v = P/2.
 
     Args:
         output: (B, C, H, W) of the decoder.
-        images: (B, C, H, W) in 0…1.
+        images: (B, C, H, W) in 0…1; other values too but under the Bernoulli likelihood.
         config: says which likelihood.
 
     Returns:
         () nats per image.
     """
+    if config.likelihood == "mse":
+        return (output - images).square().mean()
     if config.likelihood == "bernoulli":
         per_pixel = F.binary_cross_entropy_with_logits(output, images, reduction="none")
     else:
@@ -159,6 +165,55 @@ def beta_tcvae(reconstruction: Tensor, kl: Tensor, total_correlation: Tensor, be
     return reconstruction + torch.sum(kl) + (beta - 1) * total_correlation
 
 
+def factor_vae(reconstruction: Tensor, kl: Tensor, total_correlation: Tensor, gamma: float) -> Tensor:
+    """FactorVAE loss: reconstruction + Σ KL + γ TC (Kim & Mnih 2018, equation 2).
+
+    Args:
+        reconstruction: () nats.
+        kl: (D,) nats.
+        total_correlation: () nats, as a discriminator tells it: the mean of its logits.
+        gamma: weight of the total correlation; 0 is the evidence lower bound.
+
+    Returns:
+        () nats.
+    """
+    return reconstruction + torch.sum(kl) + gamma * total_correlation
+
+
+def shuffled(latents: Tensor, order: Tensor) -> Tensor:
+    """Shuffle each channel between the images of a batch, which leaves its distribution and undoes all dependence.
+
+    Args:
+        latents: (B, D).
+        order: (B, D) for each channel a permutation of the images.
+
+    Returns:
+        (B, D).
+
+    Example:
+        >>> shuffled(torch.tensor([[1, 2], [3, 4]]), torch.tensor([[0, 1], [1, 0]])).tolist()
+        [[1, 4], [3, 2]]
+    """
+    return latents.gather(0, order)
+
+
+def discriminator_nats(together: Tensor, apart: Tensor) -> Tensor:
+    """Cross-entropy of a discriminator, ½ E ln(1 + e^−a) + ½ E ln(1 + e^b): ln 2 when it tells nothing apart.
+
+    Args:
+        together: (B,) its logits a, of latents as they were drawn.
+        apart: (B,) its logits b, of shuffled latents.
+
+    Returns:
+        () nats.
+
+    Example:
+        >>> discriminator_nats(torch.zeros(4), torch.zeros(4))
+        tensor(0.6931)
+    """
+    return (F.softplus(-together).mean() + F.softplus(apart).mean()) / 2
+
+
 def dip_penalty(mean: Tensor, logvar: Tensor | None, lambda_od: float, lambda_d: float) -> Tensor:
     """Distance of the channels' covariance from the identity: λ_od Σ_i≠j Cov_ij² + λ_d Σ_i (Cov_ii − 1)².
 
@@ -190,6 +245,7 @@ def objective(
     *,
     n_images: int,
     step: int,
+    discriminator: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Give the loss that a config asks for, and the value of its own term.
 
@@ -202,10 +258,11 @@ def objective(
         noise: (B, D) standard normal, by which the latents were drawn.
         n_images: of the data set.
         step: counted from 0.
+        discriminator: of factor-vae: latents (B, D) → (B,) logits.
 
     Returns:
-        () the loss, nats, and () the penalty: |Σ KL − C| of annealed-vae, TC of beta-tcvae (both nats, not weighted),
-        the weighted distance from the identity of dip-vae, 0 of beta-vae.
+        () the loss, nats, and () the penalty: |Σ KL − C| of annealed-vae, TC of beta-tcvae and factor-vae (nats, not
+        weighted), the weighted distance from the identity of dip-vae, 0 of beta-vae.
     """
     match config.objective:
         case "annealed-vae":
@@ -215,6 +272,10 @@ def objective(
         case "beta-tcvae":
             total_correlation = total_correlation_nats(mean + torch.exp(logvar / 2) * noise, mean, logvar, n_images)
             return beta_tcvae(reconstruction, kl, total_correlation, config.beta), total_correlation
+        case "factor-vae":
+            assert discriminator is not None
+            total_correlation = discriminator(mean + torch.exp(logvar / 2) * noise).mean()
+            return factor_vae(reconstruction, kl, total_correlation, config.gamma_tc), total_correlation
         case "dip-vae-i" | "dip-vae-ii":
             second = logvar if config.objective == "dip-vae-ii" else None
             penalty = dip_penalty(mean, second, config.lambda_od, config.lambda_d)

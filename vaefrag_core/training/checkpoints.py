@@ -5,7 +5,7 @@ Reading a member's state needs no torch, so that pages can show it.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,6 +52,7 @@ class History:
         reconstruction: (T,) nats per image.
         kl_nats: (T, D) of each channel, per image.
         penalty: (T,) of the objective's own term, as `models.objectives.objective` gives it.
+        discriminator: (T,) cross-entropy of factor-vae's discriminator, nats; 0 of other objectives.
     """
 
     step: NDArray[np.int64]
@@ -59,6 +60,7 @@ class History:
     reconstruction: NDArray[np.float64]
     kl_nats: NDArray[np.float64]
     penalty: NDArray[np.float64]
+    discriminator: NDArray[np.float64]
 
     @property
     def kl_bits(self) -> NDArray[np.float64]:
@@ -68,10 +70,18 @@ class History:
     @classmethod
     def empty(cls, channels: int) -> "History":
         """Give a history without rows."""
-        return cls(np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0), np.zeros((0, channels)), np.zeros(0))
+        return cls(
+            np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0), np.zeros((0, channels)), np.zeros(0), np.zeros(0)
+        )
 
     def with_row(
-        self, step: int, loss: float, reconstruction: float, kl_nats: NDArray[np.float64], penalty: float = 0.0
+        self,
+        step: int,
+        loss: float,
+        reconstruction: float,
+        kl_nats: NDArray[np.float64],
+        penalty: float = 0.0,
+        discriminator: float = 0.0,
     ) -> "History":
         """Give the history with one more row."""
         return History(
@@ -80,6 +90,7 @@ class History:
             np.append(self.reconstruction, reconstruction),
             np.concatenate([self.kl_nats, np.asarray(kl_nats, dtype=np.float64)[None]]),
             np.append(self.penalty, penalty),
+            np.append(self.discriminator, discriminator),
         )
 
 
@@ -94,6 +105,7 @@ class Checkpoint:
         optimizer: moments of Adam by parameter: `exp_avg.<name>`, `exp_avg_sq.<name>`.
         history: what was logged so far.
         message: why it failed.
+        discriminator: of factor-vae: parameters `weights.<name>` and moments `exp_avg.<name>`, `exp_avg_sq.<name>`.
     """
 
     step: int
@@ -102,6 +114,7 @@ class Checkpoint:
     optimizer: Mapping[str, NDArray[Any]]
     history: History
     message: str = ""
+    discriminator: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
@@ -114,6 +127,7 @@ def pack_checkpoint(checkpoint: Checkpoint) -> bytes:
     """Give a checkpoint as the content of its file."""
     arrays = {f"weights.{name}": array for name, array in checkpoint.weights.items()}
     arrays |= {f"optimizer.{name}": array for name, array in checkpoint.optimizer.items()}
+    arrays |= {f"discriminator.{name}": array for name, array in checkpoint.discriminator.items()}
     arrays |= {f"history.{name}": array for name, array in vars(checkpoint.history).items()}
     last_loss = checkpoint.history.loss[-1] if len(checkpoint.history.loss) else float("nan")
     facts = {
@@ -161,7 +175,7 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
     if opened is None:
         return None
     facts, file = opened
-    groups: dict[str, dict[str, Any]] = {"weights": {}, "optimizer": {}, "history": {}}
+    groups: dict[str, dict[str, Any]] = {"weights": {}, "optimizer": {}, "history": {}, "discriminator": {}}
     for name in file.keys():  # noqa: SIM118 - a safetensors file is no mapping
         group, _, rest = name.partition(".")
         groups[group][rest] = file.get_tensor(name)
@@ -172,6 +186,7 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
         optimizer=groups["optimizer"],
         history=_history(groups["history"]),
         message=facts["message"],
+        discriminator=groups["discriminator"],
     )
 
 
@@ -220,8 +235,9 @@ def checkpoint_path(folder: Path) -> Path:
 
 
 def _history(arrays: Mapping[str, NDArray[Any]]) -> History:
-    """Give what was logged; checkpoints of before there were penalties have none."""
-    return History(**{"penalty": np.zeros(len(arrays["step"])), **arrays})
+    """Give what was logged; checkpoints of before there were penalties and discriminators have none."""
+    none = np.zeros(len(arrays["step"]))
+    return History(**{"penalty": none, "discriminator": none, **arrays})
 
 
 def _open(folder: Path) -> tuple[dict[str, Any], Any] | None:

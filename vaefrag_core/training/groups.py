@@ -25,4 +25,4 @@ def group_size(spec: EnsembleSpec, members: int, slots: int = 1, *, gpu_members:
     even = math.ceil(members / slots) or 1
     if gpu_members is not None:
         return min(gpu_members, even)
-    return min(STACK, even) if spec.model.architecture == "mlp" else 1
+    return min(STACK, even) if spec.model.stackable else 1

@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,8 +23,10 @@ from torch.func import functional_call, vmap
 
 from vaefrag_core.config import EnsembleSpec
 from vaefrag_core.datasets.base import ImageDataset
+from vaefrag_core.models.discriminator import BETAS, Discriminator, build_discriminator
 from vaefrag_core.models.networks import in_channels_last
-from vaefrag_core.models.objectives import kl_nats, objective, reconstruction_nats
+from vaefrag_core.models.objectives import discriminator_nats, kl_nats, objective, reconstruction_nats, shuffled
+from vaefrag_core.models.own import check_own
 from vaefrag_core.models.vae import VAE, build_member, member_seed
 from vaefrag_core.training.checkpoints import (
     Checkpoint,
@@ -75,9 +78,13 @@ def train_members(
 
     Raises:
         BrokenFileError: when a checkpoint cannot be read.
-        InvalidInputError: when the architecture does not take the images.
+        InvalidInputError: when the architecture does not take the images, or a network of one's own is not what it
+            must be.
     """
     height, width, image_channels = dataset.image_shape
+    if spec.model.network is not None:
+        few = torch.from_numpy(dataset.batch(np.arange(min(2, dataset.n_images))))
+        check_own(build_member((image_channels, height, width), spec.model, spec.train.seed), few, spec.model)
     start = {m: load_checkpoint(folder / str(m)) or _first(spec, (image_channels, height, width), m) for m in members}
     statuses = {m: _status(m, checkpoint) for m, checkpoint in start.items()}
     pending = [m for m in members if statuses[m].state == "running"]
@@ -116,9 +123,13 @@ class _Group:
         height, width, image_channels = dataset.image_shape
         with torch.device("meta"):
             self.skeleton = VAE((image_channels, height, width), spec.model)
-        self.stack = ParameterStack([c.weights for c in start.values()], spec.train.learning_rate, device)
+        train, checkpoints = spec.train, list(start.values())
+        self.stack = ParameterStack(
+            [c.weights for c in checkpoints], train.learning_rate, device, clip=train.clip_gradient
+        )
         if self.step > 0:
-            self.stack.resume([c.optimizer for c in start.values()], self.step)
+            self.stack.resume([c.optimizer for c in checkpoints], self.step)
+        self.critics = _Critics(spec, self.schedules, checkpoints, device) if train.objective == "factor-vae" else None
 
     def run(self, should_stop: ShouldStop, checkpoint_seconds: float) -> Iterator[list[MemberStatus]]:
         """Train to the end or to the stop; after every slice, tell the state of every member."""
@@ -146,39 +157,70 @@ class _Group:
         noise = torch.stack([s.noise(self.step, stop) for s in self.schedules], dim=1).to(self.device)  # (S, M, B, D)
         pixels = torch.from_numpy(self.dataset.batch(positions.ravel())).to(self.device)
         images = pixels.reshape(*positions.shape, *pixels.shape[1:])  # (S, M, B, C, H, W)
+        orders = self.critics.orders(self.step, stop) if self.critics else [None] * (stop - self.step)
         rows = []
         for s in range(stop - self.step):
-            loss, reconstruction, penalty, kl = self._losses(images[s], noise[s], self.step + s)
-            self.stack.step(loss)
-            rows.append(torch.cat([torch.stack([loss, reconstruction, penalty], dim=1), kl], dim=1).detach())
-        logged = torch.stack(rows, dim=1).cpu().double().numpy()  # (M, S, 3 + D)
+            *terms, kl = self._losses(images[s], noise[s], orders[s], self.step + s)
+            self.stack.step(terms[0])
+            if self.critics:
+                self.critics.stack.step(terms[3])
+            rows.append(torch.cat([torch.stack(terms, dim=1), kl], dim=1).detach())
+        logged = torch.stack(rows, dim=1).cpu().double().numpy()  # (M, S, 4 + D)
         for m, terms in zip(self.members, logged, strict=True):
             self._log(m, stop, terms)
         self.step = stop
 
-    def _losses(self, images: Tensor, noise: Tensor, step: int) -> tuple[Tensor, ...]:
-        """Objective (M,), reconstruction (M,), penalty (M,) and KL (M, D) of one step of all members, nats."""
+    def _losses(self, images: Tensor, noise: Tensor, orders: Tensor | None, step: int) -> tuple[Tensor, ...]:
+        """Objective, reconstruction, penalty, discriminator's loss, each (M,), and KL (M, D) of one step, nats."""
         losses = partial(self._member_losses, step=step)
-        if self.spec.model.architecture == "mlp" or self.device != "cpu":
-            terms: tuple[Tensor, ...] = vmap(losses)(self.stack.parameters, images, noise)
+        critics = self.critics.stack.parameters if self.critics else {}
+        if self.spec.model.stackable or (self.device != "cpu" and self.spec.model.network is None):
+            places = (0, 0, 0, 0 if self.critics else None, 0 if self.critics else None)
+            terms: tuple[Tensor, ...] = vmap(losses, in_dims=places)(
+                self.stack.parameters, images, noise, critics, orders
+            )
             return terms
         # Batched convolutions with a weight per member fall on a slow path on the CPU.
         each = [
-            losses({name: p[m] for name, p in self.stack.parameters.items()}, in_channels_last(images[m]), noise[m])
+            losses(
+                {name: p[m] for name, p in self.stack.parameters.items()},
+                in_channels_last(images[m]),
+                noise[m],
+                {name: p[m] for name, p in critics.items()},
+                None if orders is None else orders[m],
+            )
             for m in range(len(images))
         ]
         return tuple(torch.stack(terms) for terms in zip(*each, strict=True))
 
     def _member_losses(
-        self, parameters: dict[str, Tensor], images: Tensor, noise: Tensor, *, step: int
+        self,
+        parameters: dict[str, Tensor],
+        images: Tensor,
+        noise: Tensor,
+        critic: dict[str, Tensor],
+        order: Tensor | None,
+        *,
+        step: int,
     ) -> tuple[Tensor, ...]:
         output, mean, logvar = functional_call(self.skeleton, parameters, (images, noise))
         reconstruction = reconstruction_nats(output, images, self.spec.model)
         kl = kl_nats(mean, logvar)
         n_images = self.dataset.n_images
         train = self.spec.train
-        loss, penalty = objective(train, reconstruction, kl, mean, logvar, noise, n_images=n_images, step=step)
-        return loss, reconstruction, penalty, kl
+        if order is None:
+            loss, penalty = objective(train, reconstruction, kl, mean, logvar, noise, n_images=n_images, step=step)
+            return loss, reconstruction, penalty, torch.zeros_like(loss), kl
+        assert self.critics is not None
+        frozen = {name: p.detach() for name, p in critic.items()}  # the VAE's loss moves the VAE, the other the other
+        judge = partial(functional_call, self.critics.skeleton)
+        loss, penalty = objective(
+            train, reconstruction, kl, mean, logvar, noise,
+            n_images=n_images, step=step, discriminator=lambda latents: judge(frozen, (latents,)),
+        )  # fmt: skip
+        latents = (mean + torch.exp(logvar / 2) * noise).detach()
+        critic_loss = discriminator_nats(judge(critic, (latents,)), judge(critic, (shuffled(latents, order),)))
+        return loss, reconstruction, penalty, critic_loss, kl
 
     def _log(self, member: int, stop: int, terms: NDArray[np.float64]) -> None:
         """Add a row to a member's history, or mark the member failed when a loss is not finite."""
@@ -188,8 +230,8 @@ class _Group:
         if len(bad):
             self._fail(member, f"the loss became {terms[bad[0], 0]} at step {self.step + int(bad[0]) + 1}")
             return
-        loss, reconstruction, penalty, *kl = terms.mean(axis=0)
-        self.history[member] = self.history[member].with_row(stop, loss, reconstruction, np.array(kl), penalty)
+        loss, reconstruction, penalty, critic, *kl = terms.mean(axis=0)
+        self.history[member] = self.history[member].with_row(stop, loss, reconstruction, np.array(kl), penalty, critic)
 
     def _fail(self, member: int, what: str) -> None:
         message = f"Member {member} stopped: {what}. Lower the learning rate, or check the images."
@@ -204,15 +246,53 @@ class _Group:
 
     def _save(self) -> None:
         """Write a checkpoint of every member that has not failed."""
-        for member, weights, moments in zip(self.members, self.stack.weights(), self.stack.moments(), strict=True):
+        critics = self.critics.states() if self.critics else [{}] * len(self.members)
+        states = (self.members, self.stack.weights(), self.stack.moments(), critics)
+        for member, weights, moments, critic in zip(*states, strict=True):
             if self.sound[member].state == "failed":
                 continue
-            if not all(np.isfinite(array).all() for array in weights.values()):
+            if not all(np.isfinite(array).all() for array in (*weights.values(), *critic.values())):
                 self._fail(member, f"its weights are no longer finite after step {self.step}")
                 continue
             state: MemberState = "done" if self.step == self.spec.train.steps else "running"
-            self.sound[member] = Checkpoint(self.step, state, weights, moments, self.history[member])
+            self.sound[member] = Checkpoint(
+                self.step, state, weights, moments, self.history[member], discriminator=critic
+            )
             self.save(self.folder / str(member), self.sound[member])
+
+
+class _Critics:
+    """The discriminators of factor-vae, one for each member of a group, stacked as the members are."""
+
+    def __init__(
+        self, spec: EnsembleSpec, schedules: Sequence[Schedule], start: Sequence[Checkpoint], device: str
+    ) -> None:
+        channels, train = spec.model.channels, spec.train
+        self.schedules, self.device = schedules, device
+        with torch.device("meta"):
+            self.skeleton = Discriminator(channels, train.discriminator_widths)
+        states = [dict(checkpoint.discriminator) for checkpoint in start]
+        for state, schedule in zip(states, schedules, strict=True):
+            if not state:
+                first = build_discriminator(channels, train.discriminator_widths, schedule.discriminator_seed)
+                state |= {f"weights.{name}": p.detach().numpy() for name, p in first.named_parameters()}
+        weights = [
+            {n.removeprefix("weights."): w for n, w in state.items() if n.startswith("weights.")} for state in states
+        ]
+        self.stack = ParameterStack(weights, train.discriminator_learning_rate, device, betas=BETAS)
+        if start[0].step > 0:
+            self.stack.resume(states, start[0].step)
+
+    def orders(self, start: int, stop: int) -> Tensor:
+        """Give how channels are shuffled, (S, M, B, D)."""
+        return torch.stack([s.shuffles(start, stop) for s in self.schedules], dim=1).to(self.device)
+
+    def states(self) -> list[dict[str, NDArray[Any]]]:
+        """Copy out what a checkpoint keeps of each."""
+        return [
+            {f"weights.{name}": array for name, array in weights.items()} | moments
+            for weights, moments in zip(self.stack.weights(), self.stack.moments(), strict=True)
+        ]
 
 
 def _first(spec: EnsembleSpec, image_shape: tuple[int, int, int], member: int) -> Checkpoint:

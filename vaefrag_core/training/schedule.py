@@ -18,6 +18,8 @@ NOISE_BLOCK_STEPS = 25  # steps whose noise is drawn at once; part of what a see
 class _Stream(IntEnum):
     ORDER = 0
     NOISE = 1
+    SHUFFLE = 2
+    DISCRIMINATOR = 3
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,17 @@ class Schedule:
         )
         first = blocks.start * NOISE_BLOCK_STEPS
         return torch.from_numpy(drawn[start - first : stop - first])
+
+    def shuffles(self, start: int, stop: int) -> Tensor:
+        """Give, for each channel, the order in which a discriminator sees the images, (steps, batch, D) int64."""
+        rows = np.tile(np.arange(self.batch)[:, None], (1, self.channels))
+        orders = [self._generator(_Stream.SHUFFLE, step).permuted(rows, axis=0) for step in range(start, stop)]
+        return torch.from_numpy(np.stack(orders))
+
+    @property
+    def discriminator_seed(self) -> int:
+        """The seed of the discriminator's first weights."""
+        return int(self._generator(_Stream.DISCRIMINATOR, 0).integers(2**63))
 
     def _generator(self, stream: _Stream, block: int) -> np.random.Generator:
         return np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, stream, block])))

@@ -22,16 +22,27 @@ class ParameterStack:
         members: the weights of each member, arrays by name.
         learning_rate: of Adam.
         device: where they live.
+        betas: of Adam.
+        clip: the largest norm of a member's gradient; as it is when not given.
     """
 
-    def __init__(self, members: Sequence[Mapping[str, NDArray[Any]]], learning_rate: float, device: str) -> None:
+    def __init__(
+        self,
+        members: Sequence[Mapping[str, NDArray[Any]]],
+        learning_rate: float,
+        device: str,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        clip: float | None = None,
+    ) -> None:
         self._shapes = {name: array.shape for name, array in members[0].items()}
         self._flat = self._block(members, device).requires_grad_()
         self._flat.grad = torch.zeros_like(self._flat)
         # Leaves that share the block's memory, and the places in the block's gradient that are theirs.
         self.parameters = {name: view.requires_grad_() for name, view in self._views(self._flat.detach()).items()}
         self._gradients = list(self._views(self._flat.grad).values())
-        self._adam = torch.optim.Adam([self._flat], lr=learning_rate, fused=True)
+        self._adam = torch.optim.Adam([self._flat], lr=learning_rate, betas=betas, fused=True)
+        self._clip = clip
 
     def resume(self, moments: Sequence[Mapping[str, NDArray[Any]]], step: int) -> None:
         """Put the optimizer where it stood after `step` steps; moments as `moments` gives them."""
@@ -46,7 +57,16 @@ class ParameterStack:
         """Move every member by the gradient of its loss (M,)."""
         gradients = torch.autograd.grad(loss.sum(), list(self.parameters.values()))
         torch._foreach_copy_(self._gradients, gradients)
+        if self._clip is not None:
+            self._shorten(self._clip)
         self._adam.step()
+
+    def _shorten(self, longest: float) -> None:
+        """Scale each member's gradient down to a norm."""
+        assert self._flat.grad is not None
+        # Row by row: a sum over one row must not depend on how many there are. The gaps between parameters are zero.
+        norms = torch.stack([row.norm() for row in self._flat.grad])
+        self._flat.grad.mul_((longest / norms).clamp(max=1.0)[:, None])
 
     def weights(self) -> list[dict[str, NDArray[Any]]]:
         """Copy the parameters of each member out, arrays by name."""
