@@ -12,7 +12,7 @@ from app.components.states import notice, remarks
 from app.door import sign_in
 from app.door.guard import HEALTH, SIGN_OUT, guard
 from app.jobs.record import JobBook
-from app.pages import ensembles, explorer, health, jobs, live, new, pictures, toasts, waiting
+from app.pages import atlas, ensembles, explorer, health, jobs, live, new, pictures, toasts, waiting
 from app.pages.site import Page, Site
 from app.queries import Queries
 from app.settings import Settings
@@ -75,7 +75,7 @@ def create_app(settings: Settings, store: EnsembleStore) -> Dash:
     _register_router(app, site)
     for page in (explorer, waiting):
         page.register(app, site, lambda path: _ensemble_in(site, path) or "")
-    for part in (live, new, toasts):
+    for part in (live, new, toasts, atlas):
         part.register(app, site)
     pictures.register(app.server, site)
     _secure(app)
@@ -122,6 +122,8 @@ def _page(site: Site, path: str, search: str | None) -> Page:
             return jobs.list_page(site)
         case ["jobs", job_id]:
             return jobs.job_page(site, job_id)
+        case ["atlas", sweep_id]:
+            return atlas.page(site, sweep_id)
         case ["new"]:
             return new.page(site, search)
     text = html.P([html.Code(path[:80]), " is not an address of this site."])

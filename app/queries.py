@@ -19,6 +19,7 @@ from vaefrag_core.config import Measure
 from vaefrag_core.errors import BrokenFileError, MissingDataError, VaefragError
 from vaefrag_core.measures.divergence import kl_to_prior_nats
 from vaefrag_core.store import EnsembleRecord, EnsembleStore
+from vaefrag_core.sweeps import SweepStore
 from vaefrag_core.training.checkpoints import History, MemberStatus, checkpoint_path, load_history, member_statuses
 
 Layout = Literal["mds", "umap"]
@@ -133,6 +134,7 @@ class Queries:
 
     def __init__(self, store: EnsembleStore, cache: Cache) -> None:
         self.store = store
+        self.sweeps = SweepStore(store)
         self._cache = cache
         self._open: dict[str, Opened] = {}
         self._posteriors: dict[tuple[str, str], Posteriors] = {}

@@ -19,6 +19,32 @@ Workers = Annotated[
 NUMBERS = "NUMBER[,…]"  # a coefficient: one value, or the values of a sweep
 
 
+# Where each option of `train` stands in an `EnsembleSpec`; they are read by this table, not one by one.
+PLACES = {
+    "name": "name",
+    "dataset": "dataset.name",
+    "path": "dataset.path",
+    "image_size": "dataset.image_size",
+    "fingerprint_size": "fingerprint.size",
+    "fingerprint_seed": "fingerprint.seed",
+    "members": "members",
+    **{
+        option: f"model.{option}"
+        for option in ("architecture", "network", "widths", "activation", "channels", "likelihood", "pixel_variance")
+    },
+    **{
+        option: f"train.{option}"
+        for option in (
+            *("objective", "beta", "gamma", "capacity_steps", "gamma_tc", "lambda_od", "lambda_d"),
+            *("discriminator_widths", "discriminator_learning_rate"),
+            *("steps", "batch_size", "learning_rate", "clip_gradient", "seed"),
+        )
+    },
+    "capacity": "train.capacity_nats",
+}
+LISTS = ("widths", "discriminator_widths")
+
+
 class ArchitectureChoice(StrEnum):
     """Networks; auto takes conv28 for images of 28×28 pixels, conv64 for those of 64×64, and mlp for others."""
 
@@ -60,6 +86,10 @@ def demo(
 
 
 def train(
+    ctx: typer.Context,
+    preset: Annotated[
+        str | None, typer.Option(help="A paper's setting, which other options vary: see docs/training.md.")
+    ] = None,
     dataset: Annotated[str, typer.Option(help="A name from `vaefrag datasets`.")] = "digits",
     path: Annotated[Path | None, typer.Option(help="The data set's folder or file.", show_default=False)] = None,
     image_size: Annotated[
@@ -128,38 +158,7 @@ def train(
     """
     from app.settings import load_settings
 
-    values = {
-        "name": name,
-        "dataset": {"name": dataset, "path": str(path.absolute()) if path else None, "image_size": image_size},
-        "model": {
-            "architecture": architecture.value,
-            "network": network,
-            "widths": _numbers(widths),
-            "activation": activation,
-            "channels": channels,
-            "likelihood": likelihood,
-            "pixel_variance": pixel_variance,
-        },
-        "train": {
-            "objective": objective,
-            "beta": beta,
-            "gamma": gamma,
-            "capacity_nats": capacity,
-            "capacity_steps": capacity_steps,
-            "gamma_tc": gamma_tc,
-            "discriminator_widths": _numbers(discriminator_widths),
-            "discriminator_learning_rate": discriminator_learning_rate,
-            "lambda_od": lambda_od,
-            "lambda_d": lambda_d,
-            "steps": steps,
-            "batch_size": batch_size,
-            "learning_rate": learning_rate,
-            "clip_gradient": clip_gradient,
-            "seed": seed,
-        },
-        "fingerprint": {"size": fingerprint_size, "seed": fingerprint_seed},
-        "members": members,
-    }
+    values = _asked_for(ctx, preset)
     settings = load_settings(workspace=workspace)
     if detach:
         result = _leave_to_engine(values, settings, workers, analyze_after)
@@ -169,9 +168,29 @@ def train(
         terminal.emit(result)
 
 
-def _numbers(text: str) -> list[str]:
-    """Cut a list apart at its commas; whether these are numbers, the config says."""
-    return [part.strip() for part in text.split(",")]
+def _asked_for(ctx: typer.Context, preset: str | None) -> dict[str, Any]:
+    """Give the options as fields of an `EnsembleSpec`; with a preset, those alone that were typed, over it."""
+    from vaefrag_core.presets import with_preset
+
+    values: dict[str, Any] = {}
+    for option, place in PLACES.items():
+        given, source = ctx.params[option], ctx.get_parameter_source(option)
+        if preset is not None and (source is None or source.name != "COMMANDLINE"):
+            continue
+        *parents, name = place.split(".")
+        fields = values
+        for parent in parents:
+            fields = fields.setdefault(parent, {})
+        fields[name] = _as_read(option, given)
+    return values if preset is None else with_preset(preset, values)
+
+
+def _as_read(option: str, given: Any) -> Any:
+    if option in LISTS:
+        return [part.strip() for part in given.split(",")]
+    if option == "path":
+        return str(Path(given).absolute()) if given else None
+    return given.value if isinstance(given, StrEnum) else given
 
 
 def _leave_to_engine(values: dict[str, Any], settings: Any, workers: int | None, analyze_after: bool) -> dict[str, Any]:

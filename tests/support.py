@@ -1,11 +1,13 @@
 """What tests of several files share."""
 
+import shutil
 import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 from vaefrag_core.config import EnsembleSpec
 from vaefrag_core.store import EnsembleStore
+from vaefrag_core.sweeps import Sweep, SweepStore, resolve_sweep
 
 
 class Trained(NamedTuple):
@@ -14,6 +16,23 @@ class Trained(NamedTuple):
     store: EnsembleStore
     id: str
     spec: EnsembleSpec
+
+
+def sweep_with(trained: Trained, workspace: EnsembleStore) -> Sweep:
+    """Put a sweep of β into a workspace: over the small real ensemble and one at β = 2, both untrained."""
+    values = trained.spec.model_dump(mode="json", exclude={"name"})
+    values["train"] |= {"beta": "0.5, 2"}
+    sweep, specs = resolve_sweep(values)
+    assert sweep is not None
+    assert sweep.ensembles[0] == trained.id
+    return SweepStore(workspace).create(sweep, specs)
+
+
+def take_over(trained: Trained, workspace: EnsembleStore, ensemble_id: str) -> None:
+    """Let an ensemble of a workspace have found what the small real one has."""
+    for part in ("posteriors.npz", "analysis"):
+        source, target = trained.store.folder(trained.id) / part, workspace.folder(ensemble_id) / part
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:

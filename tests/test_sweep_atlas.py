@@ -1,36 +1,20 @@
 """The atlas of a sweep in a workspace: drawn over what has been analysed, kept, and renewed."""
 
-import shutil
-from functools import partial
-
+import numpy as np
 import pytest
-from support import Trained
+from support import Trained, sweep_with, take_over
 
 from vaefrag_core import pipeline
-from vaefrag_core.config import AnalysisConfig, SpaceConfig, parse
+from vaefrag_core.artifacts import SpaceMatrix
+from vaefrag_core.config import AnalysisConfig, parse
 from vaefrag_core.errors import MissingDataError
 from vaefrag_core.store import EnsembleStore
-from vaefrag_core.structure.spaces import compare_spaces
-from vaefrag_core.sweeps import Sweep, SweepStore, resolve_sweep
+from vaefrag_core.sweeps import Sweep, SweepStore
 
 
 @pytest.fixture
 def sweep(trained: Trained, workspace: EnsembleStore) -> Sweep:
-    """Give a sweep of β over the small real ensemble and one that has not been trained."""
-    values = trained.spec.model_dump(mode="json", exclude={"name"})
-    values["train"] |= {"beta": "0.5, 2"}
-    sweep, specs = resolve_sweep(values)
-    assert sweep is not None
-    assert sweep.ensembles[0] == trained.id
-    SweepStore(workspace).create(sweep, specs)
-    return sweep
-
-
-def take_over(trained: Trained, workspace: EnsembleStore, ensemble_id: str) -> None:
-    """Let an ensemble of the workspace have found what the small real one has."""
-    for part in ("posteriors.npz", "analysis"):
-        source, target = trained.store.folder(trained.id) / part, workspace.folder(ensemble_id) / part
-        (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
+    return sweep_with(trained, workspace)
 
 
 def test_an_atlas_grows_as_ensembles_are_analysed(trained: Trained, workspace: EnsembleStore, sweep: Sweep) -> None:
@@ -62,12 +46,12 @@ def test_an_atlas_is_drawn_once_and_again_when_its_sources_change(
     assert first.sources == {trained.id: workspace.analysis_index(trained.id).key}
     pipeline.renew_atlases(trained.id, workspace)
     assert sweeps.atlas_index(sweep.id) == first
-    few = partial(compare_spaces, config=SpaceConfig(draws=100))
-    monkeypatch.setattr(pipeline, "compare_spaces", lambda posteriors, config, on_progress: few(posteriors))
+    spaces = SpaceMatrix(np.arange(6), np.full(6, 5.0), np.zeros(6), *np.zeros((4, 6, 6)), n_images=300, draws=100)
+    monkeypatch.setattr(pipeline, "compare_spaces", lambda posteriors, config, on_progress: spaces)
     pipeline.analyze_spaces(trained.id, workspace)
     pipeline.renew_atlases(trained.id, workspace)
     assert sweeps.atlas_index(sweep.id).folder != first.folder
-    assert len(sweeps.atlas(sweep.id).points[0].space_bits) == 6
+    assert sweeps.atlas(sweep.id).points[0].space_bits == (5.0,) * 6
     index, other = workspace.analysis_index(trained.id), parse(AnalysisConfig, {"map": {"seed": 1}})
     workspace.save_analysis_index(trained.id, index.model_copy(update={"config": other}))
     pipeline.renew_atlases(trained.id, workspace)

@@ -48,6 +48,13 @@ TERMS: dict[str, str] = {
     " the KL of all channels.",
     "attempt": "How often this member was handed to a worker. After a death or a pause it goes on from its last"
     " checkpoint, to the same result as without.",
+    "sweep": "Ensembles that differ in one coefficient of the objective alone, one ensemble for each of its values.",
+    "atlas": "The hotspots of a sweep, followed from value to value. Where a hotspot's channels share much with those"
+    " of one at the next value, the fragment has gone on; where nothing leads to one, it has appeared. Two that come"
+    " from one have split; where one comes from two, they have merged.",
+    "tightness": "Mean NMI of the pairs of channels inside a hotspot, averaged over hotspots: how nearly its channels"
+    " make the same distinctions.",
+    "live": "A channel that tells at least the threshold (0.01 bits unless set otherwise) about which image was seen.",
     "beta": "β: weight of the KL term in the loss. The larger, the fewer bits the channels may carry.",
 }
 

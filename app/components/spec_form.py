@@ -10,8 +10,9 @@ from typing import Any, Literal, get_args
 import dash_mantine_components as dmc
 from dash import html
 
-from vaefrag_core.config import COEFFICIENTS, EnsembleSpec, ModelConfig, TrainConfig
+from vaefrag_core.config import COEFFICIENTS, EnsembleSpec, ModelConfig, TrainConfig, parse
 from vaefrag_core.datasets.catalog import describe_datasets
+from vaefrag_core.presets import PRESETS, with_preset
 
 AUTO = "auto"
 
@@ -118,6 +119,27 @@ def start(spec: EnsembleSpec | None = None) -> dict[str, Any]:
     if spec is None:
         values["model.architecture"] = AUTO
     return values
+
+
+def start_from_preset(name: str) -> dict[str, Any]:
+    """Give what the fields hold when a preset was chosen: its settings, and the defaults for the rest."""
+    return start(parse(EnsembleSpec, with_preset(name, {})))
+
+
+def presets() -> html.Section:
+    """Show the papers whose settings can be taken over; those of data sets that are not known here are left out."""
+    known = {entry.name for entry in describe_datasets()}
+    found = [preset for preset in PRESETS.values() if preset.values["dataset"]["name"] in known]
+    select = dmc.Select(
+        id="preset",
+        label="Preset",
+        placeholder="None",
+        description="Fills the fields below with the settings of a paper. Change what you like.",
+        data=[{"value": preset.name, "label": f"{preset.name} · {preset.reference}"} for preset in found],
+        inputWrapperOrder=["label", "input", "error", "description"],
+        comboboxProps={"shadow": "md"},
+    )
+    return html.Section([select, html.P(id="preset-summary", className="quiet")], className="card")
 
 
 def read(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,12 +4,14 @@ from datetime import datetime
 
 from dash import dcc, html
 
+from app.components.glossary import help_mark
 from app.components.icons import icon
 from app.components.members import strip
 from app.components.states import command, notice
 from app.pages.site import Page, Site
 from app.queries import EnsembleSummary
 from vaefrag_core.errors import VaefragError
+from vaefrag_core.sweeps import Sweep
 
 THUMBNAIL_PIXELS = 300  # drawn at half of it: sharp on dense screens
 
@@ -20,10 +22,27 @@ def page(site: Site) -> Page:
     workspace = html.P(["Workspace ", html.Code(str(site.queries.store.workspace))], className="words")
     new = dcc.Link("New ensemble", href=site.new(), className="button primary")
     heading = html.Div([html.Div([html.H1("Ensembles"), workspace]), new], className="heading heading-row")
+    sweeps = site.queries.sweeps.sweeps()
     if not summaries:
         return Page(html.Div([heading, _empty()], className="narrow"), "Ensembles")
     cards = [_damaged(item) if item.record is None else _card(site, item) for item in summaries]
-    return Page(html.Div([heading, html.Div(cards, className="cards")], className="wide"), "Ensembles")
+    content = [heading, *([_sweeps(site, sweeps)] if sweeps else []), html.Div(cards, className="cards")]
+    return Page(html.Div(content, className="wide"), "Ensembles")
+
+
+def _sweeps(site: Site, sweeps: list[Sweep]) -> html.Section:
+    """List the sweeps, each with the way to its atlas."""
+    rows = []
+    for sweep in sweeps:
+        try:
+            drawn = len(site.queries.sweeps.atlas_index(sweep.id).sources)
+        except VaefragError:
+            drawn = 0
+        values = f"{sweep.symbol} = {', '.join(f'{value:g}' for value in sweep.values)}"
+        count = f"{drawn} of {len(sweep.values)} values in the atlas" if drawn else "no atlas yet"
+        link = dcc.Link(sweep.name, href=site.atlas(sweep.id), className="sweep-name")
+        rows.append(html.Li([link, html.Span(values), html.Span(count, className="quiet")]))
+    return html.Section([html.H2(["Sweeps", help_mark("sweep")]), html.Ul(rows, className="sweeps")], className="card")
 
 
 def _empty() -> html.Section:

@@ -13,6 +13,7 @@ from app.components.states import remarks
 from app.pages.live import asker
 from app.pages.site import Page, Site
 from vaefrag_core.errors import InvalidInputError, MissingDataError, VaefragError
+from vaefrag_core.presets import PRESETS
 from vaefrag_core.specs import resolve
 from vaefrag_core.store import ensemble_id_of
 
@@ -60,6 +61,7 @@ def page(site: Site, search: str | None) -> Page:
     content = [
         html.Div([html.H1("New ensemble")], className="heading"),
         told,
+        spec_form.presets(),
         spec_form.group("Images", IMAGES, values),
         spec_form.group("Objective", LOSS, values),
         spec_form.group("Ensemble", SIZE, values),
@@ -85,6 +87,19 @@ def register(app: Dash, site: Site) -> None:
     def choose(objective: str) -> list[bool]:
         """The objective → the coefficients that it reads."""
         return [not spec_form.is_read(box["id"]["box"], objective) for box in ctx.outputs_list]
+
+    @app.callback(
+        Output({"field": ALL}, "value"),
+        Output("preset-summary", "children"),
+        Input("preset", "value"),
+        prevent_initial_call=True,
+    )
+    def fill(preset: str | None) -> tuple[list[Any], str]:
+        """A preset → what the fields hold, and what it is."""
+        if preset not in PRESETS:
+            raise PreventUpdate
+        values = spec_form.start_from_preset(preset)
+        return [values[place["id"]["field"]] for place in ctx.outputs_list[0]], PRESETS[preset].summary
 
     @app.callback(
         Output({"field": ALL}, "error"),

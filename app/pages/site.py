@@ -58,6 +58,10 @@ class Site:
         """Path of an ensemble's page."""
         return f"{self.prefix}ensemble/{quote(ensemble_id)}"
 
+    def atlas(self, sweep_id: str) -> str:
+        """Path of the atlas of a sweep."""
+        return f"{self.prefix}atlas/{quote(sweep_id)}"
+
     def matrix(self, opened: Opened, measure: Measure, dead: bool, pixels: int = FULL_VIEW_PIXELS) -> str:
         """URL of the picture of a whole matrix."""
         return f"{self.tiles(opened, measure, dead)}&px={pixels}"

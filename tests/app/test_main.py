@@ -38,6 +38,7 @@ assert len(rules) > 4
 for rule in ("/", "/healthz", "/_dash-layout", "/_dash-dependencies", *rules):
     client.get(rule.replace("<ensemble_id>", ensemble_id).replace("<measure>", "nmi").replace("<name>", "0.0"))
 pages = {"/": "Six members", f"/ensemble/{ensemble_id}": "Similarity", "/jobs": "Jobs", "/new": "New ensemble"}
+pages["/atlas/nothing"] = "No such sweep"
 for path, word in pages.items():
     shown = post_to(app, "page.children", {"url.pathname": path}, {"url.search": ""}, client=client)
     assert word in text_of(shown["page"]["children"]), path

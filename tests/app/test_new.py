@@ -15,6 +15,7 @@ from app.components.spec_form import FIELDS, read, start
 from app.jobs.record import JobBook
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import EnsembleSpec, ModelConfig, TrainConfig
+from vaefrag_core.presets import with_preset
 from vaefrag_core.specs import resolve
 from vaefrag_core.store import EnsembleStore
 
@@ -86,6 +87,14 @@ def test_what_was_typed_becomes_one_job_however_often_it_is_clicked(form: Form, 
     assert job.submission.who == "a browser at 127.0.0.1"
     assert answer["url"] == {"pathname": f"/ensemble/{job.submission.ensemble_id}", "search": ""}
     assert workspace.record(job.submission.ensemble_id).spec.members == 3
+
+
+def test_a_preset_fills_the_fields_and_what_they_become_is_the_preset(form: Form) -> None:
+    answer = form.fire("preset-summary.children", ("preset", "value"), **{"preset.value": "locatello-2019"})
+    assert "300,000 steps" in answer["preset-summary"]["children"]
+    filled = {json.loads(k)["field"]: p["value"] for k, p in answer.items() if k.startswith("{")}
+    assert resolve(read(filled)).key == resolve(with_preset("locatello-2019", {})).key
+    assert "circle" in form.words or "circle-so2" not in json.dumps(form.holding("preset")["data"])
 
 
 def test_the_newer_settings_arrive_as_they_were_typed(form: Form, workspace: EnsembleStore) -> None:
