@@ -7,8 +7,8 @@ from typing import Any, Literal, get_args
 import dash_mantine_components as dmc
 from dash import html
 
-from vaefrag_core.config import COEFFICIENTS, EnsembleSpec, ModelConfig, TrainConfig
-from vaefrag_core.datasets.catalog import describe_datasets
+from vaefrag_core.config import COEFFICIENTS, DatasetConfig, EnsembleSpec, ModelConfig, TrainConfig
+from vaefrag_core.datasets.catalog import describe_datasets, points_of, settings_of
 
 AUTO = "auto"
 
@@ -41,10 +41,12 @@ IMAGES = (
     Field(
         "dataset.path",
         "Folder or file",
-        "On this server, for data sets that are read from one. Others need none.",
+        "Of its images, on the server's disk.",
         "text",
     ),
-    Field("dataset.image_size", "Image size", "Pixels of a side, for pictures of a folder or zip.", "whole"),
+    Field(
+        "dataset.image_size", "Image size", "Pixels of a side. Left empty: that of most pictures, at most 64.", "whole"
+    ),
 )
 LOSS = (
     Field(
@@ -108,8 +110,10 @@ def read(values: Mapping[str, Any]) -> dict[str, Any]:
         for parent in parents:
             place = place.setdefault(parent, {})
         place[name] = value
-    content["dataset"]["path"] = (content["dataset"]["path"] or "").strip() or None
-    content["dataset"]["image_size"] = content["dataset"]["image_size"] or None  # an empty field
+    dataset = content["dataset"]
+    taken = settings_of(str(dataset["name"]))  # what is left in a hidden field was meant for another data set
+    dataset["path"] = (dataset["path"] or "").strip() or None if "path" in taken else None
+    dataset["image_size"] = dataset["image_size"] or None if "image_size" in taken else None
     content["model"]["widths"] = [part.strip() for part in str(content["model"]["widths"]).split(",")]
     return content
 
@@ -128,8 +132,10 @@ def control(field: Field, value: Any) -> Any:
     return dmc.NumberInput(allowDecimal=not whole, hideControls=True, thousandSeparator=grouped, **shared)
 
 
-def is_read(path: str, objective: str) -> bool:
-    """Say whether an objective reads a field; only coefficients are read by some and not by others."""
+def is_read(path: str, objective: str, dataset: str) -> bool:
+    """Say whether a field is read: coefficients by some objectives, paths by some data sets, others always."""
+    if path in ("dataset.path", "dataset.image_size"):
+        return path.removeprefix("dataset.") in settings_of(dataset)
     name = path.removeprefix("train.")
     return name in COEFFICIENTS.get(objective, ()) or not any(name in names for names in COEFFICIENTS.values())
 
@@ -140,7 +146,7 @@ def group(title: str, fields: tuple[Field, ...], values: Mapping[str, Any]) -> h
         html.Div(
             control(field, values[field.path]),
             id={"box": field.path},
-            hidden=not is_read(field.path, values["train.objective"]),
+            hidden=not is_read(field.path, values["train.objective"], values["dataset.name"]),
         )
         for field in fields
     ]
@@ -154,7 +160,9 @@ def _datasets() -> list[dict[str, Any]]:
         label = f"{entry.name} · {entry.description}"
         if entry.image_shape is not None:
             height, width, _ = entry.image_shape
-            label = f"{entry.name} · {entry.n_images:,} images of {height}×{width}"
+            points = points_of(DatasetConfig(name=entry.name)) is not None
+            what = "points" if points else f"images of {height}×{width}"
+            label = f"{entry.name} · {entry.n_images:,} {what}"
         if not entry.available:
             label += " · not on this machine"
         found.append({"value": entry.name, "label": label})

@@ -108,6 +108,14 @@ def dataset_size(config: DatasetConfig) -> tuple[int, tuple[int, int, int]]:
     return recipe.n_images, recipe.image_shape
 
 
+def settings_of(name: str) -> frozenset[str]:
+    """Name the settings of a `DatasetConfig` that a data set reads besides its name; none of an unknown one."""
+    recipe = _RECIPES.get(name)
+    if recipe is None:
+        return frozenset()
+    return frozenset([*(["path"] if recipe.path != "no" else []), *(["image_size"] if recipe.scales else [])])
+
+
 def remarks_on(config: DatasetConfig) -> Sequence[str]:
     """Give sentences that whoever trains on someone's own files should read; other data sets have none.
 
@@ -132,7 +140,7 @@ def _recipe_of(config: DatasetConfig) -> _Recipe:
     if config.path is not None and recipe.path == "no":
         raise _wrong("path", f"{config.name!r} takes no path, got {config.path!r}. Leave it out.")
     if config.path is None and recipe.path == "must":
-        raise _wrong("path", f"{config.name!r} needs a path: {recipe.locate()[1]}.")
+        raise _wrong("path", f"{config.name!r} needs {recipe.locate()[1]}.")
     if config.image_size is not None and not recipe.scales:
         raise _wrong("image_size", f"{config.name!r} keeps its size, got image size {config.image_size}. Leave it out.")
     return recipe
@@ -244,22 +252,22 @@ _RECIPES = {
     "cars3d": _archive_recipe(CARS3D, "cars seen from all sides", 17_568, (64, 64, 3), CARS3D_FACTORS, cars3d),
     "smallnorb": _archive_recipe(SMALLNORB, "toys under six lights", 48_600, (64, 64, 1), SMALLNORB_FACTORS, smallnorb),
     "images": _Recipe(
-        description="pictures of your own, subfolders as classes",
+        description="PNG and JPEG files of your own",
         n_images=None,
         image_shape=None,
         factors=("class",),
         load=lambda config: images(config.path or "", config.image_size),
-        locate=lambda: (True, f"a folder or a zip archive of {', '.join(ENDINGS)} files, given as --path"),
+        locate=lambda: (True, f"a folder or a zip archive of {', '.join(ENDINGS)} files, given as a path"),
         path="must",
         scales=True,
     ),
     "npz": _Recipe(
-        description="images and labels of your own, as arrays",
+        description="arrays of your own",
         n_images=None,
         image_shape=None,
         factors=("its labels",),
         load=lambda config: arrays(config.path or ""),
-        locate=lambda: (True, "an .npz or .npy file, given as --path"),
+        locate=lambda: (True, "an .npz or .npy file, given as a path"),
         path="must",
     ),
 }
