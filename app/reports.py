@@ -264,21 +264,22 @@ def _percent(share: float) -> str:
 
 
 def show_datasets(entries: Sequence[Mapping[str, Any]]) -> None:
-    """Show the data sets as a table."""
+    """Show the data sets as a table, and below it where each is; places are too long for a column."""
     rows = [
         [
             entry["name"],
             f"{entry['n_images']:,}" if entry["n_images"] else "–",
             "×".join(str(n) for n in entry["image_shape"][:2]) if entry["image_shape"] else "–",
-            ", ".join(entry["factors"]),
             "yes" if entry["available"] else "no",
             entry["description"],
-            entry["location"],
         ]
         for entry in entries
     ]
-    columns = ["name", "images", "pixels", "factors", "here", "what", "where"]
-    terminal.show_table(columns, rows, right=["images"])
+    terminal.show_table(["name", "images", "pixels", "here", "what"], rows, right=["images"])
+    terminal.say("")
+    for entry in entries:
+        factors = f" Factors: {', '.join(entry['factors'])}."
+        terminal.say(f"{entry['name']}: {entry['location'].rstrip('.')}.{factors}", markup=False)
 
 
 def dataset_result(dataset: "ImageDataset") -> dict[str, Any]:

@@ -10,8 +10,8 @@ from typing import Any, Literal, get_args
 import dash_mantine_components as dmc
 from dash import html
 
-from vaefrag_core.config import COEFFICIENTS, EnsembleSpec, ModelConfig, TrainConfig, parse
-from vaefrag_core.datasets.catalog import describe_datasets
+from vaefrag_core.config import COEFFICIENTS, DatasetConfig, EnsembleSpec, ModelConfig, TrainConfig, parse
+from vaefrag_core.datasets.catalog import describe_datasets, points_of, settings_of
 from vaefrag_core.presets import PRESETS, with_preset
 
 AUTO = "auto"
@@ -45,10 +45,12 @@ IMAGES = (
     Field(
         "dataset.path",
         "Folder or file",
-        "On this server, for data sets that are read from one. Others need none.",
+        "Of its images, on the server's disk.",
         "text",
     ),
-    Field("dataset.image_size", "Image size", "Pixels of a side, for pictures of a folder or zip.", "whole"),
+    Field(
+        "dataset.image_size", "Image size", "Pixels of a side. Left empty: that of most pictures, at most 64.", "whole"
+    ),
 )
 LOSS = (
     Field(
@@ -151,6 +153,9 @@ def read(values: Mapping[str, Any]) -> dict[str, Any]:
         for parent in parents:
             place = place.setdefault(parent, {})
         place[name] = _as_read(path, value)
+    dataset = content["dataset"]
+    for name in {"path", "image_size"} - settings_of(str(dataset["name"])):
+        dataset[name] = None  # what is left in a hidden field was meant for another data set
     return content
 
 
@@ -177,8 +182,10 @@ def control(field: Field, value: Any) -> Any:
     return dmc.NumberInput(allowDecimal=not whole, hideControls=True, thousandSeparator=grouped, **shared)
 
 
-def is_read(path: str, objective: str) -> bool:
-    """Say whether an objective reads a field; only coefficients are read by some and not by others."""
+def is_read(path: str, objective: str, dataset: str) -> bool:
+    """Say whether a field is read: coefficients by some objectives, paths by some data sets, others always."""
+    if path in ("dataset.path", "dataset.image_size"):
+        return path.removeprefix("dataset.") in settings_of(dataset)
     unread = TrainConfig.model_construct(objective=objective).unread if objective in COEFFICIENTS else frozenset()
     return path.removeprefix("train.") not in unread
 
@@ -189,7 +196,7 @@ def group(title: str, fields: tuple[Field, ...], values: Mapping[str, Any]) -> h
         html.Div(
             control(field, values[field.path]),
             id={"box": field.path},
-            hidden=not is_read(field.path, values["train.objective"]),
+            hidden=not is_read(field.path, values["train.objective"], values["dataset.name"]),
         )
         for field in fields
     ]
@@ -203,7 +210,9 @@ def _datasets() -> list[dict[str, Any]]:
         label = f"{entry.name} · {entry.description}"
         if entry.image_shape is not None:
             height, width, _ = entry.image_shape
-            label = f"{entry.name} · {entry.n_images:,} images of {height}×{width}"
+            points = points_of(DatasetConfig(name=entry.name)) is not None
+            what = "points" if points else f"images of {height}×{width}"
+            label = f"{entry.name} · {entry.n_images:,} {what}"
         if not entry.available:
             label += " · not on this machine"
         found.append({"value": entry.name, "label": label})

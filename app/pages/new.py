@@ -82,11 +82,14 @@ def register(app: Dash, site: Site) -> None:
     """
 
     @app.callback(
-        Output({"box": ALL}, "hidden"), Input({"field": "train.objective"}, "value"), prevent_initial_call=True
+        Output({"box": ALL}, "hidden"),
+        Input({"field": "train.objective"}, "value"),
+        Input({"field": "dataset.name"}, "value"),
+        prevent_initial_call=True,
     )
-    def choose(objective: str) -> list[bool]:
-        """The objective → the coefficients that it reads."""
-        return [not spec_form.is_read(box["id"]["box"], objective) for box in ctx.outputs_list]
+    def choose(objective: str, dataset: str) -> list[bool]:
+        """The objective and the data set → the fields that they read."""
+        return [not spec_form.is_read(box["id"]["box"], objective, dataset) for box in ctx.outputs_list]
 
     @app.callback(
         Output({"field": ALL}, "value"),

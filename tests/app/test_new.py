@@ -72,9 +72,35 @@ def test_only_the_coefficients_of_the_objective_are_asked_for(form: Form) -> Non
     )
     hidden = {json.loads(place)["box"]: props["hidden"] for place, props in answer.items()}
     of_others = ("beta", "gamma_tc", "discriminator_widths", "discriminator_learning_rate", "lambda_od", "lambda_d")
-    assert {path for path, gone in hidden.items() if gone} == {f"train.{name}" for name in of_others}
+    gone = {path for path, gone in hidden.items() if gone and path.startswith("train")}
+    assert gone == {f"train.{name}" for name in of_others}
     assert not form.holding({"box": "train.beta"})["hidden"]
     assert form.holding({"box": "train.gamma"})["hidden"]
+
+
+@pytest.mark.parametrize(
+    ("name", "hidden"),
+    [
+        ("digits", {"dataset.path", "dataset.image_size"}),
+        ("dsprites", {"dataset.image_size"}),
+        ("npz", {"dataset.image_size"}),
+        ("images", set()),
+    ],
+)
+def test_only_what_the_data_set_takes_is_asked_for(form: Form, name: str, hidden: set[str]) -> None:
+    chosen = {"field": "dataset.name"}
+    answer = form.fire(
+        f"{Tab.name_of({'box': ['ALL']})}.hidden", (chosen, "value"), **{f"{Tab.name_of(chosen)}.value": name}
+    )
+    boxes = {json.loads(place)["box"]: props["hidden"] for place, props in answer.items()}
+    assert {path for path, gone in boxes.items() if gone and path.startswith("dataset")} == hidden
+    assert form.holding({"box": "dataset.path"})["hidden"]  # of digits, as the form opens
+
+
+def test_a_path_that_was_typed_for_another_data_set_is_left_out(form: Form, workspace: EnsembleStore) -> None:
+    form.launch(dataset__path="/x", dataset__image_size=32, members=3)
+    (job,) = JobBook(workspace.workspace).jobs()
+    assert job.submission.request["dataset"] == {"name": "digits", "path": None, "image_size": None}
 
 
 def test_what_was_typed_becomes_one_job_however_often_it_is_clicked(form: Form, workspace: EnsembleStore) -> None:
@@ -144,7 +170,10 @@ def test_each_field_says_what_is_wrong_with_it_and_nothing_is_begun(form: Form, 
     [
         ({"fingerprint__size": 2000}, "fingerprint.size", "'digits' has 1,797"),
         ({"model__architecture": "conv28"}, "model.architecture", "expects images of 28×28 pixels, got 8×8"),
-        ({"dataset__path": "/x"}, "dataset.path", "'digits' takes no path"),
+        ({"dataset__name": "circle"}, "model.likelihood", "Use the likelihood gaussian"),
+        ({"dataset__name": "images"}, "dataset.path", "'images' needs a folder or a zip archive"),
+        ({"dataset__name": "npz", "dataset__path": "/nowhere.npz"}, "dataset.path", "There is no file /nowhere.npz"),
+        ({"dataset__name": "images", "dataset__image_size": 5}, "dataset.image_size", "greater than or equal to 8"),
         ({"dataset__name": "fashion-mnist", "dataset__path": "/nowhere"}, "dataset.path", "/nowhere"),
     ],
 )

@@ -128,7 +128,7 @@ def test_odd_images_are_remarked_upon(tmp_path: Path) -> None:
     images = BYTES // 16
     images[5] = 3
     assert arrays(saved(tmp_path, images=images)).remarks == (
-        "1 of 40 image is constant, of one grey level.",
+        "1 of 40 images is constant, of one grey level.",
         "The brightest pixel is 15 of 255: the images are dark.",
     )
 

@@ -10,7 +10,8 @@ from vaefrag_core.datasets.catalog import DatasetEntry, describe_datasets, load_
 from vaefrag_core.datasets.idx import FASHION_MNIST, MNIST, cache_folder
 from vaefrag_core.errors import InvalidInputError, MissingDataError
 
-NAMES = ["digits", "mnist", "fashion-mnist", "sprites", "sprites-32", "circle", "images", "npz"]
+ARCHIVES = ["dsprites", "shapes3d", "cars3d", "smallnorb"]
+NAMES = ["digits", "mnist", "fashion-mnist", "sprites", "sprites-32", "circle", *ARCHIVES, "images", "npz"]
 OPEN = ["images", "npz"]  # to whatever their files hold
 
 

@@ -159,7 +159,7 @@ def test_a_path_that_is_neither_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "field", "said"),
     [
-        ({"name": "images"}, "dataset.path", "'images' needs a path: a folder or a zip archive"),
+        ({"name": "images"}, "dataset.path", "'images' needs a folder or a zip archive of .*, given as a path"),
         ({"name": "digits", "image_size": 16}, "dataset.image_size", "'digits' keeps its size, got image size 16"),
     ],
 )

@@ -96,8 +96,10 @@ class Inspection:
                 f"Expected images in {name} that show something, got {self.count:,} of one constant grey level each."
                 " Check how they were made."
             )
-        are = "image is" if self.constant == 1 else "images are"
-        return [f"{self.constant:,} of {self.count:,} {are} constant, of one grey level."] if self.constant else []
+        are = "is" if self.constant == 1 else "are"
+        return (
+            [f"{self.constant:,} of {self.count:,} images {are} constant, of one grey level."] if self.constant else []
+        )
 
 
 class ImageWriter:

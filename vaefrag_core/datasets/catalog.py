@@ -7,12 +7,17 @@ from importlib.util import find_spec
 from typing import Literal
 
 from vaefrag_core.config import DatasetConfig
+from vaefrag_core.datasets.archives import Archive
 from vaefrag_core.datasets.arrays import arrays
 from vaefrag_core.datasets.base import ImageDataset, Points
+from vaefrag_core.datasets.cars3d import CARS3D, CARS3D_FACTORS, cars3d
 from vaefrag_core.datasets.circle import CIRCLE, CIRCLE_SHAPE, POINTS, circle
 from vaefrag_core.datasets.digits import digits
+from vaefrag_core.datasets.dsprites import DSPRITES, DSPRITES_FACTORS, dsprites
 from vaefrag_core.datasets.idx import FASHION_MNIST, MNIST, IdxSource, cache_folder, find_files, load_idx_source
 from vaefrag_core.datasets.images import ENDINGS, images
+from vaefrag_core.datasets.shapes3d import SHAPES3D, SHAPES3D_FACTORS, shapes3d
+from vaefrag_core.datasets.smallnorb import SMALLNORB, SMALLNORB_FACTORS, smallnorb
 from vaefrag_core.datasets.sprites import GRID_IMAGES, sprites
 from vaefrag_core.errors import InvalidInputError, MissingDataError, VaefragError
 
@@ -103,6 +108,14 @@ def dataset_size(config: DatasetConfig) -> tuple[int, tuple[int, int, int]]:
     return recipe.n_images, recipe.image_shape
 
 
+def settings_of(name: str) -> frozenset[str]:
+    """Name the settings of a `DatasetConfig` that a data set reads besides its name; none of an unknown one."""
+    recipe = _RECIPES.get(name)
+    if recipe is None:
+        return frozenset()
+    return frozenset([*(["path"] if recipe.path != "no" else []), *(["image_size"] if recipe.scales else [])])
+
+
 def remarks_on(config: DatasetConfig) -> Sequence[str]:
     """Give sentences that whoever trains on someone's own files should read; other data sets have none.
 
@@ -127,7 +140,7 @@ def _recipe_of(config: DatasetConfig) -> _Recipe:
     if config.path is not None and recipe.path == "no":
         raise _wrong("path", f"{config.name!r} takes no path, got {config.path!r}. Leave it out.")
     if config.path is None and recipe.path == "must":
-        raise _wrong("path", f"{config.name!r} needs a path: {recipe.locate()[1]}.")
+        raise _wrong("path", f"{config.name!r} needs {recipe.locate()[1]}.")
     if config.image_size is not None and not recipe.scales:
         raise _wrong("image_size", f"{config.name!r} keeps its size, got image size {config.image_size}. Leave it out.")
     return recipe
@@ -193,6 +206,25 @@ def _sprites_recipe(size: int) -> _Recipe:
     )
 
 
+def _archive_recipe(
+    archive: Archive,
+    description: str,
+    n_images: int,
+    image_shape: tuple[int, int, int],
+    factors: tuple[str, ...],
+    load: Callable[[str | None], ImageDataset],
+) -> _Recipe:
+    return _Recipe(
+        description=description,
+        n_images=n_images,
+        image_shape=image_shape,
+        factors=factors,
+        load=lambda config: load(config.path),
+        locate=archive.locate,
+        path="may",
+    )
+
+
 _RECIPES = {
     "digits": _Recipe(
         description="handwritten digits, small: for a first look",
@@ -215,23 +247,27 @@ _RECIPES = {
         locate=lambda: (True, "computed"),
         points=CIRCLE,
     ),
+    "dsprites": _archive_recipe(DSPRITES, "white shapes on black", 737_280, (64, 64, 1), DSPRITES_FACTORS, dsprites),
+    "shapes3d": _archive_recipe(SHAPES3D, "a thing in a room", 480_000, (64, 64, 3), SHAPES3D_FACTORS, shapes3d),
+    "cars3d": _archive_recipe(CARS3D, "cars seen from all sides", 17_568, (64, 64, 3), CARS3D_FACTORS, cars3d),
+    "smallnorb": _archive_recipe(SMALLNORB, "toys under six lights", 48_600, (64, 64, 1), SMALLNORB_FACTORS, smallnorb),
     "images": _Recipe(
-        description="pictures of your own, subfolders as classes",
+        description="PNG and JPEG files of your own",
         n_images=None,
         image_shape=None,
         factors=("class",),
         load=lambda config: images(config.path or "", config.image_size),
-        locate=lambda: (True, f"a folder or a zip archive of {', '.join(ENDINGS)} files, given as --path"),
+        locate=lambda: (True, f"a folder or a zip archive of {', '.join(ENDINGS)} files, given as a path"),
         path="must",
         scales=True,
     ),
     "npz": _Recipe(
-        description="images and labels of your own, as arrays",
+        description="arrays of your own",
         n_images=None,
         image_shape=None,
         factors=("its labels",),
         load=lambda config: arrays(config.path or ""),
-        locate=lambda: (True, "an .npz or .npy file, given as --path"),
+        locate=lambda: (True, "an .npz or .npy file, given as a path"),
         path="must",
     ),
 }

@@ -79,8 +79,8 @@ def _unpack(shelf: Shelf, path: Path, image_size: int | None, folder: Path) -> N
     bad = [f"{name} ({why})" for name, why in report.items() if not why.startswith("read")]
     if bad:
         more = f" and {len(bad) - _NAMED:,} more" if len(bad) > _NAMED else ""
-        are = "file was" if len(bad) == 1 else "files were"
-        remarks.insert(0, f"{len(bad):,} of {len(report):,} {are} left out: {', '.join(bad[:_NAMED])}{more}.")
+        were = "was" if len(bad) == 1 else "were"
+        remarks.insert(0, f"{len(bad):,} of {len(report):,} files {were} left out: {', '.join(bad[:_NAMED])}{more}.")
     return Notes(_classes([file.name for file in written]), remarks, list(report.items()))
 
 

@@ -67,6 +67,11 @@ def decode(data: bytes, height: int, width: int, colour: bool) -> ImageArray:
         return np.asarray(picture)
 
 
+def scaled(picture: ImageArray, side: int) -> ImageArray:
+    """Scale a square picture, (H, H) or (H, H, 3), to (side, side) or (side, side, 3)."""
+    return np.asarray(Image.fromarray(np.ascontiguousarray(picture)).resize((side, side), Image.Resampling.LANCZOS))
+
+
 def _kind(picture: Image.Image) -> tuple[str, bool]:
     return picture.mode, picture.mode not in _GREY
 

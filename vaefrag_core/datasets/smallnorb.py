@@ -1,0 +1,158 @@
+"""smallNORB: toys of five kinds seen from 162 directions under six lights, in binary matrices, scaled to 64×64.
+
+A matrix file is a magic number for the type, the number of axes, the length of each axis (three at least), all
+little-endian 32-bit numbers, then the values. It may be packed by gzip. Of each stereo pair the first picture is taken.
+
+Reference: LeCun, Huang, Bottou, "Learning methods for generic object recognition with invariance to pose and lighting",
+CVPR 2004; scaled as by Locatello et al., "Challenging Common Assumptions in the Unsupervised Learning of Disentangled
+Representations", 2019, https://arxiv.org/abs/1811.12359
+"""
+
+import gzip
+import math
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import BufferedIOBase
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaefrag_core.datasets.archives import Archive
+from vaefrag_core.datasets.base import Factor, ImageDataset
+from vaefrag_core.datasets.cache import ImageWriter, Notes, keep, stamp
+from vaefrag_core.datasets.pictures import scaled
+from vaefrag_core.errors import BrokenFileError
+
+SMALLNORB_FACTORS = ("category", "instance", "elevation", "azimuth", "lighting")
+SIDE = 64
+SPLITS = ("smallnorb-5x46789x9x18x6x2x96x96-training", "smallnorb-5x01235x9x18x6x2x96x96-testing")
+_KINDS = ("dat", "cat", "info")
+_CATEGORIES = ("animal", "human", "airplane", "truck", "car")
+_TYPES: dict[int, np.dtype[Any]] = {0x1E3D4C55: np.dtype("u1"), 0x1E3D4C54: np.dtype("<i4")}
+_MAX_AXES, _MAX_SIDE = 8, 1_024
+_PART = 500  # pairs read at a time
+
+
+def _find(folder: Path) -> Sequence[Path]:
+    """Find dat, cat and info of the training split, then those of the testing split when all are there."""
+    found: list[Path] = []
+    for split in SPLITS:
+        files = [_find_file(folder, f"{split}-{kind}.mat") for kind in _KINDS]
+        whole = [file for file in files if file is not None]
+        if len(whole) < len(_KINDS):
+            break
+        found += whole
+    return found
+
+
+def _find_file(folder: Path, name: str) -> Path | None:
+    return next((file for file in (folder / name, folder / f"{name}.gz") if file.is_file()), None)
+
+
+SMALLNORB = Archive(
+    "smallnorb",
+    f"the files {SPLITS[0]}-dat.mat, -cat.mat and -info.mat, packed by gzip or not, and if possible those of testing",
+    "https://cs.nyu.edu/~ylclab/data/norb-v1.0-small/",
+    _find,
+)
+
+
+def smallnorb(path: str | Path | None = None) -> ImageDataset:
+    """Give smallNORB, both splits as far as they are there, scaled once and memory-mapped.
+
+    Args:
+        path: the folder with the files.
+
+    Raises:
+        MissingDataError: when they are not there.
+        BrokenFileError: naming a file that is another.
+    """
+    files = SMALLNORB.files(path)
+    kept = keep(SMALLNORB.name, stamp(files, files[0].parent), lambda folder: _unpack(files, folder))
+    return kept.dataset(SMALLNORB.name, str(files[0].parent))
+
+
+def _unpack(files: Sequence[Path], folder: Path) -> Notes:
+    splits = [files[first : first + len(_KINDS)] for first in range(0, len(files), len(_KINDS))]
+    tables = [_table(cat, info) for _, cat, info in splits]
+    with ImageWriter(folder, (SIDE, SIDE), sum(map(len, tables))) as writer:
+        for (dat, *_), table in zip(splits, tables, strict=True):
+            with _matrix(dat) as (file, shape, dtype):
+                side = shape[-1] if shape else 0
+                _expect(dat, shape, dtype, (len(table), 2, side, side), np.dtype("u1"))
+                for first in range(0, len(table), _PART):
+                    pairs = _values(dat, file, (min(_PART, len(table) - first), *shape[1:]), dtype)
+                    writer.write(np.stack([scaled(picture, SIDE) for picture in pairs[:, 0]]))
+    remarks = writer.seen.remarks(str(files[0].parent))
+    if len(splits) < len(SPLITS):
+        remarks.append("The testing split is not there: its instances of toys are missing.")
+    return Notes(_factors(np.concatenate(tables)), remarks)
+
+
+def _table(cat: Path, info: Path) -> NDArray[np.int64]:
+    """Read the (N, 5) numbers: category, instance, elevation, azimuth, lighting."""
+    columns = []
+    for path, width in ((cat, 1), (info, 4)):
+        with _matrix(path) as (file, shape, dtype):
+            count = shape[0] if shape else 0
+            _expect(path, shape, dtype, (count,) if width == 1 else (count, width), np.dtype("<i4"))
+            columns.append(_values(path, file, (count, width), dtype))
+    if len(columns[0]) != len(columns[1]):
+        raise BrokenFileError(f"{info}: expected {len(columns[0]):,} rows, as in {cat.name}, got {len(columns[1]):,}.")
+    return np.concatenate(columns, axis=1).astype(np.int64)
+
+
+def _factors(table: NDArray[np.int64]) -> list[Factor]:
+    factors = []
+    for name, column in zip(SMALLNORB_FACTORS, table.T, strict=True):
+        values, codes = np.unique(column, return_inverse=True)
+        factors.append(Factor(name, codes, tuple(_text(name, int(value)) for value in values)))
+    return factors
+
+
+def _text(name: str, value: int) -> str:
+    if name == "category" and 0 <= value < len(_CATEGORIES):
+        return _CATEGORIES[value]
+    if name == "elevation":  # nine, every 5° from 30°
+        return f"{30 + 5 * value}°"
+    return f"{10 * value}°" if name == "azimuth" else str(value)  # counted in tens of degrees
+
+
+@contextmanager
+def _matrix(path: Path) -> Iterator[tuple[BufferedIOBase, tuple[int, ...], np.dtype[Any]]]:
+    """Open a matrix file and read its head."""
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            magic, axes = struct.unpack("<II", file.read(8))
+            if magic not in _TYPES or not 1 <= axes <= _MAX_AXES:
+                raise BrokenFileError(
+                    f"{path}: expected a binary matrix of bytes or whole numbers, beginning 55 4c 3d 1e or 54 4c 3d 1e,"
+                    f" got one beginning {struct.pack('<I', magic).hex(' ')}. Fetch it again."
+                )
+            lengths = struct.unpack(f"<{max(3, axes)}I", file.read(4 * max(3, axes)))
+            yield file, lengths[:axes], _TYPES[magic]
+    except (OSError, EOFError, zlib.error, struct.error) as error:
+        raise BrokenFileError(
+            f"{path}: expected a whole binary matrix, got one that cannot be read ({error}). Fetch it again."
+        ) from error
+
+
+def _expect(
+    path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], wanted: tuple[int, ...], wanted_dtype: np.dtype[Any]
+) -> None:
+    if shape != wanted or dtype != wanted_dtype or not 1 <= shape[-1] <= _MAX_SIDE:
+        raise BrokenFileError(
+            f"{path}: expected a matrix {wanted} of {wanted_dtype}, got {shape} of {dtype}. That is another file."
+        )
+
+
+def _values(path: Path, file: BufferedIOBase, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    wanted = math.prod(shape) * dtype.itemsize
+    data = file.read(wanted)
+    if len(data) != wanted:
+        raise BrokenFileError(f"{path}: expected {wanted:,} more bytes, as its head says, got {len(data):,}.")
+    return np.frombuffer(data, dtype=dtype).reshape(shape)
