@@ -19,6 +19,7 @@ from vaefrag_core.specs import resolve
 from vaefrag_core.store import EnsembleStore, ensemble_id_of, made_once, write_text
 
 NAME_LENGTH = 80
+MOST_VALUES = 50
 _ID = re.compile(r"[a-z0-9][a-z0-9.\-]{0,99}")
 
 
@@ -187,7 +188,7 @@ def resolve_sweep(values: Mapping[str, Any]) -> tuple[Sweep | None, list[Ensembl
 
     Raises:
         InvalidInputError: as `specs.resolve`; also for a second list, one of a coefficient that the objective does
-            not read, or one of fewer than two values. `fields` says which field is at fault.
+            not read, or one of fewer than two or more than 50 values. `fields` says which field is at fault.
         MissingDataError: when the data set's files are not to be found.
     """
     train = dict(values.get("train", {}))
@@ -203,6 +204,8 @@ def resolve_sweep(values: Mapping[str, Any]) -> tuple[Sweep | None, list[Ensembl
         objective = train["objective"]
         raise _wrong([name], f"{objective} does not read {name}. Give a list of one of {', '.join(read)}.")
     parts = [part.strip() for part in train[name].split(",") if part.strip()]
+    if len(parts) > MOST_VALUES:
+        raise _wrong([name], f"A sweep takes at most {MOST_VALUES} values of {name}, got {len(parts)}.")
     specs = {}
     for part in parts:
         spec = resolve({**values, "train": train | {name: part}})

@@ -151,7 +151,7 @@ def member_facts(snapshot: JobSnapshot, chosen: int) -> list:
         fact("step", f"{row.step:,} of {steps_wanted(snapshot):,}"),
         fact("loss", "–" if row.loss is None else f"{row.loss:.2f} nats", "loss"),
         fact("KL", f"{kl:.2f} nats" if row.kl_nats else "–", "KL"),
-        fact("live channels", f"{live_channels(row.kl_nats)} of {len(row.kl_nats)}" if row.kl_nats else "–", "live"),
+        fact("live channels", f"{live_channels(row.kl_nats)} of {len(row.kl_nats)}" if row.kl_nats else "–", "live_kl"),
         fact("attempt", row.attempt or "–", "attempt"),
         fact("worker", row.worker or "–"),
     ]

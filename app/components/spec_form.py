@@ -25,14 +25,14 @@ class Field:
         path: of the spec, dotted.
         label: what it is called.
         help: one sentence below the label.
-        kind: "whole" or "real" (numbers), "choice", "text".
+        kind: "whole" or "real" (numbers), "choice", "text", "swept" (a number, or several that make a sweep).
         choices: of a choice.
     """
 
     path: str
     label: str
     help: str
-    kind: Literal["whole", "real", "choice", "text"]
+    kind: Literal["whole", "real", "choice", "text", "swept"]
     choices: tuple[str, ...] = ()
 
 
@@ -56,11 +56,11 @@ LOSS = (
     Field(
         "train.objective", "Objective", "The loss that training lowers.", "choice", _choices(TrainConfig, "objective")
     ),
-    Field("train.beta", "β", "Weight of the KL term: the larger, the fewer bits channels may carry.", "real"),
-    Field("train.gamma", "γ", "Weight of the KL's distance from the capacity.", "real"),
-    Field("train.capacity_nats", "Capacity C", "KL that is allowed at the end, nats.", "real"),
+    Field("train.beta", "β", "Weight of the KL term: the larger, the fewer bits channels may carry.", "swept"),
+    Field("train.gamma", "γ", "Weight of the KL's distance from the capacity.", "swept"),
+    Field("train.capacity_nats", "Capacity C", "KL that is allowed at the end, nats.", "swept"),
     Field("train.capacity_steps", "Capacity steps", "Over which C grows from 0.", "whole"),
-    Field("train.gamma_tc", "γ", "Weight of the total correlation between channels.", "real"),
+    Field("train.gamma_tc", "γ", "Weight of the total correlation between channels.", "swept"),
     Field(
         "train.discriminator_widths",
         "Discriminator",
@@ -68,8 +68,8 @@ LOSS = (
         "text",
     ),
     Field("train.discriminator_learning_rate", "Discriminator's learning rate", "Of its own Adam.", "real"),
-    Field("train.lambda_od", "λ off the diagonal", "Weight of the covariances between channels.", "real"),
-    Field("train.lambda_d", "λ on the diagonal", "Weight of the variances' distance from 1.", "real"),
+    Field("train.lambda_od", "λ off the diagonal", "Weight of the covariances between channels.", "swept"),
+    Field("train.lambda_d", "λ on the diagonal", "Weight of the variances' distance from 1.", "swept"),
 )
 SIZE = (
     Field("name", "Name", "What the pages call it. Left empty: data set, objective and β.", "text"),
@@ -106,6 +106,7 @@ MORE = (
 )
 LISTS = ("model.widths", "train.discriminator_widths")
 OPTIONAL = ("dataset.path", "dataset.image_size", "train.clip_gradient")  # may be left empty
+SWEPT = tuple(field.path for field in LOSS if field.kind == "swept")
 FIELDS = {field.path: field for field in (*IMAGES, *LOSS, *SIZE, *NETWORK, *MORE)}
 
 
@@ -116,6 +117,8 @@ def start(spec: EnsembleSpec | None = None) -> dict[str, Any]:
     values["name"] = ""
     for path in LISTS:
         values[path] = ", ".join(str(number) for number in values[path])
+    for path in SWEPT:
+        values[path] = f"{values[path]:.12g}"
     for path in OPTIONAL:
         values[path] = "" if values[path] is None else values[path]
     if spec is None:
@@ -147,9 +150,14 @@ def presets() -> html.Section:
 
 
 def read(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what was typed as fields of an `EnsembleSpec`, not yet checked."""
+    """Give what was typed as fields of an `EnsembleSpec`, one of which may be a list: not yet checked.
+
+    What stands in a box that is not shown, as the objective does not read it, is left out.
+    """
     content: dict[str, Any] = {}
     for path, value in values.items():
+        if not is_read(path, values["train.objective"]):
+            continue
         *parents, name = path.split(".")
         place = content
         for parent in parents:
@@ -177,7 +185,7 @@ def control(field: Field, value: Any) -> Any:
     if field.kind == "choice":
         data: Any = _datasets() if field.path == "dataset.name" else list(field.choices)
         return dmc.Select(data=data, allowDeselect=False, comboboxProps={"shadow": "md"}, **shared)
-    if field.kind == "text":
+    if field.kind in ("text", "swept"):
         return dmc.TextInput(**shared)
     whole = field.kind == "whole"
     grouped = "," if whole and not field.path.endswith("seed") else ""
@@ -192,8 +200,15 @@ def is_read(path: str, objective: str, dataset: str) -> bool:
     return path.removeprefix("train.") not in unread
 
 
-def group(title: str, fields: tuple[Field, ...], values: Mapping[str, Any]) -> html.Section:
-    """Show fields that belong together; coefficients in a box that comes and goes with the objective."""
+def group(title: str, fields: tuple[Field, ...], values: Mapping[str, Any], note: str = "") -> html.Section:
+    """Show fields that belong together; coefficients in a box that comes and goes with the objective.
+
+    Args:
+        title: its heading.
+        fields: in order.
+        values: what they hold.
+        note: a sentence below.
+    """
     boxes = [
         html.Div(
             control(field, values[field.path]),
@@ -203,7 +218,8 @@ def group(title: str, fields: tuple[Field, ...], values: Mapping[str, Any]) -> h
         for field in fields
     ]
     controls = html.Div(boxes, className="form-grid")
-    return html.Section([html.H2(title), controls], className="card")
+    foot = [html.P(note, className="note")] if note else []
+    return html.Section([html.H2(title), controls, *foot], className="card")
 
 
 def _datasets() -> list[dict[str, Any]]:

@@ -8,7 +8,8 @@ import plotly.graph_objects as go
 
 from app.figures.theme import hotspot_colour, nothing, plain
 
-BAR_WIDTH = 0.13  # of the distance between columns
+BAR_WIDTH = 0.026  # of the whole drawing
+WIDEST = 0.2  # a bar, of the distance between columns
 GAP = 0.035  # between bars, of the highest column
 LEAST_HEIGHT = 0.02  # of a bar, of the highest column, so that it can be hit
 LEAST_NUMBERED = 0.035  # of a bar that shows its number
@@ -81,7 +82,7 @@ def flow_figure(view: FlowView) -> go.Figure:
         for column, note in enumerate(view.notes)
         if not view.bars[column]
     ]
-    edge = BAR_WIDTH + 0.25
+    edge = _width(view) / 2 + 0.3
     return plain(
         figure,
         margin={"l": 8, "r": 8, "t": 6, "b": 44},
@@ -102,6 +103,11 @@ def flow_figure(view: FlowView) -> go.Figure:
         },
         yaxis={"visible": False, "fixedrange": True},
     )
+
+
+def _width(view: FlowView) -> float:
+    """Give the width of a bar, of the distance between columns."""
+    return min(WIDEST, BAR_WIDTH * len(view.heads))
 
 
 def _places(view: FlowView) -> list[list[Place]]:
@@ -173,7 +179,8 @@ def _middle(places: list[list[Place]], bar: tuple[int, int]) -> float:
 def _shape(view: FlowView, band: Band, ends: tuple[Place, Place]) -> dict[str, Any]:
     """Draw a band in the colour of where it comes from: the stronger, the less it lets through."""
     (low, high), (low_there, high_there) = ends
-    x, there = band.left[0] + BAR_WIDTH / 2, band.right[0] - BAR_WIDTH / 2
+    half = _width(view) / 2
+    x, there = band.left[0] + half, band.right[0] - half
     middle = (x + there) / 2
     path = (
         f"M {x},{high} C {middle},{high} {middle},{high_there} {there},{high_there}"
@@ -200,7 +207,7 @@ def _bars(view: FlowView, places: list[list[Place]]) -> go.Bar:
         x=[column for column, _, _ in flat],
         base=[low for low, _ in spans],
         y=[high - low for low, high in spans],
-        width=BAR_WIDTH,
+        width=_width(view),
         marker={"color": [hotspot_colour(bar.thread) for _, _, bar in flat], "line": {"width": 0}},
         text=[
             str(bar.number) if high - low >= LEAST_NUMBERED * tall else ""

@@ -107,7 +107,7 @@ class AtlasPage:
         values = ", ".join(f"{value:g}" for value in sweep.values)
         words = [
             f"{sweep.symbol} = {values}",
-            f"{self.standings[0].members} members at each",
+            *([f"{most} members at each"] if (most := max(s.members for s in self.standings)) else []),
             *([f"sample of {self.atlas.n_images:,} images"] if self.atlas else []),
         ]
         line = html.P([html.Span(word) for word in words], className="words")
@@ -125,7 +125,7 @@ class AtlasPage:
                 "The atlas appears here as soon as a first ensemble is trained and analysed, and grows with the others."
             )
             return [notice("wait", "In training", html.P(text)), self._table()]
-        if all(s.failed == s.members for s in self.standings):
+        if all(s.members and s.failed == s.members for s in self.standings):
             text = "No member of any ensemble was trained to its end, so there is nothing to draw."
             return [
                 notice("alert", "Training failed", html.P(text), self._ask("Try again"), tone="alarm"),
@@ -164,7 +164,7 @@ class AtlasPage:
         if any(s.at_work for s in self.standings):
             text = f"Not in the atlas yet: {values}. The page renews itself as they are trained and analysed."
             return [html.Div(html.Span(text), className="card news news-row")]
-        text = f"The atlas does not show the newest of {values}."
+        text = f"Missing or outdated in the atlas: {values}."
         return [html.Div([html.Span(text), self._ask("Go on")], className="card news news-row")]
 
     def _ask(self, text: str) -> html.Div:
@@ -236,7 +236,7 @@ class AtlasPage:
 
     def _row(self, standing: Standing, step: int | None) -> html.Tr:
         link = dcc.Link(standing.ensemble_id, href=self.site.ensemble(standing.ensemble_id))
-        look = "bad" if standing.failed else "quiet"
+        look = "bad" if standing.failed or not standing.members else "quiet"
         cells: list[Any] = [f"{standing.value:g}", link, html.Span(standing.word, className=look)]
         if self.atlas and step is None:
             cells += ["–"] * 4
@@ -268,7 +268,7 @@ class AtlasPage:
         try:
             record = queries.store.record(ensemble_id)
         except VaefragError:
-            return Standing(value, ensemble_id, "missing", 0, 0, 0, at_work=False, current=False, analysed=False)
+            return Standing(value, ensemble_id, "cannot be read", 0, 0, 0, at_work=False, current=False, analysed=False)
         try:
             key = queries.store.analysis_index(ensemble_id).key
         except VaefragError:
@@ -342,7 +342,7 @@ def register(app: Dash, site: Site) -> None:
         """The button → jobs for what is missing, and a look at what came of it."""
         found = AtlasPage(site, pressed()["go-on"])
         for standing in found.standings:
-            if standing.at_work or standing.current:
+            if standing.at_work or standing.current or not standing.members:
                 continue
             if standing.done < standing.members:
                 site.book.submit_training(site.queries.store.record(standing.ensemble_id).spec, who=asker())

@@ -12,10 +12,16 @@ from app.components.spec_form import IMAGES, LOSS, MORE, NETWORK, SIZE
 from app.components.states import remarks
 from app.pages.live import asker
 from app.pages.site import Page, Site
+from vaefrag_core.config import EnsembleSpec
 from vaefrag_core.errors import InvalidInputError, MissingDataError, VaefragError
 from vaefrag_core.presets import PRESETS
-from vaefrag_core.specs import resolve
 from vaefrag_core.store import ensemble_id_of
+from vaefrag_core.sweeps import Sweep, resolve_sweep
+
+SWEEP_HINT = (
+    "Several values of one coefficient, such as 1, 2, 4, train a sweep: an ensemble for each, and an atlas that follows"
+    " their hotspots from value to value."
+)
 
 
 def page(site: Site, search: str | None) -> Page:
@@ -63,7 +69,7 @@ def page(site: Site, search: str | None) -> Page:
         told,
         spec_form.presets(),
         spec_form.group("Images", IMAGES, values),
-        spec_form.group("Objective", LOSS, values),
+        spec_form.group("Objective", LOSS, values, SWEEP_HINT),
         spec_form.group("Ensemble", SIZE, values),
         spec_form.group("Network and comparison", NETWORK, values),
         more,
@@ -116,14 +122,17 @@ def register(app: Dash, site: Site) -> None:
         prevent_initial_call=True,
     )
     def launch(clicks: int | None, values: list[Any]) -> tuple:
-        """What was typed → a job, and its ensemble's page; or what is wrong with it, field by field."""
+        """What was typed → its jobs, and the page of the ensemble or sweep; or what is wrong with it, by field."""
         if not clicks:
             raise PreventUpdate
         paths = [state["id"]["field"] for state in ctx.states_list[0]]
         if not set(paths) <= set(spec_form.FIELDS):  # a made-up request, which may name code to be run
             raise PreventUpdate
         try:
-            spec = resolve(spec_form.read(dict(zip(paths, values, strict=True))))
+            sweep, (spec, *more) = resolve_sweep(spec_form.read(dict(zip(paths, values, strict=True))))
+            if sweep is not None:
+                _launch_sweep(site, sweep, [spec, *more])
+                return [None] * len(paths), None, no_update, site.atlas(sweep.id), ""
             ensemble_id = ensemble_id_of(spec)
             if _is_whole(site, ensemble_id):
                 link = dcc.Link("Open it", href=site.ensemble(ensemble_id), className="button small")
@@ -138,6 +147,14 @@ def register(app: Dash, site: Site) -> None:
             words = remarks(elsewhere or ["Nothing was begun: see the fields marked above."], tone="alarm")
             return [problems.get(path) for path in paths], words, fold, no_update, no_update
         return [None] * len(paths), None, no_update, site.ensemble(ensemble_id), ""
+
+
+def _launch_sweep(site: Site, sweep: Sweep, specs: list[EnsembleSpec]) -> None:
+    """Ask for the ensembles of a sweep to be trained, but for those that are."""
+    site.queries.sweeps.create(sweep, specs)
+    for spec in specs:
+        if not _is_whole(site, ensemble_id_of(spec)):
+            site.book.submit_training(spec, who=asker())
 
 
 def _is_whole(site: Site, ensemble_id: str) -> bool:

@@ -83,7 +83,7 @@ def test_the_atlas_grows_on_the_page(trained: Trained, app: Dash, workspace: Ens
     drawn(trained, workspace, sweep, 0)
     all_ended(workspace, sweep.ensembles[1], "done")
     tab = Tab(app, f"/atlas/{sweep.id}")
-    assert "The atlas does not show the newest of β = 2." in tab.words
+    assert "Missing or outdated in the atlas: β = 2." in tab.words
     assert "not analysed yet" in tab.words
     notes = [note["text"] for note in tab.holding("flow")["figure"]["layout"]["annotations"]]
     assert notes == ["not analysed yet"]
@@ -104,7 +104,7 @@ def test_every_hotspot_leads_to_itself_in_the_explorer(
     drawn(trained, workspace, sweep, 0, 1)
     atlas = SweepStore(workspace).atlas(sweep.id)
     tab = Tab(app, f"/atlas/{sweep.id}")
-    assert "The atlas does not show" not in tab.words
+    assert "outdated" not in tab.words
     expected = {
         f"/ensemble/{point.ensemble_id}?measure=nmi&map=mds&hotspot={group.label}"
         for point in atlas.points
@@ -139,6 +139,16 @@ def test_a_sweep_that_failed_whole_says_so(app: Dash, workspace: EnsembleStore, 
     words = Tab(app, f"/atlas/{sweep.id}").words
     assert "Training failed" in words
     assert "Try again" in words
+
+
+def test_an_ensemble_that_cannot_be_read_is_left_alone(app: Dash, workspace: EnsembleStore, sweep: Sweep) -> None:
+    (workspace.folder(sweep.ensembles[0]) / "spec.json").write_text("{")
+    tab = Tab(app, f"/atlas/{sweep.id}")
+    assert "cannot be read" in tab.words
+    assert "6 members at each" in tab.words
+    tab.fire("atlas-tick.n_intervals", ({"go-on": sweep.id}, "n_clicks"), **_clicked(sweep))
+    (job,) = JobBook(workspace.workspace).jobs()
+    assert job.submission.ensemble_id == sweep.ensembles[1]
 
 
 def test_a_damaged_atlas_is_named(trained: Trained, app: Dash, workspace: EnsembleStore, sweep: Sweep) -> None:

@@ -18,6 +18,7 @@ from vaefrag_core.config import EnsembleSpec, ModelConfig, TrainConfig
 from vaefrag_core.presets import with_preset
 from vaefrag_core.specs import resolve
 from vaefrag_core.store import EnsembleStore
+from vaefrag_core.sweeps import SweepStore
 
 LAUNCH = ("launch", "n_clicks")
 
@@ -113,6 +114,26 @@ def test_what_was_typed_becomes_one_job_however_often_it_is_clicked(form: Form, 
     assert job.submission.who == "a browser at 127.0.0.1"
     assert answer["url"] == {"pathname": f"/ensemble/{job.submission.ensemble_id}", "search": ""}
     assert workspace.record(job.submission.ensemble_id).spec.members == 3
+
+
+def test_a_list_of_one_coefficient_launches_a_sweep(form: Form, workspace: EnsembleStore) -> None:
+    answer = form.launch(train__beta="1, 4", members=3)
+    (sweep,) = SweepStore(workspace).sweeps()
+    assert answer["url"] == {"pathname": f"/atlas/{sweep.id}", "search": ""}
+    jobs = JobBook(workspace.workspace).jobs()
+    assert {job.submission.ensemble_id for job in jobs} == set(sweep.ensembles)
+    assert {job.submission.request["train"]["beta"] for job in jobs} == {1, 4}
+    assert "In training" in Tab(form.app, answer["url"]["pathname"]).words
+
+
+def test_lists_that_make_no_sweep_are_said_at_their_fields_and_hidden_ones_are_left_out(
+    form: Form, workspace: EnsembleStore
+) -> None:
+    answer = form.launch(train__objective="dip-vae-i", train__beta="1, 4", train__lambda_d="1, 2", train__gamma="3, 4")
+    assert set(errors(answer)) == {"train.beta", "train.lambda_d"}
+    assert workspace.ids() == []
+    form.launch(train__objective="dip-vae-i", train__beta="4", train__gamma="3, 4")
+    assert len(workspace.ids()) == 1
 
 
 def test_a_preset_fills_the_fields_and_what_they_become_is_the_preset(form: Form) -> None:
