@@ -1,5 +1,6 @@
 """What every page is given: the queries, the record of jobs, and the addresses under the URL prefix."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
@@ -57,6 +58,19 @@ class Site:
     def ensemble(self, ensemble_id: str) -> str:
         """Path of an ensemble's page."""
         return f"{self.prefix}ensemble/{quote(ensemble_id)}"
+
+    def combine(self, ensemble_id: str = "", channels: Sequence[str] = ()) -> str:
+        """Path of the page that combines channels, beginning with some of an ensemble."""
+        fields = {"channels": f"{ensemble_id}:{','.join(channels)}"} if channels else {}
+        return f"{self.prefix}combine" + (f"?{urlencode(fields, safe=',:;', quote_via=quote)}" if fields else "")
+
+    def combine_set(self, set_id: str) -> str:
+        """Path of a saved set."""
+        return f"{self.prefix}combine?{urlencode({'set': set_id})}"
+
+    def set_file(self, set_id: str) -> str:
+        """URL of a saved set's posteriors file."""
+        return f"{self.prefix}data/sets/{quote(set_id)}.npz"
 
     def matrix(self, opened: Opened, measure: Measure, dead: bool, pixels: int = FULL_VIEW_PIXELS) -> str:
         """URL of the picture of a whole matrix."""
