@@ -28,6 +28,7 @@ from vaefrag_core.synthesis.pool import ChannelName, Pool, check_same_sample
 
 GREEDY_SIZE = 10  # channels of the longest greedy set
 RANDOM_SETS = 10
+SHAPLEY_IMAGES = 2_000  # with more, the subsets of a set take too long for a page
 LIVE = HotspotConfig().min_bits
 
 
@@ -67,7 +68,8 @@ class Mixture:
         if not self.channels:
             return None
         pooled = gather(self.channels, self._posteriors)
-        return combine(pooled.posteriors, pooled.flat(self.channels), min_bits=-np.inf)  # the dead are out already
+        flat, quick = pooled.flat(self.channels), pooled.posteriors.n_images <= SHAPLEY_IMAGES
+        return combine(pooled.posteriors, flat, min_bits=-np.inf, shapley=quick)  # the dead are out already
 
     @property
     def labels(self) -> tuple[str, ...]:

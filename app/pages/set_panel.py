@@ -10,9 +10,10 @@ from app.components.shell import segmented
 from app.components.states import remarks
 from app.figures.shares import growth_figure, share_figure, whole_figure
 from app.figures.theme import hotspot_colour
-from app.pages.mixture import LIVE, Mixture
+from app.pages.mixture import LIVE, SHAPLEY_IMAGES, Mixture
 from vaefrag_core.synthesis.combination import Combination
 from vaefrag_core.synthesis.pool import ChannelName
+from vaefrag_core.synthesis.subsets import MOST_CHANNELS as SHAPLEY_CHANNELS
 
 LISTED = 8  # channels that could be added
 READY_SIZES = (3, 5, 10)  # of greedy sets offered
@@ -72,7 +73,11 @@ def _numbers(mixture: Mixture, found: Combination) -> list:
         "What each channel tells alone, its marginal share and its Shapley share",
         buttons=[],
     )
-    note = "" if found.shapley_bits is not None else "Shapley shares are worked out for up to 12 channels."
+    note = (
+        ""
+        if found.shapley_bits is not None
+        else (f"Shapley shares are shown for up to {SHAPLEY_CHANNELS} channels on up to {SHAPLEY_IMAGES:,} images.")
+    )
     return [
         html.Div(facts, className="facts", id="set-facts"),
         near,
