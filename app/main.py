@@ -12,7 +12,7 @@ from app.components.states import notice, remarks
 from app.door import sign_in
 from app.door.guard import HEALTH, SIGN_OUT, guard
 from app.jobs.record import JobBook
-from app.pages import atlas, ensembles, explorer, health, jobs, live, new, pictures, toasts, waiting
+from app.pages import atlas, combine, ensembles, explorer, health, jobs, live, new, pictures, toasts, waiting
 from app.pages.site import Page, Site
 from app.queries import Queries
 from app.settings import Settings
@@ -69,13 +69,13 @@ def create_app(settings: Settings, store: EnsembleStore) -> Dash:
         "EARLY", app.get_asset_url("early.js")
     )
     site = Site(Queries(store, _cache(app, settings)), settings.url_prefix, JobBook(store.workspace))
-    places = [("Ensembles", site.prefix), ("Jobs", site.jobs)]
+    places = [("Ensembles", site.prefix), ("Combine", site.combine()), ("Jobs", site.jobs)]
     way_out = site.prefix + SIGN_OUT if door.sessions is not None else None
     app.layout = shell(site.prefix, app.get_asset_url("logo.svg"), places, toasts.watch(), way_out)
     _register_router(app, site)
     for page in (explorer, waiting):
         page.register(app, site, lambda path: _ensemble_in(site, path) or "")
-    for part in (live, new, toasts, atlas):
+    for part in (combine, live, new, toasts, atlas):
         part.register(app, site)
     pictures.register(app.server, site)
     _secure(app)
@@ -101,7 +101,7 @@ def _register_router(app: Dash, site: Site) -> None:
     def route(path: str, search: str) -> tuple:
         """The path → a page."""
         page = _page(site, path or site.prefix, search)
-        crumbs = [] if _parts(site, path or "") in ([], ["jobs"]) else [html.Span(page.title)]
+        crumbs = [] if _parts(site, path or "") in ([], ["jobs"], ["combine"]) else [html.Span(page.title)]
         return page.content, crumbs, f"{page.title} · vaefrag", None
 
     app.clientside_callback(
@@ -124,6 +124,8 @@ def _page(site: Site, path: str, search: str | None) -> Page:
             return jobs.job_page(site, job_id)
         case ["atlas", sweep_id]:
             return atlas.page(site, sweep_id)
+        case ["combine"]:
+            return combine.page(site, search)
         case ["new"]:
             return new.page(site, search)
     text = html.P([html.Code(path[:80]), " is not an address of this site."])

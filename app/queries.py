@@ -225,7 +225,9 @@ class Queries:
         if found is None:
             found = self.store.posteriors(opened.ensemble_id)
             with self._lock:
-                self._posteriors = {key: found}
+                self._posteriors = {k: v for k, v in self._posteriors.items() if k[0] != key[0]} | {key: found}
+                while len(self._posteriors) > OPEN_AT_ONCE:
+                    self._posteriors.pop(next(iter(self._posteriors)))
         return found
 
     def cached(self, key: str, make: Callable[[], Made]) -> Made:

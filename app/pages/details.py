@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from dash import html
+from dash import dcc, html
 
 from app.components.facts import chip, fact, returned, section
 from app.components.glossary import help_mark
@@ -266,8 +266,18 @@ class Details:
 
     def _head(self, title: str, hotspot: int = -1) -> html.Div:
         dot = [chip(hotspot_colour(hotspot))] if hotspot >= 0 else []
-        clear = html.A("Clear", href=self.selection.of().search(), className="stay clear")
-        return html.Div([html.H2([*dot, title]), clear], className="detail-head")
+        combine = dcc.Link("Combine", href=self.site.combine(self.opened.ensemble_id, self._names()))
+        clear = html.A("Clear", href=self.selection.of().search(), className="stay")
+        return html.Div(
+            [html.H2([*dot, title]), html.Span([combine, clear], className="clear")], className="detail-head"
+        )
+
+    def _names(self) -> Sequence[str]:
+        """Name the channels selected."""
+        if self.selection.focus != "hotspot":
+            return self.selection.channels
+        group = self.opened.hotspots(self.selection.measure).groups[self.selection.hotspot or 0]
+        return [self.opened.names[c] for c in group.channels]
 
     def _home(self, c: int) -> object:
         label = self._label(c)

@@ -1,5 +1,6 @@
 """What every page is given: the queries, the record of jobs, and the addresses under the URL prefix."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
@@ -61,6 +62,19 @@ class Site:
     def atlas(self, sweep_id: str) -> str:
         """Path of the atlas of a sweep."""
         return f"{self.prefix}atlas/{quote(sweep_id)}"
+
+    def combine(self, ensemble_id: str = "", channels: Sequence[str] = ()) -> str:
+        """Path of the page that combines channels, beginning with some of an ensemble."""
+        fields = {"channels": f"{ensemble_id}:{','.join(channels)}"} if channels else {}
+        return f"{self.prefix}combine" + (f"?{urlencode(fields, safe=',:;', quote_via=quote)}" if fields else "")
+
+    def combine_set(self, set_id: str) -> str:
+        """Path of a saved set."""
+        return f"{self.prefix}combine?{urlencode({'set': set_id})}"
+
+    def set_file(self, set_id: str) -> str:
+        """URL of a saved set's posteriors file."""
+        return f"{self.prefix}data/sets/{quote(set_id)}.npz"
 
     def matrix(self, opened: Opened, measure: Measure, dead: bool, pixels: int = FULL_VIEW_PIXELS) -> str:
         """URL of the picture of a whole matrix."""

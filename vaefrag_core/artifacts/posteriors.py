@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,6 +127,11 @@ class Posteriors:
 
     def save(self, path: str | Path) -> None:
         """Write the posteriors file, format of `load`."""
+        with Path(path).open("wb") as file:
+            self.write(file)
+
+    def write(self, file: IO[bytes]) -> None:
+        """Write the content of a posteriors file."""
         arrays: dict[str, Any] = {"member_ids": self.member_ids}
         if isinstance(self.mean, tuple):
             for m, (mean, logvar) in enumerate(zip(self.mean, self.logvar, strict=True)):
@@ -139,8 +144,7 @@ class Posteriors:
             arrays["images"] = self.images
         if self.sample_id is not None:
             arrays["sample_id"] = np.array(self.sample_id)
-        with Path(path).open("wb") as file:
-            np.savez(file, **arrays)
+        np.savez(file, **arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> "Posteriors":

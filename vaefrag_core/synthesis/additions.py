@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.errors import InvalidInputError
-from vaefrag_core.synthesis.growth import added_bits, greedy_order, prefix_bits
+from vaefrag_core.synthesis.growth import added_bits, greedy_order, prefix_bits, space_bits
 from vaefrag_core.synthesis.overlaps import FloatArray, Overlaps
 from vaefrag_core.synthesis.pool import checked, label_codes
 
@@ -138,13 +138,22 @@ def grow(
     return Growth(tuple(added), curves[0], np.array([curve[:length] for curve in curves[1:]]))
 
 
-def member_spaces(posteriors: Posteriors, channels: Sequence[int] = (), *, label: str | None = None) -> MemberSpaces:
+def member_spaces(
+    posteriors: Posteriors,
+    channels: Sequence[int] = (),
+    *,
+    label: str | None = None,
+    min_bits: float = 0.0,
+    information_bits: FloatArray | None = None,
+) -> MemberSpaces:
     """Give what each member's whole space tells, and how much of it a set carries.
 
     Args:
         posteriors: of M members.
         channels: flat indices of a set; with none, nothing is shared.
         label: name of a label, to give what is told about it.
+        min_bits: channels that tell less are left out: they take time and change nothing that is seen.
+        information_bits: (C,) of each channel alone; needed to leave some out.
 
     Raises:
         InvalidInputError: for what is no channel or label, and a channel named twice.
@@ -152,15 +161,14 @@ def member_spaces(posteriors: Posteriors, channels: Sequence[int] = (), *, label
     chosen, codes = checked(posteriors, channels, empty=True), _codes(posteriors, label)
     ends = np.cumsum(posteriors.channels_of_member)
     spaces = [list(range(end - width, end)) for end, width in zip(ends, posteriors.channels_of_member, strict=True)]
+    if information_bits is not None:
+        spaces = [[c for c in space if information_bits[c] >= min_bits] for space in spaces]
     overlaps = Overlaps(*posteriors.flat())
-    bits = [found[-1] for found in prefix_bits(overlaps, spaces, codes)]
-    shared = np.zeros(0)
-    if chosen:
-        # the set first: a channel in both counts twice, as two draws of it, as in every comparison of two spaces
-        joint = prefix_bits(overlaps, [[*chosen, *space] for space in spaces])
-        own = joint[0][len(chosen) - 1, 0]
-        shared = np.array([own + alone[0] - both[-1, 0] for alone, both in zip(bits, joint, strict=True)])
-    return MemberSpaces(np.array([found[-1] for found in bits]), shared)
+    bits, joint = space_bits(overlaps, spaces, chosen, codes)
+    if not chosen:
+        return MemberSpaces(bits[:, -1], np.zeros(0))
+    own = prefix_bits(overlaps, [chosen])[0][-1, 0]
+    return MemberSpaces(bits[:, -1], bits[:, 0] + own - joint)
 
 
 def _live(overlaps: Overlaps, min_bits: float, information_bits: FloatArray | None) -> dict[int, float]:

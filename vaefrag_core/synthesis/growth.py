@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from vaefrag_core.synthesis.overlaps import FloatArray, Memory, Overlaps, side_by_side
 
-BLOCK_ROWS = 32
+BLOCK_ROWS = 64
 CANDIDATES_OF_A_TASK = 16  # that share one product of the set so far
+SPACES_OF_A_TASK = 8  # the same of whole spaces
 Codes = NDArray[np.int64] | None
 
 
@@ -62,10 +63,7 @@ def added_bits(overlaps: Overlaps, chosen: Sequence[int], candidates: Sequence[i
         totals = np.zeros((len(group), 1 if codes is None else 2, n))
         for rows, columns in _triangle(n):
             b, product = _two_blocks(memory, overlaps, rows, columns)
-            product[:] = 1
-            for channel in chosen:
-                overlaps.fill(b, slice(channel, channel + 1), rows, columns)
-                np.multiply(product, b, out=product)
+            _multiply_up(overlaps, chosen, rows, columns, b, product)
             for place, channel in enumerate(group):
                 overlaps.fill(b, slice(channel, channel + 1), rows, columns)
                 np.multiply(product, b, out=b)
@@ -75,6 +73,42 @@ def added_bits(overlaps: Overlaps, chosen: Sequence[int], candidates: Sequence[i
     groups = [candidates[k : k + CANDIDATES_OF_A_TASK] for k in range(0, len(candidates), CANDIDATES_OF_A_TASK)]
     empty = np.zeros((0, 1 if codes is None else 2))
     return np.concatenate([empty, *side_by_side(task, groups)])
+
+
+def space_bits(
+    overlaps: Overlaps, spaces: Sequence[Sequence[int]], chosen: Sequence[int], codes: Codes = None
+) -> tuple[FloatArray, FloatArray]:
+    """Give what spaces tell, and what each and a set tell together.
+
+    Args:
+        overlaps: of K channels on N images.
+        spaces: channels of each of M spaces.
+        chosen: the set. A channel in both counts twice, as two draws of it.
+        codes: (N,) the numbered values of a label.
+
+    Returns:
+        (M, 1) bits of each space; (M, 2) with a label, the second I(U_space; label). And (M,) joint bits of each with
+        the set; 0 without one.
+    """
+
+    def task(group: Sequence[Sequence[int]]) -> tuple[FloatArray, FloatArray]:
+        memory, n = Memory(), overlaps.shape[1]
+        totals, both = np.zeros((len(group), 1 if codes is None else 2, n)), np.zeros((len(group), 1, n))
+        for rows, columns in _triangle(n):
+            b, product = _two_blocks(memory, overlaps, rows, columns)
+            of_set = memory.array("set", b.shape, overlaps.dtype)
+            _multiply_up(overlaps, chosen, rows, columns, b, of_set)
+            for place, space in enumerate(group):
+                _multiply_up(overlaps, space, rows, columns, b, product)
+                _add(totals[place], product[0], rows, columns, codes)
+                if chosen:
+                    np.multiply(product, of_set, out=product)
+                    _add(both[place], product[0], rows, columns, None)
+        return _bits(totals, codes), _bits(both, None)[:, 0] if chosen else np.zeros(len(group))
+
+    groups = [spaces[k : k + SPACES_OF_A_TASK] for k in range(0, len(spaces), SPACES_OF_A_TASK)]
+    found = side_by_side(task, groups)
+    return np.concatenate([own for own, _ in found]), np.concatenate([joint for _, joint in found])
 
 
 def greedy_order(
@@ -134,6 +168,16 @@ def _triangle(n: int) -> Iterator[tuple[slice, slice]]:
 def _two_blocks(memory: Memory, overlaps: Overlaps, rows: slice, columns: slice) -> tuple[NDArray[Any], NDArray[Any]]:
     shape = (1, rows.stop - rows.start, columns.stop - columns.start)
     return memory.array("b", shape, overlaps.dtype), memory.array("product", shape, overlaps.dtype)
+
+
+def _multiply_up(
+    overlaps: Overlaps, channels: Sequence[int], rows: slice, columns: slice, b: NDArray[Any], product: NDArray[Any]
+) -> None:
+    """Write the product of channels' coefficients; `b` is overwritten."""
+    product[:] = 1
+    for channel in channels:
+        overlaps.fill(b, slice(channel, channel + 1), rows, columns)
+        np.multiply(product, b, out=product)
 
 
 def _add(totals: FloatArray, product: NDArray[Any], rows: slice, columns: slice, codes: Codes) -> None:

@@ -36,18 +36,19 @@ class Overlaps:
         middle = (logvar.max(axis=1, keepdims=True) + logvar.min(axis=1, keepdims=True)) / 2
         log_sigma = np.clip((logvar - middle) / 2, -MOST_LOG_SIGMA, MOST_LOG_SIGMA)
         # in units of the middle σ, from the median: only differences count, and so they keep their digits
+        # halved, and variances negative: so their ratio is the exponent itself
         scaled = (mean - np.median(mean, axis=1, keepdims=True)) * np.exp(-middle / 2)
         wide = bool((np.ptp(scaled, axis=1) > WIDE_SIGMA).any())
         self.dtype: type[Any] = np.float64 if exact or wide else np.float32
-        self._mean = scaled.astype(self.dtype)
-        self._variance = np.exp(2 * log_sigma).astype(self.dtype)
+        self._half_mean = (scaled / 2).astype(self.dtype)
+        self._minus_variance = -np.exp(2 * log_sigma).astype(self.dtype)
         self._sigma = np.exp(log_sigma).astype(self.dtype)
         self._memory = Memory()
 
     @property
     def shape(self) -> tuple[int, int]:
         """K and N."""
-        return self._mean.shape[0], self._mean.shape[1]
+        return self._sigma.shape[0], self._sigma.shape[1]
 
     def fill(self, out: NDArray[Any], channels: slice, rows: slice, columns: slice) -> NDArray[Any]:
         """Write the coefficients of some channels between some images and others.
@@ -62,19 +63,18 @@ class Overlaps:
         def both(array: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
             return array[channels, rows, None], array[channels, None, columns]
 
-        sum_of_variances = self._memory.array("variances", out.shape, self.dtype)
-        np.add(*both(self._variance), out=sum_of_variances)
+        minus_sum = self._memory.array("variances", out.shape, self.dtype)
+        np.add(*both(self._minus_variance), out=minus_sum)
         with np.errstate(over="ignore", under="ignore"):  # what overflows is ∞ far apart: no coefficient is left
-            power = np.subtract(*both(self._mean), out=out)
+            power = np.subtract(*both(self._half_mean), out=out)
             np.multiply(power, power, out=power)
-            np.divide(power, sum_of_variances, out=power)
-            np.multiply(power, self.dtype(-0.25), out=power)
+            np.divide(power, minus_sum, out=power)
             np.exp(power, out=power)
             sigma_i, sigma_j = both(self._sigma)
-            np.divide(sigma_j, sum_of_variances, out=sum_of_variances)
-            np.multiply(2 * sigma_i, sum_of_variances, out=sum_of_variances)
-            np.sqrt(sum_of_variances, out=sum_of_variances)
-            np.multiply(power, sum_of_variances, out=power)
+            np.divide(sigma_j, minus_sum, out=minus_sum)
+            np.multiply(-2 * sigma_i, minus_sum, out=minus_sum)
+            np.sqrt(minus_sum, out=minus_sum)
+            np.multiply(power, minus_sum, out=power)
         return out
 
 
@@ -101,5 +101,5 @@ def side_by_side(task: Callable[[Part], Result], parts: list[Part]) -> list[Resu
     if len(parts) == 1:
         return [task(parts[0])]
     # Each thread multiplies alone: BLAS must not bring threads of its own.
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         return list(pool.map(task, parts))

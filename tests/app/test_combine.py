@@ -1,0 +1,197 @@
+"""The page that combines channels: what it says, what a click makes of the URL, and how sets are saved."""
+
+import io
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dash import Dash
+from support import Trained
+from webpages import Tab, app_of, post_to, text_of
+
+from app.pages.chosen import MOST_CHANNELS, Chosen, parse_chosen
+from app.pages.site import Site
+from app.queries import Opened, Queries
+from vaefrag_core.artifacts import Posteriors
+from vaefrag_core.sets import SetStore
+from vaefrag_core.store import EnsembleStore
+from vaefrag_core.synthesis.combination import joint_information, rank_additions
+from vaefrag_core.synthesis.pool import ChannelName
+
+OTHER = "imported-other"
+
+
+@pytest.fixture(scope="module")
+def place(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> EnsembleStore:
+    """A workspace with the trained ensemble, and with the same again as if on another sample."""
+    store = EnsembleStore(tmp_path_factory.mktemp("combine"))
+    for name in (trained.id, OTHER):
+        shutil.copytree(trained.store.folder(trained.id), store.folder(name))
+    posteriors = store.posteriors(trained.id)
+    object.__setattr__(posteriors, "sample_id", "another sample")
+    store.save_posteriors(OTHER, posteriors)
+    return store
+
+
+@pytest.fixture(scope="module")
+def app(place: EnsembleStore, tmp_path_factory: pytest.TempPathFactory) -> Dash:
+    return app_of(place, tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def opened(place: EnsembleStore, trained: Trained) -> Opened:
+    class NoCache:
+        def get(self, key: str) -> None:
+            return None
+
+        def set(self, key: str, value: object) -> None:
+            return None
+
+    return Queries(place, NoCache()).open(trained.id)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def names(opened: Opened) -> list[str]:
+    """Names of the four channels that tell most."""
+    return [opened.names[c] for c in np.argsort(-opened.matrix.information_bits)[:4]]
+
+
+def search_of(trained: Trained, *names: str, **more: str) -> str:
+    return Chosen(channels(trained, *names), at=trained.id, **more).search()  # type: ignore[arg-type]
+
+
+def channels(trained: Trained, *names: str) -> tuple[ChannelName, ...]:
+    return tuple(ChannelName(trained.id, *map(int, name.split("."))) for name in names)
+
+
+def test_a_url_says_which_channels(tmp_path: Path) -> None:
+    chosen = Chosen((ChannelName("a", 3, 1), ChannelName("b-1.5", 0, 2), ChannelName("a", 4, 4)), None, "a", "matrix")
+    assert chosen.search() == "?channels=a:3.1;b-1.5:0.2;a:4.4&at=a&view=matrix"
+    assert parse_chosen(chosen.search(), SetStore(tmp_path)) == (chosen, [])
+    assert chosen.toggled(chosen.channels[:1]).channels == chosen.channels[1:]
+    many, problems = parse_chosen("?channels=a:" + ",".join(f"{m}.0" for m in range(99)), SetStore(tmp_path))
+    assert len(many.channels) == MOST_CHANNELS
+    assert "at most 64 channels" in problems[0]
+
+
+def test_a_set_is_told_in_numbers(
+    app: Dash, opened: Opened, place: EnsembleStore, trained: Trained, names: list
+) -> None:
+    tab = Tab(app, "/combine", search_of(trained, *names[:3]))
+    posteriors, flat = place.posteriors(trained.id), [opened.index[name] for name in names[:3]]
+    joint, total = joint_information(posteriors, flat), opened.matrix.information_bits[flat].sum()
+    assert f"{joint:.2f} of {np.log2(300):.2f} bits" in tab.words
+    assert f"{total - joint:.2f} bits" in tab.words
+    shares = tab.holding("set-shares")["figure"]["data"]
+    assert [trace["name"] for trace in shares] == ["alone", "marginal", "Shapley"]
+    marked = tab.holding("pick")["figure"]["data"][0]["selectedpoints"]
+    assert len(marked) == 3
+    ranked = post_to(app, "combine-next.children", {"combine-asked.data": tab.search})
+    best = rank_additions(posteriors, flat).channels[0]
+    assert f"Add {opened.names[best]} to the set" in json.dumps(ranked)
+    part = post_to(app, "combine-members.children", {"combine-next.children": []}, {"combine-asked.data": tab.search})
+    assert "of what a member tells" in text_of(part["combine-members"]["children"])
+    grown = post_to(app, "combine-curve.children", {"combine-asked.data": search_of(trained, by="digit")})
+    assert "entropy of digit" in json.dumps(grown)
+
+
+def test_what_cannot_be_combined_is_said_and_left_out(app: Dash, opened: Opened, trained: Trained, names: list) -> None:
+    dead = [opened.names[c] for c in np.flatnonzero(opened.hotspots("nmi").dead)[:1]]
+    wrong = (
+        f"?channels={trained.id}:{','.join([names[0], names[0], '9.9', 'x', *dead])};{OTHER}:{names[1]};no:0.1&view=y"
+    )
+    words = Tab(app, "/combine", wrong).words
+    assert "The set: 1 channel " in words
+    for sentence in ("more than once", "There is no channel 9.9", "different samples", "no ensemble 'no'", "view “y”"):
+        assert sentence in words
+    assert ("is dead: it tells" in words) == bool(dead)
+    assert "Expected a channel as member.channel" in words
+    assert "There is no set 'gone'" in Tab(app, "/combine", "?set=gone").words
+
+
+def test_an_empty_workspace_says_what_is_needed(workspace: EnsembleStore, tmp_path: Path) -> None:
+    assert "Nothing to combine yet" in Tab(app_of(workspace, tmp_path / "cache"), "/combine").words
+
+
+def test_clicks_add_channels_and_take_them_out(app: Dash, opened: Opened, trained: Trained, names: list) -> None:
+    def after(search: str, changed: str, value: object) -> str:
+        inputs = {"pick.clickData": None, "pick.selectedData": None, "combine-at.value": trained.id} | {changed: value}
+        return post_to(app, "url.search@", inputs, {"url.search": search}, changed)["url"]["search"]
+
+    def point(name: str) -> dict:
+        return {"points": [{"customdata": [name, "", 1]}]}
+
+    one = search_of(trained, names[0])
+    assert after(one, "pick.clickData", point(names[1])) == search_of(trained, *names[:2])
+    assert after(search_of(trained, *names[:2]), "pick.clickData", point(names[0])) == search_of(trained, names[1])
+    drawn = {"points": [point(name)["points"][0] for name in names[:3]]}
+    assert after(one, "pick.selectedData", drawn) == search_of(trained, *names[:3])
+    order = opened.order("nmi", dead=False)
+    cell = {"xvals": [4.2], "yvals": [1.9], "points": []}
+    pair = [opened.names[order[place]] for place in (2, 4)]
+    assert after(search_of(trained, view="matrix"), "pick.clickData", cell) == search_of(trained, *pair, view="matrix")
+
+
+def test_buttons_change_the_set_as_it_is_now(app: Dash, trained: Trained, names: list) -> None:
+    tab = Tab(app, "/combine", search_of(trained, *names[:2]))
+    callback = next(n for n, c in app.callback_map.items() if any('"of"' in item["id"] for item in c["inputs"]))
+
+    def after(search: str, name: str, of: str) -> str:
+        button = {"channel": f"{trained.id}:{name}", "of": of}
+        pressed = {"url.search": search, f"{Tab.name_of(button)}.n_clicks": 1}
+        return tab.fire(callback, (button, "n_clicks"), **pressed)["url"]["search"]
+
+    now = search_of(trained, names[1])  # the page still shows both
+    assert after(now, names[0], "set") == search_of(trained, names[1], names[0])
+    assert after(now, names[1], "set") == search_of(trained)
+
+
+def test_only_marks_are_sent_when_only_the_set_changed(app: Dash, trained: Trained, names: list) -> None:
+    shown = Tab(app, "/combine", search_of(trained)).holding("combine-shown")["data"]
+    found = post_to(app, "pick.figure", {"url.search": search_of(trained, names[0])}, {"combine-shown.data": shown})
+    assert "__dash_patch_update" in found["pick"]["figure"]
+    matrix = {"url.search": search_of(trained, names[0], view="matrix")}
+    assert "images" in json.dumps(post_to(app, "pick.figure", matrix, {"combine-shown.data": shown})["pick"]["figure"])
+
+
+def test_a_set_is_saved_opened_exported_and_deleted(
+    app: Dash, place: EnsembleStore, trained: Trained, names: list
+) -> None:
+    tab = Tab(app, "/combine", search_of(trained, *names[:2]))
+    refused = tab.fire("save-problem", ("save-set", "n_clicks"), **{"save-set.n_clicks": 1, "set-name.value": " "})
+    assert "name of 1 to 80 characters" in text_of(refused["save-problem"]["children"])
+    saved = tab.fire("save-problem", ("save-set", "n_clicks"), **{"save-set.n_clicks": 1, "set-name.value": "Two"})
+    kept = SetStore(place.workspace).all()[0]
+    assert saved["url"]["search"] == f"?set={kept.id}&at={trained.id}"
+    tab = Tab(app, "/combine", saved["url"]["search"])
+    assert "The set: 2 channels" in tab.words
+    exported = app.server.test_client().get(f"/data/sets/{kept.id}.npz")
+    assert np.load(io.BytesIO(exported.data))["mean"].shape == (1, 300, 2)
+    assert f"{kept.id}.npz" in exported.headers["Content-Disposition"]
+    button = {"delete-set": kept.id}
+    gone = tab.fire("combine-saved.children@", (button, "n_clicks"), **{f"{Tab.name_of(button)}.n_clicks": 1})
+    assert gone["url"]["search"] == search_of(trained, *names[:2])
+    assert SetStore(place.workspace).all() == []
+    assert app.server.test_client().get(f"/data/sets/{kept.id}.npz").status_code == 404
+
+
+def test_the_explorer_leads_here_with_its_selection(app: Dash, opened: Opened, trained: Trained, names: list) -> None:
+    site = Site(None, "/", None)  # type: ignore[arg-type]
+    for search, chosen in [
+        (f"?channel={names[0]}", names[:1]),
+        (f"?pair={names[0]},{names[1]}", names[:2]),
+        (f"?channels={','.join(names[:3])}", names[:3]),
+        ("?hotspot=0", [opened.names[c] for c in opened.hotspots(opened.measure).groups[0].channels]),
+    ]:
+        page = json.dumps(Tab(app, f"/ensemble/{trained.id}", search).page)
+        assert json.dumps(site.combine(trained.id, chosen)) in page
+
+
+def test_an_exported_set_is_posteriors_again(tmp_path: Path) -> None:
+    posteriors = Posteriors(np.random.default_rng(0).normal(size=(1, 9, 2)), np.zeros((1, 9, 2)))
+    content = io.BytesIO()
+    posteriors.write(content)
+    (tmp_path / "x.npz").write_bytes(content.getvalue())
+    assert Posteriors.load(tmp_path / "x.npz").key == posteriors.key

@@ -1,0 +1,53 @@
+"""A set built by clicking, read, saved and opened by its address."""
+
+import math
+import re
+
+from playwright.sync_api import Page, expect
+from support import Trained
+
+from vaefrag_core.sets import SetStore
+from vaefrag_core.synthesis.combination import joint_information
+
+POINT = """(k) => {
+  const graph = document.querySelector("#pick .js-plotly-plot");
+  const { xaxis, yaxis } = graph._fullLayout, trace = graph._fullData[0], box = graph.getBoundingClientRect();
+  return [box.left + xaxis._offset + xaxis.d2p(trace.x[k]), box.top + yaxis._offset + yaxis.d2p(trace.y[k]),
+    trace.customdata[k][0]];
+}"""
+DRAWN = "() => document.querySelector('#pick .modebar-btn') !== null"
+MARKED = "(n) => (document.querySelector('#pick .js-plotly-plot')?.data[0].selectedpoints || []).length === n"
+
+
+def test_a_set_is_built_by_clicks_saved_and_opened_by_its_address(page: Page, address: str, trained: Trained) -> None:
+    posteriors, opened = trained.store.posteriors(trained.id), trained.store.analysis(trained.id)
+    index = {f"{m}.{d}": c for c, (m, d) in enumerate(opened.matrix.channel_names)}
+    page.goto(f"{address}/")
+    page.get_by_role("link", name="Combine").click()
+    page.wait_for_function(DRAWN, timeout=30_000)  # plotly itself is loaded with the first plot
+    chips = page.locator(".set-chips li")
+    chosen = []
+    for k in (0, 8):
+        x, y, _ = page.evaluate(POINT, k)
+        page.mouse.move(x, y)
+        page.mouse.click(x, y)
+        expect(chips).to_have_count(len(chosen) + 1)
+        chosen.append(re.sub(r"[^\d.]", "", chips.last.inner_text()))
+        page.wait_for_function(MARKED, arg=len(chosen))
+    page.locator("#combine-next").get_by_role("button", name="Add").first.click(timeout=30_000)
+    expect(chips).to_have_count(3)
+    page.get_by_role("button", name=re.compile("^Take .* out of the set$")).last.press("Enter")
+    expect(chips).to_have_count(2)
+    bits = joint_information(posteriors, [index[name] for name in chosen])
+    joint = f"{bits:.2f} of {math.log2(posteriors.n_images):.2f} bits"
+    expect(page.locator("#set-facts")).to_contain_text(joint)
+    page.get_by_label("Name").fill("Two by hand")
+    page.get_by_role("button", name="Save").click()
+    expect(page).to_have_url(re.compile(r"set=two-by-hand-\w{8}"))
+    kept = page.url
+    page.goto(f"{address}/jobs")
+    page.goto(kept)
+    expect(page.locator("#set-facts")).to_contain_text(joint)
+    page.get_by_role("button", name="Delete the set Two by hand").click()
+    expect(page).to_have_url(re.compile("channels="))
+    assert SetStore(trained.store.workspace).ids() == []
