@@ -8,6 +8,7 @@ import typer
 
 from app import analyses, reports, terminal
 from app.exchange_cli import export_file, import_file
+from app.fusion_cli import fuse
 from app.jobs_cli import jobs
 from app.metrics_cli import metrics
 from app.options import Json, Workspace
@@ -28,6 +29,7 @@ cli.command("train")(train)
 cli.command("import")(import_file)
 cli.command("export")(export_file)
 cli.command("metrics")(metrics)
+cli.command("fuse")(fuse)
 cli.command("serve")(serve)
 
 

@@ -19,6 +19,9 @@ STAGES = {
     "maps": "Mapping channels (UMAP compiles first)",
     "traversals": "Painting traversals",
     "spaces": "Comparing latent spaces",
+    "fuse": "Fusing",
+    "judge": "Judging what was gained",
+    "distil": "Teaching an encoder",
 }
 
 

@@ -98,7 +98,7 @@ def test_bench_times_simpler_ways_in_the_same_run() -> None:
     assert 0 < row["peak_megabytes"] < 1000
 
 
-COMMANDS = ["demo", "train", "analyze", "metrics", "import", "export", "datasets", "bench", "serve", "health"]
+COMMANDS = ["demo", "train", "analyze", "metrics", "fuse", "import", "export", "datasets", "bench", "serve", "health"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -12,12 +12,15 @@ from app.components.words import clock, duration
 from app.jobs.estimate import estimate, steps_wanted
 from app.jobs.rows import JobRecord, JobSnapshot, LogLine, MemberRow
 
-KINDS = {"train": "Training", "analyze": "Analysis"}
+KINDS = {"train": "Training", "analyze": "Analysis", "fuse": "Fusion"}
 STAGES = {
     "compare": "comparing channels",
     "hotspots": "finding hotspots",
     "maps": "mapping channels",
     "traversals": "painting traversals",
+    "fuse": "fusing",
+    "judge": "judging what was gained",
+    "distil": "teaching an encoder",
 }
 
 
@@ -60,6 +63,8 @@ def _progress_words(snapshot: JobSnapshot, share: float) -> str:
         words = f"{job.counts.get('done', 0)} of {len(snapshot.members)} members trained"
         return words + (f", {failed} failed" if failed else "") + ("" if job.state == "done" else f" · {share:.0%}")
     if job.state == "done":
+        if job.submission.kind == "fuse":
+            return "fused"
         return f"{job.progress.analysed} members analysed"
     return f"{STAGES[job.progress.stage]} · {share:.0%}" if job.progress.stage in STAGES else ""
 

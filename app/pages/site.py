@@ -58,6 +58,10 @@ class Site:
         """Path of an ensemble's page."""
         return f"{self.prefix}ensemble/{quote(ensemble_id)}"
 
+    def fusion(self, fusion_id: str) -> str:
+        """Path of a fused space's page."""
+        return f"{self.prefix}fusion/{quote(fusion_id)}"
+
     def matrix(self, opened: Opened, measure: Measure, dead: bool, pixels: int = FULL_VIEW_PIXELS) -> str:
         """URL of the picture of a whole matrix."""
         return f"{self.tiles(opened, measure, dead)}&px={pixels}"

@@ -115,7 +115,7 @@ def test_stopped_and_taken_up_again_is_as_never_stopped(tmp_path: Path) -> None:
     whole = fuse(learners, steps=75)
     told: list[FusionStep] = []
     first = fuse(learners, steps=75, state=state, on_progress=told.append, should_stop=lambda: len(told) == 2)
-    assert (first.end, first.steps) == ("stopped", 50)
+    assert (first.end, first.steps) == ("stopped", 51)
     assert told[-1].objective == first.objective
     np.testing.assert_array_equal(told[-1].mean.numpy(), first.mean)
     second = fuse(learners, steps=75, state=state)
