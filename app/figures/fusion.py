@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from app.figures.curves import MOST_GROUPS, numbers_in
-from app.figures.theme import HOTSPOT_COLOURS, LABEL_SCALE, colour_bar, colour_table, plain
+from app.figures.theme import HOTSPOT_COLOURS, LABEL_SCALE, NOISE_COLOUR, colour_bar, colour_table, plain
 
 CORNERS = 17  # of an ellipse, the first again at the end
 MOST_ELLIPSES = 1_000  # more would hide each other
@@ -55,19 +55,22 @@ def space_figure(
             bars = {"type": "data", "array": spread[rows, 0], "thickness": 0.6, "width": 0}
             traces.append(go.Scatter(x=mean[rows, 0], y=rows, error_x=bars, **look))
     axis = {"zeroline": False, "ticks": "", "tickfont": {"size": 10}, "showline": False}
+    reach = [_reach(mean[:, c], spread[:, c]) for c in range(min(mean.shape[1], 2))]  # of points, not of wide ellipses
     second = {"title": {"text": "channel 1" if mean.shape[1] > 1 else "image", "standoff": 4}}
     figure = plain(
         go.Figure(traces),
-        margin={"l": 48, "r": 8, "t": 8, "b": 40},
+        margin={"l": 48, "r": 8, "t": 30, "b": 40},  # above: room for the tool bar
         hovermode="closest",
         dragmode="pan" if mean.shape[1] < 3 else "orbit",
         uirevision=revision,
-        xaxis=axis | {"title": {"text": "channel 0", "standoff": 6}},
-        yaxis=axis | second | ({"scaleanchor": "x", "scaleratio": 1} if mean.shape[1] == 2 else {}),
+        xaxis=axis | {"title": {"text": "channel 0", "standoff": 6}, "range": reach[0]},
+        yaxis=axis | second | ({"scaleanchor": "x", "range": reach[1]} if mean.shape[1] == 2 else {}),
         legend={"title": {"text": label}, "font": {"size": 11}, "itemsizing": "constant"},
     )
     if mean.shape[1] >= 3:
-        names = {f"{letter}axis": {"title": {"text": f"channel {c}"}} for c, letter in enumerate("xyz")}
+        # no style sheet reaches into WebGL: a grey that is read on white and on near-black
+        grey = {"color": NOISE_COLOUR, "gridcolor": NOISE_COLOUR, "zeroline": False, "showbackground": False}
+        names = {f"{letter}axis": grey | {"title": {"text": f"channel {c}"}} for c, letter in enumerate("xyz")}
         figure.update_layout(scene=names | {"aspectmode": "data"})
     return figure.update_layout(showlegend=sum(bool(trace.name) for trace in figure.data) > 1)
 
@@ -88,7 +91,7 @@ def climb_figure(series: NDArray[np.floating], best: int, title: str, ceiling: f
             x=steps,
             y=series[:, r],
             mode="lines",
-            line={"width": 2 if r == best else 1, "color": HOTSPOT_COLOURS[0] if r == best else "#9AA0A6"},
+            line={"width": 2 if r == best else 1, "color": HOTSPOT_COLOURS[0] if r == best else NOISE_COLOUR},
             hovertemplate=f"start {r + 1}, step %{{x:,}}: %{{y:.3f}}<extra></extra>",
         )
         for r in order
@@ -102,8 +105,14 @@ def climb_figure(series: NDArray[np.floating], best: int, title: str, ceiling: f
         yaxis=axis | {"title": {"text": title, "standoff": 6}},
     )
     if ceiling is not None:
-        figure.add_hline(y=ceiling, line={"dash": "dot", "width": 1, "color": "#9AA0A6"})
+        figure.add_hline(y=ceiling, line={"dash": "dot", "width": 1, "color": NOISE_COLOUR})
     return figure
+
+
+def _reach(mean: NDArray[np.float64], spread: NDArray[np.float64]) -> list[float]:
+    """Give the range of an axis: all means, and a usual standard deviation around them."""
+    room = float(np.median(spread)) + 0.02 * float(np.ptp(mean))
+    return [float(mean.min()) - room, float(mean.max()) + room]
 
 
 def _groups(label: str | None, values: Sequence[str] | None, count: int) -> list[tuple]:

@@ -175,8 +175,8 @@ class FusionView:
                     html.Td(probe["label"] if r == 0 else ""),
                     html.Td(row["space"]),
                     html.Td(f"{row['accuracy']:.1%}"),
-                    html.Td("" if r == 0 else f"{row['gain']:+.1%}"),
-                    html.Td("" if r == 0 else " … ".join(f"{end:+.1%}" for end in row["gain_interval"])),
+                    html.Td("" if r == 0 else _signed(row["gain"])),
+                    html.Td("" if r == 0 else " … ".join(map(_signed, row["gain_interval"]))),
                 ]
             )
             for probe in self.report.get("probes", ())
@@ -230,6 +230,10 @@ class FusionView:
     @staticmethod
     def _buttons(mean: Any) -> list[str]:
         return ["orbitRotation", "resetCameraDefault3d"] if mean.shape[1] >= 3 else BUTTONS
+
+
+def _signed(share: float) -> str:
+    return f"{share:+.1%}".replace("-", "−")
 
 
 def fusion_page(site: Site, fusion_id: str, search: str | None) -> Page:
