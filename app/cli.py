@@ -11,6 +11,7 @@ from app.atlas_cli import atlas
 from app.combine_cli import combine
 from app.datasets_cli import datasets
 from app.exchange_cli import export_file, import_file
+from app.fusion_cli import fuse
 from app.jobs_cli import jobs
 from app.metrics_cli import metrics
 from app.options import Json, Workspace
@@ -34,6 +35,7 @@ cli.command("metrics")(metrics)
 cli.command("combine")(combine)
 cli.command("datasets")(datasets)
 cli.command("atlas")(atlas)
+cli.command("fuse")(fuse)
 cli.command("serve")(serve)
 
 

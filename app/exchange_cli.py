@@ -44,25 +44,30 @@ def import_file(
 def export_file(
     ensemble_id: Annotated[str, typer.Argument(metavar="ID", help="An ensemble of the workspace.")],
     output: Annotated[
-        Path | None, typer.Option(help="File to write.", show_default="ID.npz in the current folder")
+        Path | None, typer.Option(help="File to write.", show_default="ID.npz, or FUSION.npz, in the current folder")
     ] = None,
+    fusion: Annotated[str, typer.Option(help="A fused space of it instead.", show_default="none")] = "",
     replace: Annotated[bool, typer.Option("--replace", help="Take the place of a file that is there.")] = False,
     workspace: Workspace = None,
     as_json: Json = False,
 ) -> None:
-    """Write the posteriors of an ensemble as a file that other programs, and `vaefrag import`, can read."""
+    """Write the posteriors of an ensemble, or of a fused space, as a file that other programs and `import` can read."""
     from app.settings import load_settings
     from vaefrag_core.store import EnsembleStore, replacing
 
     settings = load_settings(workspace=workspace)
-    posteriors = EnsembleStore(settings.workspace).posteriors(ensemble_id)
-    path = output or Path(f"{ensemble_id}.npz")
+    store = EnsembleStore(settings.workspace)
+    posteriors = store.posteriors(ensemble_id)
+    if fusion:
+        posteriors = store.fused(ensemble_id, fusion).posteriors(posteriors)
+    path = output or Path(f"{fusion or ensemble_id}.npz")
     if path.exists() and not replace:
         raise InvalidInputError(f"{path} is there already. Name another file by --output, or give --replace.")
     if not path.absolute().parent.is_dir():
         raise InvalidInputError(f"Expected a folder {path.absolute().parent}, which is not there. Make it first.")
     with replacing(path) as temporary:
         posteriors.save(temporary)
-    terminal.say(f"Wrote {posteriors.n_members} members × {posteriors.n_images:,} images to {path}.")
+    what = "a fused space" if fusion else f"{posteriors.n_members} members"
+    terminal.say(f"Wrote {what} × {posteriors.n_images:,} images to {path}.")
     if as_json:
         terminal.emit({"id": ensemble_id, "path": str(path.absolute()), "bytes": path.stat().st_size})

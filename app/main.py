@@ -12,7 +12,7 @@ from app.components.states import notice, remarks
 from app.door import sign_in
 from app.door.guard import HEALTH, SIGN_OUT, guard
 from app.jobs.record import JobBook
-from app.pages import atlas, combine, ensembles, explorer, health, jobs, live, new, pictures, toasts, waiting
+from app.pages import atlas, combine, ensembles, explorer, fusion, health, jobs, live, new, pictures, toasts, waiting
 from app.pages.site import Page, Site
 from app.queries import Queries
 from app.settings import Settings
@@ -75,6 +75,7 @@ def create_app(settings: Settings, store: EnsembleStore) -> Dash:
     _register_router(app, site)
     for page in (explorer, waiting):
         page.register(app, site, lambda path: _ensemble_in(site, path) or "")
+    fusion.register(app, site, lambda path: _named(site, path, "fusion") or "")
     for part in (combine, live, new, toasts, atlas):
         part.register(app, site)
     pictures.register(app.server, site)
@@ -118,6 +119,8 @@ def _page(site: Site, path: str, search: str | None) -> Page:
             return ensembles.page(site)
         case ["ensemble", ensemble_id]:
             return waiting.ensemble_page(site, ensemble_id, search)
+        case ["fusion", fusion_id]:
+            return fusion.fusion_page(site, fusion_id, search)
         case ["jobs"]:
             return jobs.list_page(site)
         case ["jobs", job_id]:
@@ -134,8 +137,13 @@ def _page(site: Site, path: str, search: str | None) -> Page:
 
 def _ensemble_in(site: Site, path: str) -> str | None:
     """Give the ensemble that a path names."""
+    return _named(site, path, "ensemble")
+
+
+def _named(site: Site, path: str, kind: str) -> str | None:
+    """Give the id in a path of a kind: /kind/<id>."""
     parts = _parts(site, path)
-    return parts[1] if len(parts) == 2 and parts[0] == "ensemble" else None
+    return parts[1] if len(parts) == 2 and parts[0] == kind else None
 
 
 def _parts(site: Site, path: str) -> list[str]:

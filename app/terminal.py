@@ -23,6 +23,9 @@ STAGES = {
     "traversals": "Painting traversals",
     "spaces": "Comparing latent spaces",
     "atlas": "Following hotspots through the sweep",
+    "fuse": "Fusing",
+    "judge": "Judging what was gained",
+    "distil": "Teaching an encoder",
 }
 
 

@@ -5,6 +5,9 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
+
+from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import EnsembleSpec
 from vaefrag_core.store import EnsembleStore
 from vaefrag_core.sweeps import Sweep, SweepStore, resolve_sweep
@@ -33,6 +36,23 @@ def take_over(trained: Trained, workspace: EnsembleStore, ensemble_id: str) -> N
     for part in ("posteriors.npz", "analysis"):
         source, target = trained.store.folder(trained.id) / part, workspace.folder(ensemble_id) / part
         (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
+
+
+def sixty_digits() -> Posteriors:
+    """Give posteriors of five members of three channels on sixty digits: pixels added up at random."""
+    from sklearn.datasets import load_digits
+
+    images = load_digits().images[:60]
+    weights = np.random.default_rng(0).normal(size=(5, 64, 3)) / 8
+    mean = (images.reshape(60, 64) - 5) @ weights
+    return Posteriors(
+        mean,
+        np.full_like(mean, 1.0),
+        labels=load_digits().target[:60],
+        label_names=["digit"],
+        images=(images * 15).astype(np.uint8),
+        sample_id="sixty",
+    )
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:

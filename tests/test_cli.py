@@ -131,6 +131,7 @@ COMMANDS = [
     "analyze",
     "metrics",
     "combine",
+    "fuse",
     "atlas",
     "import",
     "export",

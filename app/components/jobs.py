@@ -15,7 +15,7 @@ from app.jobs.rows import JobRecord, JobSnapshot, LogLine, MemberRow
 from vaefrag_core.config import TrainConfig, parse
 from vaefrag_core.training.health import collapse_sentence, collapsed_members, live_channels
 
-KINDS = {"train": "Training", "analyze": "Analysis"}
+KINDS = {"train": "Training", "analyze": "Analysis", "fuse": "Fusion"}
 STAGES = {
     "compare": "comparing channels",
     "hotspots": "finding hotspots",
@@ -23,6 +23,9 @@ STAGES = {
     "stability": "trying hotspots on resamples",
     "traversals": "painting traversals",
     "atlas": "following hotspots through the sweep",
+    "fuse": "fusing",
+    "judge": "judging what was gained",
+    "distil": "teaching an encoder",
 }
 
 
@@ -65,6 +68,8 @@ def _progress_words(snapshot: JobSnapshot, share: float) -> str:
         words = f"{job.counts.get('done', 0)} of {len(snapshot.members)} members trained"
         return words + (f", {failed} failed" if failed else "") + ("" if job.state == "done" else f" · {share:.0%}")
     if job.state == "done":
+        if job.submission.kind == "fuse":
+            return "fused"
         return f"{job.progress.analysed} members analysed"
     return f"{STAGES[job.progress.stage]} · {share:.0%}" if job.progress.stage in STAGES else ""
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from vaefrag_core.config import AnalysisConfig, Config, EnsembleSpec
+from vaefrag_core.config import AnalysisConfig, Config, EnsembleSpec, FusionConfig
 
-JobKind = Literal["train", "analyze"]
+JobKind = Literal["train", "analyze", "fuse"]
 
 
 @dataclass(frozen=True)
@@ -29,4 +29,5 @@ class Kind:
 KINDS: dict[JobKind, Kind] = {
     "train": Kind(EnsembleSpec, rank=1, needs=("cpu",), likes_gpu=True),
     "analyze": Kind(AnalysisConfig, rank=0, needs=("cpu", "workspace")),
+    "fuse": Kind(FusionConfig, rank=1, needs=("cpu", "workspace")),
 }

@@ -69,6 +69,9 @@ def record_outcome(job: OpenJob, task: Running, store: EnsembleStore) -> None:
     if "analysed" in outcome:
         job.update(state="done", stage="", share=1.0, analysed=outcome["analysed"], error="")
         job.say(f"Done, with {outcome['analysed']} members.")
+    elif "fused" in outcome:
+        job.update(state="done", stage="", share=1.0, error="")
+        job.say(f"Done: fusion {outcome['fused']}.")
     elif error and not task.work.attempts:
         job.update(state="failed", error=error)
     for row in outcome.get("members", ()):

@@ -41,7 +41,7 @@ from app.jobs.rows import (
     to_json,
     unpack_members,
 )
-from vaefrag_core.config import AnalysisConfig, Config, EnsembleSpec, content_key
+from vaefrag_core.config import AnalysisConfig, Config, EnsembleSpec, FusionConfig, content_key
 from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
 from vaefrag_core.store import ensemble_id_of
 
@@ -173,6 +173,21 @@ class JobBook:
                 who=who or this_user(),
                 created=time.time(),
                 partial=partial,
+            )
+        )
+
+    def submit_fusion(self, ensemble_id: str, config: FusionConfig, *, who: str = "") -> str:
+        """Ask for members or channels of an ensemble to be fused; gives the job's id, the same while one is open."""
+        return self._submit(
+            Submission(
+                id=_new_id(),
+                kind="fuse",
+                ensemble_id=ensemble_id,
+                title=config.name or f"Fusion of {ensemble_id}",
+                request=_checked("fuse", config),
+                members=0,
+                who=who or this_user(),
+                created=time.time(),
             )
         )
 

@@ -16,7 +16,7 @@ from distributed import get_worker
 from app.jobs.blobs import begin_remotely, save_remotely, sees_workspace
 from app.jobs.kinds import JobKind
 from app.jobs.tickets import SupersededError, take_ticket, write_checkpoint
-from vaefrag_core.config import AnalysisConfig, EnsembleSpec, parse
+from vaefrag_core.config import AnalysisConfig, EnsembleSpec, FusionConfig, parse
 from vaefrag_core.errors import BrokenFileError, VaefragError
 from vaefrag_core.store import EnsembleStore
 from vaefrag_core.training.checkpoints import (
@@ -63,7 +63,7 @@ def run(work: Work) -> None:
     """Do a piece of work. How it went is told to the engine, what goes wrong with it in words.
 
     The last event, "end", has an outcome with the last state of each of the "members", the number of members
-    "analysed", or the "error" for which it failed as a whole.
+    "analysed", the fusion "fused", or the "error" for which it failed as a whole.
     """
     line = _Line(work.key)
     line.say("begin", address=line.worker.address, pid=os.getpid(), host=socket.gethostname())
@@ -181,7 +181,32 @@ def _analyze(work: Work, line: _Line) -> dict[str, Any]:
     return {"analysed": len(encoded)}
 
 
-RUNS: dict[JobKind, Callable[[Work, _Line], dict[str, Any]]] = {"train": _train, "analyze": _analyze}
+def _fuse(work: Work, line: _Line) -> dict[str, Any]:
+    import torch
+
+    from vaefrag_core.fusions import fuse_ensemble
+
+    torch.set_num_threads(1)
+
+    def on_stage(stage: str, share: float, step: Any) -> None:
+        if stage != "fuse" and line.stopped():
+            raise SupersededError("This fusion is no longer wanted.")
+        if share in (0.0, 1.0) or line.due():
+            line.say("progress", stage=stage, share=share)
+
+    fusion_id, fused = fuse_ensemble(
+        work.ensemble_id,
+        EnsembleStore(work.workspace),
+        parse(FusionConfig, work.request),
+        on_stage=on_stage,
+        should_stop=line.stopped,
+    )
+    if fused.end == "stopped":
+        raise SupersededError("This fusion is no longer wanted; its best so far is kept.")
+    return {"fused": fusion_id}
+
+
+RUNS: dict[JobKind, Callable[[Work, _Line], dict[str, Any]]] = {"train": _train, "analyze": _analyze, "fuse": _fuse}
 
 
 @contextmanager

@@ -7,11 +7,13 @@ from app.components.glossary import help_mark
 from app.components.graph import graph
 from app.components.states import notice
 from app.components.words import clock
-from app.jobs.rows import JobSnapshot
+from app.jobs.rows import JobRecord, JobSnapshot
 from app.pages.board import Board
 from app.pages.live import watch
 from app.pages.site import Page, Site
-from vaefrag_core.errors import MissingDataError
+from vaefrag_core.config import FusionConfig, parse
+from vaefrag_core.errors import MissingDataError, VaefragError
+from vaefrag_core.store import fusion_id_of
 
 
 def list_page(site: Site) -> Page:
@@ -43,12 +45,24 @@ def job_page(site: Site, job_id: str) -> Page:
     links = [("Open the ensemble", site.ensemble(submission.ensemble_id))]
     if submission.kind == "train":
         links.append(("Train again with changes", site.new(submission.ensemble_id)))
+    if submission.kind == "fuse" and (fusion_id := _fused(site, snapshot.job)):
+        links.insert(0, ("Open the fused space", site.fusion(fusion_id)))
     buttons = html.Div([board.part("actions", snapshot), *show.links(links)], className="buttons")
     heading = html.Div(
         [html.Div([html.H1(title), html.P(words, className="words")]), buttons], className="heading heading-row"
     )
     content = [heading, board.part("alarm"), *job_panel(board, snapshot), *watch(board, [snapshot.job])]
     return Page(html.Div(content, className="wide stack"), title)
+
+
+def _fused(site: Site, job: JobRecord) -> str:
+    """Give the fusion that a job has made, or the best so far of it; "" when there is none."""
+    store, ensemble_id = site.queries.store, job.submission.ensemble_id
+    try:
+        fusion_id = fusion_id_of(store.posteriors(ensemble_id), parse(FusionConfig, job.submission.request))
+    except VaefragError:
+        return ""
+    return fusion_id if fusion_id in store.fusions(ensemble_id) else ""
 
 
 def job_panel(board: Board, snapshot: JobSnapshot) -> list:

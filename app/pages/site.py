@@ -76,6 +76,10 @@ class Site:
         """URL of a saved set's posteriors file."""
         return f"{self.prefix}data/sets/{quote(set_id)}.npz"
 
+    def fusion(self, fusion_id: str) -> str:
+        """Path of a fused space's page."""
+        return f"{self.prefix}fusion/{quote(fusion_id)}"
+
     def matrix(self, opened: Opened, measure: Measure, dead: bool, pixels: int = FULL_VIEW_PIXELS) -> str:
         """URL of the picture of a whole matrix."""
         return f"{self.tiles(opened, measure, dead)}&px={pixels}"

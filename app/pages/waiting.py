@@ -26,6 +26,7 @@ from vaefrag_core.store import EnsembleRecord
 from vaefrag_core.training.checkpoints import MemberStatus
 
 POLL_MILLISECONDS = 1_500
+MOST_FUSIONS = 8  # linked from an ensemble's page
 FOCUS = ("channel", "pair", "channels", "hotspot")  # fields of the URL that say that somebody looks at something
 
 
@@ -39,7 +40,9 @@ def ensemble_page(site: Site, ensemble_id: str, search: str | None) -> Page:
         explorer = Explorer(View(site, ensemble_id, search))
         page = explorer.page()
         news = _news(site, explorer)
-        return Page(html.Div([html.Div(id="newer"), *news, page.content, *follows]), page.title)
+        return Page(
+            html.Div([html.Div(id="newer"), *news, *_fusions(site, ensemble_id), page.content, *follows]), page.title
+        )
     except BrokenFileError as error:
         broken = notice("alert", "A file cannot be read", html.P(str(error)), tone="alarm")
         return Page(site.apology(broken), ensemble_id)
@@ -111,6 +114,22 @@ def _news(site: Site, explorer: Explorer) -> list:
         return []
     text = f"{done} members are trained; the {shown} of the last analysis are shown."
     return [html.Div([html.Span(text), _ask("analyze", ensemble_id, "Analyse again")], className="card news news-row")]
+
+
+def _fusions(site: Site, ensemble_id: str) -> list:
+    """Link to the spaces that were fused from an ensemble, the newest first; nothing when there are none."""
+    links = []
+    for fusion_id in site.queries.store.fusions(ensemble_id)[:MOST_FUSIONS]:
+        try:
+            config = site.queries.store.fused(ensemble_id, fusion_id).config
+        except VaefragError:
+            continue  # its own page says what is wrong with it
+        name = config.name or f"{config.dimension} channels by {config.objective}"
+        links.append(dcc.Link(name, href=site.fusion(fusion_id)))
+    if not links:
+        return []
+    parts = [part for link in links for part in (", ", link)][1:]
+    return [html.Div(html.Span(["Fused spaces: ", *parts]), className="card news news-row")]
 
 
 def _ask(what: str, ensemble_id: str, text: str) -> html.Div:

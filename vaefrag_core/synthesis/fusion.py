@@ -37,8 +37,7 @@ COLLAPSED = 0.5  # of what the poorest learner carries: a space with less has sh
 FULL = 0.95  # of log2 N: a space with more, unlike any learner, tells images apart that no learner does
 SPREAD = 3.0  # of random starts, in σ: wide enough that most images differ, near enough that they attract
 SCALES = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0)  # of which the ordered start takes the best
-SLICE = 25  # steps between two looks at whether to stop
-SAVE_SLICES = 4  # between two savings of the state
+SLICE = 25  # steps between two reports and two savings of the state
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def fuse(
         restarts: the first starts from the learners' common order of the images, the others at random.
         seed: of the random starts.
         on_progress: called every 25 steps.
-        should_stop: asked as often; then the best so far is the result.
+        should_stop: asked after every step; then the best so far is the result.
         state: a file to go on from, and to keep the state in.
 
     Returns:
@@ -169,27 +168,21 @@ def _climb(
     should_stop: Callable[[], bool],
 ) -> FusionEnd:
     """Climb until it is flat, the steps are used up or somebody wants it to stop; keep the state."""
-
-    def keep() -> None:
-        if state is not None:
-            with replacing(state) as temporary:
-                climb.save(temporary, key)
-
-    end: FusionEnd = "steps"
-    while climb.step < config.steps and not climb.flat:
+    stop = False
+    while climb.step < config.steps and not climb.flat and not stop:
         climb.go(evaluate)
-        if climb.step % SLICE == 0 or climb.step == config.steps:
+        stop = should_stop()
+        if climb.step % SLICE == 0 or climb.step == config.steps or climb.flat or stop:
             best = int(climb.best_value.argmax())
             bits = float(climb.history[-1, 1, best])
             mean, logvar = climb.best[:, best]
             on_progress(FusionStep(climb.step, config.steps, float(climb.best_value[best]), bits, mean, logvar))
-            if climb.step % (SLICE * SAVE_SLICES) == 0:
-                keep()
-            if should_stop():
-                end = "stopped"
-                break
-    keep()
-    return "flat" if climb.flat else end
+            if state is not None:
+                with replacing(state) as temporary:
+                    climb.save(temporary, key)
+    if climb.flat:
+        return "flat"
+    return "steps" if climb.step >= config.steps else "stopped"
 
 
 def _starts(panel: Panel, config: FusionConfig, evaluate: Callable[[Tensor, Tensor], Values]) -> Tensor:

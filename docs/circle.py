@@ -1,0 +1,188 @@
+"""Circles from cut circles: continuity of fused spaces against the number of learners, as the paper's SO(2) example.
+
+    python docs/circle.py --workspace circle              the whole of it: hours, and can be stopped and repeated
+    python docs/circle.py --quick --workspace circle      a few minutes
+    python docs/circle.py --optimizers --workspace circle our steps against plain gradient descent's
+
+Learners are β-VAEs of one channel, which has to cut the circle somewhere: MLPs of 2 × 256 units (tanh), mean squared
+error (a gaussian of variance 1, on two coordinates), β 0.03, Adam 1e-3. Spaces of two channels are fused from them.
+Writes figures to standard output and `circle.json`, and a picture, `circle.svg`, beside it.
+
+Reference: Murphy, K. A., Dillavou, S., Bassett, D. S. (2024). https://arxiv.org/abs/2405.21042
+"""
+
+import argparse
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vaefrag_core import pipeline
+from vaefrag_core.artifacts import Posteriors
+from vaefrag_core.config import FusionConfig
+from vaefrag_core.datasets.catalog import load_dataset
+from vaefrag_core.datasets.fingerprint import draw_fingerprint
+from vaefrag_core.measures.gaussian import bhattacharyya_distance
+from vaefrag_core.measures.panel import Panel
+from vaefrag_core.store import EnsembleStore
+from vaefrag_core.synthesis.fusion import fuse, fuse_learners, objective_value
+from vaefrag_core.synthesis.judges import continuity
+from vaefrag_core.synthesis.learners import choose
+
+OBJECTIVES = ("vi", "nmi", "mutual-information")
+COLOURS = {"vi": "#1f77b4", "nmi": "#d62728", "mutual-information": "#2ca02c"}
+
+
+def main() -> None:
+    """Train, fuse, judge, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workspace", type=Path, default=Path("circle"))
+    parser.add_argument("--sizes", type=int, nargs="+", default=[2, 3, 5, 10, 20, 30, 50], help="learners fused")
+    parser.add_argument("--repeats", type=int, default=5, help="ensembles, each from its own seed")
+    parser.add_argument("--steps", type=int, default=5_000, help="of training")
+    parser.add_argument("--images", type=int, default=200, help="points of the sample")
+    parser.add_argument("--quick", action="store_true", help="fewer and smaller")
+    parser.add_argument("--optimizers", action="store_true", help="compare optimizers instead")
+    parser.add_argument("--descent-steps", type=int, default=20_000, help="of plain gradient descent")
+    asked = parser.parse_args()
+    if asked.quick:
+        asked.sizes, asked.repeats, asked.steps, asked.images = [2, 5, 10], 2, min(asked.steps, 2_000), 100
+    torch.set_num_threads(1)
+    store = EnsembleStore(asked.workspace)
+    if asked.optimizers:
+        compare_optimizers(store.posteriors(_train(store, asked, repeat=0)), asked.descent_steps)
+        return
+    path = asked.workspace / "circle.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    rows: list[dict[str, Any]] = []
+    for repeat in range(asked.repeats):
+        ensemble_id = _train(store, asked, repeat)
+        for size in asked.sizes:
+            for objective in OBJECTIVES:
+                place = {"ensemble": ensemble_id, "repeat": repeat, "learners": size, "objective": objective}
+                row = next((row for row in known if row.items() >= place.items()), None)
+                if row is None:
+                    row = place | _fuse(store, ensemble_id, size, objective)
+                    known.append(row)
+                    path.write_text(json.dumps(known, indent=1), encoding="utf-8")
+                rows.append(row)
+                print(json.dumps(row), flush=True)
+    (asked.workspace / "circle.svg").write_text(draw(rows, asked.sizes), encoding="utf-8")
+    for objective in OBJECTIVES:
+        for size in asked.sizes:
+            low, middle, high = _spread(rows, objective, size)
+            print(f"{objective:>18}  {size:>2} learners: continuity {middle:6.1f}  ({low:.1f} … {high:.1f})")
+
+
+def compare_optimizers(posteriors: Posteriors, descent_steps: int) -> None:
+    """Print the steps that both ways need for the same similarity, on the first five learners."""
+    part = Posteriors(posteriors.mean[:5], posteriors.logvar[:5])
+    began = time.monotonic()
+    ours = fuse(part)
+    seconds = time.monotonic() - began
+    mean, logvar = (torch.from_numpy(np.asarray(a, dtype=np.float64)) for a in (part.mean, part.logvar))
+    panel = Panel(bhattacharyya_distance(mean, logvar))
+    generator = torch.Generator().manual_seed(0)
+    shape = (1, posteriors.n_images, 2)
+    place = [torch.randn(shape, generator=generator, dtype=torch.float64), torch.zeros(shape, dtype=torch.float64)]
+    began, value = time.monotonic(), torch.zeros(1)
+    for _ in range(descent_steps):  # at learning rate 3, from a standard normal
+        for tensor in place:
+            tensor.requires_grad_()
+        value = objective_value(panel.compare(bhattacharyya_distance(*place)), "vi")
+        slopes = torch.autograd.grad(value.sum(), place)
+        place = [(tensor + 3 * slope).detach() for tensor, slope in zip(place, slopes, strict=True)]
+    reached = ours.objectives.max(axis=1) >= float(value)
+    needed = f"{int(reached.argmax()) + 1:,} steps" if reached.any() else "not reached"
+    print(f"plain gradient descent: {float(value):.4f} after {descent_steps:,} steps, {time.monotonic() - began:.0f} s")
+    print(f"vaefrag: as much after {needed}; {ours.objective:.4f} after {ours.steps:,} ({ours.end}), {seconds:.0f} s")
+
+
+def draw(rows: list[dict[str, Any]], sizes: list[int]) -> str:
+    """Draw continuity against the number of learners: medians over repeats, bars from the least to the greatest."""
+    width, height, left, right, top, bottom = 640, 400, 64, 16, 40, 48
+    top_value = max(2.0, *(row["continuity"] for row in rows if math.isfinite(row["continuity"])))
+
+    def x(size: int) -> float:
+        share = (math.log(size) - math.log(sizes[0])) / max(math.log(sizes[-1]) - math.log(sizes[0]), 1e-9)
+        return left + share * (width - left - right)
+
+    def y(value: float) -> float:
+        share = math.log(min(max(value, 1), top_value)) / math.log(top_value)
+        return height - bottom - share * (height - top - bottom)
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"'
+        ' font-family="sans-serif" font-size="12">',
+        f'<rect width="{width}" height="{height}" fill="white"/>',
+        f'<text x="{width / 2}" y="{height - 8}" text-anchor="middle">learners fused</text>',
+        f'<text transform="translate(16 {height / 2}) rotate(-90)" text-anchor="middle">continuity (1: whole)</text>',
+    ]
+    for value in [v for v in (1, 3, 10, 30, 100, 300, 1000) if v <= top_value]:
+        parts.append(f'<path d="M{left} {y(value):.1f}H{width - right}" stroke="#ddd"/>')
+        parts.append(f'<text x="{left - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value}</text>')
+    parts += [f'<text x="{x(n):.1f}" y="{height - bottom + 18}" text-anchor="middle">{n}</text>' for n in sizes]
+    for place, objective in enumerate(OBJECTIVES):
+        colour, shift = COLOURS[objective], 4 * (place - 1)
+        spread = {size: _spread(rows, objective, size) for size in sizes}
+        line = " ".join(f"{x(n) + shift:.1f},{y(spread[n][1]):.1f}" for n in sizes)
+        parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        for size, (low, middle, high) in spread.items():
+            at = x(size) + shift
+            parts.append(f'<path d="M{at:.1f} {y(low):.1f}V{y(high):.1f}" stroke="{colour}"/>')
+            parts.append(f'<circle cx="{at:.1f}" cy="{y(middle):.1f}" r="3" fill="{colour}"/>')
+        parts.append(f'<text x="{left + 8 + 170 * place}" y="24" fill="{colour}">{objective}</text>')
+    return "\n".join([*parts, "</svg>"])
+
+
+def _train(store: EnsembleStore, asked: argparse.Namespace, repeat: int) -> str:
+    """Train one ensemble, or what is left of it; gives its id."""
+    spec = pipeline.resolve(
+        {
+            "dataset": {"name": "circle"},
+            "model": {
+                "architecture": "mlp",
+                "widths": [256, 256],
+                "activation": "tanh",
+                "channels": 1,
+                "likelihood": "gaussian",
+                "pixel_variance": 1.0,
+            },
+            "train": {"beta": 0.03, "steps": asked.steps, "learning_rate": 1e-3, "seed": repeat},
+            "fingerprint": {"size": asked.images},
+            "members": max(asked.sizes),
+        }
+    )
+    pipeline.train(spec, store)
+    return store.create(spec).id
+
+
+def _fuse(store: EnsembleStore, ensemble_id: str, size: int, objective: str) -> dict[str, Any]:
+    config = FusionConfig.model_validate({"objective": objective, "members": tuple(range(size))})
+    learners = choose(store.posteriors(ensemble_id), config)
+    fused = fuse_learners(learners, config)
+    spec = store.record(ensemble_id).spec
+    ring = np.argsort(draw_fingerprint(load_dataset(spec.dataset), spec.fingerprint).index)
+    return {
+        "continuity": continuity(fused.mean[ring]),
+        "continuity_of_learners": float(np.median([continuity(mean[ring]) for mean in learners.mean])),
+        "bits": fused.information_bits,
+        "bits_of_learners": float(fused.learner_bits.mean()),
+        "value": fused.objective,
+        "success": fused.success,
+        "warnings": list(fused.warnings),
+        "steps": fused.steps,
+    }
+
+
+def _spread(rows: list[dict[str, Any]], objective: str, size: int) -> tuple[float, float, float]:
+    found = [r["continuity"] for r in rows if (r["objective"], r["learners"]) == (objective, size)]
+    return min(found), float(np.median(found)), max(found)
+
+
+if __name__ == "__main__":
+    main()

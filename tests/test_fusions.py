@@ -1,0 +1,124 @@
+"""Fusions of an ensemble: made by a job, judged, found by their id, exported, and gone on with."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support import sixty_digits
+from test_cli import vaefrag
+from typer.testing import CliRunner
+
+from app.cli import cli
+from vaefrag_core.artifacts import Posteriors
+from vaefrag_core.config import FusionConfig
+from vaefrag_core.errors import InvalidInputError, MissingDataError
+from vaefrag_core.fusions import fuse_ensemble
+from vaefrag_core.store import EnsembleStore, fusion_id_of
+from vaefrag_core.synthesis.embedding import Embedder
+from vaefrag_core.synthesis.fusion import FusionStep
+
+SMALL = FusionConfig(steps=50, restarts=1, members=(0, 2, 3))
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> tuple[EnsembleStore, str]:
+    """Give a workspace with sixty digits, seen by five members that add up pixels at random."""
+    store = EnsembleStore(tmp_path_factory.mktemp("fusions"))
+    return store, store.add(sixty_digits(), "Sixty digits").id
+
+
+def test_a_fusion_is_judged_and_teaches_an_encoder(imported: tuple[EnsembleStore, str]) -> None:
+    store, ensemble_id = imported
+    stages: list[tuple[str, float]] = []
+    fusion_id, fused = fuse_ensemble(
+        ensemble_id, store, SMALL, on_stage=lambda stage, share, step: stages.append((stage, share))
+    )
+    assert store.fusions(ensemble_id) == [fusion_id]
+    assert store.fusion_home(fusion_id) == ensemble_id
+    np.testing.assert_array_equal(store.fused(ensemble_id, fusion_id).mean, fused.mean)
+    assert fused.learner_names == ("member 0", "member 2", "member 3")
+    report = store.fusion_report(ensemble_id, fusion_id)
+    (probe,) = report["probes"]
+    assert [row["space"] for row in probe["spaces"]][:2] == ["fused space", "best single learner"]
+    assert report["encoder"]["held_out"] == 12
+    encoder = Embedder.load(store.fusion_folder(ensemble_id, fusion_id) / "encoder.safetensors")
+    assert encoder.image_shape == (1, 8, 8)
+    assert {stage for stage, _ in stages} == {"fuse", "judge", "distil"}
+    assert ("distil", 1.0) in stages
+    stages.clear()
+    again = fuse_ensemble(ensemble_id, store, SMALL, on_stage=lambda stage, share, step: stages.append((stage, share)))
+    assert again[0] == fusion_id
+    assert stages == []  # nothing is done twice
+
+
+def test_stopped_keeps_the_best_so_far_and_goes_on(imported: tuple[EnsembleStore, str]) -> None:
+    store, ensemble_id = imported
+    config = SMALL.model_copy(update={"seed": 5, "restarts": 2})
+    told: list[FusionStep | None] = []
+    fusion_id, first = fuse_ensemble(
+        ensemble_id, store, config, on_stage=lambda *of: told.append(of[2]), should_stop=lambda: len(told) > 1
+    )
+    assert (first.end, first.steps) == ("stopped", 26)
+    assert store.fused(ensemble_id, fusion_id).end == "stopped"
+    assert store.fusion_report(ensemble_id, fusion_id) == {}
+    _, second = fuse_ensemble(ensemble_id, store, config)
+    assert second.steps == 50
+    np.testing.assert_array_equal(second.objectives[:26], first.objectives)
+    assert store.fusion_report(ensemble_id, fusion_id)
+
+
+def test_the_name_is_no_part_of_what_is_fused(imported: tuple[EnsembleStore, str]) -> None:
+    posteriors = imported[0].posteriors(imported[1])
+    named = SMALL.model_copy(update={"name": "Best"})
+    assert fusion_id_of(posteriors, named) == fusion_id_of(posteriors, SMALL)
+    assert fusion_id_of(posteriors, FusionConfig()) != fusion_id_of(posteriors, SMALL)
+
+
+@pytest.mark.parametrize("fusion_id", ["0123456789ab", "../../spec", ""])
+def test_a_fusion_that_is_not_there_is_named(imported: tuple[EnsembleStore, str], fusion_id: str) -> None:
+    store, ensemble_id = imported
+    with pytest.raises(MissingDataError, match="There is no fusion"):
+        store.fused(ensemble_id, fusion_id)
+    with pytest.raises(MissingDataError, match="There is no fusion"):
+        store.fusion_home(fusion_id)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--members", "0,9"], "There is no member 9"),
+        (["--members", "0"], "at least two members to fuse"),
+        (["--members", "0;1"], "Expected --members as numbers separated by commas"),
+        (["--channels", "3"], "Expected --channels as MEMBER.CHANNEL"),
+        (["--dimension", "0"], "dimension (channels of the fused space): expected a value greater than or equal to 1"),
+    ],
+)
+def test_wrong_input_is_one_line_and_no_job(
+    imported: tuple[EnsembleStore, str], arguments: list[str], message: str
+) -> None:
+    store, ensemble_id = imported
+    done = CliRunner().invoke(cli, ["fuse", ensemble_id, *arguments, "--workspace", str(store.workspace)])
+    assert isinstance(done.exception, InvalidInputError)
+    assert message in str(done.exception)
+    assert not (store.workspace / "jobs").exists()
+
+
+def test_the_command_fuses_by_a_job_and_the_result_is_exported(
+    imported: tuple[EnsembleStore, str], tmp_path: Path
+) -> None:
+    store, ensemble_id = imported
+    place = ("--workspace", str(store.workspace), "--json")
+    arguments = ("--channels", "0.0,1.2,4.1", "--steps", "25", "--restarts", "1", "--dimension", "1")
+    done = vaefrag("fuse", ensemble_id, *arguments, *place)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert [learner["name"] for learner in result["learners"]] == ["channel 0.0", "channel 1.2", "channel 4.1"]
+    assert result["steps"] == 25
+    exported = tmp_path / "fused.npz"
+    done = vaefrag("export", ensemble_id, "--fusion", result["fusion"], "--output", str(exported), *place)
+    assert done.returncode == 0, done.stderr
+    found = Posteriors.load(exported)
+    assert found.mean.shape == (1, 60, 1)
+    assert found.sample_id == "sixty"
+    assert found.images is not None
