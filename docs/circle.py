@@ -1,6 +1,6 @@
 """Circles from cut circles: continuity of fused spaces against the number of learners, as the paper's SO(2) example.
 
-    python docs/circle.py --workspace circle              the whole of it: hours, and can be stopped and repeated
+    python docs/circle.py --workspace circle              the whole of it: two to four hours; stop and repeat at will
     python docs/circle.py --quick --workspace circle      a few minutes
     python docs/circle.py --optimizers --workspace circle our steps against plain gradient descent's
 
@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5, help="ensembles, each from its own seed")
     parser.add_argument("--steps", type=int, default=5_000, help="of training")
     parser.add_argument("--images", type=int, default=200, help="points of the sample")
+    parser.add_argument("--fusion-steps", type=int, default=1_500, help="of fusing, at most")
     parser.add_argument("--quick", action="store_true", help="fewer and smaller")
     parser.add_argument("--optimizers", action="store_true", help="compare optimizers instead")
     parser.add_argument("--descent-steps", type=int, default=20_000, help="of plain gradient descent")
@@ -66,7 +67,7 @@ def main() -> None:
                 place = {"ensemble": ensemble_id, "repeat": repeat, "learners": size, "objective": objective}
                 row = next((row for row in known if row.items() >= place.items()), None)
                 if row is None:
-                    row = place | _fuse(store, ensemble_id, size, objective)
+                    row = place | _fuse(store, place, asked.fusion_steps)
                     known.append(row)
                     path.write_text(json.dumps(known, indent=1), encoding="utf-8")
                 rows.append(row)
@@ -161,8 +162,9 @@ def _train(store: EnsembleStore, asked: argparse.Namespace, repeat: int) -> str:
     return store.create(spec).id
 
 
-def _fuse(store: EnsembleStore, ensemble_id: str, size: int, objective: str) -> dict[str, Any]:
-    config = FusionConfig.model_validate({"objective": objective, "members": tuple(range(size))})
+def _fuse(store: EnsembleStore, place: dict[str, Any], steps: int) -> dict[str, Any]:
+    ensemble_id, members = place["ensemble"], tuple(range(place["learners"]))
+    config = FusionConfig.model_validate({"objective": place["objective"], "members": members, "steps": steps})
     learners = choose(store.posteriors(ensemble_id), config)
     fused = fuse_learners(learners, config)
     spec = store.record(ensemble_id).spec

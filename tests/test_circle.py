@@ -10,8 +10,8 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_the_circle_is_trained_fused_judged_and_drawn(tmp_path: Path) -> None:
-    small = ["--sizes", "2", "3", "--repeats", "1", "--steps", "25", "--images", "24", "--workspace", str(tmp_path)]
-    command = [sys.executable, str(ROOT / "docs" / "circle.py"), *small]
+    small = ["--sizes", "2", "3", "--repeats", "1", "--steps", "25", "--images", "24", "--fusion-steps", "10"]
+    command = [sys.executable, str(ROOT / "docs" / "circle.py"), *small, "--workspace", str(tmp_path)]
     here = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=here)
     assert done.returncode == 0, done.stderr
