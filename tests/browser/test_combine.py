@@ -3,7 +3,7 @@
 import math
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, TimeoutError, expect
 from support import Trained
 
 from vaefrag_core.sets import SetStore
@@ -19,6 +19,22 @@ DRAWN = "() => document.querySelector('#pick .modebar-btn') !== null"
 MARKED = "(n) => (document.querySelector('#pick .js-plotly-plot')?.data[0].selectedpoints || []).length === n"
 
 
+def click_point(page: Page, k: int) -> None:
+    """Point at a point of the map until plotly says that it is the one, then click; the page may still be settling."""
+    for _ in range(10):
+        x, y, name = page.evaluate(POINT, k)
+        page.mouse.move(x - 40, y - 40)
+        page.mouse.move(x, y)
+        try:
+            page.locator("#pick .hovertext", has_text=name).wait_for(timeout=2_000)
+        except TimeoutError:
+            continue
+        page.mouse.down()
+        page.mouse.up()
+        return
+    raise AssertionError(f"plotly never saw the pointer on point {k}")
+
+
 def test_a_set_is_built_by_clicks_saved_and_opened_by_its_address(page: Page, address: str, trained: Trained) -> None:
     posteriors, opened = trained.store.posteriors(trained.id), trained.store.analysis(trained.id)
     index = {f"{m}.{d}": c for c, (m, d) in enumerate(opened.matrix.channel_names)}
@@ -28,16 +44,14 @@ def test_a_set_is_built_by_clicks_saved_and_opened_by_its_address(page: Page, ad
     chips = page.locator(".set-chips li")
     chosen = []
     for k in (0, 8):
-        x, y, _ = page.evaluate(POINT, k)
-        page.mouse.move(x, y)
-        page.mouse.click(x, y)
-        expect(chips).to_have_count(len(chosen) + 1)
+        click_point(page, k)
+        expect(chips).to_have_count(len(chosen) + 1, timeout=15_000)
         chosen.append(re.sub(r"[^\d.]", "", chips.last.inner_text()))
         page.wait_for_function(MARKED, arg=len(chosen))
     page.locator("#combine-next").get_by_role("button", name="Add").first.click(timeout=30_000)
-    expect(chips).to_have_count(3)
+    expect(chips).to_have_count(3, timeout=15_000)
     page.get_by_role("button", name=re.compile("^Take .* out of the set$")).last.press("Enter")
-    expect(chips).to_have_count(2)
+    expect(chips).to_have_count(2, timeout=15_000)
     bits = joint_information(posteriors, [index[name] for name in chosen])
     joint = f"{bits:.2f} of {math.log2(posteriors.n_images):.2f} bits"
     expect(page.locator("#set-facts")).to_contain_text(joint)
