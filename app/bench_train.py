@@ -99,8 +99,8 @@ def show_train(result: dict[str, Any]) -> None:
     ]
     terminal.show_table(columns, rows, right=columns[2:])
     terminal.say(
-        f"Steps of all members together. {result['processes']} processes of a thread; plain: one member after the other on"
-        f" {result['threads']} threads,\nby the same networks, loss, batch of 64 and steps."
+        f"Steps of all members together. {result['processes']} processes of a thread; plain: one member after the other"
+        f" on {result['threads']} threads,\nby the same networks, loss, batch of 64 and steps."
         f" Medians of {result['repeats']} turns. CPU: by seconds of all cores together\nfor a member-step. Loss: of the"
         f" last {SLICE_STEPS} steps, nats per image, ± standard error over members."
     )
