@@ -152,20 +152,17 @@ def presets() -> html.Section:
 def read(values: Mapping[str, Any]) -> dict[str, Any]:
     """Give what was typed as fields of an `EnsembleSpec`, one of which may be a list: not yet checked.
 
-    What stands in a box that is not shown, as the objective does not read it, is left out.
+    What stands in a box that is not shown, as the objective or the data set does not read it, is left out.
     """
     content: dict[str, Any] = {}
     for path, value in values.items():
-        if not is_read(path, values["train.objective"]):
+        if not is_read(path, values["train.objective"], str(values["dataset.name"])):
             continue
         *parents, name = path.split(".")
         place = content
         for parent in parents:
             place = place.setdefault(parent, {})
         place[name] = _as_read(path, value)
-    dataset = content["dataset"]
-    for name in {"path", "image_size"} - settings_of(str(dataset["name"])):
-        dataset[name] = None  # what is left in a hidden field was meant for another data set
     return content
 
 
