@@ -59,6 +59,7 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
             "medoid": names[group.medoid],
             "channels": [names[c] for c in group.channels],
             "label_nmi": dict(zip(matrix.label_names, group.label_nmi, strict=True)),
+            "best_label": None if (best := matrix.best_label(group.label_nmi)) is None else matrix.label_names[best],
             **_stability(analysis, group.label),
         }
         for group in hotspots.groups
@@ -74,6 +75,7 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
         "channels_near_ceiling": int((matrix.near_ceiling & ~hotspots.dead).sum()),
         "nmi_by_chance": matrix.typical_chance_nmi((~hotspots.dead).nonzero()[0]),
         "min_samples": hotspots.min_samples,
+        "identifiers": list(matrix.identifiers),
         "resamples": analysis.config.bootstrap.resamples,
         "messages": list(hotspots.messages),
         "hotspots": groups,
@@ -142,7 +144,7 @@ def show_analysis(analysis: "Analysis") -> None:
             _number(_inside(matrix.corrected_nmi(list(group.channels)))),
             f"{group.mean_bits:.2f}",
             ".".join(str(part) for part in matrix.channel_names[group.medoid]),
-            *(f"{value:.2f}" for value in group.label_nmi),
+            *map(_number, group.label_nmi),
         ]
         for group in hotspots.groups
     ]

@@ -33,7 +33,7 @@ from vaefrag_core.training.checkpoints import MemberStatus, load_checkpoint, mem
 from vaefrag_core.training.ensemble import train_ensemble
 
 MEASURES: tuple[Measure, ...] = ("nmi", "vi")
-RESULTS_FORMAT = 2  # raised when a stage computes something else from the same inputs
+RESULTS_FORMAT = 3  # raised when a stage computes something else from the same inputs
 
 Stage = Literal["compare", "hotspots", "maps", "stability", "traversals", "spaces", "atlas"]
 OnStage = Callable[[Stage, float], None]

@@ -18,6 +18,10 @@ TERMS: dict[str, str] = {
     "NMI above 1": "NMI divides what two channels share by what two draws of the same channel share. When both"
     " channels are noisy readings of one clean distinction, the two together can share more than that, and the"
     " ratio passes 1. It is a true value, not an error.",
+    "chance": "On few images even channels that share nothing seem alike, the more so the more each tells. This level"
+    " is measured by dealing images anew; NMI near it means nothing. A larger fingerprint sample lowers it.",
+    "corrected NMI": "NMI counted from the level that two such channels would show by chance: 0 on average when they"
+    " share nothing, 1 when they make the same distinctions.",
     "VI": "Variation of information, in bits: what is left to learn about each channel once the other is known."
     " 0: the same distinctions; large: different ones. Unlike NMI it grows with the information itself.",
     "hotspot": "A group of channels, from different members, that make nearly the same distinctions: a fragment of"
@@ -56,7 +60,9 @@ TERMS: dict[str, str] = {
     " others would be a ratio of two vanishing numbers.",
     "live_kl": "A channel is live while its KL, averaged over the last logged steps, is at least 0.01 nats. When no"
     " channel of a member is live after 500 steps, the member has collapsed: it paints one image for all.",
-    "label": "A known property of the images. It is compared like a channel that tells its values apart perfectly.",
+    "label": "A known property of the images. It is compared like a channel that tells its values apart perfectly."
+    " Numbers of many values are cut into 20 bins first, and images without a value are left aside. A label with about"
+    " as many values as images names them, and is never called the best.",
     "loss": "The objective that training lowers, nats per image: how badly the image is painted again, plus β times"
     " the KL of all channels.",
     "attempt": "How often this member was handed to a worker. After a death or a pause it goes on from its last"

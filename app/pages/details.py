@@ -78,6 +78,7 @@ class Details:
         nmi = "undefined" if np.isnan(facts.nmi) else f"{facts.nmi:.3f}"
         shown = [
             fact("NMI", nmi, "NMI above 1" if facts.nmi > 1 else "NMI"),
+            *self._corrected(u, v),
             fact("VI", f"{facts.vi_bits:.2f} bits", "VI"),
             fact(f"I(X;U), {names[0]}", f"{facts.bits[0]:.2f} bits", "information"),
             fact(f"I(X;V), {names[1]}", f"{facts.bits[1]:.2f} bits", "information"),
@@ -98,6 +99,13 @@ class Details:
             ),
             *self._scatter(u, v),
         ]
+
+    def _corrected(self, u: int, v: int) -> list[html.Div]:
+        corrected = self.opened.matrix.corrected_nmi([u, v])[0, 1]
+        if np.isnan(corrected):
+            return []
+        text = f"{round(corrected, 3) + 0.0:.3f}".replace("-", "−")  # zero without a sign
+        return [fact("corrected NMI", text, "corrected NMI")]
 
     def _hotspot(self, number: int) -> list:
         group = self.opened.hotspots(self.selection.measure).groups[number]
@@ -249,13 +257,13 @@ class Details:
         matrix = self.opened.matrix
         if not matrix.label_names:
             return section("NMI with labels", "label", html.P("The data set came without labels.", className="note"))
-        means = np.nan_to_num(matrix.label_nmi[list(channels)]).mean(axis=0)
+        means = matrix.label_nmi[list(channels)].mean(axis=0)
         bars = [
             html.Div(
                 [
                     html.Span(name, className="bar-name"),
-                    html.Div(html.Div(style={"width": f"{min(max(value, 0), 1):.1%}"}), className="bar"),
-                    html.Span(f"{value:.2f}", className="bar-value"),
+                    html.Div(html.Div(style={"width": f"{min(max(np.nan_to_num(value), 0), 1):.1%}"}), className="bar"),
+                    html.Span("–" if np.isnan(value) else f"{value:.2f}", className="bar-value"),
                 ],
                 className="bar-row",
             )

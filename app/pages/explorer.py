@@ -94,7 +94,18 @@ class Explorer:
         label = f"Similarity of {len(self.view.order)} channels in OPTICS order, with hotspots and labels"
         plot = graph("similarity", self.view.matrix(), label, buttons=["zoom2d", "pan2d", "resetScale2d"])
         readout = html.Div("Point at the matrix to read its values.", id="readout", **{"aria-live": "polite"})
-        return html.Section([html.Div(self.measures(), id="measures"), plot, readout], className="card matrix-card")
+        content = [html.Div(self.measures(), id="measures"), plot, readout, *self._chance()]
+        return html.Section(content, className="card matrix-card")
+
+    def _chance(self) -> list[html.P]:
+        """Say where NMI begins on so few images."""
+        live = np.flatnonzero(~self.hotspots.dead)
+        key = f"chance/{self.opened.ensemble_id}/{self.opened.version}"
+        level = self.site.queries.cached(key, lambda: self.opened.matrix.typical_chance_nmi(live))
+        if np.isnan(level):
+            return []
+        text = f"Channels like these that share nothing would show an NMI of about {level:.3f}"
+        return [html.P([text, help_mark("chance")], className="note chance")]
 
     def measures(self) -> html.Div:
         """Give the heading of the matrix, with the switch between the measures."""
@@ -125,7 +136,7 @@ class Explorer:
     def _hotspot_table(self) -> list:
         messages = [*self.hotspots.messages, *self.opened.analysis.maps[self.selection.measure].messages]
         members = len(np.unique(self.opened.matrix.member))
-        heads = ["", "channels", "members", "mean NMI", "mean bits", "medoid", "best label"]
+        heads = ["", "channels", "members", "mean NMI", "bits", "medoid", "best label"]
         if self.stability is not None:
             heads.append(["returns", help_mark("returns")])
         rows = [self._hotspot_row(group, members) for group in self.hotspots.groups]
@@ -135,7 +146,8 @@ class Explorer:
         if self.stability is not None:
             foot += f" Returns: in how many of {self.stability.resamples} resamples of members / of images."
         table = html.Table(
-            [html.Thead(html.Tr([html.Th(head) for head in heads])), html.Tbody(rows)], className="table hotspot-table"
+            [html.Thead(html.Tr([html.Th(head) for head in heads])), html.Tbody(rows)],
+            className="table hotspot-table" + (" narrow-cells" if self.stability is not None else ""),
         )
         title = html.Div(
             html.H2([f"Hotspots by {self.selection.measure.upper()}", help_mark("hotspot")]), className="card-head"
@@ -153,7 +165,7 @@ class Explorer:
             className="stay hotspot-link",
             **{"aria-label": f"Hotspot {group.label}", "aria-pressed": "true" if chosen else "false"},
         )
-        best = int(np.argmax(group.label_nmi)) if group.label_nmi else None
+        best = self.opened.matrix.best_label(group.label_nmi)
         label = "–" if best is None else f"{self.opened.matrix.label_names[best]} {group.label_nmi[best]:.2f}"
         cells = [
             number,

@@ -167,7 +167,7 @@ def test_labels_become_factors_by_the_stated_rule() -> None:
     assert "200 values on 200 images name images" in told["id"]
     assert "name images" in told["file"]
     assert "same value" in told["one"]
-    assert "not finite" in told["holes"]
+    assert "of 200 images only" in told["holes"]
     assert "20 equal bins" in told["real"]
 
 

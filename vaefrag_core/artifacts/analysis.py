@@ -16,6 +16,8 @@ from vaefrag_core.config import AnalysisConfig, Measure
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
+_TEXTS = ("label_names", "member_keys", "identifiers", "messages")  # of a ChannelMatrix
+
 
 @dataclass(frozen=True, eq=False)
 class ChannelMatrix:
@@ -29,13 +31,15 @@ class ChannelMatrix:
         vi_bits: (C, C), symmetric, bits.
         n_images: N; no information can exceed log2 N.
         label_names: F names.
-        label_bits: (F,) entropy of each label on the sample.
-        label_nmi: (C, F) NMI of each channel with each label.
+        label_bits: (F,) entropy of each label on the images of which it is known.
+        label_nmi: (C, F) NMI of each channel with each label, on these images; NaN where it is undefined.
         label_vi_bits: (C, F).
         chance: (C, 2) factors x and y: on so few images, two channels that share nothing show an NMI of about
             x_U x_V − y_U y_V. NaN where NMI is undefined; empty when it was not worked out.
-        label_chance: (F, 2) the same of labels.
+        label_chance: (F, 2) the same of labels; NaN of those that are not known of all images.
         member_keys: (M,) `Posteriors.member_keys` of what was compared; () when not known.
+        identifiers: names of labels that seem to name images rather than to tell something of them.
+        messages: what a user should know about the labels.
     """
 
     channel_names: IntArray
@@ -51,6 +55,8 @@ class ChannelMatrix:
     chance: FloatArray = field(default_factory=lambda: np.zeros((0, 2)))
     label_chance: FloatArray = field(default_factory=lambda: np.zeros((0, 2)))
     member_keys: tuple[str, ...] = ()
+    identifiers: tuple[str, ...] = ()
+    messages: tuple[str, ...] = ()
 
     @property
     def n_channels(self) -> int:
@@ -81,6 +87,12 @@ class ChannelMatrix:
         """Give (NMI − chance) / (1 − chance), (K, K) of K channels: 0 on average of independent ones, 1 of equal."""
         level = self.chance_nmi(channels)
         return np.asarray((np.asarray(self.nmi, dtype=np.float64)[np.ix_(channels, channels)] - level) / (1 - level))
+
+    def best_label(self, label_nmi: Any) -> int | None:
+        """Give the label with the highest of these NMI (F,), identifiers aside; None when none is defined."""
+        values = np.array(label_nmi, dtype=np.float64)
+        values[[name in self.identifiers for name in self.label_names]] = np.nan
+        return int(np.nanargmax(values)) if np.isfinite(values).any() else None
 
     @property
     def member(self) -> IntArray:
@@ -122,8 +134,7 @@ class ChannelMatrix:
             chance=self.chance,
             label_chance=self.label_chance,
         )
-        facts = {"n_images": self.n_images, "label_names": self.label_names, "member_keys": self.member_keys}
-        save_json(folder, facts)
+        save_json(folder, {"n_images": self.n_images} | {name: getattr(self, name) for name in _TEXTS})
 
     @classmethod
     def load(cls, folder: Path) -> "ChannelMatrix":
@@ -134,7 +145,7 @@ class ChannelMatrix:
         arrays |= load_arrays(folder, "nmi", "vi_bits", mmap=True)
         # analyses of earlier versions have no such arrays
         arrays |= load_arrays(folder, *(n for n in ("chance", "label_chance") if (folder / f"{n}.npy").exists()))
-        texts: Any = {name: tuple(facts.get(name, ())) for name in ("label_names", "member_keys")}
+        texts: Any = {name: tuple(facts.get(name, ())) for name in _TEXTS}
         return cls(**arrays, **texts, n_images=facts["n_images"])
 
 

@@ -77,7 +77,7 @@ def find_hotspots(
     groups = tuple(
         _describe(label, order[labels[order] == label], matrix, distance) for label in range(labels.max(initial=-1) + 1)
     )
-    messages = (*messages, *_cautions(matrix, ~dead))
+    messages = (*messages, *_cautions(matrix, ~dead), *matrix.messages)
     if not groups:
         messages = (*messages, "No group of channels recurs densely enough to be called a hotspot.")
     return Hotspots(

@@ -1,5 +1,6 @@
 """Information and similarity of all pairs of channels, and of every channel with every label."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 
 from vaefrag_core.artifacts import ChannelMatrix, Posteriors
 from vaefrag_core.structure.chance import chance_factors, dealt_panel
-from vaefrag_core.structure.factors import label_codes
+from vaefrag_core.structure.factors import Label, read_labels
 from vaefrag_core.structure.gram import FloatArray, Progress, Rows, shared_bits
 
 OWN_BITS_FLOOR = 1e-20  # below, what a channel's own draws repeat is zero but for rounding in the inputs
@@ -21,7 +22,7 @@ def compare_channels(
     threads: int | None = None,
     on_progress: Progress | None = None,
 ) -> ChannelMatrix:
-    """Compare every channel with every other, and with every label.
+    """Compare every channel with every other, and with every label on the images of which it is known.
 
     Args:
         posteriors: of M members on N images.
@@ -43,11 +44,14 @@ def compare_channels(
     # Known channels first: what is left to do is then one rectangle and one triangle.
     count = len(mean)
     order = np.concatenate([old, np.setdiff1d(np.arange(count), old)]).astype(np.int64)
+    labels = read_labels(posteriors.labels, tuple(posteriors.label_names or ()))
+    whole = [f for f, label in enumerate(labels) if label.known.all()]
+    codes = np.array([labels[f].codes for f in whole], dtype=np.int64).reshape(len(whole), posteriors.n_images)
     dealt_mean, dealt_logvar, chosen = dealt_panel(mean[order], logvar[order])
     rows = Rows(
         np.concatenate([mean[order], dealt_mean]),
         np.concatenate([logvar[order], dealt_logvar]),
-        label_codes(posteriors.labels, posteriors.n_images),
+        codes,
         known=len(old),
     )
     information, shared = shared_bits(rows, device=device, threads=threads, on_progress=on_progress)
@@ -57,6 +61,10 @@ def compare_channels(
         for square, before in ((nmi, known.nmi), (vi_bits, known.vi_bits)):
             square[: len(old), : len(old)] = np.asarray(before)[np.ix_(place, place)]
     back, label = np.argsort(order), np.arange(count + len(chosen), len(shared))
+    of_labels = _LabelColumns.empty(count, len(labels))
+    of_labels.bits[whole] = information[label]
+    of_labels.nmi[:, whole], of_labels.vi_bits[:, whole] = nmi[np.ix_(back, label)], vi_bits[np.ix_(back, label)]
+    _fill_partly_known(of_labels, labels, mean, logvar, device, threads)
     chance = chance_factors(nmi[:, count : count + len(chosen)], chosen)
     return ChannelMatrix(
         channel_names=posteriors.channel_names,
@@ -66,11 +74,13 @@ def compare_channels(
         vi_bits=vi_bits[np.ix_(back, back)],
         n_images=posteriors.n_images,
         label_names=tuple(posteriors.label_names or ()),
-        label_bits=information[label],
-        label_nmi=nmi[np.ix_(back, label)],
-        label_vi_bits=vi_bits[np.ix_(back, label)],
+        label_bits=of_labels.bits,
+        label_nmi=of_labels.nmi,
+        label_vi_bits=of_labels.vi_bits,
         chance=chance[back],
-        label_chance=chance[label],
+        label_chance=_placed(chance[label], whole, len(labels)),
+        identifiers=tuple(label.name for label in labels if label.identifier),
+        messages=tuple(message for label in labels for message in label.messages),
         member_keys=posteriors.member_keys,
     )
 
@@ -106,6 +116,50 @@ def compare_across(
     _, shared = shared_bits(rows, device=device, threads=threads, on_progress=on_progress)
     nmi, _ = _normalize(shared)
     return np.asarray(nmi[: len(mean), len(mean) :])
+
+
+@dataclass(frozen=True, eq=False)
+class _LabelColumns:
+    """What channels share with labels: bits (F,), nmi (C, F), vi_bits (C, F); NaN where it cannot be told."""
+
+    bits: FloatArray
+    nmi: FloatArray
+    vi_bits: FloatArray
+
+    @classmethod
+    def empty(cls, channels: int, labels: int) -> "_LabelColumns":
+        return cls(np.full(labels, np.nan), *np.full((2, channels, labels), np.nan))
+
+
+def _fill_partly_known(
+    columns: _LabelColumns,
+    labels: list[Label],
+    mean: FloatArray,
+    logvar: FloatArray,
+    device: str | torch.device,
+    threads: int | None,
+) -> None:
+    """Compare the channels with labels that are not known of all images, on those of which they are."""
+    together: dict[bytes, list[int]] = {}  # labels that are known of the same images
+    for f, label in enumerate(labels):
+        if 2 <= label.known.sum() < len(label.known):
+            together.setdefault(label.known.tobytes(), []).append(f)
+    for fs in together.values():
+        known = labels[fs[0]].known
+        codes = np.array([labels[f].codes[known] for f in fs])
+        rows = Rows(mean[:, known], logvar[:, known], codes, known=len(mean))  # channels among each other: not again
+        information, shared = shared_bits(rows, device=device, threads=threads)
+        nmi, vi_bits = _normalize(shared)
+        here = np.arange(len(mean), len(shared))
+        columns.bits[fs] = information[here]
+        columns.nmi[:, fs], columns.vi_bits[:, fs] = nmi[: len(mean), here], vi_bits[: len(mean), here]
+
+
+def _placed(values: FloatArray, places: list[int], count: int) -> FloatArray:
+    """Give (count, 2) with the values at their places, NaN elsewhere."""
+    table = np.full((count, 2), np.nan)
+    table[places] = values
+    return table
 
 
 def _found_before(posteriors: Posteriors, known: ChannelMatrix | None) -> tuple[Any, Any]:
