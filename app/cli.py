@@ -44,6 +44,7 @@ class BenchChoice(StrEnum):
     """What can be timed."""
 
     measures = "measures"
+    train = "train"
 
 
 class SpaceChoice(StrEnum):
@@ -103,15 +104,30 @@ def datasets(as_json: Json = False) -> None:
 def bench(
     what: Annotated[BenchChoice, typer.Argument(help="What to time.")] = BenchChoice.measures,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Of our loops. [default: as torch uses]", show_default=False)
+        int | None,
+        typer.Option(
+            min=1, help="Of our loops; of training, the plain one. [default: as torch uses]", show_default=False
+        ),
     ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Turns of each; the least time counts.")] = 3,
     large: Annotated[bool, typer.Option("--large", help="Also 5,000 channels on 300 images.")] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="Only 200 channels on 300 images, no growth.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only 200 channels on 300 images, no growth; or only small networks.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Time the comparison of all channels against simpler ways of the same run, and print a table."""
-    del what
+    """Time the comparison of all channels, or training, against simpler ways of the same run, and print a table."""
+    if what is BenchChoice.train:
+        from app import bench_train as trainings
+
+        result = trainings.bench_train(
+            [trainings.QUICK] if quick else trainings.CASES, repeats=repeats, threads=threads
+        )
+        if as_json:
+            terminal.emit(result)
+        else:
+            trainings.show_train(result)
+        return
     from app import bench as benches
 
     sizes = benches.SIZES[:1] if quick else (*benches.SIZES, *([benches.LARGE] if large else []))

@@ -7,6 +7,7 @@ from app.jobs.follow import analysis_of, as_statuses, follow, follow_all
 from app.jobs.record import JobBook
 from app.jobs.rows import JobRecord, JobSnapshot
 from app.jobs.service import EngineKeeper, cores, needed_engine
+from app.watch import CollapseWatch
 from vaefrag_core.errors import VaefragError
 from vaefrag_core.store import EnsembleStore
 from vaefrag_core.sweeps import SweepStore
@@ -49,13 +50,15 @@ def train_and_wait(
         needed_engine(settings, slots=_slots(settings, workers)) as keeper,
     ):
         job_id = book.submit_training(spec, analyze=analyze_after, most_slots=workers)
-        told = False
+        told, watch = False, CollapseWatch(spec.train)
 
         with terminal.training_progress(spec.members, spec.train.steps) as on_progress:
 
             def show(snapshot: JobSnapshot) -> None:
                 nonlocal told
-                on_progress(as_statuses(snapshot.members))
+                statuses = as_statuses(snapshot.members)
+                on_progress(statuses)
+                watch(statuses)
                 if snapshot.job.state == "queued" and snapshot.job.progress.error and not told:
                     told = True
                     terminal.say(snapshot.job.progress.error)
@@ -103,10 +106,13 @@ def train_sweep_and_wait(
     ):
         jobs = [book.submit_training(spec, analyze=analyze_after, most_slots=workers) for spec in specs]
         labels = {job: f"{sweep.symbol} = {value:g}" for job, value in zip(jobs, sweep.values, strict=True)}
+        watches = {job: CollapseWatch(spec.train, labels[job]) for job, spec in zip(jobs, specs, strict=True)}
         with terminal.sweep_progress(labels, specs[0].members, specs[0].train.steps) as on_progress:
 
             def show(snapshot: JobSnapshot) -> None:
-                on_progress(snapshot.job.id, as_statuses(snapshot.members))
+                statuses = as_statuses(snapshot.members)
+                on_progress(snapshot.job.id, statuses)
+                watches[snapshot.job.id](statuses)
 
             ended = follow_all(book, jobs, keeper, on_change=show, should_stop=should_stop)
         results = []

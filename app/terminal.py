@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from vaefrag_core.training.health import live_channels
+
 console = Console(stderr=True)
 
 STAGES = {
@@ -54,19 +56,22 @@ def training_progress(members: int, steps: int) -> Iterator[Any]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=None),
-        TextColumn("{task.percentage:>3.0f} % · loss {task.fields[loss]} ·"),
+        TextColumn("{task.percentage:>3.0f} % · loss {task.fields[loss]}{task.fields[dead]} ·"),
         TimeElapsedColumn(),
         TextColumn("· left"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task(f"Training {members} members", total=members * steps, loss="–")
+        task = progress.add_task(f"Training {members} members", total=members * steps, loss="–", dead="")
 
         def update(statuses: Sequence[Any]) -> None:
             losses = [s.loss for s in statuses if s.loss == s.loss and s.state != "failed"]
             done = sum(s.state == "done" for s in statuses)
+            every = [len(s.kl_nats) for s in statuses]
+            dead = sum(every) - sum(live_channels(s.kl_nats) for s in statuses)
             progress.update(
                 task,
+                dead=f" · {dead} of {sum(every)} channels dead" if dead else "",
                 description=f"Training, {done} of {members} done",
                 completed=sum(steps if s.state == "failed" else s.step for s in statuses),
                 loss=f"{sum(losses) / len(losses):.2f}" if losses else "–",

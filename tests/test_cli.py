@@ -117,6 +117,15 @@ def test_bench_times_simpler_ways_in_the_same_run() -> None:
     assert 0 < row["peak_megabytes"] < 1000
 
 
+def test_bench_times_training_against_a_plain_loop_to_the_same_loss() -> None:
+    result = json.loads(vaefrag("bench", "train", "--quick", "--threads", "1", "--repeats", "1", "--json").stdout)
+    (row,) = result["rows"]
+    assert (row["architecture"], row["dataset"], row["members"]) == ("mlp", "digits", 16)
+    assert row["ratio"] == pytest.approx(row["steps_per_second"] / row["plain_steps_per_second"])
+    assert row["ratio"] > 1.5
+    assert abs(row["loss"] - row["plain_loss"]) < 1.0  # of 26; after 200 steps runs differ by about 0.3
+
+
 COMMANDS = ["demo", "train", "analyze", "metrics", "atlas", "import", "export", "datasets", "bench", "serve", "health"]
 
 

@@ -37,6 +37,8 @@ TERMS: dict[str, str] = {
     " both; if the same, no more than one.",
     "dead": "A channel that tells less than the threshold (0.01 bits unless set otherwise). Its similarity to"
     " others would be a ratio of two vanishing numbers.",
+    "live": "A channel is live while its KL, averaged over the last logged steps, is at least 0.01 nats. When no"
+    " channel of a member is live after 500 steps, the member has collapsed: it paints one image for all.",
     "label": "A known property of the images. It is compared like a channel that tells its values apart perfectly.",
     "loss": "The objective that training lowers, nats per image: how badly the image is painted again, plus β times"
     " the KL of all channels.",
@@ -48,7 +50,6 @@ TERMS: dict[str, str] = {
     " from one have split; where one comes from two, they have merged.",
     "tightness": "Mean NMI of the pairs of channels inside a hotspot, averaged over hotspots: how nearly its channels"
     " make the same distinctions.",
-    "live": "A channel that tells at least the threshold (0.01 bits unless set otherwise) about which image was seen.",
     "beta": "β: weight of the KL term in the loss. The larger, the fewer bits the channels may carry.",
 }
 

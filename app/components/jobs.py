@@ -10,7 +10,10 @@ from app.components.members import STATES
 from app.components.states import alarms, first_few
 from app.components.words import clock, duration
 from app.jobs.estimate import estimate, steps_wanted
+from app.jobs.follow import as_statuses
 from app.jobs.rows import JobRecord, JobSnapshot, LogLine, MemberRow
+from vaefrag_core.config import TrainConfig, parse
+from vaefrag_core.training.health import collapse_sentence, collapsed_members, live_channels
 
 KINDS = {"train": "Training", "analyze": "Analysis"}
 STAGES = {
@@ -130,6 +133,9 @@ _BUTTONS = {
 def reasons(job: JobRecord, members: Sequence[MemberRow]) -> html.Div:
     """Name what went wrong; nothing when nothing did."""
     lines = first_few([row.error for row in members if row.state == "failed"])
+    if members and job.submission.kind == "train":
+        train = parse(TrainConfig, job.submission.request["train"])
+        lines += filter(None, [collapse_sentence(collapsed_members(as_statuses(members), train), len(members))])
     if job.progress.error and job.progress.error not in lines:
         lines.insert(0, job.progress.error)
     return alarms(lines)
@@ -144,6 +150,7 @@ def member_facts(snapshot: JobSnapshot, chosen: int) -> list:
         fact("step", f"{row.step:,} of {steps_wanted(snapshot):,}"),
         fact("loss", "–" if row.loss is None else f"{row.loss:.2f} nats", "loss"),
         fact("KL", f"{kl:.2f} nats" if row.kl_nats else "–", "KL"),
+        fact("live channels", f"{live_channels(row.kl_nats)} of {len(row.kl_nats)}" if row.kl_nats else "–", "live"),
         fact("attempt", row.attempt or "–", "attempt"),
         fact("worker", row.worker or "–"),
     ]

@@ -136,7 +136,9 @@ def presets() -> html.Section:
         inputWrapperOrder=["label", "input", "error", "description"],
         comboboxProps={"shadow": "md"},
     )
-    return html.Section([select, html.P(id="preset-summary", className="quiet")], className="card")
+    return html.Section(
+        [select, html.P(id="preset-summary", className="quiet", style={"margin": "8px 0 0"})], className="card"
+    )
 
 
 def read(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -106,6 +106,19 @@ def test_a_look_draws_again_what_has_changed_and_no_button_that_has_not(scene: S
     assert text_of(parts(ended, "actions")[scene.jobs[0]]) == "Retry"
 
 
+def test_a_member_that_has_collapsed_is_told_until_it_recovers(scene: Scene) -> None:
+    def words() -> str:
+        return Tab(scene.app, f"/jobs/{scene.jobs[0]}").words
+
+    collapsed = "Member 0 of 4 has collapsed: no channel has a KL of 0.01 nats"
+    scene.train(0, step=500, loss=9.0, kl_nats=[0.001, 0.0])
+    assert collapsed in words()
+    assert "0 of 2" in words()
+    scene.train(0, step=525, loss=9.0, kl_nats=[0.5, 0.0])
+    assert collapsed not in words()
+    assert "1 of 2" in words()
+
+
 def test_a_new_job_joins_the_list(scene: Scene) -> None:
     tab = Tab(scene.app, "/jobs")
     seen = {"jobs-seen.data": tab.fire(LOOK, TICK)["jobs-seen"]["data"]}

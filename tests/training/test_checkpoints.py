@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,24 @@ def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
     save_file({"w": np.zeros(2)}, checkpoint_path(tmp_path))
     with pytest.raises(BrokenFileError, match="format 1, got a file of another program"):
         load_checkpoint(tmp_path)
+
+
+def test_a_file_of_a_later_version_is_refused(tmp_path: Path) -> None:
+    facts = {"format": "1", "step": "25", "state": "running", "loss": "1.0", "message": ""}
+    checkpoint_path(tmp_path).write_bytes(save({"teacher.w": np.zeros(2)}, metadata=facts))
+    with pytest.raises(BrokenFileError, match=r"got 'teacher\.w': a later vaefrag wrote it.*Update vaefrag"):
+        load_checkpoint(tmp_path)
+
+
+def test_what_a_discriminator_knows_comes_back(tmp_path: Path) -> None:
+    critic = {"weights.layers.0.bias": np.arange(3.0), "exp_avg.layers.0.bias": np.ones(3)}
+    save_checkpoint(tmp_path, replace(checkpoint(), discriminator=critic))
+    loaded = load_checkpoint(tmp_path)
+    assert loaded is not None
+    assert {name: array.tolist() for name, array in loaded.discriminator.items()} == {
+        name: array.tolist() for name, array in critic.items()
+    }
+    assert set(loaded.weights) == {"encoder.weight"}
 
 
 def test_reading_a_state_needs_no_torch() -> None:

@@ -178,6 +178,11 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
     groups: dict[str, dict[str, Any]] = {"weights": {}, "optimizer": {}, "history": {}, "discriminator": {}}
     for name in file.keys():  # noqa: SIM118 - a safetensors file is no mapping
         group, _, rest = name.partition(".")
+        if group not in groups:
+            raise BrokenFileError(
+                f"{checkpoint_path(folder)}: expected {', '.join(groups)}, got {name!r}: a later vaefrag wrote it, or"
+                " another program. Update vaefrag, or delete the file to train this member again."
+            )
         groups[group][rest] = file.get_tensor(name)
     return Checkpoint(
         step=int(facts["step"]),

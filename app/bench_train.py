@@ -1,0 +1,185 @@
+"""How fast members are trained: `vaefrag bench train`, against one member after the other in plain PyTorch."""
+
+import multiprocessing
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from app import terminal
+from app.jobs.service import cores
+from vaefrag_core.config import EnsembleSpec, parse
+from vaefrag_core.datasets.base import ImageDataset
+from vaefrag_core.datasets.catalog import load_dataset
+from vaefrag_core.models.objectives import beta_vae, kl_nats, reconstruction_nats
+from vaefrag_core.models.vae import build_member
+from vaefrag_core.training.groups import group_size
+from vaefrag_core.training.members import SLICE_STEPS, train_members
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network and its data.
+
+    Args:
+        dataset: a name.
+        architecture: of both ways.
+        steps: of each member; batches of 64 in both ways.
+        members: that we train at once.
+        plain: members that are trained one after the other.
+    """
+
+    dataset: str
+    architecture: str
+    steps: int
+    members: int
+    plain: int
+
+    @property
+    def spec(self) -> EnsembleSpec:
+        """What is trained."""
+        values = {"dataset": {"name": self.dataset}, "model": {"architecture": self.architecture}}
+        return parse(EnsembleSpec, values | {"train": {"steps": self.steps}, "members": self.members})
+
+
+QUICK = Case("digits", "mlp", steps=200, members=16, plain=2)
+CASES = (
+    Case("digits", "mlp", steps=1500, members=32, plain=3),
+    Case("fashion-mnist", "conv28", steps=250, members=4, plain=2),
+)
+
+
+def bench_train(cases: Sequence[Case], *, repeats: int, threads: int | None) -> dict[str, Any]:
+    """Time both ways in turns, each turn from the first step.
+
+    Args:
+        cases: rows of the table.
+        repeats: turns; the ratio is the median of the turns' ratios, as others may use the machine.
+        threads: of the plain loop; as many as torch uses when not given.
+
+    Returns:
+        JSON content: a row per case.
+    """
+    processes, before = cores(), torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    context = multiprocessing.get_context("spawn")
+    rows = []
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        for case in cases:
+            terminal.say(f"{case.architecture} on {case.dataset} …")
+            rows.append(_row(case, repeats, processes, pool))
+    result = {"processes": processes, "threads": threads or before, "repeats": repeats, "rows": rows}
+    torch.set_num_threads(before)
+    return result
+
+
+def show_train(result: dict[str, Any]) -> None:
+    """Show the result as a table."""
+    columns = ["network", "data", "member-steps/s", "plain", "ratio", "CPU", "loss", "plain loss"]
+    rows = [
+        [
+            row["architecture"],
+            row["dataset"],
+            f"{row['steps_per_second']:,.0f}",
+            f"{row['plain_steps_per_second']:,.0f}",
+            f"{row['ratio']:.1f} ×",
+            f"{row['cpu_ratio']:.1f} ×",
+            f"{row['loss']:.2f} ± {row['loss_error']:.2f}",
+            f"{row['plain_loss']:.2f} ± {row['plain_loss_error']:.2f}",
+        ]
+        for row in result["rows"]
+    ]
+    terminal.show_table(columns, rows, right=columns[2:])
+    terminal.say(
+        f"{result['processes']} processes of a thread; plain: one member after the other on"
+        f" {result['threads']} threads, by the same\nnetworks, loss, batch of 64 and steps."
+        f" Medians of {result['repeats']} turns. CPU: by seconds of all cores together\nfor a member-step. Loss: of the"
+        f" last {SLICE_STEPS} steps, nats per image, ± standard error over members."
+    )
+
+
+def _row(case: Case, repeats: int, processes: int, pool: ProcessPoolExecutor) -> dict[str, Any]:
+    spec = case.spec
+    size = group_size(spec, case.members, processes)
+    groups = [list(range(first, min(first + size, case.members))) for first in range(0, case.members, size)]
+    dataset = load_dataset(spec.dataset)
+    short = spec.model_copy(update={"train": spec.train.model_copy(update={"steps": 5})})
+    for _ in pool.map(_train_group, [short] * processes, [[0]] * processes):  # everything is imported and read
+        pass
+    _train_plainly(short, dataset, 1)
+    ours, plain, cpu, losses, plain_losses = [], [], [], [], []
+    for _ in range(repeats):
+        start, spent = time.perf_counter(), time.process_time()
+        plain_losses = _train_plainly(spec, dataset, case.plain)
+        plain.append(case.plain * case.steps / (time.perf_counter() - start))
+        plain_cpu = (time.process_time() - spent) / (case.plain * case.steps)
+        start = time.perf_counter()
+        trained = list(pool.map(_train_group, [spec] * len(groups), groups))
+        ours.append(case.members * case.steps / (time.perf_counter() - start))
+        losses = [loss for found, _ in trained for loss in found]
+        cpu.append(plain_cpu * case.members * case.steps / sum(seconds for _, seconds in trained))
+    return {
+        "dataset": case.dataset,
+        "architecture": case.architecture,
+        "members": case.members,
+        "steps": case.steps,
+        "steps_per_second": statistics.median(ours),
+        "plain_steps_per_second": statistics.median(plain),
+        "ratio": statistics.median(a / b for a, b in zip(ours, plain, strict=True)),
+        "cpu_ratio": statistics.median(cpu),
+        "loss": statistics.mean(losses),
+        "loss_error": _error(losses),
+        "plain_loss": statistics.mean(plain_losses),
+        "plain_loss_error": _error(plain_losses),
+    }
+
+
+def _train_group(spec: EnsembleSpec, members: list[int]) -> tuple[list[float], float]:
+    """Train as ever, checkpoint at the end included; gives the last losses, and seconds of the CPU."""
+    dataset, spent = _dataset(spec), time.process_time()
+    with tempfile.TemporaryDirectory(prefix="vaefrag-bench-") as folder:
+        losses = [status.loss for status in train_members(spec, dataset, members, Path(folder))]
+    return losses, time.process_time() - spent
+
+
+_dataset = cache(lambda spec: load_dataset(spec.dataset))
+
+
+def _train_plainly(spec: EnsembleSpec, dataset: ImageDataset, members: int) -> list[float]:
+    """Train members as one would write it down, all images in memory."""
+    height, width, image_channels = dataset.image_shape
+    images = torch.from_numpy(dataset.batch(np.arange(dataset.n_images)))
+    train = spec.train
+    losses = []
+    for member in range(members):
+        generator = torch.Generator().manual_seed(member)
+        vae = build_member((image_channels, height, width), spec.model, seed=1_000 + member)
+        adam = torch.optim.Adam(vae.parameters(), lr=train.learning_rate)
+        last: list[float] = []
+        order = torch.empty(0, dtype=torch.int64)
+        for step in range(train.steps):
+            if len(order) < train.batch_size:
+                order = torch.randperm(len(images), generator=generator)
+            batch, order = images[order[: train.batch_size]], order[train.batch_size :]
+            noise = torch.randn(len(batch), spec.model.channels, generator=generator)
+            output, mean, logvar = vae(batch, noise)
+            loss = beta_vae(reconstruction_nats(output, batch, spec.model), kl_nats(mean, logvar), train.beta)
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+            if step >= train.steps - SLICE_STEPS:
+                last.append(loss.item())
+        losses.append(statistics.mean(last))
+    return losses
+
+
+def _error(values: Sequence[float]) -> float:
+    return statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else float("nan")
