@@ -83,7 +83,7 @@ def bench_train(cases: Sequence[Case], *, repeats: int, threads: int | None) -> 
 
 def show_train(result: dict[str, Any]) -> None:
     """Show the result as a table."""
-    columns = ["network", "data", "member-steps/s", "plain", "ratio", "CPU", "loss", "plain loss"]
+    columns = ["network", "data", "steps/s", "plain", "ratio", "CPU", "loss", "plain loss"]
     rows = [
         [
             row["architecture"],
@@ -92,15 +92,15 @@ def show_train(result: dict[str, Any]) -> None:
             f"{row['plain_steps_per_second']:,.0f}",
             f"{row['ratio']:.1f} ×",
             f"{row['cpu_ratio']:.1f} ×",
-            f"{row['loss']:.2f} ± {row['loss_error']:.2f}",
-            f"{row['plain_loss']:.2f} ± {row['plain_loss_error']:.2f}",
+            f"{row['loss']:.1f} ± {row['loss_error']:.1f}",
+            f"{row['plain_loss']:.1f} ± {row['plain_loss_error']:.1f}",
         ]
         for row in result["rows"]
     ]
     terminal.show_table(columns, rows, right=columns[2:])
     terminal.say(
-        f"{result['processes']} processes of a thread; plain: one member after the other on"
-        f" {result['threads']} threads, by the same\nnetworks, loss, batch of 64 and steps."
+        f"Steps of all members together. {result['processes']} processes of a thread; plain: one member after the other"
+        f" on {result['threads']} threads,\nby the same networks, loss, batch of 64 and steps."
         f" Medians of {result['repeats']} turns. CPU: by seconds of all cores together\nfor a member-step. Loss: of the"
         f" last {SLICE_STEPS} steps, nats per image, ± standard error over members."
     )
