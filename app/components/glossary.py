@@ -73,7 +73,6 @@ TERMS: dict[str, str] = {
     " from one have split; where one comes from two, they have merged.",
     "tightness": "Mean NMI of the pairs of channels inside a hotspot, averaged over hotspots: how nearly its channels"
     " make the same distinctions.",
-    "live": "A channel that tells at least the threshold (0.01 bits unless set otherwise) about which image was seen.",
     "beta": "β: weight of the KL term in the loss. The larger, the fewer bits the channels may carry.",
 }
 

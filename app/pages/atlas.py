@@ -227,7 +227,7 @@ class AtlasPage:
     def _table(self) -> html.Section:
         heads: list[Any] = [self.sweep.symbol, "ensemble", "state"]
         if self.atlas:
-            heads += [["live channels", help_mark("live")], ["bits of each", help_mark("information")]]
+            heads += [["live channels", help_mark("dead")], ["bits of each", help_mark("information")]]
             heads += [["NMI inside", help_mark("tightness")], ["hotspots, and their channels", help_mark("hotspot")]]
         points = {point.ensemble_id: step for step, point in enumerate(self.atlas.points)} if self.atlas else {}
         rows = [self._row(standing, points.get(standing.ensemble_id)) for standing in self.standings]
