@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.optim.adam import adam
 
 # Every parameter of every member starts at a multiple of 64 bytes. Vector instructions round differently at the
 # ragged end of an array; with this, no member's numbers depend on its place in the stack.
@@ -41,17 +42,17 @@ class ParameterStack:
         # Leaves that share the block's memory, and the places in the block's gradient that are theirs.
         self.parameters = {name: view.requires_grad_() for name, view in self._views(self._flat.detach()).items()}
         self._gradients = list(self._views(self._flat.grad).values())
-        self._adam = torch.optim.Adam([self._flat], lr=learning_rate, betas=betas, fused=True)
-        self._clip = clip
+        self._moments = {moment: torch.zeros_like(self._flat, requires_grad=False) for moment in MOMENTS}
+        self._steps = torch.zeros((), device=device)
+        self._learning_rate, self._betas, self._clip = learning_rate, betas, clip
 
     def resume(self, moments: Sequence[Mapping[str, NDArray[Any]]], step: int) -> None:
         """Put the optimizer where it stood after `step` steps; moments as `moments` gives them."""
         device = str(self._flat.device)
-        named = [{m: {n: state[f"{m}.{n}"] for n in self._shapes} for m in MOMENTS} for state in moments]
-        self._adam.state[self._flat] = {
-            "step": torch.tensor(float(step), device=device),
-            **{moment: self._block([member[moment] for member in named], device) for moment in MOMENTS},
-        }
+        for moment in MOMENTS:
+            named = [{name: state[f"{moment}.{name}"] for name in self._shapes} for state in moments]
+            self._moments[moment] = self._block(named, device)
+        self._steps.fill_(step)
 
     def step(self, loss: Tensor) -> None:
         """Move every member by the gradient of its loss (M,)."""
@@ -59,7 +60,25 @@ class ParameterStack:
         torch._foreach_copy_(self._gradients, gradients)
         if self._clip is not None:
             self._shorten(self._clip)
-        self._adam.step()
+        # Not torch.optim.Adam, which loads PyTorch's compiler when it is made: 2.5 s in every worker, for nothing.
+        assert self._flat.grad is not None
+        with torch.no_grad():
+            adam(
+                [self._flat],
+                [self._flat.grad],
+                [self._moments["exp_avg"]],
+                [self._moments["exp_avg_sq"]],
+                [],
+                [self._steps],
+                fused=True,
+                amsgrad=False,
+                beta1=self._betas[0],
+                beta2=self._betas[1],
+                lr=self._learning_rate,
+                weight_decay=0.0,
+                eps=1e-8,
+                maximize=False,
+            )
 
     def _shorten(self, longest: float) -> None:
         """Scale each member's gradient down to a norm."""
@@ -74,8 +93,7 @@ class ParameterStack:
 
     def moments(self) -> list[dict[str, NDArray[Any]]]:
         """Copy the optimizer's moments of each member out, arrays by moment and name."""
-        state = self._adam.state[self._flat]
-        copies = {moment: self._copies(state[moment]) for moment in MOMENTS}
+        copies = {moment: self._copies(self._moments[moment]) for moment in MOMENTS}
         return [
             {f"{moment}.{name}": array for moment in MOMENTS for name, array in copies[moment][m].items()}
             for m in range(len(self._flat))
