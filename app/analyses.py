@@ -2,20 +2,43 @@
 
 from typing import Any
 
-from app import reports, terminal
+from app import reports, terminal, training_reports
 
 
-def analyze_channels(ensemble_id: str, values: dict[str, Any], settings: Any) -> dict[str, Any]:
-    """Analyse the channels of an ensemble, show the result and give it as JSON content."""
-    from vaefrag_core import pipeline
+def analyze_channels(
+    ensemble_id: str, values: dict[str, Any], settings: Any, *, over_training: bool = False
+) -> dict[str, Any]:
+    """Analyse the channels of an ensemble, show the result and give it as JSON content.
+
+    Args:
+        ensemble_id: the ensemble.
+        values: fields of an `AnalysisConfig`.
+        settings: of the workspace.
+        over_training: whether the table of training's steps is shown instead of that of hotspots, and given with them.
+
+    Raises:
+        MissingDataError: when it is wanted and the ensemble has kept no snapshots.
+    """
     from vaefrag_core.config import AnalysisConfig, parse
+    from vaefrag_core.errors import MissingDataError
 
     config, store = parse(AnalysisConfig, values), _store_with(ensemble_id, settings)
+    if over_training and not store.record(ensemble_id).spec.train.snapshots:
+        raise MissingDataError(
+            f"Ensemble {ensemble_id} has kept no snapshots of its training."
+            " Train one that does with `vaefrag train --snapshots 8`."
+        )
+    from vaefrag_core import pipeline
+
     with terminal.analysis_progress() as on_stage:
         analysis = pipeline.analyze(ensemble_id, store, config, on_stage=on_stage)
         pipeline.renew_atlases(ensemble_id, store, on_stage=on_stage)
+    result = reports.analysis_result(ensemble_id, analysis)
+    if over_training and analysis.over_training is not None:
+        training_reports.show_over_training(analysis.over_training)
+        return result | training_reports.over_training_result(analysis.over_training)
     reports.show_analysis(analysis)
-    return reports.analysis_result(ensemble_id, analysis)
+    return result
 
 
 def analyze_spaces(ensemble_id: str, values: dict[str, Any], settings: Any) -> dict[str, Any]:

@@ -72,6 +72,9 @@ def analyze(
     space: Annotated[
         SpaceChoice, typer.Option(help="Compare channels, or members by their full latent spaces.")
     ] = SpaceChoice.channels,
+    over_training: Annotated[
+        bool, typer.Option("--over-training", help="Follow channels over training, where --snapshots kept encoders.")
+    ] = False,
     draws: Annotated[int, typer.Option(help="Monte Carlo draws of full spaces.")] = 10_000,
     workspace: Workspace = None,
     as_json: Json = False,
@@ -79,7 +82,7 @@ def analyze(
     """Compare all channels of an ensemble, find its hotspots, map them and paint its traversals.
 
     With --space full: estimate what each member's whole latent space tells and how alike these spaces are, by Monte
-    Carlo, with standard errors.
+    Carlo, with standard errors. With --over-training: show what channels told at each step kept of their training.
     """
     if space is SpaceChoice.full:
         result = analyses.analyze_spaces(ensemble_id, {"draws": draws, "seed": seed}, _settings(workspace=workspace))
@@ -91,7 +94,7 @@ def analyze(
         "map": {"seed": seed},
         "bootstrap": {"resamples": bootstrap, "seed": seed},
     }
-    result = analyses.analyze_channels(ensemble_id, values, _settings(workspace=workspace))
+    result = analyses.analyze_channels(ensemble_id, values, _settings(workspace=workspace), over_training=over_training)
     if as_json:
         terminal.emit(result)
 

@@ -20,6 +20,7 @@ STAGES = {
     "hotspots": "Finding hotspots",
     "maps": "Mapping channels (UMAP compiles first)",
     "stability": "Trying hotspots on resamples",
+    "over-training": "Following channels over training",
     "traversals": "Painting traversals",
     "spaces": "Comparing latent spaces",
     "atlas": "Following hotspots through the sweep",

@@ -37,7 +37,7 @@ PLACES = {
         for option in (
             *("objective", "beta", "gamma", "capacity_steps", "gamma_tc", "lambda_od", "lambda_d"),
             *("discriminator_widths", "discriminator_learning_rate"),
-            *("steps", "batch_size", "learning_rate", "clip_gradient", "seed"),
+            *("steps", "batch_size", "learning_rate", "clip_gradient", "seed", "snapshots"),
         )
     },
     "capacity": "train.capacity_nats",
@@ -131,6 +131,9 @@ def train(
         float | None, typer.Option(help="Largest norm of a member's gradient.", show_default="not cut")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the ensemble; members' seeds are made from it.")] = 0,
+    snapshots: Annotated[
+        int, typer.Option(help="Log-spaced steps at which encoders are kept, to follow channels over training.")
+    ] = 0,
     architecture: Annotated[ArchitectureChoice, typer.Option(help="Encoder and decoder.")] = ArchitectureChoice.auto,
     network: Annotated[
         str | None, typer.Option(help="Your own encoder and decoder, package.module:Class.", show_default=False)

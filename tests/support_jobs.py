@@ -24,11 +24,11 @@ LONG = 1_000_000  # steps that no test waits for
 _seeds = count(1)
 
 
-def spec_of(members: int = 1, steps: int = LONG) -> EnsembleSpec:
+def spec_of(members: int = 1, steps: int = LONG, snapshots: int = 0) -> EnsembleSpec:
     """Give a small ensemble, unlike all others."""
     return EnsembleSpec(
         model=ModelConfig(widths=(16,), channels=3),
-        train=TrainConfig(steps=steps, seed=next(_seeds)),
+        train=TrainConfig(steps=steps, seed=next(_seeds), snapshots=snapshots),
         fingerprint=FingerprintConfig(size=40),
         members=members,
     )
@@ -125,6 +125,12 @@ class Lab:
             same.append(other.state == "done")
             same += [np.array_equal(one.weights[name], other.weights[name]) for name in one.weights]
             same.append(np.array_equal(one.history.loss, other.history.loss))
+            same.append(list(one.snapshots) == list(other.snapshots))
+            same += [
+                np.array_equal(array, other.snapshots[step][name])
+                for step, encoder in one.snapshots.items()
+                for name, array in encoder.items()
+            ]
         return all(same)
 
     def close(self) -> None:

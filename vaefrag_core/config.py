@@ -134,6 +134,7 @@ class TrainConfig(Config):
         None, gt=0, allow_inf_nan=False, description="largest norm of a member's gradient; longer ones are shortened"
     )
     seed: int = Field(0, ge=0, lt=2**63, description="the ensemble's seed; each member's is made from it")
+    snapshots: int = Field(0, ge=0, le=50, description="log-spaced steps at which encoders are kept; 0 for none")
 
     @property
     def unread(self) -> frozenset[str]:
@@ -290,7 +291,7 @@ class EnsembleSpec(Config):
     def key(self) -> str:
         """The content without the name, what its objective does not read, and what was added and is not used."""
         left_out = {
-            "train": set(self.train.unread) | _unset(self.train, "clip_gradient"),
+            "train": set(self.train.unread) | _unset(self.train, "clip_gradient", "snapshots"),
             "dataset": _unset(self.dataset, "image_size"),
             "model": _unset(self.model, "network") or {"architecture", "widths", "activation"},
         }
@@ -364,8 +365,8 @@ def field_errors(error: ValidationError, model: type[BaseModel], *, named: bool 
     return messages
 
 
-def _unset(config: Config, name: str) -> set[str]:
-    return {name} if getattr(config, name) is None else set()
+def _unset(config: Config, *names: str) -> set[str]:
+    return {name for name in names if not getattr(config, name)}
 
 
 def _description(model: type[BaseModel], path: list[str]) -> str:

@@ -1,6 +1,7 @@
 """The stages in order: train, encode, analyse. Start reading here.
 
-    dataset → members (training) → posteriors (encoding) → matrix → hotspots → maps, stability, traversals
+    dataset → members (training) → posteriors (encoding) → matrix → hotspots → maps, stability,
+    snapshots over training, traversals
 
 Every stage reads what the stage before it left in the store and leaves its own result there, so any of them
 can be stopped, repeated or resumed. Results are found again by the hash of what they were made from.
@@ -12,30 +13,32 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from vaefrag_core.artifacts import Analysis, Atlas, ChannelMatrix, Hotspots, Posteriors, SpaceMatrix
+from vaefrag_core.artifacts import Analysis, Atlas, ChannelMatrix, Hotspots, Posteriors, Snapshots, SpaceMatrix
 from vaefrag_core.config import AnalysisConfig, AtlasConfig, EnsembleSpec, HotspotConfig, Measure, SpaceConfig
 from vaefrag_core.datasets.catalog import dataset_size, load_dataset, points_of
 from vaefrag_core.datasets.fingerprint import draw_fingerprint
 from vaefrag_core.encoding import encode_members
 from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
-from vaefrag_core.models.vae import VAE, restore_member
 from vaefrag_core.specs import resolve as resolve
 from vaefrag_core.store import AnalysisIndex, EnsembleStore
 from vaefrag_core.structure.atlas import Stop, draw_atlas
 from vaefrag_core.structure.hotspots import find_hotspots
 from vaefrag_core.structure.maps import map_channels
 from vaefrag_core.structure.matrices import compare_channels
+from vaefrag_core.structure.over_training import follow_training
 from vaefrag_core.structure.spaces import compare_spaces
 from vaefrag_core.structure.stability import hotspot_stability
 from vaefrag_core.sweeps import SweepStore
 from vaefrag_core.synthesis.traversals import traverse_members
-from vaefrag_core.training.checkpoints import MemberStatus, load_checkpoint, member_statuses
+from vaefrag_core.trained import encode_snapshots, networks, snapshots_kept
+from vaefrag_core.trained import members_done as members_done
+from vaefrag_core.training.checkpoints import MemberStatus, member_statuses
 from vaefrag_core.training.ensemble import train_ensemble
 
 MEASURES: tuple[Measure, ...] = ("nmi", "vi")
 RESULTS_FORMAT = 3  # raised when a stage computes something else from the same inputs
 
-Stage = Literal["compare", "hotspots", "maps", "stability", "traversals", "spaces", "atlas"]
+Stage = Literal["compare", "hotspots", "maps", "stability", "over-training", "traversals", "spaces", "atlas"]
 OnStage = Callable[[Stage, float], None]
 
 
@@ -70,12 +73,6 @@ def train(
     return statuses
 
 
-def members_done(ensemble_id: str, store: EnsembleStore) -> set[int]:
-    """Give the numbers of the members that are trained to the end."""
-    statuses = member_statuses(store.members_folder(ensemble_id), store.record(ensemble_id).spec.members)
-    return {status.index for status in statuses if status.state == "done"}
-
-
 def encode(ensemble_id: str, store: EnsembleStore) -> Posteriors:
     """Encode the fingerprint sample with every member that is done.
 
@@ -84,7 +81,7 @@ def encode(ensemble_id: str, store: EnsembleStore) -> Posteriors:
     """
     spec = store.record(ensemble_id).spec
     dataset = load_dataset(spec.dataset)
-    members = _networks(ensemble_id, store, dataset.image_shape)
+    members = networks(ensemble_id, store, dataset.image_shape)
     if not members:
         states = member_statuses(store.members_folder(ensemble_id), spec.members)
         reasons = [status.message for status in states if status.message]
@@ -149,6 +146,7 @@ def analyze(
         inputs = source | settings | {"bootstrap": config.bootstrap.model_dump(mode="json")}
         resample = partial(_save_stability, posteriors, matrix, hotspots, config, on_stage)
         stability = store.artifact(ensemble_id, "stability", inputs, resample).name
+    over_training = _over_training(ensemble_id, store, posteriors, matrix, config.hotspots, on_stage)
     on_stage("traversals", 0.0)
     traversals = None
     if posteriors.images is not None and members_done(ensemble_id, store):  # else there is nothing to paint with
@@ -166,6 +164,7 @@ def analyze(
             maps=maps,
             traversals=traversals,
             stability=stability,
+            over_training=over_training,
         ),
     )
     return store.analysis(ensemble_id)
@@ -318,6 +317,36 @@ def _save_stability(
         of_measure.save(folder / measure)
 
 
+def _over_training(
+    ensemble_id: str,
+    store: EnsembleStore,
+    posteriors: Posteriors,
+    matrix: ChannelMatrix,
+    config: HotspotConfig,
+    on_stage: OnStage,
+) -> str | None:
+    """Follow channels over training and name the result; None where no snapshots were kept."""
+    steps = snapshots_kept(ensemble_id, store, posteriors)
+    if not steps:
+        return None
+    stage: Stage = "over-training"
+    source = {"format": RESULTS_FORMAT, "posteriors": posteriors.key, "steps": steps}
+
+    def encode_all(folder: Path) -> None:
+        encode_snapshots(ensemble_id, store, posteriors, on_step=lambda: on_stage(stage, 0.0)).save(folder)
+
+    def follow(folder: Path) -> None:
+        snapshots = Snapshots.load(store.artifact(ensemble_id, "snapshots", source, encode_all))
+        found = follow_training(
+            snapshots, posteriors, matrix, config, on_progress=lambda done, n: on_stage(stage, done / n)
+        )
+        found.save(folder)
+
+    on_stage(stage, 0.0)
+    settings = source | {"hotspots": config.model_dump(mode="json")}
+    return store.artifact(ensemble_id, stage, settings, follow).name
+
+
 def _save_traversals(
     ensemble_id: str, store: EnsembleStore, posteriors: Posteriors, config: AnalysisConfig, folder: Path
 ) -> None:
@@ -328,17 +357,5 @@ def _save_traversals(
         shape = (height, width, image_channels[0] if image_channels else 1)
     else:
         _, shape = dataset_size(dataset)
-    members = _networks(ensemble_id, store, shape)
+    members = networks(ensemble_id, store, shape)
     traverse_members(posteriors, members, config.traversals, draw=points.draw if points else None).save(folder)
-
-
-def _networks(ensemble_id: str, store: EnsembleStore, image_shape: tuple[int, int, int]) -> dict[int, VAE]:
-    """Restore the members that are trained to the end, by number."""
-    spec, folder = store.record(ensemble_id).spec, store.members_folder(ensemble_id)
-    height, width, image_channels = image_shape
-    found = {m: load_checkpoint(folder / str(m)) for m in range(spec.members)}
-    return {
-        m: restore_member((image_channels, height, width), spec.model, checkpoint.weights)
-        for m, checkpoint in found.items()
-        if checkpoint is not None and checkpoint.state == "done"
-    }

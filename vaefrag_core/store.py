@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from vaefrag_core.artifacts import (
     Analysis,
@@ -32,6 +33,7 @@ from vaefrag_core.artifacts import (
     ChannelMatrix,
     FusedSpace,
     Hotspots,
+    OverTraining,
     Posteriors,
     Stability,
     Traversals,
@@ -83,6 +85,15 @@ class AnalysisIndex(Config):
     maps: dict[Measure, str]
     traversals: str | None = None
     stability: str | None = None
+    over_training: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_found(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what there is nothing of: the keys of analyses of ensembles without snapshots are older."""
+        content: dict[str, Any] = dump(self)
+        if self.over_training is None:
+            content.pop("over_training", None)
+        return content
 
 
 class EnsembleStore:
@@ -268,6 +279,7 @@ class EnsembleStore:
             stability={m: Stability.load(folder / index.stability / m) for m in index.hotspots}
             if index.stability
             else {},
+            over_training=OverTraining.load(folder / index.over_training) if index.over_training else None,
         )
 
     def fusion_folder(self, ensemble_id: str, fusion_id: str) -> Path:

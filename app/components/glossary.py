@@ -67,6 +67,9 @@ TERMS: dict[str, str] = {
     " the KL of all channels.",
     "attempt": "How often this member was handed to a worker. After a death or a pause it goes on from its last"
     " checkpoint, to the same result as without.",
+    "over training": "What the channel told at some steps of its training, and its NMI with itself at the end: 1 once"
+    " it makes its final distinctions. While it tells next to nothing, its NMI is a ratio of two small"
+    " numbers and says little.",
     "sweep": "Ensembles that differ in one coefficient of the objective alone, one ensemble for each of its values.",
     "atlas": "The hotspots of a sweep, followed from value to value. Where a hotspot's channels share much with those"
     " of one at the next value, the fragment has gone on; where nothing leads to one, it has appeared. Two that come"

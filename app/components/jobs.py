@@ -21,6 +21,7 @@ STAGES = {
     "hotspots": "finding hotspots",
     "maps": "mapping channels",
     "stability": "trying hotspots on resamples",
+    "over-training": "following channels over training",
     "traversals": "painting traversals",
     "atlas": "following hotspots through the sweep",
     "fuse": "fusing",

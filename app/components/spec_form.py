@@ -93,6 +93,12 @@ MORE = (
     Field("train.batch_size", "Batch size", "Images in a step.", "whole"),
     Field("train.learning_rate", "Learning rate", "Of Adam.", "real"),
     Field("train.clip_gradient", "Longest gradient", "Norm to which longer ones are cut. Empty: not cut.", "real"),
+    Field(
+        "train.snapshots",
+        "Snapshots",
+        "Log-spaced steps at which encoders are kept, to follow channels over training. 0: none.",
+        "whole",
+    ),
     Field("model.widths", "Hidden layers", "Of the mlp: units of each, separated by commas.", "text"),
     Field("model.activation", "Activation", "Of the mlp.", "choice", _choices(ModelConfig, "activation")),
     Field(

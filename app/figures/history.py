@@ -1,4 +1,4 @@
-"""How training went: loss of every member, KL of every channel of one."""
+"""How training went: loss of every member, KL of every channel of one, and what became of one channel."""
 
 from collections.abc import Sequence
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from app.figures.theme import ACCENT_COLOUR, HOTSPOT_COLOURS, NOISE_COLOUR, nothing, plain
 
 MOST_ROWS = 200  # of a curve; more cannot be told apart at its width
+MOST_TICKS = 8  # steps named below a channel's curve
 USUAL = 0.97  # share of all values that the loss's axis shows at first: the first steps would flatten the rest
 
 Curve = tuple[NDArray[np.int64], NDArray[np.float64]]  # steps (T,) and values (T,) or (T, D)
@@ -57,6 +58,46 @@ def kl_figure(curve: Curve) -> go.Figure:
             line={"color": HOTSPOT_COLOURS[channel % len(HOTSPOT_COLOURS)], "width": 1.5},
         )
     return _over_steps(figure, "KL of each channel, nats", rangemode="tozero")
+
+
+def channel_figure(
+    steps: NDArray[np.int64], information_bits: NDArray[np.float64], nmi_with_end: NDArray[np.float64]
+) -> go.Figure:
+    """Draw what a channel told at each step that was kept, and how like its final self it was.
+
+    Args:
+        steps: (S,) ascending, drawn on a log axis.
+        information_bits: (S,).
+        nmi_with_end: (S,) NaN where it is undefined.
+    """
+    figure = go.Figure()
+    told = (
+        ("information, bits", "y", information_bits, "%{y:.2f} bits", "solid"),
+        ("NMI with itself at the end", "y2", nmi_with_end, "NMI %{y:.2f}", "dot"),
+    )
+    for colour, (name, axis, values, hover, dash) in zip(HOTSPOT_COLOURS[:2], told, strict=True):
+        figure.add_scatter(
+            x=steps,
+            y=values,
+            yaxis=axis,
+            name=name,
+            mode="lines+markers",
+            hovertemplate=f"step %{{x:,}}: {hover}<extra></extra>",
+            line={"color": colour, "width": 2, "dash": dash},
+            marker={"size": 6},
+        )
+    _over_steps(figure, "bits", rangemode="tozero")
+    named = steps[np.unique(np.linspace(0, len(steps) - 1, MOST_TICKS).round().astype(int))]
+    ends = np.log10(steps[[0, -1]]) + np.array([-0.06, 0.06])
+    top = max(1.05, float(np.max(nmi_with_end, initial=0.0, where=np.isfinite(nmi_with_end))) * 1.05)
+    right = {"side": "right", "overlaying": "y", "range": [0, top], "tickvals": [0, 0.5, 1], "showgrid": False}
+    return figure.update_layout(
+        showlegend=True,
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"size": 11}},
+        margin={"r": 48, "t": 30},
+        xaxis={"type": "log", "range": ends, "tickvals": named, "ticktext": [f"{step:,}" for step in named]},
+        yaxis2={**figure.layout.yaxis.to_plotly_json(), **right, "title": {"text": "NMI", "standoff": 6}},
+    )
 
 
 def thinned(curve: Curve) -> Curve:

@@ -11,6 +11,7 @@ from app.components.glossary import help_mark
 from app.components.graph import graph
 from app.components.shell import segmented
 from app.figures.curves import pair_figure
+from app.figures.history import channel_figure
 from app.figures.rasters import GAP, scale_for
 from app.figures.theme import hotspot_colour
 from app.pages.selection import Selection
@@ -70,7 +71,16 @@ class Details:
             html.Dl(facts, className="facts"),
             section("Latent traversal", "traversal", self._traversal(c), note=note),
             html.Div([section("Nearest channels", None, self._nearest(c)), self._labels([c])], className="halves"),
+            *self._over_training(c),
         ]
+
+    def _over_training(self, c: int) -> list[html.Section]:
+        found = self.opened.analysis.over_training
+        if found is None:
+            return []
+        figure = channel_figure(found.steps, found.information_bits[:, c], found.nmi_with_end[:, c])
+        plot = graph("over-training", figure, f"Channel {self.opened.names[c]} over training", buttons=["resetScale2d"])
+        return [section("Over training", "over training", plot)]
 
     def _pair(self, u: int, v: int) -> list:
         facts = pair_facts(self.opened.matrix, u, v)

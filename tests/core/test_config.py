@@ -39,6 +39,9 @@ def test_what_was_added_later_counts_only_where_it_is_used() -> None:
     clipped = [EnsembleSpec(train=TrainConfig(clip_gradient=norm)).key for norm in (None, 1.0, 2.0)]
     assert clipped[0] == "395269cdafba"
     assert len(set(clipped)) == 3
+    kept = [EnsembleSpec(train=TrainConfig(snapshots=count)).key for count in (0, 1, 8)]
+    assert kept[0] == "395269cdafba"
+    assert len(set(kept)) == 3
     own = [EnsembleSpec(model=ModelConfig(network="a.b:C", widths=widths)).key for widths in ((8,), (9,))]
     assert own[0] == own[1] != "395269cdafba"
 

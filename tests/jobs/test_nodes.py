@@ -13,6 +13,7 @@ from support import wait_until
 from support_jobs import Lab, spec_of
 
 from app.jobs.rows import WorkerRow
+from vaefrag_core.store import ensemble_id_of
 from vaefrag_core.training.checkpoints import checkpoint_path
 
 STEPS = 1_000
@@ -57,7 +58,7 @@ def test_a_worker_joins_takes_members_dies_and_goes_on(
 ) -> None:
     lab: Lab = request.getfixturevalue("together" if shared else "apart")
     lab.wait(lambda: all(("workspace" in row.offers) == shared for row in joined(lab, 2)))
-    spec = spec_of(members=2, steps=STEPS)
+    spec = spec_of(members=2, steps=STEPS, snapshots=5)
     job_id = lab.book.submit_training(spec, analyze=False)
     lab.wait(lambda: any("127.0.0.2" in row.address and row.members for row in lab.book.workers()))
     (member,) = next(row.members for row in lab.book.workers() if "127.0.0.2" in row.address)
@@ -71,10 +72,14 @@ def test_a_worker_joins_takes_members_dies_and_goes_on(
 @NEEDS_ROOT
 def test_an_analysis_waits_for_a_worker_that_sees_the_folder(apart: Lab) -> None:
     joined(apart, 2)
-    job_id = apart.book.submit_training(spec_of(members=2, steps=50))
+    spec = spec_of(members=2, steps=50, snapshots=2)
+    job_id = apart.book.submit_training(spec)
     apart.wait(lambda: all(job.state == "done" for job in apart.book.jobs()))
     assert apart.book.jobs()[0].submission.kind == "analyze"
     assert apart.book.job(job_id).progress.analysed == 2
+    followed = apart.store.analysis(ensemble_id_of(spec)).over_training
+    assert followed is not None
+    assert followed.steps.tolist() == [10, 50]
 
 
 def test_a_worker_joins_the_next_engine_by_itself(lab: Lab) -> None:

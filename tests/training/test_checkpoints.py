@@ -109,6 +109,19 @@ def test_what_a_discriminator_knows_comes_back(tmp_path: Path) -> None:
     assert set(loaded.weights) == {"encoder.weight"}
 
 
+def test_snapshots_come_back_in_the_order_of_their_steps(tmp_path: Path) -> None:
+    kept = {step: {"encoder.weight": np.full(2, step)} for step in (9, 10, 200)}
+    save_checkpoint(tmp_path, replace(checkpoint(), snapshots=kept))
+    loaded = load_checkpoint(tmp_path)
+    assert loaded is not None
+    assert list(loaded.snapshots) == [9, 10, 200]
+    assert [encoder["encoder.weight"].tolist() for encoder in loaded.snapshots.values()] == [
+        [9, 9],
+        [10, 10],
+        [200, 200],
+    ]
+
+
 def test_reading_a_state_needs_no_torch() -> None:
     code = "import sys, vaefrag_core.training.checkpoints; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"

@@ -15,6 +15,7 @@ from vaefrag_core.artifacts.analysis import (
 )
 from vaefrag_core.artifacts.atlas import Atlas, Link, SweepPoint
 from vaefrag_core.artifacts.fusion import FusedSpace
+from vaefrag_core.artifacts.over_training import OverTraining, Snapshots
 from vaefrag_core.artifacts.posteriors import Posteriors
 from vaefrag_core.artifacts.spaces import SpaceMatrix
 from vaefrag_core.artifacts.stability import Stability
@@ -28,7 +29,9 @@ __all__ = [
     "Hotspot",
     "Hotspots",
     "Link",
+    "OverTraining",
     "Posteriors",
+    "Snapshots",
     "SpaceMatrix",
     "Stability",
     "SweepPoint",

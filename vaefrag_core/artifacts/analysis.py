@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaefrag_core.artifacts.files import load_arrays, load_json, save_arrays, save_json
+from vaefrag_core.artifacts.over_training import OverTraining
 from vaefrag_core.artifacts.stability import Stability
 from vaefrag_core.config import AnalysisConfig, Measure
 
@@ -298,6 +299,7 @@ class Analysis:
         maps: by measure.
         traversals: None where there are no models to paint with (imported posteriors).
         stability: of the hotspots, by measure; empty when it was not asked for.
+        over_training: None where the ensemble kept no snapshots.
     """
 
     config: AnalysisConfig
@@ -307,3 +309,4 @@ class Analysis:
     maps: Mapping[Measure, ChannelMap]
     traversals: Traversals | None
     stability: Mapping[Measure, Stability] = field(default_factory=dict)
+    over_training: OverTraining | None = None

@@ -18,6 +18,7 @@ from vaefrag_core.models.shapes import ImageShape
 # A posterior narrower than e⁻¹⁰ or wider than e⁵ standard deviations of the prior means nothing to the decoder,
 # and the exponential of an unbounded ln σ² is what turns a bad step into NaN.
 LOGVAR_RANGE = (-20.0, 10.0)
+ENCODER = "encoder."  # how the names of its parameters begin
 
 
 class Forward(NamedTuple):

@@ -106,6 +106,8 @@ class Checkpoint:
         history: what was logged so far.
         message: why it failed.
         discriminator: of factor-vae: parameters `weights.<name>` and moments `exp_avg.<name>`, `exp_avg_sq.<name>`.
+        snapshots: the encoder's parameters by name, as they were after the steps of `schedule.snapshot_steps` that lie
+            behind; what they are at the end `weights` says.
     """
 
     step: int
@@ -115,6 +117,7 @@ class Checkpoint:
     history: History
     message: str = ""
     discriminator: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    snapshots: Mapping[int, Mapping[str, NDArray[Any]]] = field(default_factory=dict)
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
@@ -129,6 +132,8 @@ def pack_checkpoint(checkpoint: Checkpoint) -> bytes:
     arrays |= {f"optimizer.{name}": array for name, array in checkpoint.optimizer.items()}
     arrays |= {f"discriminator.{name}": array for name, array in checkpoint.discriminator.items()}
     arrays |= {f"history.{name}": array for name, array in vars(checkpoint.history).items()}
+    for step, encoder in checkpoint.snapshots.items():
+        arrays |= {f"snapshots.{step}.{name}": array for name, array in encoder.items()}
     last_loss = checkpoint.history.loss[-1] if len(checkpoint.history.loss) else float("nan")
     facts = {
         "format": FORMAT,
@@ -175,7 +180,8 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
     if opened is None:
         return None
     facts, file = opened
-    groups: dict[str, dict[str, Any]] = {"weights": {}, "optimizer": {}, "history": {}, "discriminator": {}}
+    names = ("weights", "optimizer", "history", "discriminator", "snapshots")
+    groups: dict[str, dict[str, Any]] = {name: {} for name in names}
     for name in file.keys():  # noqa: SIM118 - a safetensors file is no mapping
         group, _, rest = name.partition(".")
         if group not in groups:
@@ -192,6 +198,7 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
         history=_history(groups["history"]),
         message=facts["message"],
         discriminator=groups["discriminator"],
+        snapshots=_snapshots(groups["snapshots"]),
     )
 
 
@@ -243,6 +250,15 @@ def _history(arrays: Mapping[str, NDArray[Any]]) -> History:
     """Give what was logged; checkpoints of before there were penalties and discriminators have none."""
     none = np.zeros(len(arrays["step"]))
     return History(**{"penalty": none, "discriminator": none, **arrays})
+
+
+def _snapshots(arrays: Mapping[str, NDArray[Any]]) -> dict[int, dict[str, NDArray[Any]]]:
+    """Sort what is named by step and parameter by steps, ascending."""
+    found: dict[int, dict[str, NDArray[Any]]] = {}
+    for name, array in arrays.items():
+        step, _, parameter = name.partition(".")
+        found.setdefault(int(step), {})[parameter] = array
+    return dict(sorted(found.items()))
 
 
 def _open(folder: Path) -> tuple[dict[str, Any], Any] | None:

@@ -27,7 +27,7 @@ from vaefrag_core.models.discriminator import BETAS, Discriminator, build_discri
 from vaefrag_core.models.networks import in_channels_last
 from vaefrag_core.models.objectives import discriminator_nats, kl_nats, objective, reconstruction_nats, shuffled
 from vaefrag_core.models.own import check_own
-from vaefrag_core.models.vae import VAE, build_member, member_seed
+from vaefrag_core.models.vae import ENCODER, VAE, build_member, member_seed
 from vaefrag_core.training.checkpoints import (
     Checkpoint,
     History,
@@ -36,7 +36,7 @@ from vaefrag_core.training.checkpoints import (
     load_checkpoint,
     save_checkpoint,
 )
-from vaefrag_core.training.schedule import NOISE_BLOCK_STEPS, Schedule
+from vaefrag_core.training.schedule import NOISE_BLOCK_STEPS, Schedule, snapshot_steps
 from vaefrag_core.training.stack import ParameterStack
 
 SLICE_STEPS = NOISE_BLOCK_STEPS  # steps between two rows of the history, two progress reports, two looks at the stop
@@ -115,6 +115,8 @@ class _Group:
         self.members = list(start)
         self.sound = dict(start)  # the last checkpoint of each member: what it falls back to
         self.history = {m: checkpoint.history for m, checkpoint in start.items()}
+        self.snapshots = {m: checkpoint.snapshots for m, checkpoint in start.items()}
+        self.snapshot_steps = set(snapshot_steps(spec.train)) - {spec.train.steps}  # the end is kept as it is
         self.step = next(iter(start.values())).step
         self.schedules = [
             Schedule(member_seed(spec.train.seed, m), dataset.n_images, spec.train.batch_size, spec.model.channels)
@@ -164,11 +166,19 @@ class _Group:
             self.stack.step(terms[0])
             if self.critics:
                 self.critics.stack.step(terms[3])
+            if self.step + s + 1 in self.snapshot_steps:
+                self._keep(self.step + s + 1)
             rows.append(torch.cat([torch.stack(terms, dim=1), kl], dim=1).detach())
         logged = torch.stack(rows, dim=1).cpu().double().numpy()  # (M, S, 4 + D)
         for m, terms in zip(self.members, logged, strict=True):
             self._log(m, stop, terms)
         self.step = stop
+
+    def _keep(self, step: int) -> None:
+        """Remember every encoder as it is now: it goes to disk with the next checkpoint, whole or not at all."""
+        for m, weights in zip(self.members, self.stack.weights(), strict=True):
+            encoder = {name: array for name, array in weights.items() if name.startswith(ENCODER)}
+            self.snapshots[m] = {**self.snapshots[m], step: encoder}
 
     def _losses(self, images: Tensor, noise: Tensor, orders: Tensor | None, step: int) -> tuple[Tensor, ...]:
         """Objective, reconstruction, penalty, discriminator's loss, each (M,), and KL (M, D) of one step, nats."""
@@ -256,7 +266,7 @@ class _Group:
                 continue
             state: MemberState = "done" if self.step == self.spec.train.steps else "running"
             self.sound[member] = Checkpoint(
-                self.step, state, weights, moments, self.history[member], discriminator=critic
+                self.step, state, weights, moments, self.history[member], "", critic, self.snapshots[member]
             )
             self.save(self.folder / str(member), self.sound[member])
 

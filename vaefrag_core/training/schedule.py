@@ -12,6 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vaefrag_core.config import TrainConfig
+
+FIRST_SNAPSHOT = 10  # step; before it, encoders have hardly left their random beginning
 NOISE_BLOCK_STEPS = 25  # steps whose noise is drawn at once; part of what a seed means, so never changed
 
 
@@ -20,6 +23,20 @@ class _Stream(IntEnum):
     NOISE = 1
     SHUFFLE = 2
     DISCRIMINATOR = 3
+
+
+def snapshot_steps(train: TrainConfig) -> tuple[int, ...]:
+    """Give the log-spaced steps after which encoders are kept, ascending, from step 10 to the end itself.
+
+    Example:
+        >>> snapshot_steps(TrainConfig(steps=400, snapshots=6))
+        (10, 21, 44, 91, 191, 400)
+    """
+    if train.snapshots == 0:
+        return ()
+    first = min(FIRST_SNAPSHOT, train.steps) if train.snapshots > 1 else train.steps
+    shares = np.linspace(0, 1, train.snapshots)
+    return tuple(sorted({round(first * (train.steps / first) ** share) for share in shares.tolist()}))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,90 @@
+"""An ensemble at several steps of its training: its posteriors then, and what was found in them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaefrag_core.artifacts.files import load_arrays, load_json, save_arrays, save_json
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshots:
+    """The posteriors that every member gave to the fingerprint sample at S steps of its training.
+
+    Args:
+        steps: (S,) ascending; the last is the end.
+        mean: (S, M, N, D).
+        logvar: (S, M, N, D) ln σ².
+    """
+
+    steps: IntArray
+    mean: NDArray[np.float32]
+    logvar: NDArray[np.float32]
+
+    def save(self, folder: Path) -> None:
+        """Write into a folder that exists."""
+        save_arrays(folder, steps=self.steps, mean=self.mean, logvar=self.logvar)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Snapshots":
+        """Read what `save` wrote; the posteriors stay on disk, memory-mapped."""
+        return cls(**load_arrays(folder, "steps"), **load_arrays(folder, "mean", "logvar", mmap=True))
+
+
+@dataclass(frozen=True, eq=False)
+class OverTraining:
+    """What became of channels from step to step.
+
+    Args:
+        steps: (S,) ascending; the last is the end.
+        information_bits: (S, C) of each channel.
+        nmi_with_end: (S, C) of each channel with itself at the end; NaN where it tells nothing apart.
+        live: (S, C) bool.
+        hotspots: (S,) how many were found among the channels of that step.
+        n_members: M, all with the same number of channels.
+    """
+
+    steps: IntArray
+    information_bits: FloatArray
+    nmi_with_end: FloatArray
+    live: NDArray[np.bool_]
+    hotspots: IntArray
+    n_members: int
+
+    @property
+    def live_of_members(self) -> IntArray:
+        """(S, M) live channels of each member."""
+        return np.asarray(self.live.reshape(len(self.steps), self.n_members, -1).sum(axis=2))
+
+    @property
+    def mean_live_bits(self) -> FloatArray:
+        """(S,) mean information of the channels that are live at that step; NaN where none is."""
+        return _mean(self.information_bits, self.live)
+
+    @property
+    def mean_nmi_with_end(self) -> FloatArray:
+        """(S,) mean over the channels that are live at the end; NaN where none is."""
+        return _mean(self.nmi_with_end, self.live[-1] & np.isfinite(self.nmi_with_end))
+
+    def save(self, folder: Path) -> None:
+        """Write into a folder that exists."""
+        arrays = dict(vars(self))
+        save_json(folder, {"n_members": arrays.pop("n_members")})
+        save_arrays(folder, **arrays)
+
+    @classmethod
+    def load(cls, folder: Path) -> "OverTraining":
+        """Read what `save` wrote."""
+        names = ("steps", "information_bits", "nmi_with_end", "live", "hotspots")
+        return cls(**load_arrays(folder, *names), n_members=int(load_json(folder)["n_members"]))
+
+
+def _mean(values: FloatArray, counted: NDArray[np.bool_]) -> FloatArray:
+    """Average each row over what is counted of it; NaN where nothing is."""
+    count = counted.sum(axis=1)
+    return np.where(count > 0, np.where(counted, values, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan)
