@@ -155,7 +155,7 @@ def test_every_command_explains_itself_and_speaks_json(command: str) -> None:
         (["train", "--dataset", "digts"], "Did you mean 'digits'"),
         (
             ["train", "--beta", "-1"],
-            "total correlation): expected a value greater than or equal to 0, got '-1'.",
+            "total correlation): expected a value greater than or equal to 0, got -1.",
         ),
         (["train", "--members", "0"], "members (VAEs in the ensemble): expected a value greater than or equal to 1"),
         (["train", "--fingerprint-size", "5000"], "asks for 5,000 images; 'digits' has 1,797. Lower"),

@@ -32,11 +32,11 @@ def test_the_example_of_the_documentation_is_imported_analysed_and_exported(
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     exec(blocks("python"), {})
     ensemble_id = ""
-    for line in blocks("bash").strip().splitlines():
+    for line in filter(None, blocks("bash").splitlines()):
         arguments = [ensemble_id if part == "ID" else part for part in shlex.split(line)[1:]]
         done = vaefrag(*arguments, "--workspace", "here", "--json")
         assert done.returncode == 0, done.stderr
-        ensemble_id = json.loads(done.stdout)["id"]
+        ensemble_id = ensemble_id or json.loads(done.stdout)["id"]
     mine, theirs = Posteriors.load("mine.npz"), Posteriors.load("theirs.npz")
     assert mine.key == theirs.key
     store = EnsembleStore("here")

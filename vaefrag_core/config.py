@@ -361,12 +361,18 @@ def field_errors(error: ValidationError, model: type[BaseModel], *, named: bool 
             expected = f"a value {expected}"
         about = f" ({meaning})" if meaning else ""
         subject = f"{name}{about}: expected" if named else "Expected"
-        messages[".".join(path)] = f"{subject} {expected}, got {item['input']!r}."
+        messages[".".join(path)] = f"{subject} {expected}, got {_as_typed(item['input'])}."
     return messages
 
 
 def _unset(config: Config, *names: str) -> set[str]:
     return {name for name in names if not getattr(config, name)}
+
+
+def _as_typed(value: object) -> str:
+    """Show what was given; numbers that came as text, from a command or a form, without quotes."""
+    number = isinstance(value, str) and re.fullmatch(r"[-+]?\d*\.?\d+(e[-+]?\d+)?", value.strip(), re.IGNORECASE)
+    return str(value).strip() if number else repr(value)
 
 
 def _description(model: type[BaseModel], path: list[str]) -> str:
