@@ -49,6 +49,7 @@ def fuse(
     from app.runs import StoppedError
     from app.settings import load_settings
     from vaefrag_core.config import FusionConfig, parse
+    from vaefrag_core.fusions import FusionStore
     from vaefrag_core.store import EnsembleStore
 
     values = {"name": name, "dimension": dimension, "objective": objective.value, "steps": steps, "restarts": restarts}
@@ -70,7 +71,8 @@ def fuse(
         raise VaefragError(job.progress.error)
     if job.state != "done":
         raise StoppedError(f"Stopped; the best so far is kept. Repeat the same command to go on with {fusion_id}.")
-    fused, report = store.fused(ensemble_id, fusion_id), store.fusion_report(ensemble_id, fusion_id)
+    fusions = FusionStore(store)
+    fused, report = fusions.fused(ensemble_id, fusion_id), fusions.report(ensemble_id, fusion_id)
     _show(fusion_id, fused, report)
     if as_json:
         terminal.emit(fusion_result(ensemble_id, fusion_id, fused, report) | {"job": job_id})
@@ -107,7 +109,7 @@ def fusion_result(ensemble_id: str, fusion_id: str, fused: "FusedSpace", report:
 
 def _check(ensemble_id: str, store: Any, config: Any) -> str:
     """See that what was asked for is there, before a job is made of it; gives the id that the fusion will have."""
-    from vaefrag_core.store import fusion_id_of
+    from vaefrag_core.fusions import fusion_id_of
     from vaefrag_core.synthesis.learners import choose
 
     posteriors = store.posteriors(ensemble_id)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from vaefrag_core.artifacts import Analysis, ChannelMatrix, Hotspots, Posteriors
 from vaefrag_core.config import Measure
 from vaefrag_core.errors import BrokenFileError, MissingDataError, VaefragError
+from vaefrag_core.fusions import FusionStore
 from vaefrag_core.measures.divergence import kl_to_prior_nats
 from vaefrag_core.store import EnsembleRecord, EnsembleStore
 from vaefrag_core.sweeps import SweepStore
@@ -134,7 +135,7 @@ class Queries:
 
     def __init__(self, store: EnsembleStore, cache: Cache) -> None:
         self.store = store
-        self.sweeps = SweepStore(store)
+        self.sweeps, self.fusions = SweepStore(store), FusionStore(store)
         self._cache = cache
         self._open: dict[str, Opened] = {}
         self._posteriors: dict[tuple[str, str], Posteriors] = {}

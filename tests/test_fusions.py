@@ -13,8 +13,9 @@ from app.cli import cli
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import FusionConfig
 from vaefrag_core.errors import InvalidInputError, MissingDataError
-from vaefrag_core.fusions import fuse_ensemble
-from vaefrag_core.store import EnsembleStore, fusion_id_of
+from vaefrag_core.fusing import fuse_ensemble
+from vaefrag_core.fusions import FusionStore, fusion_id_of
+from vaefrag_core.store import EnsembleStore
 from vaefrag_core.synthesis.embedding import Embedder
 from vaefrag_core.synthesis.fusion import FusionStep
 
@@ -34,15 +35,15 @@ def test_a_fusion_is_judged_and_teaches_an_encoder(imported: tuple[EnsembleStore
     fusion_id, fused = fuse_ensemble(
         ensemble_id, store, SMALL, on_stage=lambda stage, share, step: stages.append((stage, share))
     )
-    assert store.fusions(ensemble_id) == [fusion_id]
-    assert store.fusion_home(fusion_id) == ensemble_id
-    np.testing.assert_array_equal(store.fused(ensemble_id, fusion_id).mean, fused.mean)
+    assert FusionStore(store).ids(ensemble_id) == [fusion_id]
+    assert FusionStore(store).home(fusion_id) == ensemble_id
+    np.testing.assert_array_equal(FusionStore(store).fused(ensemble_id, fusion_id).mean, fused.mean)
     assert fused.learner_names == ("member 0", "member 2", "member 3")
-    report = store.fusion_report(ensemble_id, fusion_id)
+    report = FusionStore(store).report(ensemble_id, fusion_id)
     (probe,) = report["probes"]
     assert [row["space"] for row in probe["spaces"]][:2] == ["fused space", "best single learner"]
     assert report["encoder"]["held_out"] == 12
-    encoder = Embedder.load(store.fusion_folder(ensemble_id, fusion_id) / "encoder.safetensors")
+    encoder = Embedder.load(FusionStore(store).folder(ensemble_id, fusion_id) / "encoder.safetensors")
     assert encoder.image_shape == (1, 8, 8)
     assert {stage for stage, _ in stages} == {"fuse", "judge", "distil"}
     assert ("distil", 1.0) in stages
@@ -60,12 +61,12 @@ def test_stopped_keeps_the_best_so_far_and_goes_on(imported: tuple[EnsembleStore
         ensemble_id, store, config, on_stage=lambda *of: told.append(of[2]), should_stop=lambda: len(told) > 1
     )
     assert (first.end, first.steps) == ("stopped", 26)
-    assert store.fused(ensemble_id, fusion_id).end == "stopped"
-    assert store.fusion_report(ensemble_id, fusion_id) == {}
+    assert FusionStore(store).fused(ensemble_id, fusion_id).end == "stopped"
+    assert FusionStore(store).report(ensemble_id, fusion_id) == {}
     _, second = fuse_ensemble(ensemble_id, store, config)
     assert second.steps == 50
     np.testing.assert_array_equal(second.objectives[:26], first.objectives)
-    assert store.fusion_report(ensemble_id, fusion_id)
+    assert FusionStore(store).report(ensemble_id, fusion_id)
 
 
 def test_the_name_is_no_part_of_what_is_fused(imported: tuple[EnsembleStore, str]) -> None:
@@ -79,9 +80,9 @@ def test_the_name_is_no_part_of_what_is_fused(imported: tuple[EnsembleStore, str
 def test_a_fusion_that_is_not_there_is_named(imported: tuple[EnsembleStore, str], fusion_id: str) -> None:
     store, ensemble_id = imported
     with pytest.raises(MissingDataError, match="There is no fusion"):
-        store.fused(ensemble_id, fusion_id)
+        FusionStore(store).fused(ensemble_id, fusion_id)
     with pytest.raises(MissingDataError, match="There is no fusion"):
-        store.fusion_home(fusion_id)
+        FusionStore(store).home(fusion_id)
 
 
 @pytest.mark.parametrize(

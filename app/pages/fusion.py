@@ -59,9 +59,9 @@ class FusionView:
             MissingDataError: when the workspace has none such.
             BrokenFileError: when its file cannot be read.
         """
-        store = site.queries.store
-        ensemble_id = store.fusion_home(fusion_id)
-        fused, posteriors = store.fused(ensemble_id, fusion_id), store.posteriors(ensemble_id)
+        store, fusions = site.queries.store, site.queries.fusions
+        ensemble_id = fusions.home(fusion_id)
+        fused, posteriors = fusions.fused(ensemble_id, fusion_id), store.posteriors(ensemble_id)
         asked = parse_qs((search or "").removeprefix("?"))
         learner = asked.get("learner", ["0"])[0]
         names = tuple(posteriors.label_names or ())
@@ -78,7 +78,7 @@ class FusionView:
             ensemble_id=ensemble_id,
             fused=fused,
             posteriors=posteriors,
-            report=store.fusion_report(ensemble_id, fusion_id),
+            report=fusions.report(ensemble_id, fusion_id),
             learners=learners,
             learner=int(learner) if learner.isdecimal() and int(learner) < count else 0,
             label=label if label in names else (names[0] if names else None),
@@ -288,7 +288,7 @@ def _register_pictures(server: Flask, site: Site) -> None:
     @server.get(f"{site.prefix}data/fusion/<fusion_id>/<int:row>.png")
     def fused_image(fusion_id: str, row: int) -> Response:
         try:
-            images = site.queries.store.posteriors(site.queries.store.fusion_home(fusion_id)).images
+            images = site.queries.store.posteriors(site.queries.fusions.home(fusion_id)).images
         except VaefragError as error:
             return make_response(jsonify({"error": str(error)}), 404)
         if images is None or row >= len(images):

@@ -13,7 +13,7 @@ from app.pages.live import watch
 from app.pages.site import Page, Site
 from vaefrag_core.config import FusionConfig, parse
 from vaefrag_core.errors import MissingDataError, VaefragError
-from vaefrag_core.store import fusion_id_of
+from vaefrag_core.fusions import fusion_id_of
 
 
 def list_page(site: Site) -> Page:
@@ -62,7 +62,7 @@ def _fused(site: Site, job: JobRecord) -> str:
         fusion_id = fusion_id_of(store.posteriors(ensemble_id), parse(FusionConfig, job.submission.request))
     except VaefragError:
         return ""
-    return fusion_id if fusion_id in store.fusions(ensemble_id) else ""
+    return fusion_id if fusion_id in site.queries.fusions.ids(ensemble_id) else ""
 
 
 def job_panel(board: Board, snapshot: JobSnapshot) -> list:
