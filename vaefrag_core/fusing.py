@@ -11,13 +11,13 @@ from vaefrag_core.config import FusionConfig, ModelConfig
 from vaefrag_core.datasets.catalog import load_dataset
 from vaefrag_core.datasets.fingerprint import draw_fingerprint
 from vaefrag_core.errors import InvalidInputError, VaefragError
-from vaefrag_core.fusions import FusionStore, fusion_id_of
+from vaefrag_core.fusions import FusionStore
 from vaefrag_core.store import EnsembleStore, replacing, write_text
 from vaefrag_core.structure.factors import usable_factors
 from vaefrag_core.synthesis.embedding import distil
 from vaefrag_core.synthesis.fusion import FusionStep, fuse_learners
 from vaefrag_core.synthesis.judges import continuity, probe
-from vaefrag_core.synthesis.learners import Learners, choose
+from vaefrag_core.synthesis.learners import Learners
 
 PROBED = 6  # labels at most
 
@@ -33,7 +33,7 @@ def fuse_ensemble(
     on_stage: OnFusion = lambda stage, share, step: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> tuple[str, FusedSpace]:
-    """Fuse members or channels of an ensemble, or go on where that was stopped, and judge what came out.
+    """Fuse members or channels of an ensemble or of several, or go on where that was stopped, and judge what came out.
 
     Args:
         ensemble_id: an ensemble with posteriors.
@@ -51,9 +51,9 @@ def fuse_ensemble(
     """
     config = config or FusionConfig()
     posteriors = store.posteriors(ensemble_id)
-    learners = choose(posteriors, config)
-    fusion_id = fusion_id_of(posteriors, config)
-    folder = FusionStore(store).folder(ensemble_id, fusion_id)
+    fusions = FusionStore(store)
+    learners, fusion_id = fusions.learners(ensemble_id, config), fusions.id_of(ensemble_id, config)
+    folder = fusions.folder(ensemble_id, fusion_id)
     path = folder / "fused.npz"
     fused = FusedSpace.load(path) if path.is_file() else None
     if fused is None or fused.end == "stopped":

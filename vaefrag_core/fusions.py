@@ -6,18 +6,21 @@
         encoder.safetensors     for new images
         state.safetensors       to go on from
 
-A fusion lives with the ensemble that it was asked of.
+A fusion lives with the ensemble that it was asked of, or, of channels of several, with that of the first one.
 """
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vaefrag_core.artifacts import FusedSpace, Posteriors
+from vaefrag_core.artifacts import FusedSpace, FusionState
 from vaefrag_core.config import FusionConfig, content_key
 from vaefrag_core.errors import BrokenFileError, MissingDataError
 from vaefrag_core.store import EnsembleStore
+from vaefrag_core.synthesis.learners import Learners, choose
+from vaefrag_core.synthesis.pool import ChannelName
 
 FORMAT = 1  # raised when a fusion computes something else from the same inputs
 _ID = re.compile(r"[0-9a-f]{12}")
@@ -32,6 +35,26 @@ class FusionStore:
 
     def __init__(self, store: EnsembleStore) -> None:
         self.store = store
+
+    def learners(self, ensemble_id: str, config: FusionConfig) -> Learners:
+        """Take what a fusion asks for from its ensembles.
+
+        Raises:
+            InvalidInputError: when it cannot be fused: see `choose`.
+            MissingDataError: when an ensemble, or its posteriors, are not there.
+        """
+        others = {other: self.store.posteriors(other) for other in config.others}
+        return choose(self.store.posteriors(ensemble_id), config, home=ensemble_id, others=others)
+
+    def id_of(self, ensemble_id: str, config: FusionConfig) -> str:
+        """Name a fusion, whether it exists or not: twelve hexadecimal digits, the same for the same content.
+
+        Raises:
+            MissingDataError: when an ensemble, or its posteriors, are not there.
+        """
+        keys = [self.store.posteriors(source).key for source in dict.fromkeys([ensemble_id, *config.others])]
+        source = keys[0] if len(keys) == 1 else keys
+        return content_key({"format": FORMAT, "posteriors": source, "fusion": config.key})
 
     def folder(self, ensemble_id: str, fusion_id: str) -> Path:
         """Give the folder of a fusion, whether it exists or not; the id is checked, as it comes from URLs."""
@@ -66,6 +89,14 @@ class FusionStore:
             raise MissingDataError(f"There is no fusion {fusion_id!r} of ensemble {ensemble_id}.")
         return FusedSpace.load(path)
 
+    def state(self, ensemble_id: str, fusion_id: str) -> FusionState | None:
+        """Read how far a fusion is, while it runs or after; None before its first steps.
+
+        Raises:
+            BrokenFileError: when it cannot be read.
+        """
+        return FusionState.load(self.folder(ensemble_id, fusion_id) / "state.safetensors")
+
     def report(self, ensemble_id: str, fusion_id: str) -> dict[str, Any]:
         """Read how a fused space was judged; empty when it was stopped before."""
         path = self.folder(ensemble_id, fusion_id) / "report.json"
@@ -76,6 +107,11 @@ class FusionStore:
         return found
 
 
-def fusion_id_of(posteriors: Posteriors, config: FusionConfig) -> str:
-    """Name the fusion of an ensemble's posteriors: twelve hexadecimal digits, the same for the same content."""
-    return content_key({"format": FORMAT, "posteriors": posteriors.key, "fusion": config.key})
+def channels_of(channels: Sequence[ChannelName], home: str) -> list[tuple[int, int] | tuple[str, int, int]]:
+    """Give a set as `FusionConfig.channels` takes it: ensembles are named where they are not the fusion's own.
+
+    Args:
+        channels: of the set.
+        home: id of the ensemble that the fusion lives with.
+    """
+    return [(c.member, c.channel) if c.ensemble == home else (c.ensemble, c.member, c.channel) for c in channels]

@@ -18,7 +18,7 @@ from app.figures.rasters import rgba_png, scale_for, sprite
 from app.pages.site import Page, Site
 from vaefrag_core.artifacts import FusedSpace, Posteriors
 from vaefrag_core.errors import BrokenFileError, MissingDataError, VaefragError
-from vaefrag_core.synthesis.learners import Learners, choose
+from vaefrag_core.synthesis.learners import Learners
 
 CELL_PIXELS = 96  # side wanted of the image under the pointer
 OBJECTIVES = {"vi": "mean exp(−VI)", "nmi": "mean NMI", "mutual-information": "mean I(U;V), bits"}
@@ -67,7 +67,7 @@ class FusionView:
         names = tuple(posteriors.label_names or ())
         label = asked.get("label", [""])[0]
         try:
-            found = choose(posteriors, fused.config)
+            found = fusions.learners(ensemble_id, fused.config)
             learners = found if found.key == fused.learners_key else None
         except VaefragError:
             learners = None

@@ -13,7 +13,6 @@ from app.pages.live import watch
 from app.pages.site import Page, Site
 from vaefrag_core.config import FusionConfig, parse
 from vaefrag_core.errors import MissingDataError, VaefragError
-from vaefrag_core.fusions import fusion_id_of
 
 
 def list_page(site: Site) -> Page:
@@ -57,9 +56,9 @@ def job_page(site: Site, job_id: str) -> Page:
 
 def _fused(site: Site, job: JobRecord) -> str:
     """Give the fusion that a job has made, or the best so far of it; "" when there is none."""
-    store, ensemble_id = site.queries.store, job.submission.ensemble_id
+    ensemble_id = job.submission.ensemble_id
     try:
-        fusion_id = fusion_id_of(store.posteriors(ensemble_id), parse(FusionConfig, job.submission.request))
+        fusion_id = site.queries.fusions.id_of(ensemble_id, parse(FusionConfig, job.submission.request))
     except VaefragError:
         return ""
     return fusion_id if fusion_id in site.queries.fusions.ids(ensemble_id) else ""

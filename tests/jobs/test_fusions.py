@@ -12,7 +12,7 @@ from support_jobs import Lab, kill
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import FusionConfig
 from vaefrag_core.fusing import fuse_ensemble
-from vaefrag_core.fusions import FusionStore, fusion_id_of
+from vaefrag_core.fusions import FusionStore
 from vaefrag_core.store import EnsembleStore
 
 CONFIG = FusionConfig(steps=400, restarts=2)
@@ -32,7 +32,8 @@ def workers_of(lab: Lab) -> list[int]:
 def test_killed_on_the_way_it_comes_out_as_never_killed(busy: Lab, tmp_path: Path) -> None:
     posteriors = digits()
     ensemble_id = busy.store.add(posteriors, "Sixty digits").id
-    folder = FusionStore(busy.store).folder(ensemble_id, fusion_id_of(posteriors, CONFIG))
+    fusions = FusionStore(busy.store)
+    folder = fusions.folder(ensemble_id, fusions.id_of(ensemble_id, CONFIG))
     job = busy.book.submit_fusion(ensemble_id, CONFIG)
     busy.wait(lambda: (folder / "state.safetensors").exists())
     assert not (folder / "fused.npz").exists()
@@ -57,7 +58,7 @@ def test_killed_on_the_way_it_comes_out_as_never_killed(busy: Lab, tmp_path: Pat
 def test_cancelled_it_keeps_the_best_so_far(busy: Lab) -> None:
     posteriors, config = digits(), FusionConfig(steps=1_000_000, restarts=16, objective="mutual-information")
     ensemble_id = busy.store.add(posteriors, "Sixty digits").id
-    fusion_id = fusion_id_of(posteriors, config)
+    fusion_id = FusionStore(busy.store).id_of(ensemble_id, config)
     job = busy.book.submit_fusion(ensemble_id, config)
     busy.wait(lambda: (FusionStore(busy.store).folder(ensemble_id, fusion_id) / "state.safetensors").exists())
     busy.book.wish(job, "cancel")

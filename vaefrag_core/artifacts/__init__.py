@@ -14,7 +14,7 @@ from vaefrag_core.artifacts.analysis import (
     Traversals,
 )
 from vaefrag_core.artifacts.atlas import Atlas, Link, SweepPoint
-from vaefrag_core.artifacts.fusion import FusedSpace
+from vaefrag_core.artifacts.fusion import FusedSpace, FusionState
 from vaefrag_core.artifacts.posteriors import Posteriors
 from vaefrag_core.artifacts.spaces import SpaceMatrix
 from vaefrag_core.artifacts.stability import Stability
@@ -25,6 +25,7 @@ __all__ = [
     "ChannelMap",
     "ChannelMatrix",
     "FusedSpace",
+    "FusionState",
     "Hotspot",
     "Hotspots",
     "Link",
