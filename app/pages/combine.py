@@ -12,6 +12,7 @@ from app.components.shell import segmented
 from app.components.states import command, notice, remarks
 from app.pages import saved_sets
 from app.pages.chosen import Chosen, parse_chosen
+from app.pages.fuse import set_form
 from app.pages.mixture import Mixture
 from app.pages.set_panel import beside_members, growth_panel, next_panel, press, set_panel
 from app.pages.site import Page, Site
@@ -37,9 +38,8 @@ class Combine:
         heading = html.Div(
             [html.Div([html.H1("Combine channels"), html.P(text, className="words")])], className="combine-head"
         )
-        left = [self._picker(parts), html.Div(html.Div(id="combine-next"), className="card")]
-        left.append(html.Div(parts["saved"], className="card"))
-        right = [html.Div(parts["set"], className="card"), html.Div(html.Div(id="combine-curve"), className="card")]
+        left = [self._picker(parts), _card(html.Div(id="combine-next")), _card(html.Div(id="combine-curve"))]
+        right = [_card(parts["set"]), _card(set_form()), _card(parts["saved"])]
         columns = html.Div(
             [html.Div(left, className="column"), html.Div(right, className="column")], className="columns"
         )
@@ -119,6 +119,10 @@ class Combine:
         ]
         every = html.A("all", href=self.chosen.of(medoids).search(), className="stay rule")
         return html.Div([html.Span(["Medoids of hotspots", help_mark("medoid")]), *links, every], className="rules")
+
+
+def _card(content: html.Div) -> html.Div:
+    return html.Div(content, className="card")
 
 
 def page(site: Site, search: str | None) -> Page:

@@ -64,6 +64,8 @@ class Explorer:
         ]
         if not self.record.imported:
             words.append(dcc.Link("train again with changes", href=self.site.new(self.record.id)))
+        if len(np.unique(matrix.member)) > 1:
+            words.append(dcc.Link("fuse its members", href=self.site.fuse(self.record.id)))
         line = html.P([html.Span(word) for word in words], className="words")
         return [html.Div([html.H1(self.record.name), line]), self._dead_switch()]
 

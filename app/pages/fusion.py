@@ -10,6 +10,7 @@ from dash import Dash, Input, Output, State, dcc, html, no_update
 from flask import Flask, Response, jsonify, make_response
 
 from app.components.facts import fact, section
+from app.components.fusion_form import OBJECTIVES
 from app.components.graph import graph
 from app.components.shell import segmented
 from app.components.states import notice, remarks
@@ -21,7 +22,6 @@ from vaefrag_core.errors import BrokenFileError, MissingDataError, VaefragError
 from vaefrag_core.synthesis.learners import Learners
 
 CELL_PIXELS = 96  # side wanted of the image under the pointer
-OBJECTIVES = {"vi": "mean exp(−VI)", "nmi": "mean NMI", "mutual-information": "mean I(U;V), bits"}
 BUTTONS = ["zoom2d", "pan2d", "resetScale2d"]
 
 
@@ -110,12 +110,12 @@ class FusionView:
         ends = {"flat": "until nothing rose", "steps": "all that were allowed", "stopped": "then stopped"}
         return [
             fact("information", f"{fused.information_bits:.2f} of {fused.ceiling_bits:.2f} bits", "information"),
-            fact("learners", f"{fused.learner_bits.mean():.2f} bits on average"),
-            fact(OBJECTIVES[fused.config.objective], f"{fused.objective:.3f}"),
+            fact("learners", f"{fused.learner_bits.mean():.2f} bits on average", "learner"),
+            fact(OBJECTIVES[fused.config.objective], f"{fused.objective:.3f}", "objective of a fusion"),
             fact("mean VI to learners", f"{fused.learner_vi_bits.mean():.2f} bits", "VI"),
             fact("steps", f"{fused.steps:,}, {ends[fused.end]}"),
             *(
-                [fact("continuity", f"{rings['fused']:.1f}; learners {np.median(rings['learners']):.1f}")]
+                [fact("continuity", f"{rings['fused']:.1f}; learners {np.median(rings['learners']):.1f}", "continuity")]
                 if rings
                 else []
             ),

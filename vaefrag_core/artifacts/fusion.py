@@ -131,6 +131,11 @@ class FusionState:
     bits: FloatArray
     best: int
 
+    @property
+    def ceiling_bits(self) -> float:
+        """log2 N: what tells all images of the sample apart."""
+        return math.log2(len(self.mean))
+
     @classmethod
     def load(cls, path: Path) -> "FusionState | None":
         """Read the state of a climb; None when there is none. Needs no torch.

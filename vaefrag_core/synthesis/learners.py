@@ -103,8 +103,9 @@ def choose(
 
     Raises:
         InvalidInputError: when one is not there, is named twice, when there are fewer than two, or when they saw
-            different images.
+            different images; when the dimension is beyond the number of images.
     """
+    check_dimension(config.dimension, posteriors.n_images)
     if config.channels is None:
         members = posteriors.member_ids.tolist() if config.members is None else list(config.members)
         place = {member: row for row, member in enumerate(posteriors.member_ids.tolist())}
@@ -134,6 +135,17 @@ def choose(
     sample = posteriors.sample_id
     found = gather(Posteriors(mean[flat][:, :, None], logvar[flat][:, :, None], sample_id=sample))
     return Learners(tuple(names), found.mean, found.logvar, found.sample_id, found.keys)
+
+
+def check_dimension(dimension: int, n_images: int) -> None:
+    """See that a fused space has no more channels than there are images.
+
+    Raises:
+        InvalidInputError: when it has.
+    """
+    if dimension > n_images:
+        sentence = f"Expected a dimension of at most {n_images:,}, the number of images, got {dimension:,}."
+        raise InvalidInputError(sentence, {"dimension": sentence})
 
 
 def _check(named: Sequence[int], there: Mapping[int, int]) -> None:
