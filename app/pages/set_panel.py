@@ -56,7 +56,8 @@ def _numbers(mixture: Mixture, found: Combination) -> list:
     ]
     warning = (
         f"Within a tenth of log2 {found.n_images:,} = {found.ceiling_bits:.2f} bits, the most that so many images can"
-        " show: these channels tell more together than is shown, and are less redundant. Take a larger fingerprint."
+        " show: these channels tell more together than is shown, and are less redundant. Take a larger fingerprint"
+        " sample."
     )
     near = remarks([warning]) if found.near_ceiling else html.Div(hidden=True)
     whole = graph(
