@@ -186,11 +186,13 @@ def register(app: Dash, site: Site) -> None:
             "shown": Output("combine-shown", "data"),
         },
         inputs={"search": Input("url", "search")},
-        state={"shown": State("combine-shown", "data")},
+        state={"shown": State("combine-shown", "data"), "path": State("url", "pathname")},
         prevent_initial_call=True,
     )
-    def show(search: str, shown: str) -> dict[str, Any]:
+    def show(search: str, shown: str, path: str) -> dict[str, Any]:
         """The URL → what is shown at once; a figure that only changes its marks is not sent again."""
+        if path.rstrip("/") != site.combine():
+            raise PreventUpdate  # on the way to another page
         combine = Combine(Mixture(site, search))
         figure = combine.marks() if combine.shown == shown else combine.figure()
         return {"parts": combine.parts(), "figure": figure, "at": combine.chosen.at, "shown": combine.shown}

@@ -6,6 +6,7 @@ from typing import Any
 import dash_mantine_components as dmc
 import numpy as np
 from dash import ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update
+from dash.exceptions import PreventUpdate
 
 from app.components.facts import chip, returned
 from app.components.glossary import help_mark
@@ -228,7 +229,9 @@ def register(app: Dash, site: Site, id_in_path: Callable[[str], str]) -> None:
     )
     def show(search: str, path: str, shown: dict[str, str]) -> dict[str, Any]:
         """The URL → what is shown; figures that only change their marks are not sent again."""
-        view = View(site, id_in_path(path), search)
+        if not (ensemble_id := id_in_path(path)):
+            raise PreventUpdate  # on the way to another page
+        view = View(site, ensemble_id, search)
         explorer, state = Explorer(view), view.state()
         return {
             "parts": explorer.parts() | {"measures": explorer.measures()},
