@@ -53,13 +53,14 @@ def export_file(
 ) -> None:
     """Write the posteriors of an ensemble, or of a fused space, as a file that other programs and `import` can read."""
     from app.settings import load_settings
+    from vaefrag_core.fusions import FusionStore
     from vaefrag_core.store import EnsembleStore, replacing
 
     settings = load_settings(workspace=workspace)
     store = EnsembleStore(settings.workspace)
     posteriors = store.posteriors(ensemble_id)
     if fusion:
-        posteriors = store.fused(ensemble_id, fusion).posteriors(posteriors)
+        posteriors = FusionStore(store).fused(ensemble_id, fusion).posteriors(posteriors)
     path = output or Path(f"{fusion or ensemble_id}.npz")
     if path.exists() and not replace:
         raise InvalidInputError(f"{path} is there already. Name another file by --output, or give --replace.")

@@ -23,14 +23,19 @@ class FusionObjectiveChoice(StrEnum):
 
 
 def fuse(
-    ensemble_id: Annotated[str, typer.Argument(metavar="ID", help="An ensemble of the workspace.")],
+    source: Annotated[str, typer.Argument(metavar="ID", help="An ensemble, or a saved set, of the workspace.")],
     dimension: Annotated[int, typer.Option(help="Channels of the fused space.")] = 2,
     objective: Annotated[FusionObjectiveChoice, typer.Option(help="What is maximized.")] = FusionObjectiveChoice.vi,
     members: Annotated[
         str, typer.Option(help="Members to fuse, separated by commas.", show_default="all of them")
     ] = "",
     channels: Annotated[
-        str, typer.Option(help="Channels to fuse instead, as MEMBER.CHANNEL, separated by commas.", show_default="none")
+        str,
+        typer.Option(
+            help="Channels to fuse instead, as MEMBER.CHANNEL, or ENSEMBLE:MEMBER.CHANNEL of another ensemble on the"
+            " same sample, separated by commas.",
+            show_default="none",
+        ),
     ] = "",
     steps: Annotated[int, typer.Option(help="Steps at most; it stops when nothing rises any more.")] = 1500,
     restarts: Annotated[int, typer.Option(help="Starts, of which the best is kept.")] = 3,
@@ -39,7 +44,7 @@ def fuse(
     workspace: Workspace = None,
     as_json: Json = False,
 ) -> None:
-    """Fit one space to many: all members of an ensemble, some, or single channels. Judged by what was not optimized.
+    """Fit one space to many: members of an ensemble, channels, or a saved set. Judged by what was not optimized.
 
     Ctrl-C keeps the best so far; the same command goes on with it.
     """
@@ -49,13 +54,16 @@ def fuse(
     from app.runs import StoppedError
     from app.settings import load_settings
     from vaefrag_core.config import FusionConfig, parse
+    from vaefrag_core.fusions import FusionStore
     from vaefrag_core.store import EnsembleStore
 
     values = {"name": name, "dimension": dimension, "objective": objective.value, "steps": steps, "restarts": restarts}
-    values |= {"seed": seed, "members": _members(members), "channels": _channels(channels)}
-    config, settings = parse(FusionConfig, values), load_settings(workspace=workspace)
+    settings = load_settings(workspace=workspace)
     store = EnsembleStore(settings.workspace)
-    fusion_id = _check(ensemble_id, store, config)
+    ensemble_id, asked = _asked(source, store, _members(members), channels)
+    config, fusions = parse(FusionConfig, values | {"seed": seed} | asked), FusionStore(store)
+    fusions.learners(ensemble_id, config)  # refuses what cannot be fused before a job is made of it
+    fusion_id = fusions.id_of(ensemble_id, config)
     book = JobBook(settings.workspace)
     with terminal.stop_on_interrupt() as should_stop, needed_engine(settings) as keeper:
         job_id = book.submit_fusion(ensemble_id, config)
@@ -70,7 +78,7 @@ def fuse(
         raise VaefragError(job.progress.error)
     if job.state != "done":
         raise StoppedError(f"Stopped; the best so far is kept. Repeat the same command to go on with {fusion_id}.")
-    fused, report = store.fused(ensemble_id, fusion_id), store.fusion_report(ensemble_id, fusion_id)
+    fused, report = fusions.fused(ensemble_id, fusion_id), fusions.report(ensemble_id, fusion_id)
     _show(fusion_id, fused, report)
     if as_json:
         terminal.emit(fusion_result(ensemble_id, fusion_id, fused, report) | {"job": job_id})
@@ -105,14 +113,19 @@ def fusion_result(ensemble_id: str, fusion_id: str, fused: "FusedSpace", report:
     }
 
 
-def _check(ensemble_id: str, store: Any, config: Any) -> str:
-    """See that what was asked for is there, before a job is made of it; gives the id that the fusion will have."""
-    from vaefrag_core.store import fusion_id_of
-    from vaefrag_core.synthesis.learners import choose
+def _asked(source: str, store: Any, members: list[int] | None, channels: str) -> tuple[str, dict[str, Any]]:
+    """Give the ensemble that a fusion is asked of, and the members or channels that it names."""
+    from vaefrag_core.fusions import channels_of
+    from vaefrag_core.sets import SetStore
 
-    posteriors = store.posteriors(ensemble_id)
-    choose(posteriors, config)
-    return fusion_id_of(posteriors, config)
+    sets = SetStore(store.workspace)
+    if source in store.ids() or source not in sets.ids():
+        store.record(source)
+        return source, {"members": members, "channels": _channels(channels, source)}
+    if members or channels:
+        raise InvalidInputError(f"{source} is a set and names its channels itself. Leave out --members and --channels.")
+    found = sets.load(source).channels
+    return found[0].ensemble, {"channels": channels_of(found, found[0].ensemble)}
 
 
 def _members(text: str) -> list[int] | None:
@@ -122,11 +135,12 @@ def _members(text: str) -> list[int] | None:
     return [int(part) for part in parts] or None
 
 
-def _channels(text: str) -> list[tuple[int, int]] | None:
-    parts = [part.strip().split(".") for part in text.split(",") if part.strip()]
-    if not all(len(part) == 2 and part[0].isdecimal() and part[1].isdecimal() for part in parts):
-        raise InvalidInputError(f"Expected --channels as MEMBER.CHANNEL, such as 0.3,1.2, got {text!r}.")
-    return [(int(member), int(channel)) for member, channel in parts] or None
+def _channels(text: str, ensemble_id: str) -> list[tuple[int, int] | tuple[str, int, int]] | None:
+    from vaefrag_core.fusions import channels_of
+    from vaefrag_core.sets import parse_channel
+
+    found = [parse_channel(part, ensemble_id) for part in text.split(",") if part.strip()]
+    return channels_of(found, ensemble_id) or None
 
 
 def _show(fusion_id: str, fused: "FusedSpace", report: dict[str, Any]) -> None:

@@ -12,7 +12,21 @@ from app.components.states import notice, remarks
 from app.door import sign_in
 from app.door.guard import HEALTH, SIGN_OUT, guard
 from app.jobs.record import JobBook
-from app.pages import atlas, combine, ensembles, explorer, fusion, health, jobs, live, new, pictures, toasts, waiting
+from app.pages import (
+    atlas,
+    combine,
+    ensembles,
+    explorer,
+    fuse,
+    fusion,
+    health,
+    jobs,
+    live,
+    new,
+    pictures,
+    toasts,
+    waiting,
+)
 from app.pages.site import Page, Site
 from app.queries import Queries
 from app.settings import Settings
@@ -78,6 +92,7 @@ def create_app(settings: Settings, store: EnsembleStore) -> Dash:
     fusion.register(app, site, lambda path: _named(site, path, "fusion") or "")
     for part in (combine, live, new, toasts, atlas):
         part.register(app, site)
+    fuse.register(app, site, lambda path: _named(site, path, "fuse") or "")
     pictures.register(app.server, site)
     _secure(app)
     return app
@@ -121,6 +136,8 @@ def _page(site: Site, path: str, search: str | None) -> Page:
             return waiting.ensemble_page(site, ensemble_id, search)
         case ["fusion", fusion_id]:
             return fusion.fusion_page(site, fusion_id, search)
+        case ["fuse", ensemble_id]:
+            return fuse.members_page(site, ensemble_id)
         case ["jobs"]:
             return jobs.list_page(site)
         case ["jobs", job_id]:

@@ -15,8 +15,9 @@ from flask_caching import Cache
 from numpy.typing import NDArray
 
 from vaefrag_core.artifacts import Analysis, ChannelMatrix, Hotspots, Posteriors
-from vaefrag_core.config import Measure
+from vaefrag_core.config import FusionConfig, Measure
 from vaefrag_core.errors import BrokenFileError, MissingDataError, VaefragError
+from vaefrag_core.fusions import FusionStore
 from vaefrag_core.measures.divergence import kl_to_prior_nats
 from vaefrag_core.store import EnsembleRecord, EnsembleStore
 from vaefrag_core.sweeps import SweepStore
@@ -134,10 +135,11 @@ class Queries:
 
     def __init__(self, store: EnsembleStore, cache: Cache) -> None:
         self.store = store
-        self.sweeps = SweepStore(store)
+        self.sweeps, self.fusions = SweepStore(store), FusionStore(store)
         self._cache = cache
         self._open: dict[str, Opened] = {}
         self._posteriors: dict[tuple[str, str], Posteriors] = {}
+        self._fusion_ids: dict[tuple, str] = {}
         self._histories: dict[tuple[str, int], tuple[int, History]] = {}
         self._lock = Lock()
 
@@ -216,6 +218,18 @@ class Queries:
                 while len(self._histories) > HISTORIES_KEPT:
                     self._histories.pop(next(iter(self._histories)))
         return found[1]
+
+    def fusion_of(self, ensemble_id: str, config: FusionConfig) -> str:
+        """Name what a fusion makes; worked out again only when the posteriors it is made from are others.
+
+        Raises:
+            MissingDataError: when an ensemble, or its posteriors, are not there.
+        """
+        paths = [self.store.folder(source) / "posteriors.npz" for source in (ensemble_id, *config.others)]
+        key = (ensemble_id, config.key, *(path.stat().st_mtime_ns for path in paths if path.is_file()))
+        if key not in self._fusion_ids:
+            self._fusion_ids[key] = self.fusions.id_of(ensemble_id, config)
+        return self._fusion_ids[key]
 
     def posteriors(self, opened: Opened) -> Posteriors:
         """Give the posteriors that an open analysis was made from, kept while they are asked for."""

@@ -24,6 +24,7 @@ Measure = Literal["nmi", "vi"]
 Architecture = Literal["mlp", "conv28", "conv64"]
 FusionObjective = Literal["vi", "nmi", "mutual-information"]
 Objective = Literal["beta-vae", "annealed-vae", "beta-tcvae", "factor-vae", "dip-vae-i", "dip-vae-ii"]
+Number = Annotated[int, Field(ge=0)]  # of a member, or of a channel within one
 Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(min_length=1, max_length=8)]
 
 # What each objective reads besides the rest. What it does not read is no part of what was asked for.
@@ -256,17 +257,22 @@ class FusionConfig(Config):
     steps: int = Field(1_500, ge=1, le=1_000_000, description="steps of the optimizer at most; it stops when flat")
     restarts: int = Field(3, ge=1, le=64, description="starts, of which the best is kept")
     seed: int = Field(0, ge=0, lt=2**63, description="of the starts")
-    members: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
+    members: tuple[Number, ...] | None = Field(
         None, description="members whose whole latent spaces are fused; all when neither members nor channels are given"
     )
-    channels: tuple[tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]], ...] | None = Field(
-        None, description="channels that are fused, each as member and channel"
+    channels: tuple[tuple[Number, Number] | tuple[str, Number, Number], ...] | None = Field(
+        None, description="channels that are fused, each as member and channel; of another ensemble, its id before them"
     )
 
     @property
     def key(self) -> str:
         """The content without the name."""
         return content_key(self.model_dump(mode="json", exclude={"name"}))
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The ids of ensembles that channels name, each once."""
+        return tuple(dict.fromkeys(channel[0] for channel in self.channels or () if len(channel) == 3))
 
     @model_validator(mode="after")
     def _members_or_channels(self) -> "FusionConfig":

@@ -1,135 +1,117 @@
-"""Fusions of an ensemble in the store: fused, judged, taught to an encoder; stopped and resumed between."""
+"""Fusions: where they are kept and how they are found. Needs no torch.
+
+    <workspace>/ensembles/<id>/fusions/<fusion>/
+        fused.npz               the space, or the best so far of one that was stopped
+        report.json             what the judges found
+        encoder.safetensors     for new images
+        state.safetensors       to go on from
+
+A fusion lives with the ensemble that it was asked of, or, of channels of several, with that of the first one.
+"""
 
 import json
-from collections.abc import Callable
-from typing import Any, Literal
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from vaefrag_core.artifacts import FusedSpace, Posteriors
-from vaefrag_core.config import FusionConfig, ModelConfig
-from vaefrag_core.datasets.catalog import load_dataset
-from vaefrag_core.datasets.fingerprint import draw_fingerprint
-from vaefrag_core.errors import InvalidInputError, VaefragError
-from vaefrag_core.store import EnsembleStore, fusion_id_of, replacing, write_text
-from vaefrag_core.structure.factors import usable_factors
-from vaefrag_core.synthesis.embedding import distil
-from vaefrag_core.synthesis.fusion import FusionStep, fuse_learners
-from vaefrag_core.synthesis.judges import continuity, probe
+from vaefrag_core.artifacts import FusedSpace, FusionState
+from vaefrag_core.config import FusionConfig, content_key
+from vaefrag_core.errors import BrokenFileError, MissingDataError
+from vaefrag_core.store import EnsembleStore
 from vaefrag_core.synthesis.learners import Learners, choose
+from vaefrag_core.synthesis.pool import ChannelName
 
-PROBED = 6  # labels at most
-
-FusionStage = Literal["fuse", "judge", "distil"]
-OnFusion = Callable[[FusionStage, float, FusionStep | None], None]
+FORMAT = 1  # raised when a fusion computes something else from the same inputs
+_ID = re.compile(r"[0-9a-f]{12}")
 
 
-def fuse_ensemble(
-    ensemble_id: str,
-    store: EnsembleStore,
-    config: FusionConfig | None = None,
-    *,
-    on_stage: OnFusion = lambda stage, share, step: None,
-    should_stop: Callable[[], bool] = lambda: False,
-) -> tuple[str, FusedSpace]:
-    """Fuse members or channels of an ensemble, or go on where that was stopped, and judge what came out.
+class FusionStore:
+    """The fusions of one workspace.
 
     Args:
-        ensemble_id: an ensemble with posteriors.
-        store: where it lives, and the fusion will.
-        config: what is wanted.
-        on_stage: called with the stage at work, the share of it that is done, and the step of a fusion.
-        should_stop: asked often; then the best so far is kept as the result, unjudged.
-
-    Returns:
-        The fusion's id and the fused space; `store.fusion_report` gives what the judges found.
-
-    Raises:
-        InvalidInputError: when what was asked for cannot be fused.
-        MissingDataError: when there is no such ensemble, or no posteriors yet.
+        store: its ensembles.
     """
-    config = config or FusionConfig()
-    posteriors = store.posteriors(ensemble_id)
-    learners = choose(posteriors, config)
-    fusion_id = fusion_id_of(posteriors, config)
-    folder = store.fusion_folder(ensemble_id, fusion_id)
-    path = folder / "fused.npz"
-    fused = FusedSpace.load(path) if path.is_file() else None
-    if fused is None or fused.end == "stopped":
-        on_stage("fuse", 0.0, None)
-        folder.mkdir(parents=True, exist_ok=True)
-        fused = fuse_learners(
-            learners,
-            config,
-            on_progress=lambda step: on_stage("fuse", step.step / step.steps, step),
-            should_stop=should_stop,
-            state=folder / "state.safetensors",
-        )
-        with replacing(path) as temporary:
-            fused.save(temporary)
-    if fused.end != "stopped" and not (folder / "report.json").is_file():
-        report = _judge(ensemble_id, store, posteriors, learners, fused, on_stage)
-        report["encoder"], report["encoder_note"] = _teach(ensemble_id, store, posteriors, fused, fusion_id, on_stage)
-        write_text(folder / "report.json", json.dumps(report, indent=1))
-    return fusion_id, fused
 
+    def __init__(self, store: EnsembleStore) -> None:
+        self.store = store
 
-def _judge(
-    ensemble_id: str,
-    store: EnsembleStore,
-    posteriors: Posteriors,
-    learners: Learners,
-    fused: FusedSpace,
-    on_stage: OnFusion,
-) -> dict[str, Any]:
-    """Let judges that were not optimized say what was gained."""
-    on_stage("judge", 0.0, None)
-    factors = usable_factors(posteriors.labels, tuple(posteriors.label_names or ()), posteriors.n_images)
-    probes, notes = [], list(factors.messages)
-    for f, (name, classes) in enumerate(zip(factors.names[:PROBED], factors.classes, strict=False)):
+    def learners(self, ensemble_id: str, config: FusionConfig) -> Learners:
+        """Take what a fusion asks for from its ensembles.
+
+        Raises:
+            InvalidInputError: when it cannot be fused: see `choose`.
+            MissingDataError: when an ensemble, or its posteriors, are not there.
+        """
+        others = {other: self.store.posteriors(other) for other in config.others}
+        return choose(self.store.posteriors(ensemble_id), config, home=ensemble_id, others=others)
+
+    def id_of(self, ensemble_id: str, config: FusionConfig) -> str:
+        """Name a fusion, whether it exists or not: twelve hexadecimal digits, the same for the same content.
+
+        Raises:
+            MissingDataError: when an ensemble, or its posteriors, are not there.
+        """
+        keys = [self.store.posteriors(source).key for source in dict.fromkeys([ensemble_id, *config.others])]
+        source = keys[0] if len(keys) == 1 else keys
+        return content_key({"format": FORMAT, "posteriors": source, "fusion": config.key})
+
+    def folder(self, ensemble_id: str, fusion_id: str) -> Path:
+        """Give the folder of a fusion, whether it exists or not; the id is checked, as it comes from URLs."""
+        if not _ID.fullmatch(fusion_id):
+            raise MissingDataError(f"There is no fusion {fusion_id!r}: that is not a fusion's id.")
+        return self.store.folder(ensemble_id) / "fusions" / fusion_id
+
+    def ids(self, ensemble_id: str) -> list[str]:
+        """Give the ids of the fusions of an ensemble that have a result, the newest first."""
+        found = self.store.folder(ensemble_id).glob("fusions/*/fused.npz")
+        return [path.parent.name for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)]
+
+    def home(self, fusion_id: str) -> str:
+        """Give the ensemble that a fusion lives with.
+
+        Raises:
+            MissingDataError: when the workspace has no such fusion.
+        """
+        if _ID.fullmatch(fusion_id):
+            for path in self.store.workspace.glob(f"ensembles/*/fusions/{fusion_id}/fused.npz"):
+                return path.parents[2].name
+        raise MissingDataError(f"There is no fusion {fusion_id!r} in {self.store.workspace}.")
+
+    def fused(self, ensemble_id: str, fusion_id: str) -> FusedSpace:
+        """Read a fused space.
+
+        Raises:
+            MissingDataError: when there is none.
+        """
+        path = self.folder(ensemble_id, fusion_id) / "fused.npz"
+        if not path.is_file():
+            raise MissingDataError(f"There is no fusion {fusion_id!r} of ensemble {ensemble_id}.")
+        return FusedSpace.load(path)
+
+    def state(self, ensemble_id: str, fusion_id: str) -> FusionState | None:
+        """Read how far a fusion is, while it runs or after; None before its first steps.
+
+        Raises:
+            BrokenFileError: when it cannot be read.
+        """
+        return FusionState.load(self.folder(ensemble_id, fusion_id) / "state.safetensors")
+
+    def report(self, ensemble_id: str, fusion_id: str) -> dict[str, Any]:
+        """Read how a fused space was judged; empty when it was stopped before."""
+        path = self.folder(ensemble_id, fusion_id) / "report.json"
         try:
-            found = probe(fused.mean, learners.mean, classes, label=name)
-            probes.append({"label": name, "kind": found.kind, "spaces": found.summary()})
-        except InvalidInputError as error:
-            notes.append(str(error))
-        on_stage("judge", (f + 1) / min(len(factors.names), PROBED), None)
-    report: dict[str, Any] = {"probes": probes, "notes": notes}
-    spec = store.record(ensemble_id).spec
-    if spec.dataset.name == "circle":  # its points lie on a ring, in the order of the data set
-        ring = np.argsort(draw_fingerprint(load_dataset(spec.dataset), spec.fingerprint).index)
-        torn = [continuity(mean[ring]) for mean in learners.mean]
-        report["continuity"] = {"fused": continuity(fused.mean[ring]), "learners": torn}
-    return report
+            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        except ValueError as error:
+            raise BrokenFileError(f"{path} cannot be read. Delete its folder, and fuse again.") from error
+        return found
 
 
-def _teach(
-    ensemble_id: str,
-    store: EnsembleStore,
-    posteriors: Posteriors,
-    fused: FusedSpace,
-    fusion_id: str,
-    on_stage: OnFusion,
-) -> tuple[dict[str, Any] | None, str]:
-    """Teach an encoder when the images are at hand; else say why there is none."""
-    on_stage("distil", 0.0, None)
-    record = store.record(ensemble_id)
-    try:
-        if record.imported:
-            if posteriors.images is None:
-                return None, "The posteriors came without images, so there is nothing to teach an encoder with."
-            planes = (
-                posteriors.images[:, None] if posteriors.images.ndim == 3 else posteriors.images.transpose(0, 3, 1, 2)
-            )
-            images, model = np.ascontiguousarray(planes, dtype=np.float32) / np.float32(255), ModelConfig()
-        else:
-            dataset = load_dataset(record.spec.dataset)
-            sample = draw_fingerprint(dataset, record.spec.fingerprint)
-            if sample.sample_id != posteriors.sample_id:
-                return None, "The data set holds other images than those that were encoded."
-            images, model = dataset.batch(sample.index), record.spec.model
-        taught = distil(fused, images, model, on_progress=lambda step, steps: on_stage("distil", step / steps, None))
-    except VaefragError as error:
-        return None, str(error)
-    with replacing(store.fusion_folder(ensemble_id, fusion_id) / "encoder.safetensors") as temporary:
-        taught.save(temporary)
-    return taught.facts(), ""
+def channels_of(channels: Sequence[ChannelName], home: str) -> list[tuple[int, int] | tuple[str, int, int]]:
+    """Give a set as `FusionConfig.channels` takes it: ensembles are named where they are not the fusion's own.
+
+    Args:
+        channels: of the set.
+        home: id of the ensemble that the fusion lives with.
+    """
+    return [(c.member, c.channel) if c.ensemble == home else (c.ensemble, c.member, c.channel) for c in channels]

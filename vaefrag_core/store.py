@@ -6,7 +6,7 @@
         posteriors.npz            the fingerprint of all members
         analysis/<kind>-<key>/    one result; the key is a hash of what it was made from
         analysis/latest.json      which results the pages show
-        fusions/<id>/             fused.npz, report.json, encoder.safetensors, and the state to go on from
+        fusions/<id>/             spaces fused from its channels: fusions.py
 
 Nothing here is ever unpickled, and nothing is changed in place: a new file takes the old one's name.
 """
@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 from pydantic import SerializerFunctionWrapHandler, model_serializer
@@ -31,20 +30,17 @@ from vaefrag_core.artifacts import (
     Analysis,
     ChannelMap,
     ChannelMatrix,
-    FusedSpace,
     Hotspots,
     OverTraining,
     Posteriors,
     Stability,
     Traversals,
 )
-from vaefrag_core.config import AnalysisConfig, Config, EnsembleSpec, FusionConfig, Measure, content_key, parse
+from vaefrag_core.config import AnalysisConfig, Config, EnsembleSpec, Measure, content_key, parse
 from vaefrag_core.errors import BrokenFileError, BusyError, MissingDataError
 
 SPEC_FORMAT = 1
-FUSION_FORMAT = 1  # raised when a fusion computes something else from the same inputs
 IMPORTED = "imported"  # in place of a data set: the posteriors came from elsewhere, and there is nothing to train
-_FUSION_ID = re.compile(r"[0-9a-f]{12}")
 _ID = re.compile(r"[a-z0-9][a-z0-9.\-]{0,99}")
 
 
@@ -282,48 +278,6 @@ class EnsembleStore:
             over_training=OverTraining.load(folder / index.over_training) if index.over_training else None,
         )
 
-    def fusion_folder(self, ensemble_id: str, fusion_id: str) -> Path:
-        """Give the folder of a fusion, whether it exists or not; the id is checked, as it comes from URLs."""
-        if not _FUSION_ID.fullmatch(fusion_id):
-            raise MissingDataError(f"There is no fusion {fusion_id!r}: that is not a fusion's id.")
-        return self.folder(ensemble_id) / "fusions" / fusion_id
-
-    def fusions(self, ensemble_id: str) -> list[str]:
-        """Give the ids of the fusions of an ensemble that have a result, the newest first."""
-        found = self.folder(ensemble_id).glob("fusions/*/fused.npz")
-        return [path.parent.name for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)]
-
-    def fusion_home(self, fusion_id: str) -> str:
-        """Give the ensemble that a fusion was made from.
-
-        Raises:
-            MissingDataError: when the workspace has no such fusion.
-        """
-        if _FUSION_ID.fullmatch(fusion_id):
-            for path in self._ensembles.glob(f"*/fusions/{fusion_id}/fused.npz"):
-                return path.parents[2].name
-        raise MissingDataError(f"There is no fusion {fusion_id!r} in {self.workspace}.")
-
-    def fused(self, ensemble_id: str, fusion_id: str) -> FusedSpace:
-        """Read a fused space.
-
-        Raises:
-            MissingDataError: when there is none.
-        """
-        path = self.fusion_folder(ensemble_id, fusion_id) / "fused.npz"
-        if not path.is_file():
-            raise MissingDataError(f"There is no fusion {fusion_id!r} of ensemble {ensemble_id}.")
-        return FusedSpace.load(path)
-
-    def fusion_report(self, ensemble_id: str, fusion_id: str) -> dict[str, Any]:
-        """Read how a fused space was judged; empty when it was stopped before."""
-        path = self.fusion_folder(ensemble_id, fusion_id) / "report.json"
-        try:
-            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        except ValueError as error:
-            raise BrokenFileError(f"{path} cannot be read. Delete its folder, and fuse again.") from error
-        return found
-
 
 def ensemble_id_of(spec: EnsembleSpec) -> str:
     """Name an ensemble: readable words first, then what makes it unique."""
@@ -354,11 +308,6 @@ def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     return folder
-
-
-def fusion_id_of(posteriors: Posteriors, config: FusionConfig) -> str:
-    """Name the fusion of an ensemble's posteriors: twelve hexadecimal digits, the same for the same content."""
-    return content_key({"format": FUSION_FORMAT, "posteriors": posteriors.key, "fusion": config.key})
 
 
 def write_text(path: Path, text: str) -> None:

@@ -76,6 +76,15 @@ TERMS: dict[str, str] = {
     " from one have split; where one comes from two, they have merged.",
     "tightness": "Mean NMI of the pairs of channels inside a hotspot, averaged over hotspots: how nearly its channels"
     " make the same distinctions.",
+    "fused space": "One space made from many, its learners: means and variances of one posterior for each image, fitted"
+    " until they are as similar as can be, on average, to what the learners say about the same images.",
+    "learner": "What is fused: a member's whole latent space, or a single channel.",
+    "objective of a fusion": "What is maximized, averaged over the learners. vi, exp(−VI), ends where the space tells"
+    " what the learners tell and no more; with few or very unlike learners it may copy one of them, and then says so."
+    " nmi rises while the space shrinks to nothing, mutual-information until every image is told apart: they are there"
+    " to be compared with vi, and their failure is never called a success.",
+    "continuity": "For images that lie on a ring: the largest distance between neighbours over the usual one (the 90th"
+    " percentile). 1: the ring is whole. Large: it was cut somewhere.",
     "beta": "β: weight of the KL term in the loss. The larger, the fewer bits the channels may carry.",
 }
 

@@ -10,6 +10,7 @@ from app.figures.curves import MOST_GROUPS, numbers_in
 from app.figures.theme import HOTSPOT_COLOURS, LABEL_SCALE, NOISE_COLOUR, colour_bar, colour_table, plain
 
 CORNERS = 17  # of an ellipse, the first again at the end
+MOST_STEPS = 1_000  # of a curve; more cannot be told apart at its width
 MOST_ELLIPSES = 1_000  # more would hide each other
 
 
@@ -84,7 +85,8 @@ def climb_figure(series: NDArray[np.floating], best: int, title: str, ceiling: f
         title: of the value, unit included.
         ceiling: drawn as a line, when given.
     """
-    steps = np.arange(1, len(series) + 1)
+    shown = np.unique(np.linspace(0, len(series) - 1, MOST_STEPS).astype(int)) if len(series) else slice(0)
+    steps, series = np.arange(1, len(series) + 1)[shown], series[shown]
     order = [r for r in range(series.shape[1]) if r != best] + [best]
     traces = [
         go.Scatter(

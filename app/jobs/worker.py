@@ -184,7 +184,7 @@ def _analyze(work: Work, line: _Line) -> dict[str, Any]:
 def _fuse(work: Work, line: _Line) -> dict[str, Any]:
     import torch
 
-    from vaefrag_core.fusions import fuse_ensemble
+    from vaefrag_core.fusing import fuse_ensemble
 
     torch.set_num_threads(1)
 

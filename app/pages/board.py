@@ -15,16 +15,17 @@ from app.components.words import clock
 from app.figures.history import kl_figure, loss_figure
 from app.jobs.rows import JobRecord, JobSnapshot, WorkerRow
 from app.jobs.service import EngineState, engine_state
+from app.pages import climb
 from app.pages.site import Site
 from vaefrag_core.errors import VaefragError
 
 MOST_JOBS = 50  # on the page of all jobs
 MOST_CURVES = 60  # members whose loss is drawn
 
-JOB_PARTS = ("progress", "pace", "actions", "reasons", "members", "member", "log")
+JOB_PARTS = ("progress", "pace", "actions", "made", "reasons", "members", "member", "log")
 OF_CHOSEN = ("members", "member")  # parts that depend on the member chosen
 ALL_PARTS = ("list", "engine", "alarm", "workers")
-PLOTS = ("loss", "kl")
+PLOTS = ("loss", "kl", *climb.PLOTS)
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class Board:
                 return show.pace(snapshot)
             case "actions":
                 return show.actions(snapshot.job)
+            case "made":
+                return climb.made(self.site, snapshot.job)
             case "reasons":
                 return show.reasons(snapshot.job, snapshot.members)
             case "members":
@@ -68,7 +71,9 @@ class Board:
                 return show.log_lines(self.site.book.log(snapshot.job.id))
 
     def plot(self, name: str, snapshot: JobSnapshot, chosen: int = 0) -> go.Figure:
-        """Draw the curves of a training from its checkpoints."""
+        """Draw the curves of a training from its checkpoints, or a fusion from the state that it keeps."""
+        if name in climb.PLOTS:
+            return climb.draw(self.site, name, snapshot.job)
         ensemble_id, members = snapshot.job.submission.ensemble_id, len(snapshot.members)
         one = self.site.queries.history(ensemble_id, chosen)
         if name == "kl":
@@ -98,8 +103,8 @@ class Board:
         return engine_state(self.site.book.workspace)
 
     def title(self, job: JobRecord) -> str:
-        """Say what a job is about, by the name of its ensemble."""
-        if job.submission.kind == "train":
+        """Say what a job is about: by its own name, or by that of its ensemble."""
+        if job.submission.kind == "train" or job.submission.request.get("name"):
             return job.submission.title
         try:
             return self.site.queries.store.record(job.submission.ensemble_id).name

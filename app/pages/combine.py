@@ -12,6 +12,7 @@ from app.components.shell import segmented
 from app.components.states import command, notice, remarks
 from app.pages import saved_sets
 from app.pages.chosen import Chosen, parse_chosen
+from app.pages.fuse import set_form
 from app.pages.mixture import Mixture
 from app.pages.set_panel import beside_members, growth_panel, next_panel, press, set_panel
 from app.pages.site import Page, Site
@@ -37,9 +38,8 @@ class Combine:
         heading = html.Div(
             [html.Div([html.H1("Combine channels"), html.P(text, className="words")])], className="combine-head"
         )
-        left = [self._picker(parts), html.Div(html.Div(id="combine-next"), className="card")]
-        left.append(html.Div(parts["saved"], className="card"))
-        right = [html.Div(parts["set"], className="card"), html.Div(html.Div(id="combine-curve"), className="card")]
+        left = [self._picker(parts), _card(html.Div(id="combine-next")), _card(html.Div(id="combine-curve"))]
+        right = [_card(parts["set"]), _card(set_form()), _card(parts["saved"])]
         columns = html.Div(
             [html.Div(left, className="column"), html.Div(right, className="column")], className="columns"
         )
@@ -121,6 +121,10 @@ class Combine:
         return html.Div([html.Span(["Medoids of hotspots", help_mark("medoid")]), *links, every], className="rules")
 
 
+def _card(content: html.Div) -> html.Div:
+    return html.Div(content, className="card")
+
+
 def page(site: Site, search: str | None) -> Page:
     """Give the page, or say what it needs when there is nothing to combine."""
     mixture = Mixture(site, search)
@@ -182,11 +186,13 @@ def register(app: Dash, site: Site) -> None:
             "shown": Output("combine-shown", "data"),
         },
         inputs={"search": Input("url", "search")},
-        state={"shown": State("combine-shown", "data")},
+        state={"shown": State("combine-shown", "data"), "path": State("url", "pathname")},
         prevent_initial_call=True,
     )
-    def show(search: str, shown: str) -> dict[str, Any]:
+    def show(search: str, shown: str, path: str) -> dict[str, Any]:
         """The URL → what is shown at once; a figure that only changes its marks is not sent again."""
+        if path.rstrip("/") != site.combine():
+            raise PreventUpdate  # on the way to another page
         combine = Combine(Mixture(site, search))
         figure = combine.marks() if combine.shown == shown else combine.figure()
         return {"parts": combine.parts(), "figure": figure, "at": combine.chosen.at, "shown": combine.shown}

@@ -6,6 +6,7 @@ from typing import Any
 import dash_mantine_components as dmc
 import numpy as np
 from dash import ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update
+from dash.exceptions import PreventUpdate
 
 from app.components.facts import chip, returned
 from app.components.glossary import help_mark
@@ -64,6 +65,8 @@ class Explorer:
         ]
         if not self.record.imported:
             words.append(dcc.Link("train again with changes", href=self.site.new(self.record.id)))
+        if len(np.unique(matrix.member)) > 1:
+            words.append(dcc.Link("fuse its members", href=self.site.fuse(self.record.id)))
         line = html.P([html.Span(word) for word in words], className="words")
         return [html.Div([html.H1(self.record.name), line]), self._dead_switch()]
 
@@ -226,7 +229,9 @@ def register(app: Dash, site: Site, id_in_path: Callable[[str], str]) -> None:
     )
     def show(search: str, path: str, shown: dict[str, str]) -> dict[str, Any]:
         """The URL → what is shown; figures that only change their marks are not sent again."""
-        view = View(site, id_in_path(path), search)
+        if not (ensemble_id := id_in_path(path)):
+            raise PreventUpdate  # on the way to another page
+        view = View(site, ensemble_id, search)
         explorer, state = Explorer(view), view.state()
         return {
             "parts": explorer.parts() | {"measures": explorer.measures()},

@@ -10,6 +10,7 @@ from dash import Dash, Input, Output, State, dcc, html, no_update
 from flask import Flask, Response, jsonify, make_response
 
 from app.components.facts import fact, section
+from app.components.fusion_form import OBJECTIVES
 from app.components.graph import graph
 from app.components.shell import segmented
 from app.components.states import notice, remarks
@@ -18,10 +19,9 @@ from app.figures.rasters import rgba_png, scale_for, sprite
 from app.pages.site import Page, Site
 from vaefrag_core.artifacts import FusedSpace, Posteriors
 from vaefrag_core.errors import BrokenFileError, MissingDataError, VaefragError
-from vaefrag_core.synthesis.learners import Learners, choose
+from vaefrag_core.synthesis.learners import Learners
 
 CELL_PIXELS = 96  # side wanted of the image under the pointer
-OBJECTIVES = {"vi": "mean exp(−VI)", "nmi": "mean NMI", "mutual-information": "mean I(U;V), bits"}
 BUTTONS = ["zoom2d", "pan2d", "resetScale2d"]
 
 
@@ -59,15 +59,15 @@ class FusionView:
             MissingDataError: when the workspace has none such.
             BrokenFileError: when its file cannot be read.
         """
-        store = site.queries.store
-        ensemble_id = store.fusion_home(fusion_id)
-        fused, posteriors = store.fused(ensemble_id, fusion_id), store.posteriors(ensemble_id)
+        store, fusions = site.queries.store, site.queries.fusions
+        ensemble_id = fusions.home(fusion_id)
+        fused, posteriors = fusions.fused(ensemble_id, fusion_id), store.posteriors(ensemble_id)
         asked = parse_qs((search or "").removeprefix("?"))
         learner = asked.get("learner", ["0"])[0]
         names = tuple(posteriors.label_names or ())
         label = asked.get("label", [""])[0]
         try:
-            found = choose(posteriors, fused.config)
+            found = fusions.learners(ensemble_id, fused.config)
             learners = found if found.key == fused.learners_key else None
         except VaefragError:
             learners = None
@@ -78,7 +78,7 @@ class FusionView:
             ensemble_id=ensemble_id,
             fused=fused,
             posteriors=posteriors,
-            report=store.fusion_report(ensemble_id, fusion_id),
+            report=fusions.report(ensemble_id, fusion_id),
             learners=learners,
             learner=int(learner) if learner.isdecimal() and int(learner) < count else 0,
             label=label if label in names else (names[0] if names else None),
@@ -110,12 +110,12 @@ class FusionView:
         ends = {"flat": "until nothing rose", "steps": "all that were allowed", "stopped": "then stopped"}
         return [
             fact("information", f"{fused.information_bits:.2f} of {fused.ceiling_bits:.2f} bits", "information"),
-            fact("learners", f"{fused.learner_bits.mean():.2f} bits on average"),
-            fact(OBJECTIVES[fused.config.objective], f"{fused.objective:.3f}"),
+            fact("learners", f"{fused.learner_bits.mean():.2f} bits on average", "learner"),
+            fact(OBJECTIVES[fused.config.objective], f"{fused.objective:.3f}", "objective of a fusion"),
             fact("mean VI to learners", f"{fused.learner_vi_bits.mean():.2f} bits", "VI"),
             fact("steps", f"{fused.steps:,}, {ends[fused.end]}"),
             *(
-                [fact("continuity", f"{rings['fused']:.1f}; learners {np.median(rings['learners']):.1f}")]
+                [fact("continuity", f"{rings['fused']:.1f}; learners {np.median(rings['learners']):.1f}", "continuity")]
                 if rings
                 else []
             ),
@@ -288,7 +288,7 @@ def _register_pictures(server: Flask, site: Site) -> None:
     @server.get(f"{site.prefix}data/fusion/<fusion_id>/<int:row>.png")
     def fused_image(fusion_id: str, row: int) -> Response:
         try:
-            images = site.queries.store.posteriors(site.queries.store.fusion_home(fusion_id)).images
+            images = site.queries.store.posteriors(site.queries.fusions.home(fusion_id)).images
         except VaefragError as error:
             return make_response(jsonify({"error": str(error)}), 404)
         if images is None or row >= len(images):

@@ -7,13 +7,12 @@ from app.components.glossary import help_mark
 from app.components.graph import graph
 from app.components.states import notice
 from app.components.words import clock
-from app.jobs.rows import JobRecord, JobSnapshot
+from app.jobs.rows import JobSnapshot
+from app.pages import climb
 from app.pages.board import Board
 from app.pages.live import watch
 from app.pages.site import Page, Site
-from vaefrag_core.config import FusionConfig, parse
-from vaefrag_core.errors import MissingDataError, VaefragError
-from vaefrag_core.store import fusion_id_of
+from vaefrag_core.errors import MissingDataError
 
 
 def list_page(site: Site) -> Page:
@@ -45,9 +44,8 @@ def job_page(site: Site, job_id: str) -> Page:
     links = [("Open the ensemble", site.ensemble(submission.ensemble_id))]
     if submission.kind == "train":
         links.append(("Train again with changes", site.new(submission.ensemble_id)))
-    if submission.kind == "fuse" and (fusion_id := _fused(site, snapshot.job)):
-        links.insert(0, ("Open the fused space", site.fusion(fusion_id)))
-    buttons = html.Div([board.part("actions", snapshot), *show.links(links)], className="buttons")
+    parts = [board.part(name, snapshot) for name in ("actions", "made")]
+    buttons = html.Div([*parts, *show.links(links)], className="buttons")
     heading = html.Div(
         [html.Div([html.H1(title), html.P(words, className="words")]), buttons], className="heading heading-row"
     )
@@ -55,21 +53,15 @@ def job_page(site: Site, job_id: str) -> Page:
     return Page(html.Div(content, className="wide stack"), title)
 
 
-def _fused(site: Site, job: JobRecord) -> str:
-    """Give the fusion that a job has made, or the best so far of it; "" when there is none."""
-    store, ensemble_id = site.queries.store, job.submission.ensemble_id
-    try:
-        fusion_id = fusion_id_of(store.posteriors(ensemble_id), parse(FusionConfig, job.submission.request))
-    except VaefragError:
-        return ""
-    return fusion_id if fusion_id in store.fusions(ensemble_id) else ""
-
-
 def job_panel(board: Board, snapshot: JobSnapshot) -> list:
     """Give everything about a job that is followed: how far, its members, their curves, what has happened."""
     head = html.Div([board.part("progress", snapshot), board.part("pace", snapshot)], className="job-head")
     log = html.Section([html.H2("What has happened"), board.part("log", snapshot)], className="card")
     reasons = board.part("reasons", snapshot)
+    if snapshot.job.submission.kind == "fuse":
+        space, objective, bits = (_climb(board, snapshot, name) for name in climb.PLOTS)
+        curves = html.Div([space, html.Div([objective, bits], className="column")], className="halves-cards")
+        return [html.Section([head, reasons], className="card"), curves, log]
     if not snapshot.members:
         return [html.Section([head, reasons], className="card"), log]
     members = html.Section([head, reasons, board.part("members", snapshot)], className="card")
@@ -91,4 +83,11 @@ def _curve(board: Board, snapshot: JobSnapshot, name: str) -> html.Section:
         {"plot": name, "job": snapshot.job.id}, board.plot(name, snapshot), label, buttons=["zoom2d", "resetScale2d"]
     )
     head = html.H2([title, help_mark(term)])
+    return html.Section([head, plot, html.P(note, className="note")], className="card")
+
+
+def _climb(board: Board, snapshot: JobSnapshot, name: str) -> html.Section:
+    head, note = climb.heading(name)
+    place, figure = {"plot": name, "job": snapshot.job.id}, board.plot(name, snapshot)
+    plot = graph(place, figure, climb.TITLES[name][0], buttons=["zoom2d", "pan2d", "resetScale2d"])
     return html.Section([head, plot, html.P(note, className="note")], className="card")

@@ -114,7 +114,8 @@ def register(app: Dash, site: Site) -> None:
         choosing = ctx.triggered_id == "chosen-member"
         places = [[output["id"]["job"] for output in outputs] for outputs in ctx.outputs_list[:-1]]
         job_places, all_places = places[: len(JOB_PARTS)], places[len(JOB_PARTS) : -len(PLOTS)]
-        due = _plots_due(found, places[-1], choosing or (tick or 0) % PLOT_TICKS == 0, choosing)
+        plotted = list(dict.fromkeys(job_id for jobs in places[-len(PLOTS) :] for job_id in jobs))
+        due = _plots_due(found, plotted, choosing or (tick or 0) % PLOT_TICKS == 0, choosing)
         if not (found.moved or choosing or due):
             raise PreventUpdate
 

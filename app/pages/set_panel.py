@@ -31,8 +31,7 @@ def set_panel(mixture: Mixture) -> list:
         return [head, problems, html.P(text, className="quiet")]
     named = zip(chosen.channels, _distinct(chosen.channels), strict=True)
     chips = html.Ul([_chip(mixture, channel, name) for channel, name in named], className="set-chips")
-    fuse = html.Div(id="fuse-set")  # what makes one space of the set finds its place here
-    return [head, problems, chips, *_numbers(mixture, found), fuse]
+    return [head, problems, chips, *_numbers(mixture, found)]
 
 
 def _chip(mixture: Mixture, channel: ChannelName, text: str) -> html.Li:
@@ -57,7 +56,8 @@ def _numbers(mixture: Mixture, found: Combination) -> list:
     ]
     warning = (
         f"Within a tenth of log2 {found.n_images:,} = {found.ceiling_bits:.2f} bits, the most that so many images can"
-        " show: these channels tell more together than is shown, and are less redundant. Take a larger fingerprint."
+        " show: these channels tell more together than is shown, and are less redundant. Take a larger fingerprint"
+        " sample."
     )
     near = remarks([warning]) if found.near_ceiling else html.Div(hidden=True)
     whole = graph(
@@ -129,7 +129,7 @@ def next_panel(mixture: Mixture) -> list:
     head = html.Div([html.H2("Best next channel"), switch], className="card-head")
     pooled, ranked = mixture.ranked()
     if not len(ranked.channels):
-        return [head, html.P("All live channels are in the set.", className="quiet")]
+        return [head, html.P("There is no live channel that is not in the set.", className="quiet")]
     gains = zip(ranked.channels[:LISTED].tolist(), ranked.gain_bits, ranked.joint_bits, strict=False)
     rows = [_addition(mixture, pooled.names[c], float(gain), float(joint)) for c, gain, joint in gains]
     gain_head = "gain, bits" if chosen.by == "bits" else f"gain of {chosen.by}, bits"
@@ -156,6 +156,9 @@ def _addition(mixture: Mixture, name: ChannelName, gain: float, joint: float) ->
 
 def growth_panel(mixture: Mixture) -> list:
     """Draw how a greedy set grows, beside random sets, whole members and the set."""
+    head = html.Div(html.H2("How sets grow"), className="card-head")
+    if not (mixture.opened(mixture.chosen.at).matrix.information_bits >= LIVE).any():
+        return [head, html.P("No channel of this ensemble is live, so there is none to choose.", className="quiet")]
     names, grown, spaces = mixture.growth()
     chosen, found = mixture.chosen, mixture.combination
     opened = mixture.opened(chosen.at)
@@ -184,7 +187,6 @@ def growth_panel(mixture: Mixture) -> list:
     note = (
         f"Of this ensemble’s live channels. Grey: mean and range of {draws} random sets. Members count live channels."
     )
-    head = html.Div(html.H2("How sets grow"), className="card-head")
     return [head, plot, html.P(note, className="note"), take]
 
 

@@ -76,6 +76,10 @@ class Site:
         """URL of a saved set's posteriors file."""
         return f"{self.prefix}data/sets/{quote(set_id)}.npz"
 
+    def fuse(self, ensemble_id: str) -> str:
+        """Path of the form that fuses an ensemble's members."""
+        return f"{self.prefix}fuse/{quote(ensemble_id)}"
+
     def fusion(self, fusion_id: str) -> str:
         """Path of a fused space's page."""
         return f"{self.prefix}fusion/{quote(fusion_id)}"

@@ -119,9 +119,9 @@ def _news(site: Site, explorer: Explorer) -> list:
 def _fusions(site: Site, ensemble_id: str) -> list:
     """Link to the spaces that were fused from an ensemble, the newest first; nothing when there are none."""
     links = []
-    for fusion_id in site.queries.store.fusions(ensemble_id)[:MOST_FUSIONS]:
+    for fusion_id in site.queries.fusions.ids(ensemble_id)[:MOST_FUSIONS]:
         try:
-            config = site.queries.store.fused(ensemble_id, fusion_id).config
+            config = site.queries.fusions.fused(ensemble_id, fusion_id).config
         except VaefragError:
             continue  # its own page says what is wrong with it
         name = config.name or f"{config.dimension} channels by {config.objective}"

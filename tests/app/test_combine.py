@@ -150,10 +150,13 @@ def test_buttons_change_the_set_as_it_is_now(app: Dash, trained: Trained, names:
 
 def test_only_marks_are_sent_when_only_the_set_changed(app: Dash, trained: Trained, names: list) -> None:
     shown = Tab(app, "/combine", search_of(trained)).holding("combine-shown")["data"]
-    found = post_to(app, "pick.figure", {"url.search": search_of(trained, names[0])}, {"combine-shown.data": shown})
+    state = {"combine-shown.data": shown, "url.pathname": "/combine"}
+    found = post_to(app, "pick.figure", {"url.search": search_of(trained, names[0])}, state)
     assert "__dash_patch_update" in found["pick"]["figure"]
     matrix = {"url.search": search_of(trained, names[0], view="matrix")}
-    assert "images" in json.dumps(post_to(app, "pick.figure", matrix, {"combine-shown.data": shown})["pick"]["figure"])
+    assert "images" in json.dumps(post_to(app, "pick.figure", matrix, state)["pick"]["figure"])
+    leaving = state | {"url.pathname": "/jobs"}
+    assert post_to(app, "pick.figure", {"url.search": ""}, leaving) == 204  # the figure may be gone by then
 
 
 def test_a_set_is_saved_opened_exported_and_deleted(

@@ -9,7 +9,8 @@ from webpages import Tab, app_of, post_to
 from app.figures.fusion import climb_figure, space_figure
 from app.jobs.record import JobBook
 from vaefrag_core.config import FusionConfig
-from vaefrag_core.fusions import fuse_ensemble
+from vaefrag_core.fusing import fuse_ensemble
+from vaefrag_core.fusions import FusionStore
 from vaefrag_core.store import EnsembleStore
 
 
@@ -83,7 +84,7 @@ def test_the_start_that_was_kept_is_in_front() -> None:
 
 def test_a_job_that_has_fused_leads_to_what_it_made(fused: tuple[Dash, EnsembleStore, str]) -> None:
     app, store, fusion_id = fused
-    book, config = JobBook(store.workspace), store.fused(store.ids()[0], fusion_id).config
+    book, config = JobBook(store.workspace), FusionStore(store).fused(store.ids()[0], fusion_id).config
     job = book.submit_fusion(store.ids()[0], config)
     tab = Tab(app, f"/jobs/{job}")
     assert "Fusion" in tab.words

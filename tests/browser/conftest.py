@@ -3,14 +3,20 @@
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
-from support import Trained
+from support import Trained, sixty_digits
+from support_jobs import Lab
 from werkzeug.serving import make_server
 
 from app.main import create_app
 from app.settings import Settings
+from vaefrag_core.pipeline import analyze
+from vaefrag_core.store import EnsembleStore
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +35,26 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def address(trained: Trained) -> Iterator[str]:
     """Serve the trained ensemble's workspace; gives the address without a slash at its end."""
-    app = create_app(Settings(workspace=trained.store.workspace), trained.store)
+    with serving(trained.store) as address:
+        yield address
+
+
+@pytest.fixture
+def working(tmp_path: Path) -> Iterator[tuple[str, EnsembleStore]]:
+    """Serve a workspace with sixty digits, and have an engine for it."""
+    lab = Lab(tmp_path / "workspace")
+    record = lab.store.add(replace(sixty_digits(), images=None), "Sixty digits")  # nothing to teach an encoder with
+    analyze(record.id, lab.store)
+    lab.engine()
+    with serving(lab.store) as address:
+        yield address, lab.store
+    lab.close()
+
+
+@contextmanager
+def serving(store: EnsembleStore) -> Iterator[str]:
+    """Serve a workspace while this lasts."""
+    app = create_app(Settings(workspace=store.workspace), store)
     server = make_server("127.0.0.1", 0, app.server, threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

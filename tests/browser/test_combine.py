@@ -6,7 +6,9 @@ import re
 from playwright.sync_api import Page, TimeoutError, expect
 from support import Trained
 
+from app.jobs.record import JobBook
 from vaefrag_core.sets import SetStore
+from vaefrag_core.store import EnsembleStore
 from vaefrag_core.synthesis.combination import joint_information
 
 POINT = """(k) => {
@@ -55,7 +57,7 @@ def test_a_set_is_built_by_clicks_saved_and_opened_by_its_address(page: Page, ad
     bits = joint_information(posteriors, [index[name] for name in chosen])
     joint = f"{bits:.2f} of {math.log2(posteriors.n_images):.2f} bits"
     expect(page.locator("#set-facts")).to_contain_text(joint)
-    page.get_by_label("Name").fill("Two by hand")
+    page.get_by_label("Name", exact=True).fill("Two by hand")
     page.get_by_role("button", name="Save").click()
     expect(page).to_have_url(re.compile(r"set=two-by-hand-\w{8}"))
     kept = page.url
@@ -65,3 +67,29 @@ def test_a_set_is_built_by_clicks_saved_and_opened_by_its_address(page: Page, ad
     page.get_by_role("button", name="Delete the set Two by hand").click()
     expect(page).to_have_url(re.compile("channels="))
     assert SetStore(trained.store.workspace).ids() == []
+
+
+def test_a_set_is_fused_and_the_space_opens_by_its_address(working: tuple[str, EnsembleStore], page: Page) -> None:
+    address, store = working
+    page.goto(f"{address}/combine")
+    page.wait_for_function(DRAWN, timeout=30_000)
+    chips = page.locator(".set-chips li")
+    for count, k in enumerate((0, 8), start=1):
+        click_point(page, k)
+        expect(chips).to_have_count(count, timeout=15_000)
+        page.wait_for_function(MARKED, arg=count)
+    for label, value in (("Name of the space", "By hand"), ("Dimension", "1"), ("Steps", "50"), ("Restarts", "1")):
+        page.get_by_label(label).fill(value)
+    page.get_by_role("button", name="Fuse", exact=True).dblclick()
+    page.wait_for_url("**/jobs/**")
+    expect(page.get_by_role("heading", name="By hand")).to_be_visible()
+    expect(page.locator(".fusing-bits-frame .scatterlayer .trace")).to_have_count(1, timeout=60_000)
+    page.get_by_role("link", name="Open the fused space").click(timeout=60_000)
+    page.wait_for_url("**/fusion/*")
+    kept = page.url
+    page.goto("about:blank")
+    page.goto(kept)
+    expect(page.get_by_role("heading", name="By hand")).to_be_visible()
+    expect(page.get_by_text("2 learners fused")).to_be_visible()
+    expect(page.locator(".fused-space-frame .scatterlayer .trace").first).to_be_visible()
+    assert len(JobBook(store.workspace).job_ids()) == 1  # though the button was clicked twice

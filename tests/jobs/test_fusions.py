@@ -11,8 +11,9 @@ from support_jobs import Lab, kill
 
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import FusionConfig
-from vaefrag_core.fusions import fuse_ensemble
-from vaefrag_core.store import EnsembleStore, fusion_id_of
+from vaefrag_core.fusing import fuse_ensemble
+from vaefrag_core.fusions import FusionStore
+from vaefrag_core.store import EnsembleStore
 
 CONFIG = FusionConfig(steps=400, restarts=2)
 
@@ -31,7 +32,8 @@ def workers_of(lab: Lab) -> list[int]:
 def test_killed_on_the_way_it_comes_out_as_never_killed(busy: Lab, tmp_path: Path) -> None:
     posteriors = digits()
     ensemble_id = busy.store.add(posteriors, "Sixty digits").id
-    folder = busy.store.fusion_folder(ensemble_id, fusion_id_of(posteriors, CONFIG))
+    fusions = FusionStore(busy.store)
+    folder = fusions.folder(ensemble_id, fusions.id_of(ensemble_id, CONFIG))
     job = busy.book.submit_fusion(ensemble_id, CONFIG)
     busy.wait(lambda: (folder / "state.safetensors").exists())
     assert not (folder / "fused.npz").exists()
@@ -47,21 +49,21 @@ def test_killed_on_the_way_it_comes_out_as_never_killed(busy: Lab, tmp_path: Pat
         _, expected = fuse_ensemble(plain.add(posteriors, "Sixty digits").id, plain, CONFIG)
     finally:
         torch.set_num_threads(threads)
-    found = busy.store.fused(ensemble_id, folder.name)
+    found = FusionStore(busy.store).fused(ensemble_id, folder.name)
     np.testing.assert_array_equal(found.mean, expected.mean)
     np.testing.assert_array_equal(found.objectives, expected.objectives)
-    assert busy.store.fusion_report(ensemble_id, folder.name)["encoder"] is None
+    assert FusionStore(busy.store).report(ensemble_id, folder.name)["encoder"] is None
 
 
 def test_cancelled_it_keeps_the_best_so_far(busy: Lab) -> None:
     posteriors, config = digits(), FusionConfig(steps=1_000_000, restarts=16, objective="mutual-information")
     ensemble_id = busy.store.add(posteriors, "Sixty digits").id
-    fusion_id = fusion_id_of(posteriors, config)
+    fusion_id = FusionStore(busy.store).id_of(ensemble_id, config)
     job = busy.book.submit_fusion(ensemble_id, config)
-    busy.wait(lambda: (busy.store.fusion_folder(ensemble_id, fusion_id) / "state.safetensors").exists())
+    busy.wait(lambda: (FusionStore(busy.store).folder(ensemble_id, fusion_id) / "state.safetensors").exists())
     busy.book.wish(job, "cancel")
     busy.wait(lambda: busy.state(job) == "cancelled")
-    found = busy.store.fused(ensemble_id, fusion_id)
+    found = FusionStore(busy.store).fused(ensemble_id, fusion_id)
     assert found.end == "stopped"
     assert found.objective == found.objectives.max()
-    assert busy.store.fusion_report(ensemble_id, fusion_id) == {}
+    assert FusionStore(busy.store).report(ensemble_id, fusion_id) == {}

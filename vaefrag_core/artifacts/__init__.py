@@ -14,7 +14,7 @@ from vaefrag_core.artifacts.analysis import (
     Traversals,
 )
 from vaefrag_core.artifacts.atlas import Atlas, Link, SweepPoint
-from vaefrag_core.artifacts.fusion import FusedSpace
+from vaefrag_core.artifacts.fusion import FusedSpace, FusionState
 from vaefrag_core.artifacts.over_training import OverTraining, Snapshots
 from vaefrag_core.artifacts.posteriors import Posteriors
 from vaefrag_core.artifacts.spaces import SpaceMatrix
@@ -26,6 +26,7 @@ __all__ = [
     "ChannelMap",
     "ChannelMatrix",
     "FusedSpace",
+    "FusionState",
     "Hotspot",
     "Hotspots",
     "Link",

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
 
 from vaefrag_core.artifacts.files import read_npz
 from vaefrag_core.artifacts.posteriors import Posteriors
@@ -110,3 +111,45 @@ class FusedSpace:
             return cls(config=config, **{name: arrays[name] for name in _ARRAYS}, **texts, **facts)
         except (KeyError, ValueError, TypeError) as error:
             raise BrokenFileError(f"{path} is not a fused space that can be read ({error}). Fuse again.") from error
+
+
+@dataclass(frozen=True, eq=False)
+class FusionState:
+    """How far a fusion is, as far as it can be looked at.
+
+    Args:
+        mean: (N, d) posterior means of the best space so far.
+        logvar: (N, d) ln σ².
+        objectives: (T, R) the objective after each of T steps, of R starts.
+        bits: (T, R) information.
+        best: the start of which `mean` and `logvar` are.
+    """
+
+    mean: FloatArray
+    logvar: FloatArray
+    objectives: FloatArray
+    bits: FloatArray
+    best: int
+
+    @property
+    def ceiling_bits(self) -> float:
+        """log2 N: what tells all images of the sample apart."""
+        return math.log2(len(self.mean))
+
+    @classmethod
+    def load(cls, path: Path) -> "FusionState | None":
+        """Read the state of a climb; None when there is none. Needs no torch.
+
+        Raises:
+            BrokenFileError: when it cannot be read.
+        """
+        if not path.is_file():
+            return None
+        try:
+            with safe_open(path, framework="np") as file:
+                best = int(file.get_tensor("best_value").argmax())
+                mean, logvar = file.get_slice("best")[:, best : best + 1][:, 0]
+                history = file.get_tensor("history")
+        except (SafetensorError, OSError, ValueError) as error:
+            raise BrokenFileError(f"{path} is not the state of a fusion that can be read ({error}).") from error
+        return cls(mean, logvar, history[:, 0], history[:, 1], best)

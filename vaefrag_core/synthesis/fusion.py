@@ -30,7 +30,7 @@ from vaefrag_core.measures.panel import Panel, PanelBits
 from vaefrag_core.measures.similarity import nmi, variation_of_information
 from vaefrag_core.store import replacing
 from vaefrag_core.synthesis.ascent import Climb, Values
-from vaefrag_core.synthesis.learners import Learners, Space, gather
+from vaefrag_core.synthesis.learners import Learners, Space, check_dimension, gather
 
 DEAD_BITS = 0.01  # a learner that tells less apart is left out
 COLLAPSED = 0.5  # of what the poorest learner carries: a space with less has shrunk, not learnt
@@ -114,10 +114,7 @@ def fuse_learners(
     state: Path | None = None,
 ) -> FusedSpace:
     """Fit one space to learners that have been chosen; see `fuse`."""
-    if config.dimension > learners.n_images:
-        raise InvalidInputError(
-            f"Expected a dimension of at most {learners.n_images:,}, the number of images, got {config.dimension:,}."
-        )
+    check_dimension(config.dimension, learners.n_images)
     distance = torch.stack([_distance(m, v) for m, v in zip(learners.mean, learners.logvar, strict=True)])
     single = information_bits(distance)
     live = single >= DEAD_BITS

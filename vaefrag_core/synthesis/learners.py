@@ -1,7 +1,8 @@
 """The learners that a fusion takes in: whole latent spaces, or channels, of posteriors on one sample."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import FusionConfig, content_key
 from vaefrag_core.errors import InvalidInputError
+from vaefrag_core.synthesis.pool import ChannelName, pool
 
 FloatArray = NDArray[np.float64]
 Space = Posteriors | tuple[Any, Any]
@@ -20,7 +22,7 @@ class Learners:
     """K spaces on the same N images.
 
     Args:
-        names: (K,) "member 3", or "channel 3.0".
+        names: (K,) "member 3", or "channel 3.0"; "channel 3.0 of ID" where several ensembles are fused.
         mean: K arrays (N, d_k).
         logvar: K arrays (N, d_k).
         sample_id: of the images; None when unknown.
@@ -84,16 +86,30 @@ def gather(spaces: Posteriors | Sequence[Space]) -> Learners:
     return Learners(tuple(names), tuple(mean), tuple(logvar), next(iter(samples), None), tuple(keys))
 
 
-def choose(posteriors: Posteriors, config: FusionConfig) -> Learners:
+def choose(
+    posteriors: Posteriors,
+    config: FusionConfig,
+    *,
+    home: str = "the posteriors",
+    others: Mapping[str, Posteriors] = MappingProxyType({}),
+) -> Learners:
     """Take the learners that a fusion of an ensemble names: members, single channels, or every member.
 
+    Args:
+        posteriors: of the ensemble.
+        config: names them.
+        home: id of the ensemble.
+        others: posteriors of the other ensembles that channels are of, by id.
+
     Raises:
-        InvalidInputError: when one is not there, is named twice, or when there are fewer than two.
+        InvalidInputError: when one is not there, is named twice, when there are fewer than two, or when they saw
+            different images; when the dimension is beyond the number of images.
     """
+    check_dimension(config.dimension, posteriors.n_images)
     if config.channels is None:
         members = posteriors.member_ids.tolist() if config.members is None else list(config.members)
         place = {member: row for row, member in enumerate(posteriors.member_ids.tolist())}
-        _check(members, place, "member")
+        _check(members, place)
         rows = [place[member] for member in members]
         if len(rows) < 2:
             raise InvalidInputError(f"Expected at least two members to fuse, got {members or 'none'}.")
@@ -104,23 +120,40 @@ def choose(posteriors: Posteriors, config: FusionConfig) -> Learners:
             member_ids=members,
         )
         return gather(chosen)
-    names = [f"{member}.{channel}" for member, channel in config.channels]
-    places = {f"{member}.{channel}": c for c, (member, channel) in enumerate(posteriors.channel_names.tolist())}
-    _check(names, places, "channel")
-    if len(names) < 2:
-        raise InvalidInputError(f"Expected at least two channels to fuse, got {', '.join(names) or 'none'}.")
-    mean, logvar = posteriors.flat()
-    flat = [places[name] for name in names]
-    found = gather(Posteriors(mean[flat][:, :, None], logvar[flat][:, :, None], sample_id=posteriors.sample_id))
-    return Learners(tuple(f"channel {n}" for n in names), found.mean, found.logvar, found.sample_id, found.keys)
+    channels = [ChannelName(*c) if len(c) == 3 else ChannelName(home, *c) for c in config.channels]
+    pooled = pool({home: posteriors, **{key: found for key, found in others.items() if key != home}})
+    flat = pooled.flat(channels)
+    several = len({c.ensemble for c in channels}) > 1
+    names = [f"channel {c} of {c.ensemble}" if several else f"channel {c}" for c in channels]
+    if len(set(channels)) < len(channels):
+        raise InvalidInputError(f"Expected each channel once, got {', '.join(map(str, channels))}.")
+    if len(channels) < 2:
+        raise InvalidInputError(
+            f"Expected at least two channels to fuse, got {', '.join(map(str, channels)) or 'none'}."
+        )
+    mean, logvar = pooled.posteriors.flat()
+    sample = posteriors.sample_id
+    found = gather(Posteriors(mean[flat][:, :, None], logvar[flat][:, :, None], sample_id=sample))
+    return Learners(tuple(names), found.mean, found.logvar, found.sample_id, found.keys)
 
 
-def _check(named: Sequence[Any], there: dict[Any, int], what: str) -> None:
+def check_dimension(dimension: int, n_images: int) -> None:
+    """See that a fused space has no more channels than there are images.
+
+    Raises:
+        InvalidInputError: when it has.
+    """
+    if dimension > n_images:
+        sentence = f"Expected a dimension of at most {n_images:,}, the number of images, got {dimension:,}."
+        raise InvalidInputError(sentence, {"dimension": sentence})
+
+
+def _check(named: Sequence[int], there: Mapping[int, int]) -> None:
     missing = [str(name) for name in named if name not in there]
     if missing:
         some = list(there)
         raise InvalidInputError(
-            f"There is no {what} {', '.join(missing)} in the posteriors. There are {some[0]} … {some[-1]}."
+            f"There is no member {', '.join(missing)} in the posteriors. There are {some[0]} … {some[-1]}."
         )
     if len(set(named)) < len(named):
-        raise InvalidInputError(f"Expected each {what} once, got {', '.join(map(str, named))}.")
+        raise InvalidInputError(f"Expected each member once, got {', '.join(map(str, named))}.")
