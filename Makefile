@@ -10,16 +10,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 demo: $(VENV)/demo.installed ## Train an ensemble on real digits, find its hotspots, open the explorer
 	$(BIN)/vaefrag demo $(ARGS)
 
-# Engines and browsers are waited for by the clock, so they have the machine to themselves.
-ALONE := tests/jobs tests/browser
-
-test: lint browser ## Every check and every test, or those that ARGS names
-ifdef ARGS
+test: lint browser ## Every check and every test
 	$(BIN)/python -m pytest $(ARGS)
-else
-	$(BIN)/python -m pytest $(ALONE)
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ALONE:%=--ignore=%)
-endif
 
 lint: $(VENV)/test.installed
 	$(BIN)/ruff check .

@@ -9,7 +9,7 @@ from support import Trained
 from vaefrag_core.store import EnsembleStore
 
 os.environ["VAEFRAG_ENGINE_IDLE_SECONDS"] = "1"  # engines that commands start end soon after their tests
-os.environ["OMP_NUM_THREADS"] = "1"  # tests run side by side, and small work is no faster on more; read as torch loads
+os.environ["OMP_NUM_THREADS"] = "1"  # small work is no faster on more; read as torch loads
 
 
 @pytest.fixture(scope="session")
