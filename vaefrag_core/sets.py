@@ -17,7 +17,7 @@ import numpy as np
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import content_key
 from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
-from vaefrag_core.store import write_text
+from vaefrag_core.store import readable, write_text
 from vaefrag_core.synthesis.pool import ChannelName, Pool, checked, pool
 
 SET_FORMAT = 1
@@ -105,13 +105,7 @@ class SetStore:
 
     def all(self) -> list[ChannelSet]:
         """Give the sets that can be read, the newest first."""
-        found = []
-        for set_id in self.ids():
-            try:
-                found.append(self.load(set_id))
-            except (BrokenFileError, MissingDataError):
-                continue  # damaged, or deleted this moment; opening it by its id says what is wrong
-        return sorted(found, key=lambda kept: (kept.created, kept.id), reverse=True)
+        return sorted(readable(self.ids(), self.load), key=lambda kept: (kept.created, kept.id), reverse=True)
 
     def delete(self, set_id: str) -> None:
         """Delete a set; one that is gone already is no problem."""

@@ -16,13 +16,13 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 from pydantic import SerializerFunctionWrapHandler, model_serializer
@@ -39,6 +39,8 @@ from vaefrag_core.artifacts import (
 )
 from vaefrag_core.config import AnalysisConfig, Config, EnsembleSpec, Measure, content_key, parse
 from vaefrag_core.errors import BrokenFileError, BusyError, MissingDataError
+
+Read = TypeVar("Read")
 
 SPEC_FORMAT = 1
 IMPORTED = "imported"  # in place of a data set: the posteriors came from elsewhere, and there is nothing to train
@@ -168,12 +170,7 @@ class EnsembleStore:
 
     def records(self) -> list[EnsembleRecord]:
         """Give the records that can be read, the newest first."""
-        found = []
-        for ensemble_id in self.ids():
-            try:
-                found.append(self.record(ensemble_id))
-            except BrokenFileError:
-                continue  # one damaged folder must not hide the others; opening it by its id says what is wrong
+        found = readable(self.ids(), self.record)
         return sorted(found, key=lambda record: (record.created, record.id), reverse=True)
 
     def folder(self, ensemble_id: str) -> Path:
@@ -315,6 +312,20 @@ def write_text(path: Path, text: str) -> None:
     """Put text in place of a file, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def readable(ids: Iterable[str], read: Callable[[str], Read]) -> list[Read]:
+    """Read what can be read: one that is damaged must not hide the others, and opening it by its id says what is wrong.
+
+    Args:
+        ids: of what there is; one that is deleted this moment is left out as well.
+        read: raises BrokenFileError or MissingDataError.
+    """
+    found = []
+    for one in ids:
+        with suppress(BrokenFileError, MissingDataError):
+            found.append(read(one))
+    return found
 
 
 @contextmanager

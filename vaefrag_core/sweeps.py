@@ -16,7 +16,7 @@ from vaefrag_core.artifacts import Atlas
 from vaefrag_core.config import COEFFICIENTS, SYMBOLS, Config, EnsembleSpec, content_key
 from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
 from vaefrag_core.specs import resolve
-from vaefrag_core.store import EnsembleStore, ensemble_id_of, made_once, write_text
+from vaefrag_core.store import EnsembleStore, ensemble_id_of, made_once, readable, write_text
 
 NAME_LENGTH = 80
 MOST_VALUES = 50
@@ -105,13 +105,7 @@ class SweepStore:
 
     def sweeps(self) -> list[Sweep]:
         """Give the sweeps that can be read, by name."""
-        found = []
-        for sweep_id in self.ids():
-            try:
-                found.append(self.sweep(sweep_id))
-            except BrokenFileError:
-                continue  # one damaged file must not hide the others; opening it by its id says what is wrong
-        return sorted(found, key=lambda sweep: (sweep.name, sweep.id))
+        return sorted(readable(self.ids(), self.sweep), key=lambda sweep: (sweep.name, sweep.id))
 
     def of_ensemble(self, ensemble_id: str) -> list[Sweep]:
         """Give the sweeps that an ensemble is part of."""
