@@ -85,12 +85,12 @@ def test_the_result_does_not_depend_on_threads_to_the_last_bit() -> None:
 def test_blocks_hold_every_pair_that_is_wanted(count: int, known: int) -> None:
     held = np.zeros((count, count), dtype=int)
     for u0, u1, v0, v1 in blocks(count, known):
+        assert (u0, u1) == (v0, v1) or u1 <= v0  # a square on the diagonal, or beside it
         held[u0:u1, v0:v1] += 1
     wanted = np.triu(np.ones((count, count), dtype=bool))
     wanted[:known, :known] = False
     assert (held[wanted] == 1).all()
     assert not held[:known, :known].any()
-    assert held.sum() <= wanted.sum() + 64 * count
 
 
 @pytest.mark.parametrize(("count", "known"), [(2, 1), (600, 590), (700, 300)])

@@ -21,6 +21,7 @@ import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -30,11 +31,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Progress = Callable[[int, int], None]
+Task = Callable[[], None]
 FloatArray = NDArray[np.float64]
 Block = tuple[int, int, int, int]  # rows u0 … u1 against rows v0 … v1
 
 BLOCK_ROWS = 256  # a block of products, and the rows that make it, stay in a core's cache
-SMALLEST_DIAGONAL = 64  # blocks on the diagonal are halved down to here, so that little is computed twice
 IMAGES_AT_ONCE = 16  # whose ratios are held at a time: enough that what each thread does is worth its start
 RATIOS_BYTES = 64e6  # and no more than that
 WIDE_SIGMA = 1e3  # beyond, single precision would blur what lies near by
@@ -97,27 +98,17 @@ def shared_bits(
 
 
 def blocks(count: int, known: int = 0, *, across: bool = False) -> list[Block]:
-    """Cut the pairs u ≤ v, without those of two known rows, into blocks; the largest first.
+    """Cut the pairs u ≤ v, without those of two known rows, into blocks; those that take longest first.
 
-    Across, pairs of two rows that are not known are left out as well.
+    Across, pairs of two rows that are not known are left out as well. A block on the diagonal is one square, of
+    which BLAS computes half.
     """
+    most = min(BLOCK_ROWS, max(1, -(-count // 2)))  # of few rows, too, more than one thread has some
+    old, new = _ranges(0, known, most), _ranges(known, count, most)
     found: list[Block] = []
-
-    def cut_diagonal(start: int, stop: int) -> None:
-        if stop - start <= SMALLEST_DIAGONAL:
-            found.append((start, stop, start, stop))
-            return
-        middle = (start + stop) // 2
-        found.append((start, middle, middle, stop))
-        cut_diagonal(start, middle)
-        cut_diagonal(middle, stop)
-
-    old, new = _ranges(0, known, BLOCK_ROWS), _ranges(known, count, BLOCK_ROWS)
     for position, (v0, v1) in enumerate(new):
-        found.extend((u0, u1, v0, v1) for u0, u1 in old + ([] if across else new[:position]))
-        if not across:
-            cut_diagonal(v0, v1)
-    return sorted(found, key=lambda b: ((b[0] - b[1]) * (b[3] - b[2]), b))
+        found.extend((u0, u1, v0, v1) for u0, u1 in old + ([] if across else new[: position + 1]))
+    return sorted(found, key=lambda b: ((b[0] - b[1]) * (b[3] - b[2]) * (1 if b[0] == b[2] else 2), b))
 
 
 def _ranges(start: int, stop: int, most: int) -> list[tuple[int, int]]:
@@ -135,34 +126,42 @@ def _by_kernels(rows: Rows, threads: int, on_progress: Progress) -> tuple[FloatA
     count, n_images = rows.shape
     mean, sigma, inverse = _in_units_of_sigma(rows.mean, rows.logvar, kernels.FARTHEST_SIGMA)
     together = rows.images_together
-    at_once = int(min(IMAGES_AT_ONCE, together, n_images, max(1, RATIOS_BYTES // (4 * max(count, 1) * n_images))))
-    ratios = np.empty((at_once, count, n_images), dtype=np.float32)
+    at_once = int(min(IMAGES_AT_ONCE, together, n_images, max(1, RATIOS_BYTES // (8 * max(count, 1) * n_images))))
+    held = np.empty((2, at_once, count, n_images), dtype=np.float32)  # ratios: of these images, and of the next
     log_mean, own = np.zeros((2, count))
     product, shared = np.zeros((2, count, count))  # products less 1
     cut = blocks(count, rows.known, across=rows.across)
-    parts = _ranges(0, count, ROWS_OF_A_TASK)
 
-    def fill(part: tuple[int, int]) -> None:
+    def fill(images: tuple[int, int], part: tuple[int, int]) -> None:
+        ratios = held[images[0] // at_once % 2]
         kernels.fill(mean, sigma, inverse, rows.codes, images, part, ratios, log_mean, own)
 
-    def multiply(block: Block) -> None:
-        kernels.multiply(ratios[: images[1] - images[0]], block, product)
+    def multiply(images: tuple[int, int], block: Block) -> None:
+        u0, u1, v0, v1 = block
+        covariance = np.empty((u1 - u0, v1 - v0), dtype=np.float32)
+        for ratio in held[images[0] // at_once % 2, : images[1] - images[0]]:
+            np.dot(ratio[u0:u1], ratio[v0:v1].T, out=covariance)  # on the diagonal BLAS does half
+            kernels.fold(covariance, n_images, product[u0:u1, v0:v1])
 
     def settle(block: Block) -> None:
         kernels.settle(product, block, shared)
 
-    held = 0  # images in the products
+    def fills(images: tuple[int, int]) -> list[Task]:
+        return [partial(fill, images, part) for part in _ranges(0, count, ROWS_OF_A_TASK)]
+
+    slices = [(first, min(first + at_once, n_images)) for first in range(0, n_images, at_once)]
+    multiplied = 0  # images in the products
     # Each thread multiplies alone: BLAS must not bring threads of its own.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
-        for images in _slices(n_images, at_once):
-            if held + at_once > together:
-                _all(pool, settle, cut)
-                held = 0
-            _all(pool, fill, parts)
-            _all(pool, multiply, cut)
-            held += at_once
+        _do(pool, fills(slices[0]))
+        for images, following in zip(slices, [*slices[1:], None], strict=True):
+            # The small tasks last: they keep every thread busy to the end.
+            _do(pool, [partial(multiply, images, block) for block in cut] + (fills(following) if following else []))
+            multiplied += images[1] - images[0]
+            if not following or multiplied + at_once > together:
+                _do(pool, [partial(settle, block) for block in cut])
+                multiplied = 0
             on_progress(images[1], n_images)
-        _all(pool, settle, cut)
     for u in range(count):
         shared[u + 1 :, u] = shared[u, u + 1 :]
     for part in rows.unwanted:
@@ -172,13 +171,9 @@ def _by_kernels(rows: Rows, threads: int, on_progress: Progress) -> tuple[FloatA
     return -log_mean / n_images, shared
 
 
-def _slices(count: int, size: int) -> list[tuple[int, int]]:
-    return [(first, min(first + size, count)) for first in range(0, count, size)]
-
-
-def _all(pool: ThreadPoolExecutor, task: Callable[[Any], None], items: list[Any]) -> None:
-    """Let the threads do a task for every item; gives back when all are done."""
-    for _ in pool.map(task, items):
+def _do(pool: ThreadPoolExecutor, tasks: list[Task]) -> None:
+    """Let the threads do all tasks, the first of them first; gives back when all are done."""
+    for _ in pool.map(lambda task: task(), tasks):
         pass
 
 

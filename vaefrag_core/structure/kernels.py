@@ -135,33 +135,22 @@ def _fill(
             own[c] += math.log1p(_total_square(row) / n_images)
 
 
-def _fold(covariance: Any, inverse_count: float, lowest: float, product: Any) -> None:
-    """Multiply ratios 1 + e into a product that is kept less 1, so that what is far below 1 is not lost."""
-    for u in range(covariance.shape[0]):
-        for v in range(covariance.shape[1]):
-            excess = max(np.float64(covariance[u, v]) * inverse_count, lowest)
-            product[u, v] += excess + product[u, v] * excess
-
-
-fill = _compiled(_fill)
-_fold = _compiled(_fold, {"contract"})
-
-
-def _multiply(ratios: Any, block: Any, product: Any) -> None:
-    """Multiply 1 + cov_i(U,V) / (b̄_i^U b̄_i^V) of several images i into the products of one block of pairs.
+def _fold(covariance: Any, n_images: int, product: Any) -> None:
+    """Multiply the ratios of one image, 1 + cov_i(U,V) / (b̄_i^U b̄_i^V), into the products of a block of pairs.
 
     Args:
-        ratios: (images, R, N) float32, of `fill`.
-        block: rows u0 … u1 and v0 … v1, as (u0, u1, v0, v1).
-        product: (R, R) float64, of which the block is changed; less 1.
+        covariance: (U, V) float32, N times cov_i / (b̄_i b̄_i).
+        n_images: N.
+        product: (U, V) float64, changed; kept less 1, so that what is far below 1 is not lost.
     """
-    u0, u1, v0, v1 = block
-    n_images = ratios.shape[2]
-    covariance = np.empty((u1 - u0, v1 - v0), dtype=np.float32)
-    for i in range(ratios.shape[0]):
-        np.dot(ratios[i, u0:u1], ratios[i, v0:v1].T, covariance)
-        # Each ratio is at least 1/N exactly; rounding must not take it to 0.
-        _fold(covariance, 1 / n_images, 1 / n_images - 1, product[u0:u1, v0:v1])
+    inverse, lowest = (
+        1 / n_images,
+        1 / n_images - 1,
+    )  # each ratio is at least 1/N exactly; rounding must not take it to 0
+    for u in range(covariance.shape[0]):
+        for v in range(covariance.shape[1]):
+            excess = max(np.float64(covariance[u, v]) * inverse, lowest)
+            product[u, v] += excess + product[u, v] * excess
 
 
 def _settle(product: Any, block: Any, shared: Any) -> None:
@@ -173,5 +162,6 @@ def _settle(product: Any, block: Any, shared: Any) -> None:
             product[u, v] = 0.0
 
 
-multiply = _compiled(_multiply)
+fill = _compiled(_fill)
+fold = _compiled(_fold, {"contract"})
 settle = _compiled(_settle)
