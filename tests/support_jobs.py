@@ -14,7 +14,7 @@ import numpy as np
 from app.jobs.record import JobBook
 from app.jobs.rows import JobSnapshot
 from app.jobs.service import engine_state
-from vaefrag_core.config import EnsembleSpec, FingerprintConfig, ModelConfig, TrainConfig
+from vaefrag_core.config import EnsembleSpec, FingerprintConfig, ModelConfig, Objective, TrainConfig
 from vaefrag_core.store import EnsembleStore, ensemble_id_of
 from vaefrag_core.training.checkpoints import load_checkpoint, member_status
 from vaefrag_core.training.ensemble import train_ensemble
@@ -24,11 +24,11 @@ LONG = 1_000_000  # steps that no test waits for
 _seeds = count(1)
 
 
-def spec_of(members: int = 1, steps: int = LONG, snapshots: int = 0) -> EnsembleSpec:
+def spec_of(members: int = 1, steps: int = LONG, snapshots: int = 0, objective: Objective = "beta-vae") -> EnsembleSpec:
     """Give a small ensemble, unlike all others."""
     return EnsembleSpec(
         model=ModelConfig(widths=(16,), channels=3),
-        train=TrainConfig(steps=steps, seed=next(_seeds), snapshots=snapshots),
+        train=TrainConfig(objective=objective, steps=steps, seed=next(_seeds), snapshots=snapshots),
         fingerprint=FingerprintConfig(size=40),
         members=members,
     )
@@ -124,6 +124,7 @@ class Lab:
             assert other is not None
             same.append(other.state == "done")
             same += [np.array_equal(one.weights[name], other.weights[name]) for name in one.weights]
+            same += [np.array_equal(array, other.discriminator[name]) for name, array in one.discriminator.items()]
             same.append(np.array_equal(one.history.loss, other.history.loss))
             same.append(list(one.snapshots) == list(other.snapshots))
             same += [
