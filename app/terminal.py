@@ -61,13 +61,13 @@ def training_progress(members: int, steps: int) -> Iterator[Any]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=None),
-        TextColumn("{task.percentage:>3.0f} % · loss {task.fields[loss]}{task.fields[dead]} ·"),
+        TextColumn("{task.percentage:>3.0f} % · loss {task.fields[loss]}{task.fields[dead]}"),
         TimeElapsedColumn(),
-        TextColumn("· left"),
-        TimeRemainingColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),  # the whole line must fit 80 columns: the times would give way first
     )
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task(f"Training {members} members", total=members * steps, loss="–", dead="")
+        task = progress.add_task(f"Training 0/{members}", total=members * steps, loss="–", dead="")
 
         def update(statuses: Sequence[Any]) -> None:
             losses = [s.loss for s in statuses if s.loss == s.loss and s.state != "failed"]
@@ -76,8 +76,8 @@ def training_progress(members: int, steps: int) -> Iterator[Any]:
             dead = sum(every) - sum(live_channels(s.kl_nats) for s in statuses)
             progress.update(
                 task,
-                dead=f" · {dead} of {sum(every)} channels dead" if dead else "",
-                description=f"Training, {done} of {members} done",
+                dead=f" · {dead}/{sum(every)} dead" if dead else "",
+                description=f"Training {done}/{members}",
                 completed=sum(steps if s.state == "failed" else s.step for s in statuses),
                 loss=f"{sum(losses) / len(losses):.2f}" if losses else "–",
             )

@@ -154,11 +154,6 @@ class JobRecord:
         """Whether nothing more happens to it unless somebody asks."""
         return self.state in ENDED
 
-    @property
-    def stale(self) -> bool:
-        """Whether members are done that the newest analysis does not know."""
-        return 0 < self.progress.analysed < self.counts.get("done", 0)
-
 
 @dataclass(frozen=True)
 class JobSnapshot:
