@@ -36,8 +36,8 @@ FloatArray = NDArray[np.float64]
 Block = tuple[int, int, int, int]  # rows u0 … u1 against rows v0 … v1
 
 BLOCK_ROWS = 256  # a block of products, and the rows that make it, stay in a core's cache
-IMAGES_AT_ONCE = 16  # whose ratios are held at a time: enough that what each thread does is worth its start
-RATIOS_BYTES = 64e6  # and no more than that
+IMAGES_AT_ONCE = 16  # whose ratios are multiplied at a time: enough that what each thread does is worth its start
+RATIOS_BYTES = 64e6  # of those and of the next images', at most
 WIDE_SIGMA = 1e3  # beyond, single precision would blur what lies near by
 DESERT_SIGMA = 40.0  # of the largest σ: across, coefficients are below exp(−200)
 ROWS_OF_A_TASK = 32  # that one thread fills before it looks for other work
@@ -126,7 +126,8 @@ def _by_kernels(rows: Rows, threads: int, on_progress: Progress) -> tuple[FloatA
     count, n_images = rows.shape
     mean, sigma, inverse = _in_units_of_sigma(rows.mean, rows.logvar, kernels.FARTHEST_SIGMA)
     together = rows.images_together
-    at_once = int(min(IMAGES_AT_ONCE, together, n_images, max(1, RATIOS_BYTES // (8 * max(count, 1) * n_images))))
+    most = RATIOS_BYTES // (2 * 4 * max(count, 1) * n_images)  # held twice, four bytes each
+    at_once = int(min(IMAGES_AT_ONCE, together, n_images, max(1, most)))
     held = np.empty((2, at_once, count, n_images), dtype=np.float32)  # ratios: of these images, and of the next
     log_mean, own = np.zeros((2, count))
     product, shared = np.zeros((2, count, count))  # products less 1

@@ -143,10 +143,8 @@ def _fold(covariance: Any, n_images: int, product: Any) -> None:
         n_images: N.
         product: (U, V) float64, changed; kept less 1, so that what is far below 1 is not lost.
     """
-    inverse, lowest = (
-        1 / n_images,
-        1 / n_images - 1,
-    )  # each ratio is at least 1/N exactly; rounding must not take it to 0
+    inverse = 1 / n_images
+    lowest = inverse - 1  # each ratio is at least 1/N exactly; rounding must not take it to 0
     for u in range(covariance.shape[0]):
         for v in range(covariance.shape[1]):
             excess = max(np.float64(covariance[u, v]) * inverse, lowest)
