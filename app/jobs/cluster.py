@@ -1,7 +1,8 @@
 """Dask, as far as the engine needs it: a cluster, work handed out, worker processes found and ended.
 
-One slot is one process with one thread. Dask is never given more than there are free slots, so its own queueing,
-stealing and retries stay out of the way: a death is known at once, and the engine decides what follows.
+One slot is one process with one thread. The engine chooses the process for each piece of work among those that have
+none, so Dask's own choice, queueing, stealing and retries stay out of the way: Dask alone would put work behind other
+work, for hours, when a process has not quite joined. A death is known at once, and the engine decides what follows.
 """
 
 import logging
@@ -206,16 +207,28 @@ class Cluster:
         if self._own is not None:
             self._own.loop.add_callback(_mend, self._own)
 
-    def known(self, keys: Sequence[str]) -> set[str]:
-        """Say which pieces of work the scheduler still has from before this engine began."""
-        if not self.outlives_us or not keys:
-            return set()
-        return set(self._client.run_on_scheduler(_tasks_among, keys=list(keys)))
+    def known(self, keys: Sequence[str]) -> dict[str, str]:
+        """Give the pieces of work that the scheduler still has from before this engine began, and where they are.
 
-    def submit(self, key: str, function: Callable[..., Any], *arguments: Any, needs: Sequence[str]) -> None:
-        """Hand out a piece of work, or take up again what the scheduler has under the same key."""
+        Returns:
+            The address of the worker that is at it by key; "" when none is.
+        """
+        if not self.outlives_us or not keys:
+            return {}
+        return dict(self._client.run_on_scheduler(_tasks_among, keys=list(keys)))
+
+    def submit(
+        self, key: str, function: Callable[..., Any], *arguments: Any, address: str, needs: Sequence[str]
+    ) -> None:
+        """Hand out a piece of work to one worker, or take up again what the scheduler has under the same key."""
         future = self._client.submit(
-            function, *arguments, key=key, pure=False, resources=dict.fromkeys(needs, 1), retries=0
+            function,
+            *arguments,
+            key=key,
+            pure=False,
+            workers=[address] if address else None,
+            resources=dict.fromkeys(needs, 1),
+            retries=0,
         )
         if self.outlives_us:
             fire_and_forget(future)
@@ -284,10 +297,10 @@ def _ended(future: Future) -> Ended:
     return Ended(future.key, error=str(error) if error else "its scheduler was lost", died=died)
 
 
-def _tasks_among(keys: list[str], dask_scheduler: Scheduler | None = None) -> list[str]:
-    if dask_scheduler is None:
-        return []
-    return [key for key in keys if key in dask_scheduler.tasks]
+def _tasks_among(keys: list[str], dask_scheduler: Scheduler | None = None) -> dict[str, str]:
+    tasks = dask_scheduler.tasks if dask_scheduler else {}
+    at_work = {key: tasks[key].processing_on for key in keys if key in tasks}
+    return {key: worker.address if worker else "" for key, worker in at_work.items()}
 
 
 async def _die() -> None:

@@ -8,19 +8,26 @@ import logging
 import queue
 import sqlite3
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 
 import diskcache
 
-from app.jobs.cluster import GPU_OFFER, OFFER, Cluster, Ended
+from app.jobs.cluster import GPU_OFFER, Cluster, Ended
 from app.jobs.kinds import KINDS
 from app.jobs.ledger import Ledger, OpenJob
 from app.jobs.manner import Cards, Pace
-from app.jobs.outcomes import Running, read_checkpoints, record_death, record_outcome, record_progress, worker_rows
+from app.jobs.outcomes import (
+    Running,
+    read_checkpoints,
+    record_death,
+    record_outcome,
+    record_progress,
+    see_to_analysis,
+    worker_rows,
+)
 from app.jobs.rows import ENDED
-from app.jobs.turns import Claim, make_room, next_claim, next_group
+from app.jobs.turns import Claim, fits, make_room, next_group, next_turn
 from app.jobs.worker import Work, run
 from vaefrag_core.config import EnsembleSpec, parse
 from vaefrag_core.errors import BusyError, VaefragError
@@ -33,7 +40,6 @@ LOOK_SECONDS = 0.2  # between two looks at what people ask for
 WORKERS_SECONDS = 2.0  # between two looks at the workers' load
 GPU = (GPU_OFFER,)  # what work needs that trains on one
 GPU_MARK = "-gpu"
-LEAST_TO_ANALYZE = 3  # members done before an ensemble is analysed while others still train
 
 
 class Engine:
@@ -52,7 +58,7 @@ class Engine:
     ) -> None:
         self.ledger, self.cluster, self.token = ledger, cluster, token
         self.pace, self.cards = pace or Pace(), cards or Cards()
-        self._capacity: Mapping[str, int] = {}
+        self._offers: Mapping[str, Mapping[str, float]] = {}  # of all workers, by address
         self.store = EnsembleStore(ledger.workspace)
         self.running: dict[str, Running] = {}
         self._locks: dict[str, ExitStack] = {}
@@ -93,7 +99,7 @@ class Engine:
         if now - self._workers_at > WORKERS_SECONDS or (changed and self._workers_at == 0):
             self._workers_at = now
             self.cluster.mend()
-            self._show_workers()
+            self._see_to_workers(now)
         self.ledger.flush(progress_too=changed)
 
     # What comes from the workers
@@ -171,7 +177,8 @@ class Engine:
         surviving = self.cluster.known(list(handed_out))
         for key, members in handed_out.items():
             if key in surviving:
-                self._submit(job, key, members, GPU if key.endswith(GPU_MARK) else KINDS[job.submission.kind].needs)
+                needs = GPU if key.endswith(GPU_MARK) else KINDS[job.submission.kind].needs
+                self._submit(job, key, members, needs, surviving[key])
             else:
                 read_checkpoints(job, members, self.store)
         if handed_out:
@@ -223,11 +230,11 @@ class Engine:
         present = {worker.address for worker in self.cluster.workers()}
         for task in stopping:
             waited = now - (task.stopping_since or now)
-            gone = bool(task.address) and task.address not in present
-            never_began = not task.address and waited > 1
+            gone = task.address not in present
+            never_began = not task.pid and waited > 1
             if gone or never_began or waited > 6 * self.pace.grace:
                 self._over(task)
-            elif waited > self.pace.grace and (task.killed_at is None or now - task.killed_at > self.pace.grace):
+            elif task.pid and now - (task.killed_at or task.stopping_since or now) > self.pace.grace:
                 task.killed_at = now
                 if not task.given_up:
                     self.ledger.open[task.job_id].say(f"Worker {task.worker} does not stop: it is killed.")
@@ -237,26 +244,22 @@ class Engine:
 
     def _hand_out(self, now: float) -> None:
         """Give free slots to whoever's turn it is."""
-        if any(task.stopping_since is not None for task in self.running.values()):
-            return  # Dask counts the slot of work that is about to stop as free, and might choose it
         self._barred = {job_id for job_id in self._barred & set(self.ledger.open) if not self._lock(job_id)}
         if not any(claim.wants for claim in self._claims()):
             return
-        offers: Counter[str] = Counter()
-        for worker in self.cluster.workers():
-            offers.update({name: int(amount) for name, amount in worker.offers.items()})
-        self._capacity = dict(offers)
-        for task in self.running.values():
-            offers.subtract(task.needs)
-        while (claim := next_claim(self._claims(), offers)) is not None:
+        self._offers = {worker.address: worker.offers for worker in self.cluster.workers()}
+        busy = {task.address for task in self.running.values()}
+        free = {address: offers for address, offers in self._offers.items() if address not in busy}
+        while (turn := next_turn(self._claims(), free)) is not None:
+            claim, address = turn
             job = self.ledger.open[claim.job_id]
             if not self._lock(job.id):
                 self._barred.add(job.id)
                 continue
-            free = offers[claim.needs[0]]
-            self._begin(job, claim.needs, slots=max(1, min(free, job.submission.most_slots or free)))
-            offers.subtract(claim.needs)
-        if any(offers[kind] < 1 for kind in (OFFER, GPU_OFFER) if self._capacity.get(kind)):
+            fitting = sum(fits(claim.needs, offers) for offers in free.values())
+            self._begin(job, claim.needs, address, slots=min(fitting, job.submission.most_slots or fitting))
+            del free[address]
+        if not any(task.stopping_since is not None for task in self.running.values()):
             self._make_room(now)
 
     def _claims(self) -> list[Claim]:
@@ -275,7 +278,9 @@ class Engine:
                     slots=slots,
                     most_slots=job.submission.most_slots,
                     insists=not job.submission.partial,
-                    needs=GPU if kind.likes_gpu and self._capacity.get(GPU_OFFER) else kind.needs,
+                    needs=GPU
+                    if kind.likes_gpu and any(GPU_OFFER in offers for offers in self._offers.values())
+                    else kind.needs,
                 )
             )
         return claims
@@ -297,8 +302,8 @@ class Engine:
             job.update(error="")
         return True
 
-    def _begin(self, job: OpenJob, needs: tuple[str, ...], slots: int) -> None:
-        """Write down that work begins, over so many slots, then hand it out."""
+    def _begin(self, job: OpenJob, needs: tuple[str, ...], address: str, slots: int) -> None:
+        """Write down that work begins, a share of it when there are several slots, then hand it out."""
         members: list[int] = []
         if job.submission.kind == "train":
             waiting = len(job.members_in("queued"))
@@ -319,9 +324,9 @@ class Engine:
             for m in members:
                 job.update_row(m, state="queued")
             raise
-        self._submit(job, key, members, needs)
+        self._submit(job, key, members, needs, address)
 
-    def _submit(self, job: OpenJob, key: str, members: Iterable[int], needs: tuple[str, ...]) -> None:
+    def _submit(self, job: OpenJob, key: str, members: Iterable[int], needs: tuple[str, ...], address: str) -> None:
         work = Work(
             key=key,
             kind=job.submission.kind,
@@ -333,17 +338,26 @@ class Engine:
             checkpoint_seconds=self.pace.checkpoint,
             device=self.cards.device if needs == GPU else "cpu",
         )
-        self.running[key] = Running(job.id, work, needs)
-        self.cluster.submit(key, run, work, needs=needs)
+        self.running[key] = Running(job.id, work, address)
+        self.cluster.submit(key, run, work, address=address, needs=needs)
 
     def _make_room(self, now: float) -> None:
         """Let a piece of work stop at a checkpoint, to go on later, when another job is due its slot."""
-        giver = make_room([c for c in self._claims() if all(self._capacity.get(need, 0) >= 1 for need in c.needs)])
-        if giver is None:
+        possible = [c for c in self._claims() if any(fits(c.needs, offers) for offers in self._offers.values())]
+        found = make_room(possible)
+        if found is None:
             return
-        settled = [t for t in self.running.values() if t.job_id == giver and now - t.since > self.pace.turn]
+        giver, due = found
+        settled = [
+            task
+            for task in self.running.values()
+            if task.job_id == giver.job_id
+            and now - task.since > self.pace.turn
+            and fits(due.needs, self._offers.get(task.address, {}))
+        ]
         if settled:
-            self.ledger.open[giver].say("A slot is given to another job; the members there wait for their next turn.")
+            job = self.ledger.open[giver.job_id]
+            job.say("A slot is given to another job; the members there wait for their next turn.")
             self._stop(max(settled, key=lambda task: task.since))
 
     # How jobs end
@@ -351,13 +365,13 @@ class Engine:
     def _settle(self, job: OpenJob) -> None:
         """End a job of which nothing is left, and see to the analysis of what it has made."""
         if self._has_running(job):
-            self._see_to_analysis(job)
+            see_to_analysis(job, self.ledger, self.pace.analysis)
             return
         state = job.progress.state
         if state == "running":
             job.update(state="queued")
         if state in ("queued", "running") and job.submission.members and not job.members_in("queued", "running"):
-            if not self._see_to_analysis(job):
+            if not see_to_analysis(job, self.ledger, self.pace.analysis):
                 return
             failed = job.members_in("failed")
             state = "failed" if failed else "done"
@@ -368,33 +382,20 @@ class Engine:
         if state not in ("queued", "running") and job.id in self._locks:
             self._locks.pop(job.id).close()
 
-    def _see_to_analysis(self, job: OpenJob) -> bool:
-        """Ask for an analysis when members are done that the last one does not know.
-
-        Returns:
-            Whether all that are done now are, or soon will be, part of one.
-        """
-        submission, progress = job.submission, job.progress
-        done = len(job.members_in("done"))
-        if submission.kind != "train" or not submission.analyze or done <= progress.analysed:
-            return True
-        complete = not job.members_in("queued", "running")
-        rested = time.time() - max(progress.analysed_at, progress.started or 0) > self.pace.analysis
-        if not complete and not (done >= LEAST_TO_ANALYZE and rested):
-            return False
-        for other in self.ledger.open.values():
-            if other.submission.kind == "analyze" and other.submission.ensemble_id == submission.ensemble_id:
-                return False  # it may have begun without the newest members: theirs comes after it
-        self.ledger.submit_analysis(submission.ensemble_id, who="engine", partial=not complete)
-        job.update(analysed=done, analysed_at=time.time())
-        job.say(f"Asked for an analysis of the {done} members that are done.")
-        return True
-
     def _unfinished(self) -> Iterable[bool]:
         return (job.progress.state in ("queued", "running") for job in self.ledger.open.values())
 
     def _has_running(self, job: OpenJob) -> bool:
         return any(task.job_id == job.id and not task.given_up for task in self.running.values())
 
-    def _show_workers(self) -> None:
-        self.ledger.show_workers(worker_rows(self.running.values(), self.cluster.workers()))
+    def _see_to_workers(self, now: float) -> None:
+        """Show who works on what, and give up work whose worker was gone before Dask could bring it there."""
+        workers = self.cluster.workers()
+        present = {worker.address for worker in workers}
+        for task in list(self.running.values()):
+            unheard = task.outcome is None and task.stopping_since is None
+            if unheard and task.address not in present and now - task.since > WORKERS_SECONDS:
+                self.cluster.stop(task.work.key)
+                record_death(self.ledger.open[task.job_id], task)
+                self._over(task)
+        self.ledger.show_workers(worker_rows(self.running.values(), workers))

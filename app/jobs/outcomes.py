@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.jobs.cluster import WorkerSeen
-from app.jobs.ledger import OpenJob
+from app.jobs.ledger import Ledger, OpenJob
 from app.jobs.rows import State, WorkerRow
 from app.jobs.worker import Work
 from vaefrag_core.store import EnsembleStore
 from vaefrag_core.training.checkpoints import member_statuses
 
+LEAST_TO_ANALYZE = 3  # members done before an ensemble is analysed while others still train
 MOST_DEATHS = 3  # of workers, without progress in between, until a member counts as failed
 
 
@@ -23,9 +24,9 @@ class Running:
     Args:
         job_id: whose it is.
         work: what was handed out.
-        needs: what its worker has to offer.
+        address: of the worker that it was handed to; "" for work of an earlier engine that no worker is at.
         since: when, on the monotonic clock.
-        address, pid, host: of its worker, once it has begun.
+        pid, host: of its worker, once it has begun.
         outcome: what the worker said at its end.
         moved: whether it has told of progress; before, its process loads what it needs.
         stopping_since: when it was asked to stop.
@@ -35,9 +36,8 @@ class Running:
 
     job_id: str
     work: Work
-    needs: tuple[str, ...]
+    address: str
     since: float = field(default_factory=time.monotonic)
-    address: str = ""
     pid: int = 0
     host: str = ""
     outcome: Mapping[str, Any] | None = None
@@ -116,6 +116,34 @@ def read_checkpoints(job: OpenJob, members: Iterable[int], store: EnsembleStore)
         loss = status.loss if math.isfinite(status.loss) else None
         error = status.message or (job.rows[m].error if state == "queued" else "")
         job.update_row(m, state=state, step=status.step, loss=loss, error=error, task="", steps_per_second=None)
+
+
+def see_to_analysis(job: OpenJob, ledger: Ledger, rest_seconds: float) -> bool:
+    """Ask for an analysis when members are done that the last one does not know.
+
+    Args:
+        job: that trains them.
+        ledger: the record.
+        rest_seconds: between two analyses while others still train.
+
+    Returns:
+        Whether all that are done now are, or soon will be, part of one.
+    """
+    submission, progress = job.submission, job.progress
+    done = len(job.members_in("done"))
+    if submission.kind != "train" or not submission.analyze or done <= progress.analysed:
+        return True
+    complete = not job.members_in("queued", "running")
+    rested = time.time() - max(progress.analysed_at, progress.started or 0) > rest_seconds
+    if not complete and not (done >= LEAST_TO_ANALYZE and rested):
+        return False
+    for other in ledger.open.values():
+        if other.submission.kind == "analyze" and other.submission.ensemble_id == submission.ensemble_id:
+            return False  # it may have begun without the newest members: theirs comes after it
+    ledger.submit_analysis(submission.ensemble_id, who="engine", partial=not complete)
+    job.update(analysed=done, analysed_at=time.time())
+    job.say(f"Asked for an analysis of the {done} members that are done.")
+    return True
 
 
 def worker_rows(running: Iterable[Running], workers: Iterable[WorkerSeen]) -> list[WorkerRow]:

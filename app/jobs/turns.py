@@ -36,35 +36,49 @@ class Claim:
         return self.waiting > 0 and (self.most_slots is None or self.slots < self.most_slots)
 
 
-def next_claim(claims: Sequence[Claim], free: Mapping[str, float]) -> Claim | None:
-    """Choose who gets the next slot: the lowest rank, then who has the fewest, then who came first.
+def fits(needs: Sequence[str], offers: Mapping[str, float]) -> bool:
+    """Say whether a worker offers all that a piece of work needs."""
+    return all(offers.get(need, 0) >= 1 for need in needs)
+
+
+def next_turn(claims: Sequence[Claim], free: Mapping[str, Mapping[str, float]]) -> tuple[Claim, str] | None:
+    """Choose who gets the next slot: the lowest rank, then who has the fewest, then who came first; and which slot.
 
     Args:
         claims: of all jobs, in the order of their coming.
-        free: resources that nobody uses.
+        free: what each worker offers that has nothing to do, by address.
+
+    Returns:
+        The claim and the worker's address: of those that fit, one that offers least, so that the others stay free
+        for work that needs more. None when nobody can be served.
 
     Example:
         >>> first, second = Claim("a", 1, waiting=3, slots=1), Claim("b", 1, waiting=1, slots=0)
-        >>> next_claim([first, second], {"cpu": 1}).job_id
-        'b'
+        >>> claim, address = next_turn([first, second], {"here": {"cpu": 1, "workspace": 1}, "there": {"cpu": 1}})
+        >>> claim.job_id, address
+        ('b', 'there')
     """
-    fitting = [c for c in claims if c.wants and all(free.get(need, 0) >= 1 for need in c.needs)]
-    return min(fitting, key=lambda c: (c.rank, c.slots), default=None)
+    served = [c for c in claims if c.wants and any(fits(c.needs, offers) for offers in free.values())]
+    if not served:
+        return None
+    claim = min(served, key=lambda c: (c.rank, c.slots))
+    fitting = [address for address, offers in free.items() if fits(claim.needs, offers)]
+    return claim, min(fitting, key=lambda address: len(free[address]))
 
 
-def make_room(claims: Sequence[Claim]) -> str | None:
+def make_room(claims: Sequence[Claim]) -> tuple[Claim, Claim] | None:
     """Choose the job that gives up a slot, when none is free, to one that is due one.
 
     That is a job of a lower rank without a slot, before all others; or one of the same rank without a slot, while
     another has two or more.
 
     Returns:
-        The id of the job that gives one up, None when all is fair.
+        Who gives and who is due, None when all is fair.
     """
     for due in sorted((c for c in claims if c.wants and c.insists and c.slots == 0), key=lambda c: c.rank):
         givers = [c for c in claims if c.slots > 0 and (c.rank > due.rank or (c.rank == due.rank and c.slots > 1))]
         if givers:
-            return max(givers, key=lambda c: (c.rank, c.slots)).job_id
+            return max(givers, key=lambda c: (c.rank, c.slots)), due
     return None
 
 

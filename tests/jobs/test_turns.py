@@ -1,14 +1,19 @@
 """Who gets the next slot, and who makes room."""
 
 from app.jobs.rows import MemberRow
-from app.jobs.turns import Claim, make_room, next_claim, next_group
+from app.jobs.turns import Claim, make_room, next_group, next_turn
 
-ONE = {"cpu": 1, "workspace": 1}
+HERE, THERE = {"cpu": 1, "workspace": 1}, {"cpu": 1}  # a worker that sees the folder, and one that does not
 
 
-def turn(*claims: Claim, free: dict[str, int] | None = None) -> str | None:
-    chosen = next_claim(claims, free or ONE)
-    return chosen.job_id if chosen else None
+def turn(*claims: Claim, free: dict[str, dict[str, int]] | None = None) -> str | None:
+    chosen = next_turn(claims, {"here": HERE} if free is None else free)
+    return chosen[0].job_id if chosen else None
+
+
+def room(*claims: Claim) -> tuple[str, str] | None:
+    found = make_room(claims)
+    return (found[0].job_id, found[1].job_id) if found else None
 
 
 def test_slots_go_round_between_jobs() -> None:
@@ -29,27 +34,39 @@ def test_a_lower_rank_is_served_first_whatever_it_has() -> None:
 def test_nobody_gets_more_than_asked_for_or_than_there_is() -> None:
     assert turn(Claim("a", 1, waiting=5, slots=2, most_slots=2)) is None
     assert turn(Claim("a", 1, waiting=0, slots=0)) is None
-    assert turn(Claim("a", 1, waiting=1, slots=0), free={"cpu": 0}) is None
+    assert turn(Claim("a", 1, waiting=1, slots=0), free={}) is None
 
 
 def test_work_that_needs_the_folder_waits_for_a_worker_that_sees_it() -> None:
     analysis = Claim("a", 0, waiting=1, slots=0, needs=("cpu", "workspace"))
-    assert turn(analysis, free={"cpu": 1}) is None
-    assert turn(analysis, Claim("t", 1, waiting=1, slots=0), free={"cpu": 1}) == "t"
+    training = Claim("t", 1, waiting=1, slots=0)
+    assert turn(analysis, free={"there": THERE}) is None
+    assert turn(analysis, training, free={"there": THERE}) == "t"
+    assert turn(analysis, free={"there": THERE, "card": {"workspace": 1}}) is None  # each offers a half
+
+
+def test_a_worker_that_sees_the_folder_is_left_to_work_that_needs_it() -> None:
+    training, analysis = (
+        Claim("t", 1, waiting=1, slots=0),
+        Claim("a", 1, waiting=1, slots=0, needs=("cpu", "workspace")),
+    )
+    for free in ({"here": HERE, "there": THERE}, {"there": THERE, "here": HERE}):
+        assert next_turn([training], free) == (training, "there")
+        assert next_turn([analysis], free) == (analysis, "here")
 
 
 def test_a_job_without_a_slot_is_given_one_by_the_one_with_most() -> None:
     rich, poor = Claim("rich", 1, waiting=9, slots=3), Claim("poor", 1, waiting=1, slots=2)
     new = Claim("new", 1, waiting=4, slots=0)
-    assert make_room([poor, rich, new]) == "rich"
-    assert make_room([poor, rich]) is None
+    assert room(poor, rich, new) == ("rich", "new")
+    assert room(poor, rich) is None
 
 
 def test_trainings_with_one_slot_each_are_left_alone_but_make_room_for_an_analysis() -> None:
     trainings = [Claim("a", 1, waiting=3, slots=1), Claim("b", 1, waiting=3, slots=1)]
-    assert make_room([*trainings, Claim("c", 1, waiting=1, slots=0)]) is None
-    assert make_room([*trainings, Claim("analysis", 0, waiting=1, slots=0)]) == "a"
-    assert make_room([*trainings, Claim("partial", 0, waiting=1, slots=0, insists=False)]) is None
+    assert room(*trainings, Claim("c", 1, waiting=1, slots=0)) is None
+    assert room(*trainings, Claim("analysis", 0, waiting=1, slots=0)) == ("a", "analysis")
+    assert room(*trainings, Claim("partial", 0, waiting=1, slots=0, insists=False)) is None
 
 
 def test_members_at_the_same_step_train_together() -> None:

@@ -1,0 +1,87 @@
+"""Each piece of work goes to the worker that the engine chose, whatever becomes of it meanwhile.
+
+The engines run in this process, so that what they see of their workers can be chosen.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from distributed import Worker, WorkerPlugin
+from support_jobs import spec_of
+
+from app.jobs.cluster import Cluster, WorkerSeen, configure_dask
+from app.jobs.engine import Engine
+from app.jobs.ledger import Ledger
+
+GONE = WorkerSeen("tcp://127.0.0.1:1", "gone", {"cpu": 1}, 0.0, 0)  # offers less than the others, so it comes first
+JOINING_SECONDS = 1.5
+
+
+class Watched(Cluster):
+    """A cluster that shows one more worker than it has, from when it is told to until that worker is given work."""
+
+    shows_gone = False
+
+    def workers(self) -> list[WorkerSeen]:
+        seen = super().workers()
+        return [GONE, *seen] if self.shows_gone else seen
+
+    def submit(self, key: str, *arguments: object, address: str, **options: object) -> None:
+        self.shows_gone = self.shows_gone and address != GONE.address
+        super().submit(key, *arguments, address=address, **options)  # type: ignore[arg-type]
+
+
+class JoinsSlowly(WorkerPlugin):
+    """Keeps a worker that begins from running anything, though the scheduler has it in its list."""
+
+    def setup(self, worker: Worker) -> None:
+        time.sleep(JOINING_SECONDS)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Watched]:
+    """Give two workers."""
+    configure_dask()
+    cluster = Watched(tmp_path, "token", slots=2)
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture
+def engine(cluster: Watched, tmp_path: Path) -> Engine:
+    """Give an engine that has them."""
+    return Engine(Ledger(tmp_path), cluster, "token")
+
+
+def run_until(engine: Engine, condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    engine.run(lambda busy: condition() or time.monotonic() > until)
+    assert condition()
+
+
+def test_work_for_a_worker_that_is_gone_goes_to_another(engine: Engine, cluster: Watched) -> None:
+    cluster.shows_gone = True
+    job_id = engine.ledger.submit_training(spec_of(steps=20), analyze=False)
+    run_until(engine, lambda: engine.ledger.job(job_id).ended)
+    (row,) = engine.ledger.snapshot(job_id).members
+    assert (row.state, row.step, row.attempt) == ("done", 20, 2)
+
+
+def test_work_for_a_worker_that_still_joins_is_not_put_behind_other_work(engine: Engine, cluster: Watched) -> None:
+    long = engine.ledger.submit_training(spec_of(), analyze=False)
+    run_until(engine, lambda: engine.ledger.snapshot(long).members[0].step > 0)
+    (task,) = engine.running.values()
+    before = {worker.address for worker in cluster.workers()}
+    (idle,) = before - {task.address}
+    cluster._client.register_plugin(JoinsSlowly())
+    pid = cluster._client.run(os.getpid, workers=[idle])[idle]
+    os.kill(pid, signal.SIGKILL)
+    run_until(engine, lambda: len({worker.address for worker in cluster.workers()} - {idle}) == 2)
+    short = engine.ledger.submit_training(spec_of(steps=20), analyze=False)
+    run_until(engine, lambda: engine.ledger.job(short).ended)
+    assert engine.ledger.snapshot(long).members[0].state == "running"
+    assert engine.ledger.snapshot(short).members[0].attempt == 1
