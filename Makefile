@@ -10,8 +10,16 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 demo: $(VENV)/demo.installed ## Train an ensemble on real digits, find its hotspots, open the explorer
 	$(BIN)/vaefrag demo $(ARGS)
 
+# Tests that start engines and watch their time have the machine to themselves; the others run side by side.
+ALONE := tests/jobs tests/browser
+
 test: lint browser ## Every check and every test
+ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
+else
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ALONE:%=--ignore=%)
+	$(BIN)/python -m pytest $(ALONE)
+endif
 
 lint: $(VENV)/test.installed
 	$(BIN)/ruff check .

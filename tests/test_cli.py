@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,13 @@ from support import Trained, wait_until
 from vaefrag_core.store import EnsembleStore
 
 TINY = ["--members", "2", "--steps", "50", "--widths", "8", "--channels", "2", "--fingerprint-size", "40"]
+
+
+@pytest.fixture
+def own(trained: Trained, tmp_path: Path) -> Trained:
+    """Give a copy of the small real ensemble: what a command finds anew in it, the other tests should not see."""
+    workspace = shutil.copytree(trained.store.workspace, tmp_path / "own")
+    return trained._replace(store=EnsembleStore(workspace))
 
 
 def vaefrag(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
@@ -59,10 +67,10 @@ def test_a_list_trains_a_sweep_that_takes_over_what_is_there_and_draws_its_atlas
     assert "digits beta-vae, β 400 to 900" in again.stderr
 
 
-def test_analyze_gives_the_hotspots_of_the_measure_asked_for(trained: Trained) -> None:
-    done = vaefrag("analyze", trained.id, "--measure", "vi", "--workspace", str(trained.store.workspace), "--json")
+def test_analyze_gives_the_hotspots_of_the_measure_asked_for(own: Trained) -> None:
+    done = vaefrag("analyze", own.id, "--measure", "vi", "--workspace", str(own.store.workspace), "--json")
     result = json.loads(done.stdout)
-    expected = trained.store.analysis(trained.id).hotspots["vi"].groups
+    expected = own.store.analysis(own.id).hotspots["vi"].groups
     assert result["measure"] == "vi"
     assert [group["size"] for group in result["hotspots"]] == [group.size for group in expected]
     assert result["channels"] == 36
@@ -72,9 +80,9 @@ def test_analyze_gives_the_hotspots_of_the_measure_asked_for(trained: Trained) -
         assert group["mean_nmi_by_chance"] < group["mean_nmi_corrected"] < group["mean_nmi"]
 
 
-def test_full_spaces_are_compared_with_error_bars(trained: Trained) -> None:
-    place = ("--workspace", str(trained.store.workspace))
-    done = vaefrag("analyze", trained.id, "--space", "full", "--draws", "200", *place, "--json")
+def test_full_spaces_are_compared_with_error_bars(own: Trained) -> None:
+    place = ("--workspace", str(own.store.workspace))
+    done = vaefrag("analyze", own.id, "--space", "full", "--draws", "200", *place, "--json")
     result = json.loads(done.stdout)
     nmi, error = np.array(result["nmi"]), np.array(result["nmi_error"])
     assert result["members"] == list(range(6))
@@ -88,8 +96,8 @@ def test_full_spaces_are_compared_with_error_bars(trained: Trained) -> None:
     assert "Below the diagonal NMI, above it VI in bits" in done.stderr
 
 
-def test_metrics_of_every_member_for_scripts_and_for_people(trained: Trained) -> None:
-    arguments = ["metrics", trained.id, "--workspace", str(trained.store.workspace)]
+def test_metrics_of_every_member_for_scripts_and_for_people(own: Trained) -> None:
+    arguments = ["metrics", own.id, "--workspace", str(own.store.workspace)]
     result = json.loads(vaefrag(*arguments, "--json").stdout)
     assert [row["member"] for row in result["members"]] == list(range(6))
     shown = [row["informativeness"] for row in result["members"]]
