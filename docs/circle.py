@@ -26,7 +26,7 @@ from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import FusionConfig
 from vaefrag_core.datasets.catalog import load_dataset
 from vaefrag_core.datasets.fingerprint import draw_fingerprint
-from vaefrag_core.measures.gaussian import bhattacharyya_distance
+from vaefrag_core.measures.coefficient import bhattacharyya_coefficient
 from vaefrag_core.measures.panel import Panel
 from vaefrag_core.store import EnsembleStore
 from vaefrag_core.synthesis.fusion import fuse, fuse_learners, objective_value
@@ -86,7 +86,7 @@ def compare_optimizers(posteriors: Posteriors, descent_steps: int) -> None:
     ours = fuse(part)
     seconds = time.monotonic() - began
     mean, logvar = (torch.from_numpy(np.asarray(a, dtype=np.float64)) for a in (part.mean, part.logvar))
-    panel = Panel(bhattacharyya_distance(mean, logvar))
+    panel = Panel(bhattacharyya_coefficient(mean, logvar))
     generator = torch.Generator().manual_seed(0)
     shape = (1, posteriors.n_images, 2)
     place = [torch.randn(shape, generator=generator, dtype=torch.float64), torch.zeros(shape, dtype=torch.float64)]
@@ -94,7 +94,7 @@ def compare_optimizers(posteriors: Posteriors, descent_steps: int) -> None:
     for _ in range(descent_steps):  # at learning rate 3, from a standard normal
         for tensor in place:
             tensor.requires_grad_()
-        value = objective_value(panel.compare(bhattacharyya_distance(*place)), "vi")
+        value = objective_value(panel.compare(bhattacharyya_coefficient(*place)), "vi")
         slopes = torch.autograd.grad(value.sum(), place)
         place = [(tensor + 3 * slope).detach() for tensor, slope in zip(place, slopes, strict=True)]
     reached = ours.objectives.max(axis=1) >= float(value)

@@ -53,33 +53,32 @@ class Panel:
     """K spaces on N images, laid out for comparison with others. Memory: K·N² numbers.
 
     Args:
-        distance: (K, N, N) Bhattacharyya distances of each, nats.
+        coefficient: (K, N, N) Bhattacharyya coefficients of each.
 
     Raises:
         InvalidInputError: when the shape is another.
     """
 
-    def __init__(self, distance: Tensor) -> None:
-        if distance.ndim != 3 or distance.shape[1] != distance.shape[2]:
+    def __init__(self, coefficient: Tensor) -> None:
+        if coefficient.ndim != 3 or coefficient.shape[1] != coefficient.shape[2]:
             raise InvalidInputError(
-                f"Expected distances of shape (spaces, images, images), got {tuple(distance.shape)}."
+                f"Expected coefficients of shape (spaces, images, images), got {tuple(coefficient.shape)}."
             )
         # By images first: at one image, all sums over the others are one product of (R, N) and (N, K).
-        self._coefficient = torch.exp(-distance).permute(1, 2, 0).contiguous()  # (N, N, K)
-        self.images = distance.shape[1]
+        self._coefficient = coefficient.permute(1, 2, 0).contiguous()  # (N, N, K)
+        self.images = coefficient.shape[1]
         self.single = overlap_bits(self._coefficient.mean(dim=1).T)
         self.twice = overlap_bits(self._coefficient.square().mean(dim=1).T)
 
-    def compare(self, distance: Tensor) -> PanelBits:
+    def compare(self, coefficient: Tensor) -> PanelBits:
         """Compare R spaces with every space of the panel.
 
         Args:
-            distance: (R, N, N) distances on the same images, nats.
+            coefficient: (R, N, N) coefficients on the same images.
 
         Returns:
             Bits, from which NMI and VI follow; equal to what `similarity` says of each pair, but for rounding.
         """
-        coefficient = torch.exp(-distance)  # (R, N, N)
         product = torch.bmm(coefficient.transpose(0, 1), self._coefficient)  # (N, R, K)
         return PanelBits(
             single=overlap_bits(coefficient.mean(dim=-1)),

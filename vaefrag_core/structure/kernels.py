@@ -5,13 +5,14 @@ rows that were centred and scaled before, and is free of Python's lock, so that 
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
+
+from vaefrag_core.measures.compiled import compiled
 
 FARTHEST_SIGMA = 80.0  # ln σ from the middle of its channel; what lies beyond counts as lying there
 
@@ -20,14 +21,6 @@ _MOST_T, _MOST_SHIFT, _MOST_Q = np.float32(1e30), np.float32(1e18), np.float32(8
 # ln 2 in two parts, the first of which multiplies small whole numbers exactly; the series of exp by Horner.
 _LOG2_E, _LN2_HIGH, _LN2_LOW = np.float32(1.44269504), np.float32(0.693359375), np.float32(-2.12194440e-4)
 _E2, _E3, _E4, _E5, _E6, _E7 = (np.float32(1 / math.factorial(k)) for k in range(2, 8))
-
-
-def _compiled(function: Callable[..., Any], fastmath: Any = False) -> Any:
-    """Compile without Python's lock; the machine code is kept where a folder for it can be written."""
-    try:
-        return njit(function, nogil=True, fastmath=fastmath, error_model="numpy", cache=True)
-    except RuntimeError:  # neither beside this file nor in the home folder
-        return njit(function, nogil=True, fastmath=fastmath, error_model="numpy")
 
 
 def _bits_as_float(context: Any, bits: Any) -> Any:
@@ -95,10 +88,10 @@ def _scale(row: Any, shift: Any, factor: Any) -> None:
 
 
 # Reordered sums are the price of vector instructions; the order is the same on every run.
-_complements = _compiled(_complements, {"contract", "nnan", "ninf", "nsz"})
-_total = _compiled(_total, {"contract", "reassoc"})
-_total_square = _compiled(_total_square, {"contract", "reassoc"})
-_scale = _compiled(_scale, {"contract"})
+_complements = compiled(_complements, {"contract", "nnan", "ninf", "nsz"})
+_total = compiled(_total, {"contract", "reassoc"})
+_total_square = compiled(_total_square, {"contract", "reassoc"})
+_scale = compiled(_scale, {"contract"})
 
 
 def _fill(
@@ -160,6 +153,6 @@ def _settle(product: Any, block: Any, shared: Any) -> None:
             product[u, v] = 0.0
 
 
-fill = _compiled(_fill)
-fold = _compiled(_fold, {"contract"})
-settle = _compiled(_settle)
+fill = compiled(_fill)
+fold = compiled(_fold, {"contract"})
+settle = compiled(_settle)

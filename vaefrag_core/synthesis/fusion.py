@@ -24,6 +24,7 @@ from vaefrag_core.artifacts import FusedSpace, Posteriors
 from vaefrag_core.artifacts.fusion import FusionEnd
 from vaefrag_core.config import FusionConfig, FusionObjective, content_key, parse
 from vaefrag_core.errors import InvalidInputError
+from vaefrag_core.measures.coefficient import bhattacharyya_coefficient
 from vaefrag_core.measures.gaussian import bhattacharyya_distance
 from vaefrag_core.measures.information import information_bits
 from vaefrag_core.measures.panel import Panel, PanelBits
@@ -123,10 +124,10 @@ def fuse_learners(
             f"None of the {len(live)} learners tells images apart by {DEAD_BITS} bits or more: all of their channels"
             " are dead, and there is nothing to fuse. Choose others."
         )
-    panel = Panel(distance[live])
+    panel = Panel(torch.exp(-distance[live]))
 
     def evaluate(mean: Tensor, logvar: Tensor) -> Values:
-        found = panel.compare(bhattacharyya_distance(mean, logvar))
+        found = panel.compare(bhattacharyya_coefficient(mean, logvar))
         return objective_value(found, config.objective), found.single, found.vi.mean(dim=1)
 
     key = content_key([learners.key, config.model_dump(mode="json", exclude={"name", "steps", "members", "channels"})])
@@ -258,8 +259,9 @@ def _failure(bits: float, learners: Tensor, ceiling: float, objective: FusionObj
 
 def _copying(objective: float, distance: Tensor, names: Sequence[str]) -> list[str]:
     """Warn when a mere copy of one learner would score higher."""
-    panel = Panel(distance)
-    copies = torch.stack([torch.exp(-panel.compare(one[None]).vi).mean() for one in distance])
+    coefficient = torch.exp(-distance)
+    panel = Panel(coefficient)
+    copies = torch.stack([torch.exp(-panel.compare(one[None]).vi).mean() for one in coefficient])
     best = int(copies.argmax())
     if float(copies[best]) <= objective + 1e-3:
         return []
