@@ -1,4 +1,7 @@
-"""How fast members are trained: `vaefrag bench train`, against one member after the other in plain PyTorch."""
+"""How fast members are trained: `vaefrag bench train`, against one member after the other in plain PyTorch.
+
+And what products in bfloat16 change: the loss, held against its spread over seeds, and the time.
+"""
 
 import multiprocessing
 import statistics
@@ -23,6 +26,7 @@ from vaefrag_core.models.objectives import beta_vae, kl_nats, reconstruction_nat
 from vaefrag_core.models.vae import build_member
 from vaefrag_core.training.groups import group_size
 from vaefrag_core.training.members import SLICE_STEPS, train_members
+from vaefrag_core.training.precision import cpu_multiplies_bfloat16
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class Case:
     architecture: str
     steps: int
     members: int
-    plain: int
+    plain: int = 0
 
     @property
     def spec(self) -> EnsembleSpec:
@@ -55,30 +59,42 @@ CASES = (
     Case("digits", "mlp", steps=1500, members=32, plain=3),
     Case("fashion-mnist", "conv28", steps=250, members=4, plain=2),
 )
+# Fewer steps: without instructions for bfloat16 its products take ten times as long.
+QUICK_PRECISION = Case("digits", "mlp", steps=50, members=6)
+PRECISION = (
+    Case("digits", "mlp", steps=500, members=8),
+    Case("fashion-mnist", "conv28", steps=50, members=4),
+)
 
 
-def bench_train(cases: Sequence[Case], *, repeats: int, threads: int | None) -> dict[str, Any]:
-    """Time both ways in turns, each turn from the first step.
+def bench_train(
+    cases: Sequence[Case], precision: Sequence[Case], *, repeats: int, threads: int | None
+) -> dict[str, Any]:
+    """Time both ways in turns, each turn from the first step; then compare bfloat16 with float32, in one turn.
 
     Args:
         cases: rows of the table.
+        precision: rows of the second table.
         repeats: turns; the ratio is the median of the turns' ratios, as others may use the machine.
         threads: of the plain loop; as many as torch uses when not given.
 
     Returns:
-        JSON content: a row per case.
+        JSON content: a row per case, of each table.
     """
     processes, before = cores(), torch.get_num_threads()
     torch.set_num_threads(threads or before)
     context = multiprocessing.get_context("spawn")
-    rows = []
+    rows, precisions = [], []
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
         for case in cases:
             terminal.say(f"{case.architecture} on {case.dataset} …")
             rows.append(_row(case, repeats, processes, pool))
+        for case in precision:
+            terminal.say(f"{case.architecture} on {case.dataset} in bfloat16 …")
+            precisions.append(_precision_row(case, processes, pool))
     result = {"processes": processes, "threads": threads or before, "repeats": repeats, "rows": rows}
     torch.set_num_threads(before)
-    return result
+    return result | {"bfloat16_instructions": cpu_multiplies_bfloat16(), "precision": precisions}
 
 
 def show_train(result: dict[str, Any]) -> None:
@@ -104,16 +120,37 @@ def show_train(result: dict[str, Any]) -> None:
         f" Medians of {result['repeats']} turns. CPU: by seconds of all cores together\nfor a member-step. Loss: of the"
         f" last {SLICE_STEPS} steps, nats per image, ± standard error over members."
     )
+    _show_precision(result)
+
+
+def _show_precision(result: dict[str, Any]) -> None:
+    columns = ["network", "data", "trained", "float32", "bfloat16", "difference", "noise", "speed"]
+    rows = [
+        [
+            row["architecture"],
+            row["dataset"],
+            f"{row['members']} × {row['steps']:,}",
+            f"{row['loss']:.2f}",
+            f"{row['bfloat16_loss']:.2f}",
+            f"{row['difference']:+.2f} ± {row['difference_error']:.2f}",
+            f"{row['noise']:.2f}",
+            f"{row['cpu_ratio']:.1f} ×",
+        ]
+        for row in result["precision"]
+    ]
+    terminal.show_table(columns, rows, right=columns[2:])
+    has = "has" if result["bfloat16_instructions"] else "has no"
+    terminal.say(
+        "Loss as above with products in float32 and in bfloat16, of the same seeds. Trained: members × steps.\n"
+        "Difference: mean over members ± standard error. Noise: standard deviation of the float32 loss over seeds.\n"
+        f"Speed: by seconds of the CPU, which {has} instructions for bfloat16."
+    )
 
 
 def _row(case: Case, repeats: int, processes: int, pool: ProcessPoolExecutor) -> dict[str, Any]:
     spec = case.spec
-    size = group_size(spec, case.members, processes)
-    groups = [list(range(first, min(first + size, case.members))) for first in range(0, case.members, size)]
     dataset = load_dataset(spec.dataset)
-    short = spec.model_copy(update={"train": spec.train.model_copy(update={"steps": 5})})
-    for _ in pool.map(_train_group, [short] * processes, [[0]] * processes):  # everything is imported and read
-        pass
+    short = _warm_up(spec, processes, pool)
     _train_plainly(short, dataset, 1)
     ours, plain, cpu, losses, plain_losses = [], [], [], [], []
     for _ in range(repeats):
@@ -122,10 +159,9 @@ def _row(case: Case, repeats: int, processes: int, pool: ProcessPoolExecutor) ->
         plain.append(case.plain * case.steps / (time.perf_counter() - start))
         plain_cpu = (time.process_time() - spent) / (case.plain * case.steps)
         start = time.perf_counter()
-        trained = list(pool.map(_train_group, [spec] * len(groups), groups))
+        losses, seconds = _train_members(spec, processes, pool)
         ours.append(case.members * case.steps / (time.perf_counter() - start))
-        losses = [loss for found, _ in trained for loss in found]
-        cpu.append(plain_cpu * case.members * case.steps / sum(seconds for _, seconds in trained))
+        cpu.append(plain_cpu * case.members * case.steps / seconds)
     return {
         "dataset": case.dataset,
         "architecture": case.architecture,
@@ -140,6 +176,44 @@ def _row(case: Case, repeats: int, processes: int, pool: ProcessPoolExecutor) ->
         "plain_loss": statistics.mean(plain_losses),
         "plain_loss_error": _error(plain_losses),
     }
+
+
+def _precision_row(case: Case, processes: int, pool: ProcessPoolExecutor) -> dict[str, Any]:
+    spec = case.spec
+    rough = spec.model_copy(update={"train": spec.train.model_copy(update={"precision": "bfloat16"})})
+    losses, seconds = {}, {}
+    for way in (spec, rough):
+        _warm_up(way, processes, pool)
+        losses[way.train.precision], seconds[way.train.precision] = _train_members(way, processes, pool)
+    differences = [b - a for a, b in zip(losses["float32"], losses["bfloat16"], strict=True)]
+    return {
+        "dataset": case.dataset,
+        "architecture": case.architecture,
+        "members": case.members,
+        "steps": case.steps,
+        "loss": statistics.mean(losses["float32"]),
+        "bfloat16_loss": statistics.mean(losses["bfloat16"]),
+        "difference": statistics.mean(differences),
+        "difference_error": _error(differences),
+        "noise": statistics.stdev(losses["float32"]),
+        "cpu_ratio": seconds["float32"] / seconds["bfloat16"],
+    }
+
+
+def _warm_up(spec: EnsembleSpec, processes: int, pool: ProcessPoolExecutor) -> EnsembleSpec:
+    """Have every process import and read everything, by a few steps; gives what was trained."""
+    short = spec.model_copy(update={"train": spec.train.model_copy(update={"steps": 5})})
+    for _ in pool.map(_train_group, [short] * processes, [[0]] * processes):
+        pass
+    return short
+
+
+def _train_members(spec: EnsembleSpec, processes: int, pool: ProcessPoolExecutor) -> tuple[list[float], float]:
+    """Train all members of a spec; gives the last loss of each, and seconds of all CPUs."""
+    size = group_size(spec, spec.members, processes)
+    groups = [list(range(first, min(first + size, spec.members))) for first in range(0, spec.members, size)]
+    trained = list(pool.map(_train_group, [spec] * len(groups), groups))
+    return [loss for losses, _ in trained for loss in losses], sum(seconds for _, seconds in trained)
 
 
 def _train_group(spec: EnsembleSpec, members: list[int]) -> tuple[list[float], float]:

@@ -119,9 +119,8 @@ def bench(
     if what is BenchChoice.train:
         from app import bench_train as trainings
 
-        result = trainings.bench_train(
-            [trainings.QUICK] if quick else trainings.CASES, repeats=repeats, threads=threads
-        )
+        cases = ([trainings.QUICK], [trainings.QUICK_PRECISION]) if quick else (trainings.CASES, trainings.PRECISION)
+        result = trainings.bench_train(*cases, repeats=repeats, threads=threads)
         if as_json:
             terminal.emit(result)
         else:

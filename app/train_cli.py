@@ -2,13 +2,16 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from app import terminal
 from app.options import Json, Workspace
 from app.serve_cli import check_door, show_pages
+
+if TYPE_CHECKING:
+    from vaefrag_core.config import EnsembleSpec
 
 Workers = Annotated[
     int | None,
@@ -37,7 +40,7 @@ PLACES = {
         for option in (
             *("objective", "beta", "gamma", "capacity_steps", "gamma_tc", "lambda_od", "lambda_d"),
             *("discriminator_widths", "discriminator_learning_rate"),
-            *("steps", "batch_size", "learning_rate", "clip_gradient", "seed", "snapshots"),
+            *("steps", "batch_size", "learning_rate", "clip_gradient", "precision", "seed", "snapshots"),
         )
     },
     "capacity": "train.capacity_nats",
@@ -130,6 +133,10 @@ def train(
     clip_gradient: Annotated[
         float | None, typer.Option(help="Largest norm of a member's gradient.", show_default="not cut")
     ] = None,
+    precision: Annotated[
+        str,
+        typer.Option(help="Of the networks' products: float32, or bfloat16 for processors with instructions for it."),
+    ] = "float32",
     seed: Annotated[int, typer.Option(help="Of the ensemble; members' seeds are made from it.")] = 0,
     snapshots: Annotated[
         int, typer.Option(help="Log-spaced steps at which encoders are kept, to follow channels over training.")
@@ -196,11 +203,24 @@ def _as_read(option: str, given: Any) -> Any:
     return given.value if isinstance(given, StrEnum) else given
 
 
+def _say_what_the_cpu_lacks(spec: "EnsembleSpec") -> None:
+    if spec.train.precision == "float32":
+        return
+    from vaefrag_core.training.precision import cpu_multiplies_bfloat16
+
+    if not cpu_multiplies_bfloat16():
+        terminal.say(
+            "The CPU of this machine has no instructions for bfloat16: members that it trains take longer, not less,"
+            " than with --precision float32."
+        )
+
+
 def _leave_to_engine(values: dict[str, Any], settings: Any, workers: int | None, analyze_after: bool) -> dict[str, Any]:
     from app import runs
     from vaefrag_core.sweeps import resolve_sweep
 
     sweep, specs = resolve_sweep(values)
+    _say_what_the_cpu_lacks(specs[0])
     if sweep is None:
         result = runs.train_detached(specs[0], settings, workers=workers, analyze_after=analyze_after)
         what = f"Job {result['job']} trains {result['id']}"
@@ -218,6 +238,7 @@ def _train_and_analyze(
     from vaefrag_core.sweeps import resolve_sweep
 
     sweep, specs = resolve_sweep(values)
+    _say_what_the_cpu_lacks(specs[0])
     try:
         if sweep is None:
             return runs.train_and_wait(specs[0], settings, workers=workers, analyze_after=analyze_after)

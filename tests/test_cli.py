@@ -131,6 +131,11 @@ def test_bench_times_training_against_a_plain_loop_to_the_same_loss() -> None:
     assert (row["architecture"], row["dataset"], row["members"]) == ("mlp", "digits", 16)
     assert row["ratio"] == pytest.approx(row["steps_per_second"] / row["plain_steps_per_second"])
     assert abs(row["loss"] - row["plain_loss"]) < 1.0  # of 26; after 200 steps runs differ by about 0.3
+    (rough,) = result["precision"]
+    assert (rough["architecture"], rough["members"], rough["steps"]) == ("mlp", 6, 50)
+    assert rough["difference"] == pytest.approx(rough["bfloat16_loss"] - rough["loss"])
+    assert 0 < abs(rough["difference"]) < rough["noise"]  # the same seeds, so closer to each other than seeds are
+    assert rough["cpu_ratio"] > 0
 
 
 COMMANDS = [

@@ -22,6 +22,7 @@ from vaefrag_core.errors import InvalidInputError
 
 Measure = Literal["nmi", "vi"]
 Architecture = Literal["mlp", "conv28", "conv64"]
+Precision = Literal["float32", "bfloat16"]
 FusionObjective = Literal["vi", "nmi", "mutual-information"]
 Objective = Literal["beta-vae", "annealed-vae", "beta-tcvae", "factor-vae", "dip-vae-i", "dip-vae-ii"]
 Number = Annotated[int, Field(ge=0)]  # of a member, or of a channel within one
@@ -134,6 +135,7 @@ class TrainConfig(Config):
     clip_gradient: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="largest norm of a member's gradient; longer ones are shortened"
     )
+    precision: Precision = Field("float32", description="of the networks' products in training: float32 or bfloat16")
     seed: int = Field(0, ge=0, lt=2**63, description="the ensemble's seed; each member's is made from it")
     snapshots: int = Field(0, ge=0, le=50, description="log-spaced steps at which encoders are kept; 0 for none")
 
@@ -297,7 +299,7 @@ class EnsembleSpec(Config):
     def key(self) -> str:
         """The content without the name, what its objective does not read, and what was added and is not used."""
         left_out = {
-            "train": set(self.train.unread) | _unset(self.train, "clip_gradient", "snapshots"),
+            "train": set(self.train.unread) | _unset(self.train, "clip_gradient", "precision", "snapshots"),
             "dataset": _unset(self.dataset, "image_size"),
             "model": _unset(self.model, "network") or {"architecture", "widths", "activation"},
         }
@@ -372,7 +374,7 @@ def field_errors(error: ValidationError, model: type[BaseModel], *, named: bool 
 
 
 def _unset(config: Config, *names: str) -> set[str]:
-    return {name for name in names if not getattr(config, name)}
+    return {name for name in names if getattr(config, name) == type(config).model_fields[name].default}
 
 
 def _as_typed(value: object) -> str:

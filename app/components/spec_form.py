@@ -94,6 +94,13 @@ MORE = (
     Field("train.learning_rate", "Learning rate", "Of Adam.", "real"),
     Field("train.clip_gradient", "Longest gradient", "Norm to which longer ones are cut. Empty: not cut.", "real"),
     Field(
+        "train.precision",
+        "Precision",
+        "Of the networks' products. bfloat16 is for processors with instructions for it, and slower on others.",
+        "choice",
+        _choices(TrainConfig, "precision"),
+    ),
+    Field(
         "train.snapshots",
         "Snapshots",
         "Log-spaced steps at which encoders are kept, to follow channels over training. 0: none.",

@@ -149,6 +149,7 @@ def test_the_newer_settings_arrive_as_they_were_typed(form: Form, workspace: Ens
         train__gamma_tc=35,
         train__discriminator_widths="50, 40",
         train__clip_gradient=5,
+        train__precision="bfloat16",
         train__snapshots=8,
         model__likelihood="mse",
         dataset__name="sprites",
@@ -157,6 +158,7 @@ def test_the_newer_settings_arrive_as_they_were_typed(form: Form, workspace: Ens
     spec = workspace.record(ensemble_id).spec
     assert (spec.train.words, spec.train.discriminator_widths) == ("factor-vae γ=35", (50, 40))
     assert (spec.train.clip_gradient, spec.train.snapshots, spec.model.likelihood) == (5.0, 8, "mse")
+    assert spec.train.precision == "bfloat16"
     assert spec.model.architecture == "conv64"
     again = resolve(read(start(spec)))
     assert again.key == spec.key

@@ -39,6 +39,8 @@ def test_what_was_added_later_counts_only_where_it_is_used() -> None:
     clipped = [EnsembleSpec(train=TrainConfig(clip_gradient=norm)).key for norm in (None, 1.0, 2.0)]
     assert clipped[0] == "395269cdafba"
     assert len(set(clipped)) == 3
+    precise = [EnsembleSpec(train=TrainConfig(precision=name)).key for name in ("float32", "bfloat16")]
+    assert precise[0] == "395269cdafba" != precise[1]
     kept = [EnsembleSpec(train=TrainConfig(snapshots=count)).key for count in (0, 1, 8)]
     assert kept[0] == "395269cdafba"
     assert len(set(kept)) == 3
@@ -80,6 +82,10 @@ def test_configs_are_frozen() -> None:
         ({"train": {"beta": float("nan")}}, "beta .*: expected a finite number|a value greater than"),
         ({"members": 0}, r"members \(VAEs in the ensemble\): expected a value greater than or equal to 1, got 0\."),
         ({"train": {"objective": "gan"}}, "objective .*: expected 'beta-vae', .* or 'dip-vae-ii', got 'gan'"),
+        (
+            {"train": {"precision": "half"}},
+            r"precision \(of the networks' products .*\): expected 'float32' or 'bfloat16', got 'half'\.",
+        ),
         ({"model": {"widths": [64, "x"]}}, r"widths\.1 .*valid integer.*got 'x'"),
         ({"steps": 5}, "There is no setting 'steps'. Leave it out."),
         ({"train": {"steps": "many", "seed": -1}}, "steps.*seed"),

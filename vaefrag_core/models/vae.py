@@ -32,6 +32,9 @@ class Forward(NamedTuple):
 class VAE(nn.Module):
     """Encoder and decoder of one member.
 
+    Layers may multiply in fewer digits than they are given (`training/precision.py`); what a pass gives has as many as
+    its images, and latents are drawn in as many.
+
     Args:
         image_shape: image channels, height, width.
         config: of the networks and the likelihood.
@@ -44,7 +47,7 @@ class VAE(nn.Module):
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Give mean and ln σ² of the posteriors, each (B, D), for images (B, C, H, W) in 0…1."""
-        mean, logvar = self.encoder(images).chunk(2, dim=-1)
+        mean, logvar = self.encoder(images).to(images.dtype).chunk(2, dim=-1)
         return mean, logvar.clamp(*LOGVAR_RANGE)
 
     def decode(self, latents: Tensor) -> Tensor:
@@ -56,7 +59,7 @@ class VAE(nn.Module):
         """Encode, sample with the given standard normal noise (B, D), decode."""
         mean, logvar = self.encode(images)
         latents = mean + torch.exp(logvar / 2) * noise
-        return Forward(self.decoder(latents), mean, logvar)
+        return Forward(self.decoder(latents).to(latents.dtype), mean, logvar)
 
 
 def member_seed(seed: int, member: int) -> int:

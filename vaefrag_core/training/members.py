@@ -36,6 +36,7 @@ from vaefrag_core.training.checkpoints import (
     load_checkpoint,
     save_checkpoint,
 )
+from vaefrag_core.training.precision import products_in
 from vaefrag_core.training.schedule import NOISE_BLOCK_STEPS, Schedule, snapshot_steps
 from vaefrag_core.training.stack import ParameterStack
 
@@ -84,7 +85,8 @@ def train_members(
     height, width, image_channels = dataset.image_shape
     if spec.model.network is not None:
         few = torch.from_numpy(dataset.batch(np.arange(min(2, dataset.n_images))))
-        check_own(build_member((image_channels, height, width), spec.model, spec.train.seed), few, spec.model)
+        with products_in(spec.train.precision, "cpu"):
+            check_own(build_member((image_channels, height, width), spec.model, spec.train.seed), few, spec.model)
     start = {m: load_checkpoint(folder / str(m)) or _first(spec, (image_channels, height, width), m) for m in members}
     statuses = {m: _status(m, checkpoint) for m, checkpoint in start.items()}
     pending = [m for m in members if statuses[m].state == "running"]
@@ -213,11 +215,12 @@ class _Group:
         *,
         step: int,
     ) -> tuple[Tensor, ...]:
-        output, mean, logvar = functional_call(self.skeleton, parameters, (images, noise))
+        train = self.spec.train
+        with products_in(train.precision, self.device):
+            output, mean, logvar = functional_call(self.skeleton, parameters, (images, noise))
         reconstruction = reconstruction_nats(output, images, self.spec.model)
         kl = kl_nats(mean, logvar)
         n_images = self.dataset.n_images
-        train = self.spec.train
         if order is None:
             loss, penalty = objective(train, reconstruction, kl, mean, logvar, noise, n_images=n_images, step=step)
             return loss, reconstruction, penalty, torch.zeros_like(loss), kl
