@@ -1,11 +1,12 @@
 """Circles from cut circles: continuity of fused spaces against the number of learners, as the paper's SO(2) example.
 
-    python docs/circle.py --workspace circle              the whole of it: two to four hours; stop and repeat at will
+    python docs/circle.py --workspace circle              the whole of it: an hour or two; stop and repeat at will
     python docs/circle.py --quick --workspace circle      a few minutes
     python docs/circle.py --optimizers --workspace circle our steps against plain gradient descent's
 
 Learners are β-VAEs of one channel, which has to cut the circle somewhere: MLPs of 2 × 256 units (tanh), mean squared
-error (a gaussian of variance 1, on two coordinates), β 0.03, Adam 1e-3. Spaces of two channels are fused from them.
+error (a gaussian of variance 1, on two coordinates), β 0.03, Adam 1e-3. Spaces of two channels are fused from them;
+a repeat takes learners that no other has taken, as far as they go.
 Writes figures to standard output and `circle.json`, and a picture, `circle.svg`, beside it.
 
 Reference: Murphy, K. A., Dillavou, S., Bassett, D. S. (2024). https://arxiv.org/abs/2405.21042
@@ -26,12 +27,12 @@ from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import FusionConfig
 from vaefrag_core.datasets.catalog import load_dataset
 from vaefrag_core.datasets.fingerprint import draw_fingerprint
+from vaefrag_core.fusions import FusionStore
 from vaefrag_core.measures.coefficient import bhattacharyya_coefficient
 from vaefrag_core.measures.panel import Panel
 from vaefrag_core.store import EnsembleStore
 from vaefrag_core.synthesis.fusion import fuse, fuse_learners, objective_value
 from vaefrag_core.synthesis.judges import continuity
-from vaefrag_core.synthesis.learners import choose
 
 OBJECTIVES = ("vi", "nmi", "mutual-information")
 COLOURS = {"vi": "#1f77b4", "nmi": "#d62728", "mutual-information": "#2ca02c"}
@@ -42,7 +43,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workspace", type=Path, default=Path("circle"))
     parser.add_argument("--sizes", type=int, nargs="+", default=[2, 3, 5, 10, 20, 30, 50], help="learners fused")
-    parser.add_argument("--repeats", type=int, default=5, help="ensembles, each from its own seed")
+    parser.add_argument("--repeats", type=int, default=5, help="fusions of each size, of other learners")
+    parser.add_argument("--ensembles", type=int, default=2, help="of as many learners as the largest size")
     parser.add_argument("--steps", type=int, default=5_000, help="of training")
     parser.add_argument("--images", type=int, default=200, help="points of the sample")
     parser.add_argument("--fusion-steps", type=int, default=1_500, help="of fusing, at most")
@@ -52,22 +54,25 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.quick:
         asked.sizes, asked.repeats, asked.steps, asked.images = [2, 5, 10], 2, min(asked.steps, 2_000), 100
+        asked.ensembles = 1
     torch.set_num_threads(1)
     store = EnsembleStore(asked.workspace)
     if asked.optimizers:
-        compare_optimizers(store.posteriors(_train(store, asked, repeat=0)), asked.descent_steps)
+        compare_optimizers(store.posteriors(_train(store, asked, seed=0)), asked.descent_steps)
         return
     path = asked.workspace / "circle.json"
     known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
     rows: list[dict[str, Any]] = []
-    for repeat in range(asked.repeats):
-        ensemble_id = _train(store, asked, repeat)
-        for size in asked.sizes:
+    ensembles = [_train(store, asked, seed) for seed in range(asked.ensembles)]
+    pool = [(ensemble_id, m, 0) for ensemble_id in ensembles for m in range(max(asked.sizes))]
+    for size in asked.sizes:
+        for repeat in range(min(asked.repeats, len(pool) // size)):
+            learners = pool[repeat * size : (repeat + 1) * size]
             for objective in OBJECTIVES:
-                place = {"ensemble": ensemble_id, "repeat": repeat, "learners": size, "objective": objective}
+                place = {"ensembles": ensembles, "repeat": repeat, "learners": size, "objective": objective}
                 row = next((row for row in known if row.items() >= place.items()), None)
                 if row is None:
-                    row = place | _fuse(store, place, asked.fusion_steps)
+                    row = place | _fuse(store, learners, objective, asked.fusion_steps)
                     known.append(row)
                     path.write_text(json.dumps(known, indent=1), encoding="utf-8")
                 rows.append(row)
@@ -76,7 +81,10 @@ def main() -> None:
     for objective in OBJECTIVES:
         for size in asked.sizes:
             low, middle, high = _spread(rows, objective, size)
-            print(f"{objective:>18}  {size:>2} learners: continuity {middle:6.1f}  ({low:.1f} … {high:.1f})")
+            held = sum(row["success"] for row in rows if (row["objective"], row["learners"]) == (objective, size))
+            count = sum(row["learners"] == size for row in rows) // len(OBJECTIVES)
+            line = f"{objective:>18}  {size:>2} learners: continuity {middle:6.1f}  ({low:.1f} … {high:.1f})"
+            print(f"{line}  {held} of {count} fusions hold")
 
 
 def compare_optimizers(posteriors: Posteriors, descent_steps: int) -> None:
@@ -140,7 +148,7 @@ def draw(rows: list[dict[str, Any]], sizes: list[int]) -> str:
     return "\n".join([*parts, "</svg>"])
 
 
-def _train(store: EnsembleStore, asked: argparse.Namespace, repeat: int) -> str:
+def _train(store: EnsembleStore, asked: argparse.Namespace, seed: int) -> str:
     """Train one ensemble, or what is left of it; gives its id."""
     spec = pipeline.resolve(
         {
@@ -153,7 +161,7 @@ def _train(store: EnsembleStore, asked: argparse.Namespace, repeat: int) -> str:
                 "likelihood": "gaussian",
                 "pixel_variance": 1.0,
             },
-            "train": {"beta": 0.03, "steps": asked.steps, "learning_rate": 1e-3, "seed": repeat},
+            "train": {"beta": 0.03, "steps": asked.steps, "learning_rate": 1e-3, "seed": seed},
             "fingerprint": {"size": asked.images},
             "members": max(asked.sizes),
         }
@@ -162,10 +170,10 @@ def _train(store: EnsembleStore, asked: argparse.Namespace, repeat: int) -> str:
     return store.create(spec).id
 
 
-def _fuse(store: EnsembleStore, place: dict[str, Any], steps: int) -> dict[str, Any]:
-    ensemble_id, members = place["ensemble"], tuple(range(place["learners"]))
-    config = FusionConfig.model_validate({"objective": place["objective"], "members": members, "steps": steps})
-    learners = choose(store.posteriors(ensemble_id), config)
+def _fuse(store: EnsembleStore, channels: list[tuple[str, int, int]], objective: str, steps: int) -> dict[str, Any]:
+    ensemble_id = channels[0][0]
+    config = FusionConfig.model_validate({"objective": objective, "channels": channels, "steps": steps})
+    learners = FusionStore(store).learners(ensemble_id, config)
     fused = fuse_learners(learners, config)
     spec = store.record(ensemble_id).spec
     ring = np.argsort(draw_fingerprint(load_dataset(spec.dataset), spec.fingerprint).index)
@@ -176,6 +184,7 @@ def _fuse(store: EnsembleStore, place: dict[str, Any], steps: int) -> dict[str, 
         "bits_of_learners": float(fused.learner_bits.mean()),
         "value": fused.objective,
         "success": fused.success,
+        "failure": fused.failure,
         "warnings": list(fused.warnings),
         "steps": fused.steps,
     }

@@ -14,6 +14,7 @@ from app.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+EXAMPLES = sorted((ROOT / "examples").glob("*.sh"))
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -24,7 +25,7 @@ def commands(page: Path) -> list[str]:
     return [line.strip().split("  #")[0] for line in found]
 
 
-ALL_COMMANDS = [command for page in PAGES for command in commands(page)]
+ALL_COMMANDS = [command for page in [*PAGES, *EXAMPLES] for command in commands(page)]
 
 
 def test_there_are_commands_to_check() -> None:

@@ -190,7 +190,8 @@ class Cluster:
 
     def workers(self) -> list[WorkerSeen]:
         """Give the worker processes that there are."""
-        found = self._client.scheduler_info(n_workers=-1)["workers"]
+        # Not `Client.scheduler_info`: the client itself overwrites its answer now and then, by one without any workers.
+        found = self._client.sync(self._client.scheduler.identity, n_workers=-1)["workers"]
         return [
             WorkerSeen(
                 address=address,

@@ -85,3 +85,17 @@ def test_work_for_a_worker_that_still_joins_is_not_put_behind_other_work(engine:
     run_until(engine, lambda: engine.ledger.job(short).ended)
     assert engine.ledger.snapshot(long).members[0].state == "running"
     assert engine.ledger.snapshot(short).members[0].attempt == 1
+
+
+def test_no_worker_is_overlooked_when_the_client_asks_for_none_in_between(
+    cluster: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dask's client keeps one answer of the scheduler, which its own regular question, without workers, replaces."""
+    ask = cluster._client._update_scheduler_info
+
+    async def overtaken(n_workers: int = 0) -> None:
+        await ask(n_workers)
+        await ask(0)
+
+    monkeypatch.setattr(cluster._client, "_update_scheduler_info", overtaken)
+    assert len(cluster.workers()) == 2

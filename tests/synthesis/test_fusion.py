@@ -87,9 +87,12 @@ def test_nmi_shrinks_the_space_to_nothing_and_is_not_called_a_success() -> None:
     assert "Use the objective vi" in found.failure
 
 
-def test_mutual_information_runs_to_the_ceiling_and_is_not_called_a_success() -> None:
-    found = fuse(circle(8), objective="mutual-information", steps=150, restarts=1)
-    assert found.information_bits > 0.95 * found.ceiling_bits
+@pytest.mark.parametrize(("learners", "images", "steps"), [(8, N, 150), (2, 200, 30)])  # there, and on its way there
+def test_mutual_information_runs_to_the_ceiling_and_is_not_called_a_success(
+    learners: int, images: int, steps: int
+) -> None:
+    found = fuse(circle(learners, images), objective="mutual-information", steps=steps, restarts=1)
+    assert found.information_bits > 0.9 * found.ceiling_bits
     assert not found.success
     assert "has run to" in found.failure
 

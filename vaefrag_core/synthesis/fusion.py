@@ -31,11 +31,11 @@ from vaefrag_core.measures.panel import Panel, PanelBits
 from vaefrag_core.measures.similarity import nmi, variation_of_information
 from vaefrag_core.store import replacing
 from vaefrag_core.synthesis.ascent import Climb, Values
+from vaefrag_core.synthesis.combination import NEAR_CEILING
 from vaefrag_core.synthesis.learners import Learners, Space, check_dimension, gather
 
 DEAD_BITS = 0.01  # a learner that tells less apart is left out
 COLLAPSED = 0.5  # of what the poorest learner carries: a space with less has shrunk, not learnt
-FULL = 0.95  # of log2 N: a space with more, unlike any learner, tells images apart that no learner does
 SPREAD = 3.0  # of random starts, in σ: wide enough that most images differ, near enough that they attract
 SCALES = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0)  # of which the ordered start takes the best
 SLICE = 25  # steps between two reports and two savings of the state
@@ -249,7 +249,7 @@ def _failure(bits: float, learners: Tensor, ceiling: float, objective: FusionObj
             f"The space has shrunk to {bits:.2g} bits, where the poorest learner carries {low:.2g}: its {objective} is"
             f" the similarity of next to nothing.{advice or ' The learners have little in common.'}"
         )
-    if bits > FULL * ceiling and bits > high + (1 - FULL) * ceiling:
+    if bits > NEAR_CEILING * ceiling and bits > high + (1 - NEAR_CEILING) * ceiling:
         return (
             f"The space has run to {bits:.2f} of at most {ceiling:.2f} bits, where the richest learner carries"
             f" {high:.2f}: it tells images apart that no learner does.{advice or ' Use more images.'}"
