@@ -17,6 +17,7 @@ from vaefrag_core.errors import BrokenFileError, MissingDataError
 from vaefrag_core.sweeps import Sweep
 
 POLL_MILLISECONDS = 1_500
+MOST_NAMED = 14  # steps at the slider: more would run into each other
 
 
 class AtlasPage:
@@ -140,13 +141,15 @@ class AtlasPage:
         if len(self.steps) < 2:
             return []
         last = len(self.steps) - 1
+        apart = -(-len(self.steps) // MOST_NAMED)
+        named = [f"{step:,}" if (last - place) % apart == 0 else None for place, step in enumerate(self.steps)]
         slider = dmc.Slider(
             id="atlas-slider",
             min=0,
             max=last,
             step=1,
             value=last if self.step is None else self.steps.index(self.step),
-            marks=[{"value": place, "label": f"{step:,}"} for place, step in enumerate(self.steps)],
+            marks=[{"value": place, "label": name} for place, name in enumerate(named)],
             label=None,
             thumbLabel="Step of training",
             updatemode="drag",
