@@ -11,6 +11,9 @@ from app.options import Json, Workspace
 def atlas(
     sweep_id: Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep of the workspace.")],
     min_nmi: Annotated[float, typer.Option(help="Mean NMI from which on two hotspots are linked.")] = 0.4,
+    step: Annotated[
+        int | None, typer.Option(help="Step of training that is shown, of those its members were kept at.")
+    ] = None,
     workspace: Workspace = None,
     as_json: Json = False,
 ) -> None:
@@ -27,9 +30,14 @@ def atlas(
 
     config = parse(AtlasConfig, {"min_nmi": min_nmi})
     store = EnsembleStore(load_settings(workspace=workspace).workspace)
-    sweep = SweepStore(store).sweep(sweep_id)
+    sweeps = SweepStore(store)
+    sweep = sweeps.sweep(sweep_id)
     with terminal.analysis_progress() as on_stage:
-        found = pipeline.follow_hotspots(sweep_id, store, config, on_stage=on_stage)
+        end = pipeline.follow_hotspots(sweep_id, store, config, on_stage=on_stage)
+    found = end if step is None else sweeps.atlas(sweep_id, step)
+    if step is not None:
+        terminal.say(f"At step {step} of {end.steps[-1]}:")
     sweep_reports.show_atlas(sweep, found)
     if as_json:
-        terminal.emit(sweep_reports.atlas_result(sweep, found))
+        steps = {"step": step or (end.steps[-1] if end.steps else None), "steps": list(end.steps)}
+        terminal.emit(sweep_reports.atlas_result(sweep, found) | steps)

@@ -143,7 +143,7 @@ def _page(site: Site, path: str, search: str | None) -> Page:
         case ["jobs", job_id]:
             return jobs.job_page(site, job_id)
         case ["atlas", sweep_id]:
-            return atlas.page(site, sweep_id)
+            return atlas.page(site, sweep_id, search)
         case ["combine"]:
             return combine.page(site, search)
         case ["new"]:

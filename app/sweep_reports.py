@@ -44,6 +44,7 @@ def atlas_result(sweep: "Sweep", atlas: "Atlas") -> dict[str, Any]:
                 "live_channels_spread": spread_of(point.live_channels)[1],
                 "bits_mean": spread_of(point.bits)[0],
                 "bits_spread": spread_of(point.bits)[1],
+                "summed_bits": list(point.summed_bits),
                 "space_bits": list(point.space_bits),
                 "tightness": point.tightness,
                 "hotspots": groups,

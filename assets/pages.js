@@ -5,6 +5,14 @@ window.dash_clientside.pages = {
     document.title = title;
     return title;
   },
+  // The slider's place → the step of training, null at the end; its URL replaces the one before, so that "back" leaves.
+  step: (place, steps, shown) => {
+    const step = place === steps.length - 1 ? null : steps[place];
+    if (step === shown) return window.dash_clientside.no_update;
+    window.history.replaceState(window.history.state, "", step === null ? location.pathname : `?step=${step}`);
+    window.dispatchEvent(new PopStateEvent("popstate")); // else Dash takes the URL for one that it has to put back
+    return step;
+  },
 };
 
 document.addEventListener("click", (event) => {

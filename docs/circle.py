@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from vaefrag_core import pipeline
 from vaefrag_core.artifacts import Posteriors
@@ -78,11 +79,12 @@ def main() -> None:
                 rows.append(row)
                 print(json.dumps(row), flush=True)
     (asked.workspace / "circle.svg").write_text(draw(rows, asked.sizes), encoding="utf-8")
+    torn = [continuity(mean[_ring(store, e)]) for e in ensembles for mean in store.posteriors(e).mean]
+    print(f"{len(torn)} learners alone: continuity {np.median(torn):.1f}  ({min(torn):.1f} … {max(torn):.1f})")
     for objective in OBJECTIVES:
         for size in asked.sizes:
             low, middle, high = _spread(rows, objective, size)
-            held = sum(row["success"] for row in rows if (row["objective"], row["learners"]) == (objective, size))
-            count = sum(row["learners"] == size for row in rows) // len(OBJECTIVES)
+            held, count = _held(rows, objective, size)
             line = f"{objective:>18}  {size:>2} learners: continuity {middle:6.1f}  ({low:.1f} … {high:.1f})"
             print(f"{line}  {held} of {count} fusions hold")
 
@@ -112,7 +114,10 @@ def compare_optimizers(posteriors: Posteriors, descent_steps: int) -> None:
 
 
 def draw(rows: list[dict[str, Any]], sizes: list[int]) -> str:
-    """Draw continuity against the number of learners: medians over repeats, bars from the least to the greatest."""
+    """Draw continuity against the number of learners: medians over repeats, bars from the least to the greatest.
+
+    A dot is hollow where most fusions are the known failure of their objective.
+    """
     width, height, left, right, top, bottom = 640, 400, 64, 16, 40, 48
     top_value = max(2.0, *(row["continuity"] for row in rows if math.isfinite(row["continuity"])))
 
@@ -143,8 +148,12 @@ def draw(rows: list[dict[str, Any]], sizes: list[int]) -> str:
         for size, (low, middle, high) in spread.items():
             at = x(size) + shift
             parts.append(f'<path d="M{at:.1f} {y(low):.1f}V{y(high):.1f}" stroke="{colour}"/>')
-            parts.append(f'<circle cx="{at:.1f}" cy="{y(middle):.1f}" r="3" fill="{colour}"/>')
-        parts.append(f'<text x="{left + 8 + 170 * place}" y="24" fill="{colour}">{objective}</text>')
+            held, count = _held(rows, objective, size)
+            fill = colour if 2 * held > count else "white"
+            parts.append(f'<circle cx="{at:.1f}" cy="{y(middle):.1f}" r="3.5" fill="{fill}" stroke="{colour}"/>')
+        parts.append(f'<text x="{left + 8 + 60 * place}" y="24" fill="{colour}">{objective}</text>')
+    hint = f'<text x="{width - right}" y="24" text-anchor="end">hollow: most have shrunk or run to the ceiling</text>'
+    parts.append(hint)
     return "\n".join([*parts, "</svg>"])
 
 
@@ -175,8 +184,7 @@ def _fuse(store: EnsembleStore, channels: list[tuple[str, int, int]], objective:
     config = FusionConfig.model_validate({"objective": objective, "channels": channels, "steps": steps})
     learners = FusionStore(store).learners(ensemble_id, config)
     fused = fuse_learners(learners, config)
-    spec = store.record(ensemble_id).spec
-    ring = np.argsort(draw_fingerprint(load_dataset(spec.dataset), spec.fingerprint).index)
+    ring = _ring(store, ensemble_id)
     return {
         "continuity": continuity(fused.mean[ring]),
         "continuity_of_learners": float(np.median([continuity(mean[ring]) for mean in learners.mean])),
@@ -190,9 +198,21 @@ def _fuse(store: EnsembleStore, channels: list[tuple[str, int, int]], objective:
     }
 
 
+def _ring(store: EnsembleStore, ensemble_id: str) -> NDArray[np.intp]:
+    """Give the order of the sample's points around the circle."""
+    spec = store.record(ensemble_id).spec
+    return np.argsort(draw_fingerprint(load_dataset(spec.dataset), spec.fingerprint).index)
+
+
 def _spread(rows: list[dict[str, Any]], objective: str, size: int) -> tuple[float, float, float]:
     found = [r["continuity"] for r in rows if (r["objective"], r["learners"]) == (objective, size)]
     return min(found), float(np.median(found)), max(found)
+
+
+def _held(rows: list[dict[str, Any]], objective: str, size: int) -> tuple[int, int]:
+    """Give how many fusions did not fail, and how many there are."""
+    found = [row["success"] for row in rows if (row["objective"], row["learners"]) == (objective, size)]
+    return sum(found), len(found)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,21 @@ can be stopped, repeated or resumed. Results are found again by the hash of what
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from vaefrag_core.artifacts import Analysis, Atlas, ChannelMatrix, Hotspots, Posteriors, Snapshots, SpaceMatrix
+from vaefrag_core.artifacts import (
+    Analysis,
+    Atlas,
+    ChannelMatrix,
+    Hotspots,
+    OverTraining,
+    Posteriors,
+    Snapshots,
+    SpaceMatrix,
+)
 from vaefrag_core.config import AnalysisConfig, AtlasConfig, EnsembleSpec, HotspotConfig, Measure, SpaceConfig
 from vaefrag_core.datasets.catalog import dataset_size, load_dataset, points_of
 from vaefrag_core.datasets.fingerprint import draw_fingerprint
@@ -22,13 +32,14 @@ from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataE
 from vaefrag_core.specs import resolve as resolve
 from vaefrag_core.store import AnalysisIndex, EnsembleStore
 from vaefrag_core.structure.atlas import Stop, draw_atlas
+from vaefrag_core.structure.atlas_steps import Course, shared_steps, threaded_like
 from vaefrag_core.structure.hotspots import find_hotspots
 from vaefrag_core.structure.maps import map_channels
 from vaefrag_core.structure.matrices import compare_channels
 from vaefrag_core.structure.over_training import follow_training
 from vaefrag_core.structure.spaces import compare_spaces
 from vaefrag_core.structure.stability import hotspot_stability
-from vaefrag_core.sweeps import SweepStore
+from vaefrag_core.sweeps import SweepStore, step_folder
 from vaefrag_core.synthesis.traversals import traverse_members
 from vaefrag_core.trained import encode_snapshots, networks, snapshots_kept
 from vaefrag_core.trained import members_done as members_done
@@ -207,6 +218,8 @@ def follow_hotspots(
 ) -> Atlas:
     """Draw the atlas of a sweep over those of its ensembles that have been analysed, or read what was drawn before.
 
+    Where all of them have kept snapshots, it is drawn as well at each step of training before the end.
+
     Args:
         sweep_id: the sweep.
         store: where its ensembles live.
@@ -220,7 +233,7 @@ def follow_hotspots(
     config = config or AtlasConfig()
     sweeps = SweepStore(store)
     sweep = sweeps.sweep(sweep_id)
-    sources, stops, spaces = {}, [], []
+    sources, stops, spaces, courses = {}, [], [], []
     for value, ensemble_id in zip(sweep.values, sweep.ensembles, strict=True):
         try:
             index, posteriors = store.analysis_index(ensemble_id), store.posteriors(ensemble_id)
@@ -230,10 +243,11 @@ def follow_hotspots(
             continue  # members have been added, whose analysis is still to come
         folder = store.artifact_folder(ensemble_id, "spaces", _space_inputs(posteriors.key, SpaceConfig()))
         whole = SpaceMatrix.load(folder) if folder.is_dir() else None
-        matrix, hotspots = _shown(ensemble_id, store, index, config.measure)
+        found = _shown(ensemble_id, store, index, config.measure)
         sources[ensemble_id] = index.key
         spaces.append(whole is not None)
-        stops.append(Stop(value, ensemble_id, posteriors, matrix, hotspots, whole))
+        stops.append(Stop.at_end(value, ensemble_id, posteriors, found, whole))
+        courses.append(_course(ensemble_id, store, index, config.measure))
     if not stops:
         raise MissingDataError(
             f"No ensemble of sweep {sweep_id} has been analysed yet. Repeat the `vaefrag train` that began it, or"
@@ -241,7 +255,16 @@ def follow_hotspots(
         )
 
     def draw(folder: Path) -> None:
-        draw_atlas(stops, config, on_progress=lambda done, total: on_stage("atlas", done / total)).save(folder)
+        steps = shared_steps(courses)
+        parts = max(len(steps), 1)
+        end = draw_atlas(stops, config, on_progress=lambda done, total: on_stage("atlas", done / total / parts))
+        for s, step in enumerate(steps[:-1], start=1):
+            on_stage("atlas", s / parts)
+            then = [course.at(step, stop) for course, stop in zip(courses, stops, strict=True) if course]
+            at_step = folder / step_folder(step)
+            at_step.mkdir()
+            threaded_like(draw_atlas(then, config), end).save(at_step)
+        replace(end, steps=steps).save(folder)
 
     on_stage("atlas", 0.0)
     inputs = {"format": RESULTS_FORMAT, "sources": sources, "spaces": spaces, "atlas": config.model_dump(mode="json")}
@@ -262,6 +285,10 @@ def _space_inputs(posteriors_key: str, config: SpaceConfig) -> dict[str, object]
     return {"format": RESULTS_FORMAT, "posteriors": posteriors_key, "spaces": config.model_dump(mode="json")}
 
 
+def _snapshot_inputs(posteriors_key: str, steps: tuple[int, ...]) -> dict[str, object]:
+    return {"format": RESULTS_FORMAT, "posteriors": posteriors_key, "steps": steps}
+
+
 def _shown(
     ensemble_id: str, store: EnsembleStore, index: AnalysisIndex, measure: Measure
 ) -> tuple[ChannelMatrix, Hotspots]:
@@ -274,6 +301,16 @@ def _shown(
             f"The analysis of {ensemble_id} cannot be read ({error}). Delete {folder} and run"
             f" `vaefrag analyze {ensemble_id}`."
         ) from error
+
+
+def _course(ensemble_id: str, store: EnsembleStore, index: AnalysisIndex, measure: Measure) -> Course | None:
+    """Read how an ensemble became what it is; None where that is not known, or its hotspots are by another measure."""
+    if index.over_training is None or index.config.hotspots.measure != measure:
+        return None
+    found = OverTraining.load(store.folder(ensemble_id) / "analysis" / index.over_training)
+    inputs = _snapshot_inputs(index.posteriors_key, tuple(found.steps.tolist()))
+    folder = store.artifact_folder(ensemble_id, "snapshots", inputs)
+    return Course(Snapshots.load(folder), found) if found.groups and folder.is_dir() else None
 
 
 def _matrix_shown(ensemble_id: str, store: EnsembleStore) -> ChannelMatrix | None:
@@ -330,7 +367,7 @@ def _over_training(
     if not steps:
         return None
     stage: Stage = "over-training"
-    source = {"format": RESULTS_FORMAT, "posteriors": posteriors.key, "steps": steps}
+    source = _snapshot_inputs(posteriors.key, steps)
 
     def encode_all(folder: Path) -> None:
         encode_snapshots(ensemble_id, store, posteriors, on_step=lambda: on_stage(stage, 0.0)).save(folder)
@@ -343,7 +380,8 @@ def _over_training(
         found.save(folder)
 
     on_stage(stage, 0.0)
-    settings = source | {"hotspots": config.model_dump(mode="json")}
+    # "holds" parts it from results of earlier versions, which counted hotspots and did not keep them
+    settings = source | {"hotspots": config.model_dump(mode="json"), "holds": "groups"}
     return store.artifact(ensemble_id, stage, settings, follow).name
 
 

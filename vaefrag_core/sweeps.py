@@ -1,7 +1,7 @@
 """Sweeps: one coefficient of the objective at several values, an ensemble for each. Needs no torch.
 
     <workspace>/sweeps/<id>.json             what was asked for
-    <workspace>/sweeps/<id>/atlas-<key>/     what the ensembles show together
+    <workspace>/sweeps/<id>/atlas-<key>/     what the ensembles show together, and in step-<n>/ what they showed then
     <workspace>/sweeps/<id>/latest.json      which atlas the pages show
 
 The ensembles are ensembles like any other: those that exist already are taken over, and each can be opened alone.
@@ -149,20 +149,35 @@ class SweepStore:
         except ValueError as error:
             raise BrokenFileError(f"{path} cannot be read. Run `vaefrag atlas {sweep_id}`.") from error
 
-    def atlas(self, sweep_id: str) -> Atlas:
+    def atlas(self, sweep_id: str, step: int | None = None) -> Atlas:
         """Read the newest atlas; nothing is computed.
 
+        Args:
+            sweep_id: the sweep.
+            step: of training, one of its `steps`; the end when not given.
+
         Raises:
-            MissingDataError: when there was none.
+            MissingDataError: when there was none, or none at that step.
             BrokenFileError: when it cannot be read.
         """
         folder = self.folder(sweep_id) / self.atlas_index(sweep_id).folder
         try:
-            return Atlas.load(folder)
+            end = Atlas.load(folder)
+            if step is None or step in end.steps[-1:]:
+                return end
+            if step in end.steps:
+                return Atlas.load(folder / step_folder(step))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BrokenFileError(
                 f"{folder} cannot be read ({error}). Delete it and run `vaefrag atlas {sweep_id}`."
             ) from error
+        there = f"There are {', '.join(map(str, end.steps))}." if end.steps else "Its ensembles have kept no snapshots."
+        raise MissingDataError(f"Sweep {sweep_id} has no atlas at step {step} of training. {there}")
+
+
+def step_folder(step: int) -> str:
+    """Name the folder, within an atlas's, of the atlas at a step of training before the end."""
+    return f"step-{step}"
 
 
 def symbol_of(coefficient: str) -> str:

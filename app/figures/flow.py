@@ -6,13 +6,14 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from app.figures.theme import hotspot_colour, nothing, plain
+from app.figures.theme import bare, hotspot_colour, nothing
 
 BAR_WIDTH = 0.026  # of the whole drawing
 WIDEST = 0.2  # a bar, of the distance between columns
 GAP = 0.035  # between bars, of the highest column
 LEAST_HEIGHT = 0.02  # of a bar, of the highest column, so that it can be hit
 LEAST_NUMBERED = 0.035  # of a bar that shows its number
+MARGIN = 0.53  # from the middle to the edge, of the height of the tallest column
 PASSES = 3  # over the columns, to put bars where their bands are straight
 
 
@@ -59,12 +60,14 @@ class FlowView:
         bars: of each column, in any order.
         bands: between them.
         notes: of columns without bars: why.
+        others: sizes of the hotspots in columns of other drawings that shall have the same scale.
     """
 
     heads: Sequence[str]
     bars: Sequence[Sequence[Bar]]
     bands: Sequence[Band]
     notes: Sequence[str]
+    others: Sequence[Sequence[int]] = ()
 
 
 Place = tuple[float, float]  # lower and upper end of a bar
@@ -76,15 +79,13 @@ def flow_figure(view: FlowView) -> go.Figure:
         return nothing("No hotspot at any value")
     places = _places(view)
     shapes = [_shape(view, band, ends) for band, ends in zip(view.bands, _ends(view, places), strict=True)]
-    figure = go.Figure([_band_points(view, places), _bars(view, places)])
     notes = [
         {"x": column, "y": 0, "text": note, "showarrow": False, "font": {"size": 12}}
         for column, note in enumerate(view.notes)
         if not view.bars[column]
     ]
     edge = _width(view) / 2 + 0.3
-    return plain(
-        figure,
+    layout = bare(
         margin={"l": 8, "r": 8, "t": 6, "b": 44},
         barmode="overlay",
         hovermode="closest",
@@ -101,8 +102,9 @@ def flow_figure(view: FlowView) -> go.Figure:
             "tickfont": {"size": 11},
             "fixedrange": True,
         },
-        yaxis={"visible": False, "fixedrange": True},
+        yaxis={"visible": False, "fixedrange": True, "range": [-MARGIN * _height(view), MARGIN * _height(view)]},
     )
+    return go.Figure([_band_points(view, places), _bars(view, places)], layout)
 
 
 def _width(view: FlowView) -> float:
@@ -110,10 +112,26 @@ def _width(view: FlowView) -> float:
     return min(WIDEST, BAR_WIDTH * len(view.heads))
 
 
+def _columns(view: FlowView) -> list[Sequence[int]]:
+    """Give the sizes of the hotspots of every column that has the same scale."""
+    return [*([bar.size for bar in column] for column in view.bars), *view.others]
+
+
+def _highest(view: FlowView) -> int:
+    return max(sum(column) for column in _columns(view))
+
+
+def _height(view: FlowView) -> float:
+    """Give the height of the tallest column, gaps included."""
+    highest = _highest(view)
+    least, gap = LEAST_HEIGHT * highest, GAP * highest
+    return max(sum(max(size, least) for size in column) + gap * (len(column) - 1) for column in _columns(view))
+
+
 def _places(view: FlowView) -> list[list[Place]]:
     """Stack the bars of each column around its middle, in the order in which bands cross least."""
     orders = _orders(view)
-    highest = max(sum(bar.size for bar in column) for column in view.bars)
+    highest = _highest(view)
     gap, least = GAP * highest, LEAST_HEIGHT * highest
     places = []
     for column, order in zip(view.bars, orders, strict=True):
@@ -201,8 +219,7 @@ def _shape(view: FlowView, band: Band, ends: tuple[Place, Place]) -> dict[str, A
 def _bars(view: FlowView, places: list[list[Place]]) -> go.Bar:
     flat = [(column, k, bar) for column, bars in enumerate(view.bars) for k, bar in enumerate(bars)]
     spans = [places[column][k] for column, k, _ in flat]
-    lowest = min(low for low, _ in spans)
-    tall = max(high for _, high in spans) - lowest
+    tall = _height(view)
     return go.Bar(
         x=[column for column, _, _ in flat],
         base=[low for low, _ in spans],

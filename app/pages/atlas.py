@@ -1,56 +1,23 @@
 """/atlas/<sweep id>: what the ensembles of a sweep show together, as far as they are. The page fills by itself."""
 
-import math
-from collections import Counter
-from dataclasses import dataclass
-from typing import Any
+from urllib.parse import parse_qs
 
-from dash import ALL, Dash, Input, Output, State, dcc, html
+import dash_mantine_components as dmc
+from dash import ALL, ClientsideFunction, Dash, Input, Output, State, dcc, html
 from dash.exceptions import PreventUpdate
 
-from app.components.facts import chip
 from app.components.glossary import help_mark
-from app.components.graph import graph
-from app.components.states import notice
-from app.figures.flow import Band, Bar, FlowView, flow_figure
-from app.figures.sweep_curves import Curve, curves_figure
-from app.figures.theme import hotspot_colour
+from app.components.states import notice, remarks
 from app.pages.live import asker, pressed
-from app.pages.selection import Selection
 from app.pages.site import Page, Site
-from vaefrag_core.artifacts import Atlas, Hotspot, SweepPoint
-from vaefrag_core.artifacts.atlas import spread_of
-from vaefrag_core.errors import BrokenFileError, MissingDataError, VaefragError
+from app.pages.standings import standing_of
+from app.pages.sweep_view import SweepView, table
+from vaefrag_core.artifacts import Atlas
+from vaefrag_core.errors import BrokenFileError, MissingDataError
 from vaefrag_core.sweeps import Sweep
 
 POLL_MILLISECONDS = 1_500
-
-
-@dataclass(frozen=True)
-class Standing:
-    """How one ensemble of a sweep stands.
-
-    Args:
-        value: of the coefficient.
-        ensemble_id: the ensemble.
-        word: in short.
-        done: members trained.
-        failed: members that failed.
-        members: all of them.
-        at_work: whether a job is open.
-        current: whether its newest analysis is in the atlas.
-        analysed: whether there is an analysis.
-    """
-
-    value: float
-    ensemble_id: str
-    word: str
-    done: int
-    failed: int
-    members: int
-    at_work: bool
-    current: bool
-    analysed: bool
+MOST_NAMED = 14  # steps at the slider: more would run into each other
 
 
 class AtlasPage:
@@ -59,28 +26,47 @@ class AtlasPage:
     Args:
         site: queries, addresses and the record.
         sweep_id: the sweep.
+        step: of training that is asked for; None for its end.
 
     Raises:
         MissingDataError: when there is no such sweep.
         BrokenFileError: when it cannot be read.
     """
 
-    def __init__(self, site: Site, sweep_id: str) -> None:
+    def __init__(self, site: Site, sweep_id: str, step: str | int | None = None) -> None:
         self.site = site
         self.sweep: Sweep = site.queries.sweeps.sweep(sweep_id)
         self.problem, self.version = "", ""
         self.atlas: Atlas | None = None
+        over_training: list[Atlas] = []
         sources: dict[str, str] = {}
         try:
             index = site.queries.sweeps.atlas_index(sweep_id)
             self.version, sources = index.folder, index.sources
-            self.atlas = site.queries.sweeps.atlas(sweep_id)
+            end = site.queries.sweeps.atlas(sweep_id)
+            over_training = [*(site.queries.sweeps.atlas(sweep_id, s) for s in end.steps[:-1]), end]
+            self.atlas = end
         except BrokenFileError as error:
             self.problem = str(error)
         except MissingDataError:
             pass
         pairs = zip(self.sweep.values, self.sweep.ensembles, strict=True)
-        self.standings = [self._standing(value, ensemble_id, sources) for value, ensemble_id in pairs]
+        self.standings = [standing_of(site, value, name, sources.get(name)) for value, name in pairs]
+        self.steps = list(self.atlas.steps) if self.atlas else []
+        self.step, self.remarks = self._choose(step)
+        self.view: SweepView | None = None
+        if self.atlas:
+            shown = over_training[-1 if self.step is None else self.steps.index(self.step)]
+            self.view = SweepView(site, self.sweep, self.standings, shown, over_training)
+
+    def _choose(self, step: str | int | None) -> tuple[int | None, list[str]]:
+        """Give the step that is shown, None for the end, and what is to be said of one that is not there."""
+        if step is None or str(step) in map(str, self.steps[-1:]):
+            return None, []
+        if (found := str(step)) in map(str, self.steps):
+            return int(found), []
+        there = f"there are {', '.join(map(str, self.steps))}" if self.steps else "there is only its end"
+        return None, [f"The address asks for step “{found[:40]}” of training; {there}. Showing the end."]
 
     def shown_as(self) -> str:
         """Name what the page shows: while it stays, so does the page."""
@@ -92,6 +78,7 @@ class AtlasPage:
         follows = [
             dcc.Interval(id="atlas-tick", interval=POLL_MILLISECONDS),
             dcc.Store(id="atlas-shown", data=self.shown_as()),
+            dcc.Store(id="atlas-step", data=self.step),
         ]
         return Page(
             html.Div([html.Div(self.body(), id="atlas-body", className="stack"), *follows], className="wide"),
@@ -100,7 +87,10 @@ class AtlasPage:
 
     def body(self) -> list:
         """Give everything that depends on how the ensembles stand."""
-        return [self._heading(), *(self._waiting() if self.atlas is None else self._drawn(self.atlas))]
+        if self.view is None:
+            return [self._heading(), *self._waiting()]
+        drawn = html.Div(self.drawn(), id="atlas-drawn", className="stack")
+        return [self._heading(), remarks(self.remarks), *self._news(), *self._slider(), drawn, *self._hint()]
 
     def _heading(self) -> html.Div:
         sweep = self.sweep
@@ -119,41 +109,68 @@ class AtlasPage:
             broken = notice(
                 "alert", "The atlas cannot be read", html.P(self.problem), self._ask("Draw it"), tone="alarm"
             )
-            return [broken, self._table()]
+            return [broken, table(self.site, self.sweep, self.standings)]
         if any(s.at_work for s in self.standings):
             text = (
                 "The atlas appears here as soon as a first ensemble is trained and analysed, and grows with the others."
             )
-            return [notice("wait", "In training", html.P(text)), self._table()]
+            return [notice("wait", "In training", html.P(text)), table(self.site, self.sweep, self.standings)]
         if all(s.members and s.failed == s.members for s in self.standings):
             text = "No member of any ensemble was trained to its end, so there is nothing to draw."
             return [
                 notice("alert", "Training failed", html.P(text), self._ask("Try again"), tone="alarm"),
-                self._table(),
+                table(self.site, self.sweep, self.standings),
             ]
         text = "Nobody is at work on this sweep, and there is nothing to draw yet."
-        return [notice("wait", "No atlas yet", html.P(text), self._ask("Go on")), self._table()]
-
-    def _drawn(self, atlas: Atlas) -> list:
-        """Show the flow, the curves and the table."""
-        note = (
-            "A bar is a hotspot, as high as it has channels, with its number in the explorer; a click opens it there."
-            f" Bands lead to hotspots that share a mean NMI of {atlas.min_nmi:g} or more: the wider and stronger, the"
-            " more. Colour follows a fragment."
-        )
-        label = "Hotspots at each value, and what they go on as at the next. The table below has the same with links."
-        flow = [
-            html.H2(["Hotspots from value to value", help_mark("atlas")]),
-            graph("flow", self._flow(atlas), label, buttons=[]),
-            html.P(note, className="note"),
-        ]
-        curves = graph("sweep-curves", self._curves(atlas), "Numbers at each value", buttons=[])
         return [
-            *self._news(),
-            html.Section(flow, className="card"),
-            html.Section(curves, className="card"),
-            self._table(),
+            notice("wait", "No atlas yet", html.P(text), self._ask("Go on")),
+            table(self.site, self.sweep, self.standings),
         ]
+
+    def drawn(self) -> list:
+        """Show the flow, the curves and the table, at the step that is asked for."""
+        return self.view.parts() if self.view else []
+
+    def when(self) -> str:
+        """Say which step of training is shown."""
+        end = self.steps[-1]
+        return f"Step {end:,}, the end" if self.step is None else f"Step {self.step:,} of {end:,}"
+
+    def _slider(self) -> list:
+        """Let the step of training be chosen, where there are several; else say how there would be."""
+        if len(self.steps) < 2:
+            return []
+        last = len(self.steps) - 1
+        apart = -(-len(self.steps) // MOST_NAMED)
+        named = [f"{step:,}" if (last - place) % apart == 0 else None for place, step in enumerate(self.steps)]
+        slider = dmc.Slider(
+            id="atlas-slider",
+            min=0,
+            max=last,
+            step=1,
+            value=last if self.step is None else self.steps.index(self.step),
+            marks=[{"value": place, "label": name} for place, name in enumerate(named)],
+            label=None,
+            thumbLabel="Step of training",
+            updatemode="drag",
+            color="gray",
+            size="sm",
+        )
+        when = html.P(self.when(), id="atlas-when", role="status")
+        row = [html.Div([html.H2("Over training"), when]), slider, dcc.Store(id="atlas-steps", data=self.steps)]
+        return [html.Section(row, className="card training-row")]
+
+    def _hint(self) -> list:
+        """Say how the sweep could be followed over training, where it cannot be yet."""
+        if len(self.steps) > 1 or self.atlas is None:
+            return []
+        if not any(s.snapshots > 1 for s in self.standings):
+            text = "A sweep trained with --snapshots 8 can be looked at here at steps of its training as well."
+        elif all(s.current for s in self.standings):
+            text = "Its members were kept at steps of training: `vaefrag analyze ID` of each ensemble brings them here."
+        else:
+            return []
+        return [html.P(text, className="note")]
 
     def _news(self) -> list:
         """Say what is going on that the atlas does not show yet."""
@@ -171,137 +188,12 @@ class AtlasPage:
         button = html.Button(text, id={"go-on": self.sweep.id}, type="button", className="button primary")
         return html.Div(button)
 
-    def _flow(self, atlas: Atlas) -> Any:
-        columns = {ensemble_id: column for column, ensemble_id in enumerate(self.sweep.ensembles)}
-        at = [columns[point.ensemble_id] for point in atlas.points]
-        bars: list[list[Bar]] = [[] for _ in self.standings]
-        notes = [standing.word for standing in self.standings]
-        counts = [""] * len(notes)
-        for step, point in enumerate(atlas.points):
-            bars[at[step]] = [self._bar(atlas, step, group) for group in point.hotspots]
-            live = sum(point.live_channels)
-            notes[at[step]] = "no hotspot" if live else "no live channel"
-            counts[at[step]] = f"{live} live channel{'' if live == 1 else 's'}"
-        heads = [f"{self.sweep.symbol} = {s.value:g}<br>{text}" for s, text in zip(self.standings, counts, strict=True)]
-        bands = [Band((at[k.step], k.source), (at[k.step + 1], k.target), k.nmi) for k in atlas.links]
-        return flow_figure(FlowView(heads=heads, bars=bars, bands=bands, notes=notes))
 
-    def _bar(self, atlas: Atlas, step: int, group: Hotspot) -> Bar:
-        point = atlas.points[step]
-        before, after = atlas.fate(step, group.label)
-        lines = [
-            f"{self.sweep.symbol} = {point.value:g}, hotspot {group.label}",
-            f"{group.size} channels of {group.n_members} of {point.members} members",
-            f"NMI inside {group.mean_nmi:.2f}, {group.mean_bits:.2f} bits each",
-            *([f"comes from {_counted(before)}"] if step > 0 else []),
-            *([f"goes on as {_counted(after)}"] if step < len(atlas.points) - 1 else []),
-        ]
-        return Bar(
-            size=group.size,
-            thread=atlas.threads[step][group.label],
-            number=group.label,
-            about="<br>".join(lines),
-            target=self._target(point, group.label),
-        )
-
-    def _curves(self, atlas: Atlas) -> Any:
-        points = atlas.points
-        live = [spread_of(point.live_channels) for point in points]
-        bits = [spread_of(point.bits) for point in points]
-        curves = [
-            Curve("Live channels of a member", *_columns(live)),
-            Curve("Bits of a live channel", *_columns(bits)),
-            Curve("Hotspots", [len(point.hotspots) for point in points]),
-            Curve("NMI inside hotspots", [point.tightness for point in points]),
-        ]
-        if any(point.space_bits for point in points):
-            curves.insert(2, Curve("Bits of a whole member", *_columns([spread_of(p.space_bits) for p in points])))
-        targets = [self._target(point) for point in points]
-        return curves_figure(self.sweep.symbol, [point.value for point in points], curves, targets)
-
-    def _target(self, point: SweepPoint, hotspot: int | None = None) -> tuple[str, str]:
-        selection = Selection(measure="nmi")
-        selection = selection if hotspot is None else selection.of_hotspot(hotspot)
-        return self.site.ensemble(point.ensemble_id), selection.search()
-
-    def _table(self) -> html.Section:
-        heads: list[Any] = [self.sweep.symbol, "ensemble", "state"]
-        if self.atlas:
-            heads += [["live channels", help_mark("dead")], ["bits of each", help_mark("information")]]
-            heads += [["NMI inside", help_mark("tightness")], ["hotspots, and their channels", help_mark("hotspot")]]
-        points = {point.ensemble_id: step for step, point in enumerate(self.atlas.points)} if self.atlas else {}
-        rows = [self._row(standing, points.get(standing.ensemble_id)) for standing in self.standings]
-        table = html.Table([html.Thead(html.Tr([html.Th(h) for h in heads])), html.Tbody(rows)], className="table")
-        return html.Section([html.H2("Ensembles"), html.Div(table, className="scroll")], className="card")
-
-    def _row(self, standing: Standing, step: int | None) -> html.Tr:
-        link = dcc.Link(standing.ensemble_id, href=self.site.ensemble(standing.ensemble_id))
-        look = "bad" if standing.failed or not standing.members else "quiet"
-        cells: list[Any] = [f"{standing.value:g}", link, html.Span(standing.word, className=look)]
-        if self.atlas and step is None:
-            cells += ["–"] * 4
-        elif self.atlas and step is not None:
-            point = self.atlas.points[step]
-            tightness = "–" if math.isnan(point.tightness) else f"{point.tightness:.2f}"
-            cells += [_spread_words(*spread_of(point.live_channels)), _spread_words(*spread_of(point.bits)), tightness]
-            cells.append(
-                html.Div([self._hotspot(self.atlas, step, g) for g in point.hotspots] or "none", className="chips")
-            )
-        return html.Tr([html.Td(cell) for cell in cells])
-
-    def _hotspot(self, atlas: Atlas, step: int, group: Hotspot) -> dcc.Link:
-        path, search = self._target(atlas.points[step], group.label)
-        colour = hotspot_colour(atlas.threads[step][group.label])
-        about = f"Hotspot {group.label}: {group.size} channels of {group.n_members} members"
-        words = [chip(colour), f"{group.label}", html.Span(f" ({group.size})", className="quiet")]
-        return dcc.Link(words, href=path + search, title=about, className="hotspot-chip")
-
-    def _analysis_failed(self, ensemble_id: str) -> bool:
-        """Tell whether the newest analysis that was asked for came to nothing."""
-        jobs = (job for job in self.site.book.jobs() if job.submission.ensemble_id == ensemble_id)
-        newest = next((job for job in jobs if job.submission.kind == "analyze"), None)
-        return newest is not None and newest.state == "failed"
-
-    def _standing(self, value: float, ensemble_id: str, sources: dict[str, str]) -> Standing:
-        """Say how an ensemble stands: from the record of jobs while one is open, else from its files."""
-        queries = self.site.queries
-        try:
-            record = queries.store.record(ensemble_id)
-        except VaefragError:
-            return Standing(value, ensemble_id, "cannot be read", 0, 0, 0, at_work=False, current=False, analysed=False)
-        try:
-            key = queries.store.analysis_index(ensemble_id).key
-        except VaefragError:
-            key = ""
-        current = bool(key) and sources.get(ensemble_id) == key
-        members = record.spec.members
-        job = self.site.book.open_job(ensemble_id, "train")
-        if job is not None:
-            done, failed = job.counts.get("done", 0), job.counts.get("failed", 0)
-            word = f"{'paused' if job.state == 'paused' else 'in training'}, {done} of {members} members trained"
-            return Standing(value, ensemble_id, word, done, failed, members, True, False, bool(key))
-        analysis = self.site.book.open_job(ensemble_id, "analyze")
-        if current and analysis is None:
-            return Standing(value, ensemble_id, "analysed", members, 0, members, False, True, True)
-        counts = Counter(status.state for status in queries.members(record))
-        done, failed = counts["done"], counts["failed"]
-        if analysis is not None:
-            word = "being analysed"
-        elif failed == members:
-            word = "failed"
-        elif self._analysis_failed(ensemble_id):
-            word = "analysis failed"
-        elif done + failed < members:
-            word = f"stopped, {done} of {members} members trained"
-        else:
-            word = "analysed, not in the atlas yet" if key else "not analysed yet"
-        return Standing(value, ensemble_id, word, done, failed, members, analysis is not None, current, bool(key))
-
-
-def page(site: Site, sweep_id: str) -> Page:
-    """Give the atlas of a sweep, as far as there is one."""
+def page(site: Site, sweep_id: str, search: str | None) -> Page:
+    """Give the atlas of a sweep, as far as there is one, at the step of training that the URL names."""
+    step = parse_qs((search or "").removeprefix("?")).get("step", [None])[-1]
     try:
-        found = AtlasPage(site, sweep_id)
+        found = AtlasPage(site, sweep_id, step)
     except BrokenFileError as error:
         return Page(site.apology(notice("alert", "A file cannot be read", html.P(str(error)), tone="alarm")), sweep_id)
     except MissingDataError as error:
@@ -323,14 +215,36 @@ def register(app: Dash, site: Site) -> None:
         Input("atlas-tick", "n_intervals"),
         State("url", "pathname"),
         State("atlas-shown", "data"),
+        State("atlas-step", "data"),
         prevent_initial_call=True,
     )
-    def look(_: int | None, path: str, shown: str) -> tuple[list, str]:
+    def look(_: int | None, path: str, shown: str, step: int | None) -> tuple[list, str]:
         """The ensembles → the page anew, when one of them stands otherwise."""
-        found = AtlasPage(site, path.rstrip("/").rsplit("/", 1)[-1])
+        found = AtlasPage(site, _sweep_in(path), step)
         if found.shown_as() == shown:
             raise PreventUpdate
         return found.body(), found.shown_as()
+
+    app.clientside_callback(
+        ClientsideFunction("pages", "step"),
+        Output("atlas-step", "data"),
+        Input("atlas-slider", "value"),
+        State("atlas-steps", "data"),
+        State("atlas-step", "data"),
+        prevent_initial_call=True,
+    )
+
+    @app.callback(
+        Output("atlas-drawn", "children"),
+        Output("atlas-when", "children"),
+        Input("atlas-step", "data"),
+        State("url", "pathname"),
+        prevent_initial_call=True,
+    )
+    def draw(step: int | None, path: str) -> tuple[list, str]:
+        """The slider → what there was at that step."""
+        found = AtlasPage(site, _sweep_in(path), step)
+        return found.drawn(), found.when()
 
     @app.callback(
         Output("atlas-tick", "n_intervals"),
@@ -366,13 +280,5 @@ def register(app: Dash, site: Site) -> None:
         raise PreventUpdate
 
 
-def _counted(number: int) -> str:
-    return "nothing" if number == 0 else f"{number} hotspot{'' if number == 1 else 's'}"
-
-
-def _columns(pairs: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
-    return [mean for mean, _ in pairs], [spread for _, spread in pairs]
-
-
-def _spread_words(mean: float, spread: float) -> str:
-    return "–" if math.isnan(mean) else f"{mean:.2f} ± {spread:.2f}"
+def _sweep_in(path: str) -> str:
+    return path.rstrip("/").rsplit("/", 1)[-1]

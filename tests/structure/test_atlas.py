@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def planted(fragments: Sequence[Sequence[int]], seed: int) -> Posteriors:
 
 def stop_at(value: float, posteriors: Posteriors) -> Stop:
     matrix = compare_channels(posteriors)
-    return Stop(value, f"at-{value:g}", posteriors, matrix, find_hotspots(matrix))
+    return Stop.at_end(value, f"at-{value:g}", posteriors, (matrix, find_hotspots(matrix)))
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def told_by(stop: Stop) -> list[tuple[int, ...]]:
     """Say which coins each hotspot tells, from the posteriors of its medoid."""
     mean, _ = stop.posteriors.flat()
     found = []
-    for group in stop.hotspots.groups:
+    for group in stop.groups:
         values = mean[group.medoid]
         fragments = [f for value in VALUES for f in value]
         codes = {f: sum(BITS[bit] * 2**place for place, bit in enumerate(f)) for f in fragments}
@@ -118,10 +119,11 @@ def test_reversed_values_give_the_atlas_reversed(stops: list[Stop], atlas: Atlas
 
 def test_each_point_counts_what_its_ensemble_shows(stops: list[Stop]) -> None:
     space = SpaceMatrix(np.arange(4), np.array([7.0, 7.5, 8, 8]), *np.zeros((5, 4)), n_images=256, draws=100)
-    whole = Stop(1.0, "whole", *(getattr(stops[0], name) for name in ("posteriors", "matrix", "hotspots")), space)
+    whole = replace(stops[0], spaces=space)
     first, second = (draw_atlas([stop]).points[0] for stop in (whole, stops[1]))
     assert (first.live_channels, second.live_channels) == ((4,) * 4, (5,) * 4)
     assert sorted(first.bits) == pytest.approx(sorted([1.0, 3, 2, 1] * 4), abs=1e-3)
+    assert first.summed_bits == pytest.approx([1.0 + 3 + 2 + 1] * 4, abs=1e-3)
     assert first.space_bits == (7, 7.5, 8, 8)
     assert second.space_bits == ()
     assert [group.n_members for group in second.hotspots] == [4] * 5
@@ -171,7 +173,7 @@ def test_a_value_without_hotspots_links_to_nothing(stops: list[Stop]) -> None:
 @pytest.mark.parametrize("sample", [None, "another, 256 images"])
 def test_ensembles_on_different_samples_are_refused(stops: list[Stop], sample: str | None) -> None:
     other = Posteriors(stops[1].posteriors.mean, stops[1].posteriors.logvar, sample_id=sample)
-    strange = Stop(2.0, "strange", other, stops[1].matrix, stops[1].hotspots)
+    strange = replace(stops[1], ensemble_id="strange", posteriors=other)
     with pytest.raises(InvalidInputError, match=r"Expected all ensembles on one fingerprint sample.*of strange"):
         draw_atlas([stops[0], strange])
     with pytest.raises(InvalidInputError, match="at least one value"):

@@ -9,12 +9,12 @@ from vaefrag_core.artifacts.analysis import (
     Analysis,
     ChannelMap,
     ChannelMatrix,
-    Hotspot,
     Hotspots,
     Traversals,
 )
 from vaefrag_core.artifacts.atlas import Atlas, Link, SweepPoint
 from vaefrag_core.artifacts.fusion import FusedSpace, FusionState
+from vaefrag_core.artifacts.hotspot import Hotspot
 from vaefrag_core.artifacts.over_training import OverTraining, Snapshots
 from vaefrag_core.artifacts.posteriors import Posteriors
 from vaefrag_core.artifacts.spaces import SpaceMatrix

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaefrag_core.artifacts.files import load_arrays, load_json, save_arrays, save_json
+from vaefrag_core.artifacts.hotspot import Hotspot
 from vaefrag_core.artifacts.over_training import OverTraining
 from vaefrag_core.artifacts.stability import Stability
 from vaefrag_core.config import AnalysisConfig, Measure
@@ -150,36 +151,6 @@ class ChannelMatrix:
         return cls(**arrays, **texts, n_images=facts["n_images"])
 
 
-@dataclass(frozen=True)
-class Hotspot:
-    """One recurring group of channels.
-
-    Args:
-        label: its number, 0 for the first along the OPTICS order.
-        channels: flat indices, in OPTICS order.
-        n_members: distinct members that have a channel in it.
-        mean_nmi: mean NMI of its pairs (of two different channels).
-        mean_vi_bits: mean VI of its pairs, bits.
-        mean_bits: mean information of its channels, bits.
-        medoid: flat index of the channel with the smallest mean distance to the others.
-        label_nmi: mean NMI of its channels with each label, (F,).
-    """
-
-    label: int
-    channels: tuple[int, ...]
-    n_members: int
-    mean_nmi: float
-    mean_vi_bits: float
-    mean_bits: float
-    medoid: int
-    label_nmi: tuple[float, ...]
-
-    @property
-    def size(self) -> int:
-        """Channels in it."""
-        return len(self.channels)
-
-
 @dataclass(frozen=True, eq=False)
 class Hotspots:
     """The OPTICS picture of the channels and the groups cut from it. Arrays are indexed by flat channel.
@@ -221,10 +192,7 @@ class Hotspots:
     def load(cls, folder: Path) -> "Hotspots":
         """Read what `save` wrote."""
         facts = load_json(folder)
-        groups = tuple(
-            Hotspot(**group | {name: tuple(group[name]) for name in ("channels", "label_nmi")})
-            for group in facts["groups"]
-        )
+        groups = tuple(Hotspot.read(group) for group in facts["groups"])
         arrays = load_arrays(folder, "order", "reachability", "labels", "dead", "sign")
         return cls(**arrays, groups=groups, min_samples=facts["min_samples"], messages=tuple(facts["messages"]))
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vaefrag_core.artifacts.analysis import Hotspot
 from vaefrag_core.artifacts.files import load_arrays, load_json, save_arrays, save_json
+from vaefrag_core.artifacts.hotspot import Hotspot
 
 FloatArray = NDArray[np.float64]
 
@@ -38,6 +38,12 @@ class SweepPoint:
     def members(self) -> int:
         """M."""
         return len(self.live_channels)
+
+    @property
+    def summed_bits(self) -> tuple[float, ...]:
+        """(M,) sum over the live channels of each member, bits: what several of them tell counts several times."""
+        ends = np.cumsum(self.live_channels)[:-1]
+        return tuple(float(part.sum()) for part in np.split(np.array(self.bits), ends))
 
     @property
     def tightness(self) -> float:
@@ -73,6 +79,8 @@ class Atlas:
             it shares most with, if that one shares most with it among those left.
         min_nmi: from which on two hotspots are linked.
         n_images: N.
+        steps: of training at which there is such an atlas as well, ascending; the last is the end, which this one
+            shows. () where not all ensembles have kept snapshots.
     """
 
     points: tuple[SweepPoint, ...]
@@ -80,6 +88,7 @@ class Atlas:
     threads: tuple[tuple[int, ...], ...]
     min_nmi: float
     n_images: int
+    steps: tuple[int, ...] = ()
 
     @property
     def links(self) -> tuple[Link, ...]:
@@ -100,9 +109,8 @@ class Atlas:
         """Write into a folder that exists."""
         save_arrays(folder, **{f"cross_{step}": square for step, square in enumerate(self.cross)})
         points = [vars(point) | {"hotspots": [vars(group) for group in point.hotspots]} for point in self.points]
-        save_json(
-            folder, {"points": points, "threads": self.threads, "min_nmi": self.min_nmi, "n_images": self.n_images}
-        )
+        facts = {name: getattr(self, name) for name in ("threads", "min_nmi", "n_images", "steps")}
+        save_json(folder, {"points": points, **facts})
 
     @classmethod
     def load(cls, folder: Path) -> "Atlas":
@@ -116,6 +124,7 @@ class Atlas:
             threads=tuple(tuple(numbers) for numbers in facts["threads"]),
             min_nmi=facts["min_nmi"],
             n_images=facts["n_images"],
+            steps=tuple(facts.get("steps", ())),
         )
 
 
@@ -125,9 +134,6 @@ def spread_of(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _point(content: dict[str, Any]) -> SweepPoint:
-    groups = tuple(
-        Hotspot(**group | {name: tuple(group[name]) for name in ("channels", "label_nmi")})
-        for group in content["hotspots"]
-    )
+    groups = tuple(Hotspot.read(group) for group in content["hotspots"])
     lists = {name: tuple(content[name]) for name in ("live_channels", "bits", "space_bits")}
     return SweepPoint(**content | lists | {"hotspots": groups})

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaefrag_core.artifacts.files import load_arrays, load_json, save_arrays, save_json
+from vaefrag_core.artifacts.hotspot import Hotspot
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -47,6 +48,7 @@ class OverTraining:
         live: (S, C) bool.
         hotspots: (S,) how many were found among the channels of that step.
         n_members: M, all with the same number of channels.
+        groups: (S,) the hotspots themselves; () in results of earlier versions.
     """
 
     steps: IntArray
@@ -55,6 +57,7 @@ class OverTraining:
     live: NDArray[np.bool_]
     hotspots: IntArray
     n_members: int
+    groups: tuple[tuple[Hotspot, ...], ...] = ()
 
     @property
     def live_of_members(self) -> IntArray:
@@ -74,14 +77,17 @@ class OverTraining:
     def save(self, folder: Path) -> None:
         """Write into a folder that exists."""
         arrays = dict(vars(self))
-        save_json(folder, {"n_members": arrays.pop("n_members")})
+        groups = [[vars(group) for group in at_step] for at_step in arrays.pop("groups")]
+        save_json(folder, {"n_members": arrays.pop("n_members"), "groups": groups})
         save_arrays(folder, **arrays)
 
     @classmethod
     def load(cls, folder: Path) -> "OverTraining":
         """Read what `save` wrote."""
         names = ("steps", "information_bits", "nmi_with_end", "live", "hotspots")
-        return cls(**load_arrays(folder, *names), n_members=int(load_json(folder)["n_members"]))
+        facts = load_json(folder)
+        groups = tuple(tuple(map(Hotspot.read, at_step)) for at_step in facts.get("groups", ()))
+        return cls(**load_arrays(folder, *names), n_members=int(facts["n_members"]), groups=groups)
 
 
 def _mean(values: FloatArray, counted: NDArray[np.bool_]) -> FloatArray:

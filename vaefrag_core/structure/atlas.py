@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from vaefrag_core.artifacts import Atlas, ChannelMatrix, Hotspots, Posteriors, SpaceMatrix, SweepPoint
+from vaefrag_core.artifacts import Atlas, ChannelMatrix, Hotspot, Hotspots, Posteriors, SpaceMatrix, SweepPoint
 from vaefrag_core.config import AtlasConfig
 from vaefrag_core.errors import InvalidInputError
 from vaefrag_core.structure.gram import FloatArray, Progress
@@ -26,17 +26,41 @@ class Stop:
         value: of the coefficient.
         ensemble_id: the ensemble.
         posteriors: of its members on the sample that all ensembles share.
-        matrix: of their channels.
-        hotspots: found in it.
+        information_bits: (C,) of their channels.
+        live: (C,) True where a channel is not dead.
+        groups: the hotspots found among them.
         spaces: its members compared whole, where that was asked for.
     """
 
     value: float
     ensemble_id: str
     posteriors: Posteriors
-    matrix: ChannelMatrix
-    hotspots: Hotspots
+    information_bits: FloatArray
+    live: NDArray[np.bool_]
+    groups: tuple[Hotspot, ...]
     spaces: SpaceMatrix | None = None
+
+    @classmethod
+    def at_end(
+        cls,
+        value: float,
+        ensemble_id: str,
+        posteriors: Posteriors,
+        found: tuple[ChannelMatrix, Hotspots],
+        spaces: SpaceMatrix | None = None,
+    ) -> "Stop":
+        """Take what an analysis found: the matrix of all channels, and hotspots."""
+        matrix, hotspots = found
+        live = ~hotspots.dead
+        return cls(value, ensemble_id, posteriors, matrix.information_bits, live, hotspots.groups, spaces)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """(C,) hotspot of each channel, −1 for noise and for dead channels."""
+        labels = np.full(len(self.live), -1, dtype=np.int64)
+        for group in self.groups:
+            labels[list(group.channels)] = group.label
+        return labels
 
 
 def draw_atlas(
@@ -73,7 +97,7 @@ def draw_atlas(
     return Atlas(
         points=tuple(_point(stop) for stop in stops),
         cross=tuple(cross),
-        threads=_threads([len(stop.hotspots.groups) for stop in stops], cross, config.min_nmi),
+        threads=_threads([len(stop.groups) for stop in stops], cross, config.min_nmi),
         min_nmi=config.min_nmi,
         n_images=n_images,
     )
@@ -94,15 +118,14 @@ def _check_sample(stops: Sequence[Stop]) -> None:
 
 
 def _point(stop: Stop) -> SweepPoint:
-    live = ~stop.hotspots.dead
-    member = stop.matrix.member
+    per_member = np.split(stop.live, np.cumsum(stop.posteriors.channels_of_member)[:-1])
     return SweepPoint(
         value=float(stop.value),
         ensemble_id=stop.ensemble_id,
-        live_channels=tuple(int(live[member == m].sum()) for m in np.unique(member)),
-        bits=tuple(stop.matrix.information_bits[live].tolist()),
+        live_channels=tuple(int(live.sum()) for live in per_member),
+        bits=tuple(stop.information_bits[stop.live].tolist()),
         space_bits=() if stop.spaces is None else tuple(stop.spaces.information_bits.tolist()),
-        hotspots=stop.hotspots.groups,
+        hotspots=stop.groups,
     )
 
 
@@ -111,7 +134,7 @@ def _shared_by_hotspots(first: Stop, second: Stop, on_progress: Progress) -> Flo
     columns = [_in_hotspots(stop) for stop in (first, second)]
     if not all(len(chosen) for chosen in columns):
         on_progress(first.posteriors.n_images, first.posteriors.n_images)
-        return np.zeros((len(first.hotspots.groups), len(second.hotspots.groups)))
+        return np.zeros((len(first.groups), len(second.groups)))
     sides = []
     for stop, chosen in zip((first, second), columns, strict=True):
         mean, logvar = stop.posteriors.flat()
@@ -123,12 +146,12 @@ def _shared_by_hotspots(first: Stop, second: Stop, on_progress: Progress) -> Flo
 
 
 def _in_hotspots(stop: Stop) -> NDArray[np.int64]:
-    return np.flatnonzero(stop.hotspots.labels >= 0)
+    return np.flatnonzero(stop.labels >= 0)
 
 
 def _averaging(stop: Stop, chosen: NDArray[np.int64]) -> FloatArray:
     """Give the (H, K) weights that take the mean over each hotspot's channels, of K chosen ones."""
-    held = stop.hotspots.labels[chosen][None] == np.arange(len(stop.hotspots.groups))[:, None]
+    held = stop.labels[chosen][None] == np.arange(len(stop.groups))[:, None]
     return np.asarray(held / held.sum(axis=1, keepdims=True))
 
 

@@ -32,7 +32,7 @@ def follow_training(
         the comparison of the channels at the end.
     """
     n_images, count = posteriors.n_images, len(snapshots.steps)
-    information, nmi, live, hotspots = [], [], [], []
+    information, nmi, live, groups = [], [], [], []
     for s in range(count):
         then = Posteriors(
             np.array(snapshots.mean[s]),
@@ -49,14 +49,15 @@ def follow_training(
         information.append(at_step.information_bits)
         nmi.append(_with_end(then, posteriors))
         live.append(~found.dead)
-        hotspots.append(len(found.groups))
+        groups.append(found.groups)
     return OverTraining(
         steps=np.asarray(snapshots.steps),
         information_bits=np.stack(information),
         nmi_with_end=np.stack(nmi),
         live=np.stack(live),
-        hotspots=np.array(hotspots, dtype=np.int64),
+        hotspots=np.array([len(of_step) for of_step in groups], dtype=np.int64),
         n_members=posteriors.n_members,
+        groups=tuple(groups),
     )
 
 
