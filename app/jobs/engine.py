@@ -264,6 +264,7 @@ class Engine:
 
     def _claims(self) -> list[Claim]:
         claims = []
+        has_gpu = any(GPU_OFFER in offers for offers in self._offers.values())
         for job in self.ledger.open.values():
             if job.progress.state not in ("queued", "running") or job.wish.want != "run" or job.id in self._barred:
                 continue
@@ -278,9 +279,7 @@ class Engine:
                     slots=slots,
                     most_slots=job.submission.most_slots,
                     insists=not job.submission.partial,
-                    needs=GPU
-                    if kind.likes_gpu and any(GPU_OFFER in offers for offers in self._offers.values())
-                    else kind.needs,
+                    needs=GPU if kind.likes_gpu and has_gpu else kind.needs,
                 )
             )
         return claims
