@@ -1,6 +1,6 @@
 """Takes the pictures of the documentation: `make pictures`, with the ensembles of a workspace.
 
-python docs/pictures.py [--workspace DIR] [--ensemble ID] [--name explorer]
+python docs/pictures.py [--workspace DIR] [--ensemble ID | --sweep ID] [--name explorer]
 """
 
 import argparse
@@ -17,26 +17,33 @@ from app.settings import load_settings
 from vaefrag_core.store import EnsembleStore
 
 PICTURES = Path(__file__).parent / "pictures"
-DRAWN = """() => ["#similarity", "#map"].every((id) => {
+PLOTS_DRAWN = """(ids, mark) => ids.every((id) => {
   const plot = document.querySelector(`${id} .js-plotly-plot`);
-  return plot && plot._fullLayout && plot.querySelector(".modebar-btn");
-}) && document.querySelector("#similarity image") && [...document.images].every((image) => image.complete)"""
+  return plot && plot._fullLayout && plot.querySelector(mark);
+})"""
+EXPLORER_DRAWN = f"""() => ({PLOTS_DRAWN})(["#similarity", "#map"], ".modebar-btn")
+  && document.querySelector("#similarity image") && [...document.images].every((image) => image.complete)"""
+ATLAS_DRAWN = f"""() => ({PLOTS_DRAWN})(["#flow", "#sweep-curves"], ".xtick")"""
 
 
 def main() -> None:
-    """Serve the workspace, and take the explorer in light and dark with its first hotspot opened."""
+    """Serve the workspace, and take the explorer with its first hotspot opened, or an atlas, in light and dark."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workspace", default=None, help="folder of the ensembles")
     parser.add_argument("--ensemble", default=None, help="the newest when not given")
+    parser.add_argument("--sweep", default=None, help="the atlas of one instead")
     parser.add_argument("--name", default="explorer", help="of the pictures")
     arguments = parser.parse_args()
     settings = load_settings(workspace=arguments.workspace)
     store = EnsembleStore(settings.workspace)
-    ensemble_id = arguments.ensemble or store.records()[0].id
+    if arguments.sweep:
+        path, drawn = f"atlas/{arguments.sweep}", ATLAS_DRAWN
+    else:
+        path, drawn = f"ensemble/{arguments.ensemble or store.records()[0].id}?hotspot=1", EXPLORER_DRAWN
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = make_server("127.0.0.1", 0, create_app(settings, store).server, threaded=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}/ensemble/{ensemble_id}?hotspot=1"
+    url = f"http://127.0.0.1:{server.server_port}/{path}"
     PICTURES.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -46,7 +53,7 @@ def main() -> None:
         for scheme in ("light", "dark"):
             page = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme=scheme).new_page()
             page.goto(url)
-            page.wait_for_function(DRAWN)
+            page.wait_for_function(drawn)
             page.screenshot(path=PICTURES / f"{arguments.name}-{scheme}.png")
         browser.close()
     server.shutdown()
