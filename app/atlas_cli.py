@@ -39,5 +39,4 @@ def atlas(
         terminal.say(f"At step {step} of {end.steps[-1]}:")
     sweep_reports.show_atlas(sweep, found)
     if as_json:
-        steps = {"step": step or (end.steps[-1] if end.steps else None), "steps": list(end.steps)}
-        terminal.emit(sweep_reports.atlas_result(sweep, found) | steps)
+        terminal.emit(sweep_reports.atlas_result(sweep, found, step=step, steps=end.steps))

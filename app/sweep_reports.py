@@ -17,16 +17,26 @@ def sweep_result(sweep: "Sweep", ensembles: Sequence[dict[str, Any]]) -> dict[st
     return {"sweep": sweep.id, "name": sweep.name, "coefficient": sweep.coefficient, "ensembles": rows}
 
 
-def atlas_result(sweep: "Sweep", atlas: "Atlas") -> dict[str, Any]:
-    """Give an atlas as JSON content."""
+def atlas_result(
+    sweep: "Sweep", atlas: "Atlas", *, step: int | None = None, steps: Sequence[int] | None = None
+) -> dict[str, Any]:
+    """Give an atlas as JSON content.
+
+    Args:
+        sweep: that it is of.
+        atlas: at the end of training, or at one of its steps.
+        step: which; None for the end.
+        steps: at which there are others; None for those that the atlas of the end names.
+    """
     from vaefrag_core.artifacts.atlas import spread_of
 
+    steps = atlas.steps if steps is None else steps
     points = []
-    for step, point in enumerate(atlas.points):
+    for place, point in enumerate(atlas.points):
         groups = [
             {
                 "label": group.label,
-                "thread": atlas.threads[step][group.label],
+                "thread": atlas.threads[place][group.label],
                 "channels": group.size,
                 "members": group.n_members,
                 "mean_nmi": group.mean_nmi,
@@ -65,6 +75,8 @@ def atlas_result(sweep: "Sweep", atlas: "Atlas") -> dict[str, Any]:
         "sweep": sweep.id,
         "name": sweep.name,
         "coefficient": sweep.coefficient,
+        "step": step or (steps[-1] if steps else None),
+        "steps": list(steps),
         "images": atlas.n_images,
         "min_nmi": atlas.min_nmi,
         "waiting": [ensemble_id for ensemble_id in sweep.ensembles if ensemble_id not in drawn],
