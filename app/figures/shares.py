@@ -1,12 +1,13 @@
 """What a set of channels tells: as a whole, channel by channel, and as it grows."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from app.figures.theme import ACCENT_COLOUR, HOTSPOT_COLOURS, NOISE_COLOUR, plain
+from app.figures.theme import ACCENT_COLOUR, HOTSPOT_COLOURS, NOISE_COLOUR, bare, plain
 
 JOINT_COLOUR, SUM_COLOUR = HOTSPOT_COLOURS[0], "rgba(154,160,166,0.55)"
 SHARE_COLOURS = ("rgba(154,160,166,0.8)", HOTSPOT_COLOURS[1], HOTSPOT_COLOURS[0])  # alone, marginal, Shapley
@@ -21,29 +22,27 @@ def whole_figure(joint: float, total: float, ceiling: float) -> go.Figure:
         total: the sum of what each tells, bits.
         ceiling: log2 N, bits.
     """
-    figure = go.Figure(
-        go.Bar(
-            x=[total, joint],
-            y=["in sum", "together"],
-            orientation="h",
-            width=0.62,
-            marker={"color": [SUM_COLOUR, JOINT_COLOUR]},
-            text=[f"{total:.2f}", f"{joint:.2f}"],
-            textposition="auto",
-            hovertemplate="%{y}: %{x:.3f} bits<extra></extra>",
-        )
+    bars = go.Bar(
+        x=[total, joint],
+        y=["in sum", "together"],
+        orientation="h",
+        width=0.62,
+        marker={"color": [SUM_COLOUR, JOINT_COLOUR]},
+        text=[f"{total:.2f}", f"{joint:.2f}"],
+        textposition="auto",
+        hovertemplate="%{y}: %{x:.3f} bits<extra></extra>",
     )
-    _line(figure, "x", ceiling)
     label = {"x": ceiling, "xref": "x", "y": 1, "yref": "paper", "yanchor": "bottom", "xanchor": "right"}
-    figure.add_annotation(text=f"log2 N = {ceiling:.2f}", showarrow=False, font={"size": 11}, **label)
-    return plain(
-        figure,
+    across = {"title": {"text": "bits", "standoff": 4, "font": {"size": 12}}, "range": [0, 1.04 * max(ceiling, total)]}
+    layout = bare(
         margin={"l": 66, "r": 12, "t": 20, "b": 34},
         dragmode=False,
-        xaxis=_AXIS
-        | {"title": {"text": "bits", "standoff": 4, "font": {"size": 12}}, "range": [0, 1.04 * max(ceiling, total)]},
+        shapes=[_line("x", ceiling)],
+        annotations=[label | {"text": f"log2 N = {ceiling:.2f}", "showarrow": False, "font": {"size": 11}}],
+        xaxis=_AXIS | across,
         yaxis=_AXIS | {"showgrid": False, "fixedrange": True},
     )
+    return go.Figure(bars, layout)
 
 
 def share_figure(
@@ -61,29 +60,27 @@ def share_figure(
         shapley: (k,) bits; None when there are too many channels.
     """
     parts = [("alone", single), ("marginal", marginal), *([] if shapley is None else [("Shapley", shapley)])]
-    figure = go.Figure(
-        [
-            go.Bar(
-                x=list(names),
-                y=values,
-                name=name,
-                marker={"color": colour},
-                hovertemplate=f"%{{x}} {name}: %{{y:.3f}} bits<extra></extra>",
-            )
-            for (name, values), colour in zip(parts, SHARE_COLOURS, strict=False)
-        ]
-    )
-    plain(
-        figure,
+    bars = [
+        go.Bar(
+            x=list(names),
+            y=values,
+            name=name,
+            marker={"color": colour},
+            hovertemplate=f"%{{x}} {name}: %{{y:.3f}} bits<extra></extra>",
+        )
+        for (name, values), colour in zip(parts, SHARE_COLOURS, strict=False)
+    ]
+    layout = bare(
         margin={"l": 44, "r": 8, "t": 26, "b": 34},
         barmode="group",
         bargap=0.28,
         dragmode=False,
+        showlegend=True,
         xaxis=_AXIS | {"type": "category", "showgrid": False, "fixedrange": True},
         yaxis=_AXIS | {"title": {"text": "bits", "standoff": 6, "font": {"size": 12}}},
         legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom", "font": {"size": 11}},
     )
-    return figure.update_layout(showlegend=True)
+    return go.Figure(bars, layout)
 
 
 def growth_figure(
@@ -123,7 +120,7 @@ def growth_figure(
         mark = {"symbol": "star", "size": 13, "color": ACCENT_COLOUR}
         figure.add_scatter(x=[chosen[0]], y=[chosen[1]], name="this set", mode="markers", marker=mark)
     figure.update_traces(hovertemplate="%{x} channels: %{y:.2f} bits", selector={"hoverinfo": None})
-    _line(figure, "y", limit[1])
+    figure.add_shape(_line("y", limit[1]))
     label = {"y": limit[1], "yref": "y", "x": 0, "xref": "paper", "xanchor": "left", "yanchor": "bottom"}
     figure.add_annotation(text=f"{limit[0]} = {limit[1]:.2f}", showarrow=False, font={"size": 11}, **label)
     plain(
@@ -139,8 +136,8 @@ def growth_figure(
     return figure.update_layout(showlegend=True)
 
 
-def _line(figure: go.Figure, axis: str, at: float) -> None:
-    """Draw what cannot be passed across the plot."""
+def _line(axis: str, at: float) -> dict[str, Any]:
+    """Give the line across the plot of what cannot be passed."""
     other = "y" if axis == "x" else "x"
     ends = {f"{axis}0": at, f"{axis}1": at, f"{axis}ref": axis, f"{other}0": 0, f"{other}1": 1, f"{other}ref": "paper"}
-    figure.add_shape(type="line", line={"color": ACCENT_COLOUR, "width": 1.5, "dash": "dash"}, **ends)
+    return {"type": "line", "line": {"color": ACCENT_COLOUR, "width": 1.5, "dash": "dash"}, **ends}
