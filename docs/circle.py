@@ -205,14 +205,18 @@ def _ring(store: EnsembleStore, ensemble_id: str) -> NDArray[np.intp]:
 
 
 def _spread(rows: list[dict[str, Any]], objective: str, size: int) -> tuple[float, float, float]:
-    found = [r["continuity"] for r in rows if (r["objective"], r["learners"]) == (objective, size)]
+    found = [row["continuity"] for row in _of(rows, objective, size)]
     return min(found), float(np.median(found)), max(found)
 
 
 def _held(rows: list[dict[str, Any]], objective: str, size: int) -> tuple[int, int]:
     """Give how many fusions did not fail, and how many there are."""
-    found = [row["success"] for row in rows if (row["objective"], row["learners"]) == (objective, size)]
+    found = [row["success"] for row in _of(rows, objective, size)]
     return sum(found), len(found)
+
+
+def _of(rows: list[dict[str, Any]], objective: str, size: int) -> list[dict[str, Any]]:
+    return [row for row in rows if (row["objective"], row["learners"]) == (objective, size)]
 
 
 if __name__ == "__main__":

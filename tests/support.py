@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import EnsembleSpec
 from vaefrag_core.store import EnsembleStore
 from vaefrag_core.sweeps import Sweep, SweepStore, resolve_sweep
+from vaefrag_core.training.checkpoints import Checkpoint, load_checkpoint
 
 
 class Trained(NamedTuple):
@@ -61,3 +63,17 @@ def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)
+
+
+def loaded(folder: Path, member: int) -> Checkpoint:
+    """Read the checkpoint of a member, which has to be there."""
+    checkpoint = load_checkpoint(folder / str(member))
+    assert checkpoint is not None
+    return checkpoint
+
+
+def same(a: Checkpoint, b: Checkpoint) -> bool:
+    """Say whether two checkpoints agree to the last bit."""
+    arrays = [(a.weights, b.weights), (a.optimizer, b.optimizer), (vars(a.history), vars(b.history))]
+    arrays.append((a.discriminator, b.discriminator))
+    return a.step == b.step and all(np.array_equal(x[name], y[name]) for x, y in arrays for name in x)

@@ -28,16 +28,16 @@ def pair_figure(
     """
     figure = go.Figure(_points(means, label, values))
     axis = {"zeroline": False, "ticks": "", "tickfont": {"size": 10}, "showline": False}
-    plain(
+    return plain(
         figure,
         margin={"l": 48, "r": 8, "t": 8, "b": 40},
         hovermode="closest",
         dragmode="zoom",
+        showlegend=len(figure.data) > 1,
         xaxis=axis | {"title": {"text": f"mean of {names[0]}", "standoff": 6}},
         yaxis=axis | {"title": {"text": f"mean of {names[1]}", "standoff": 6}},
         legend={"title": {"text": label}, "font": {"size": 11}, "itemsizing": "constant"},
     )
-    return figure.update_layout(showlegend=len(figure.data) > 1)
 
 
 def _points(

@@ -64,6 +64,7 @@ def space_figure(
         hovermode="closest",
         dragmode="pan" if mean.shape[1] < 3 else "orbit",
         uirevision=revision,
+        showlegend=sum(bool(trace.name) for trace in traces) > 1,
         xaxis=axis | {"title": {"text": "channel 0", "standoff": 6}, "range": reach[0]},
         yaxis=axis | second | ({"scaleanchor": "x", "range": reach[1]} if mean.shape[1] == 2 else {}),
         legend={"title": {"text": label}, "font": {"size": 11}, "itemsizing": "constant"},
@@ -73,7 +74,7 @@ def space_figure(
         grey = {"color": NOISE_COLOUR, "gridcolor": NOISE_COLOUR, "zeroline": False, "showbackground": False}
         names = {f"{letter}axis": grey | {"title": {"text": f"channel {c}"}} for c, letter in enumerate("xyz")}
         figure.update_layout(scene=names | {"aspectmode": "data"})
-    return figure.update_layout(showlegend=sum(bool(trace.name) for trace in figure.data) > 1)
+    return figure
 
 
 def climb_figure(series: NDArray[np.floating], best: int, title: str, ceiling: float | None = None) -> go.Figure:

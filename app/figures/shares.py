@@ -123,9 +123,10 @@ def growth_figure(
     figure.add_shape(_line("y", limit[1]))
     label = {"y": limit[1], "yref": "y", "x": 0, "xref": "paper", "xanchor": "left", "yanchor": "bottom"}
     figure.add_annotation(text=f"{limit[0]} = {limit[1]:.2f}", showarrow=False, font={"size": 11}, **label)
-    plain(
+    return plain(
         figure,
         margin={"l": 44, "r": 10, "t": 44, "b": 38},
+        showlegend=True,
         hovermode="closest",
         dragmode="zoom",
         xaxis=_AXIS
@@ -133,7 +134,6 @@ def growth_figure(
         yaxis=_AXIS | {"title": {"text": unit, "standoff": 6, "font": {"size": 12}}, "range": [0, 1.1 * limit[1]]},
         legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.04, "yanchor": "bottom", "font": {"size": 11}},
     )
-    return figure.update_layout(showlegend=True)
 
 
 def _line(axis: str, at: float) -> dict[str, Any]:

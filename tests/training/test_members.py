@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support import loaded, same
 
 from vaefrag_core.config import COEFFICIENTS, EnsembleSpec, ModelConfig, TrainConfig
 from vaefrag_core.datasets.base import ImageDataset
 from vaefrag_core.datasets.digits import digits
-from vaefrag_core.training.checkpoints import Checkpoint, MemberStatus, load_checkpoint, save_checkpoint
+from vaefrag_core.training.checkpoints import MemberStatus, save_checkpoint
 from vaefrag_core.training.members import SLICE_STEPS, train_members
 from vaefrag_core.training.stack import ParameterStack
 
@@ -38,19 +39,6 @@ def spec_of(**train: object) -> EnsembleSpec:
         train=TrainConfig(steps=STEPS, learning_rate=3e-3, **train),  # type: ignore[arg-type]
         members=6,
     )
-
-
-def loaded(folder: Path, member: int) -> Checkpoint:
-    checkpoint = load_checkpoint(folder / str(member))
-    assert checkpoint is not None
-    return checkpoint
-
-
-def same(a: Checkpoint, b: Checkpoint) -> bool:
-    """Say whether two checkpoints agree to the last bit."""
-    arrays = [(a.weights, b.weights), (a.optimizer, b.optimizer), (vars(a.history), vars(b.history))]
-    arrays.append((a.discriminator, b.discriminator))
-    return a.step == b.step and all(np.array_equal(x[name], y[name]) for x, y in arrays for name in x)
 
 
 def test_the_loss_falls_and_every_term_is_logged(dataset: ImageDataset, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support import loaded, same
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from vaefrag_core.config import EnsembleSpec, ModelConfig, Objective, Precision, TrainConfig
@@ -13,7 +14,6 @@ from vaefrag_core.datasets.base import ImageDataset
 from vaefrag_core.datasets.digits import digits
 from vaefrag_core.models.vae import build_member
 from vaefrag_core.training import members
-from vaefrag_core.training.checkpoints import Checkpoint, load_checkpoint
 from vaefrag_core.training.members import SLICE_STEPS, train_members
 from vaefrag_core.training.precision import products_in
 
@@ -49,17 +49,6 @@ class Products(TorchDispatchMode):
 def spec_of(model: ModelConfig, precision: Precision, **train: object) -> EnsembleSpec:
     settings = TrainConfig(batch_size=4, precision=precision, **({"steps": 2} | train))  # type: ignore[arg-type]
     return EnsembleSpec(model=model, train=settings, members=3)
-
-
-def loaded(folder: Path, member: int) -> Checkpoint:
-    checkpoint = load_checkpoint(folder / str(member))
-    assert checkpoint is not None
-    return checkpoint
-
-
-def same(a: Checkpoint, b: Checkpoint) -> bool:
-    arrays = [(a.weights, b.weights), (a.optimizer, b.optimizer), (vars(a.history), vars(b.history))]
-    return a.step == b.step and all(np.array_equal(x[name], y[name]) for x, y in arrays for name in x)
 
 
 @pytest.mark.parametrize("case", CASES)

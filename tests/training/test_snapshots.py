@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from support import loaded
 
 from vaefrag_core.config import EnsembleSpec, ModelConfig, TrainConfig
 from vaefrag_core.datasets.base import ImageDataset
 from vaefrag_core.datasets.digits import digits
-from vaefrag_core.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from vaefrag_core.training.checkpoints import Checkpoint, save_checkpoint
 from vaefrag_core.training.members import train_members
 from vaefrag_core.training.schedule import snapshot_steps
 
@@ -38,12 +39,6 @@ def through(dataset: ImageDataset, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("through")
     train_members(spec_of(), dataset, [0, 1], folder)
     return folder
-
-
-def loaded(folder: Path, member: int) -> Checkpoint:
-    checkpoint = load_checkpoint(folder / str(member))
-    assert checkpoint is not None
-    return checkpoint
 
 
 def content(folder: Path, member: int) -> dict[str, bytes]:
