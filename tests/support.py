@@ -14,6 +14,8 @@ from vaefrag_core.store import EnsembleStore
 from vaefrag_core.sweeps import Sweep, SweepStore, resolve_sweep
 from vaefrag_core.training.checkpoints import Checkpoint, load_checkpoint
 
+TOKEN = "a token made for this test"
+
 
 class Trained(NamedTuple):
     """A workspace with one analysed ensemble: 6 members, 400 steps on digits."""

@@ -8,7 +8,7 @@ import pytest
 from dash import Dash
 from flask.testing import FlaskClient
 from itsdangerous import TimestampSigner
-from support import Trained
+from support import TOKEN, Trained
 from webpages import app_of, post_to, text_of
 
 from app.door.attempts import FREE_ATTEMPTS, MOST_CLIENTS, SECONDS_EACH, Attempts
@@ -16,7 +16,6 @@ from app.door.token import find_token, make_token
 from app.settings import Settings, load_settings
 from vaefrag_core.errors import InvalidInputError
 
-TOKEN = "a token made for this test"
 PAGE = {"Accept": "text/html,application/xhtml+xml", "Sec-Fetch-Mode": "navigate"}
 OPEN = {"/healthz", "/sign-in", "/assets/app.css", "/assets/early.js", "/assets/logo.svg"}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
-from support import Trained, sixty_digits
+from support import TOKEN, Trained, sixty_digits
 from support_jobs import Lab
 from werkzeug.serving import make_server
 
@@ -39,6 +39,13 @@ def address(trained: Trained) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="session")
+def closed(trained: Trained) -> Iterator[str]:
+    """Serve the same workspace behind an access token."""
+    with serving(trained.store, TOKEN) as address:
+        yield address
+
+
 @pytest.fixture
 def working(tmp_path: Path) -> Iterator[tuple[str, EnsembleStore]]:
     """Serve a workspace with sixty digits, and have an engine for it."""
@@ -52,9 +59,9 @@ def working(tmp_path: Path) -> Iterator[tuple[str, EnsembleStore]]:
 
 
 @contextmanager
-def serving(store: EnsembleStore) -> Iterator[str]:
-    """Serve a workspace while this lasts."""
-    app = create_app(Settings(workspace=store.workspace), store)
+def serving(store: EnsembleStore, token: str | None = None) -> Iterator[str]:
+    """Serve a workspace while this lasts. It must outlast the pages that look at it: they complain when it goes."""
+    app = create_app(Settings(workspace=store.workspace, token=token), store)
     server = make_server("127.0.0.1", 0, app.server, threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

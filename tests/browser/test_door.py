@@ -1,29 +1,7 @@
 """Signing in as a person does it, and the end of a session under an open page."""
 
-import threading
-from collections.abc import Iterator
-
-import pytest
 from playwright.sync_api import Browser, Page, expect
-from support import Trained
-from werkzeug.serving import make_server
-
-from app.main import create_app
-from app.settings import Settings
-
-TOKEN = "a token made for this test"
-
-
-@pytest.fixture
-def closed(trained: Trained) -> Iterator[str]:
-    app = create_app(Settings(workspace=trained.store.workspace, token=TOKEN), trained.store)
-    server = make_server("127.0.0.1", 0, app.server, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+from support import TOKEN, Trained
 
 
 def test_signing_in_leads_to_the_page_asked_for(page: Page, closed: str, trained: Trained) -> None:
