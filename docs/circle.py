@@ -1,6 +1,6 @@
 """Circles from cut circles: continuity of fused spaces against the number of learners, as the paper's SO(2) example.
 
-    python docs/circle.py --workspace circle              the whole of it: an hour or two; stop and repeat at will
+    python docs/circle.py --workspace circle              the whole of it: half an hour or more; stop and repeat at will
     python docs/circle.py --quick --workspace circle      a few minutes
     python docs/circle.py --optimizers --workspace circle our steps against plain gradient descent's
 
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--workspace", type=Path, default=Path("circle"))
     parser.add_argument("--sizes", type=int, nargs="+", default=[2, 3, 5, 10, 20, 30, 50], help="learners fused")
     parser.add_argument("--repeats", type=int, default=5, help="fusions of each size, of other learners")
-    parser.add_argument("--ensembles", type=int, default=2, help="of as many learners as the largest size")
+    parser.add_argument("--ensembles", type=int, default=5, help="of as many learners as the largest size")
     parser.add_argument("--steps", type=int, default=5_000, help="of training")
     parser.add_argument("--images", type=int, default=200, help="points of the sample")
     parser.add_argument("--fusion-steps", type=int, default=1_500, help="of fusing, at most")
