@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import torch
 
 from app import terminal
 from app.jobs.service import cores
-from vaefrag_core.config import EnsembleSpec, parse
+from vaefrag_core.config import EnsembleSpec, Precision, parse
 from vaefrag_core.datasets.base import ImageDataset
 from vaefrag_core.datasets.catalog import load_dataset
 from vaefrag_core.models.objectives import beta_vae, kl_nats, reconstruction_nats
@@ -39,6 +39,7 @@ class Case:
         steps: of each member; batches of 64 in both ways.
         members: that we train at once.
         plain: members that are trained one after the other.
+        precision: of our products; the plain loop's are float32.
     """
 
     dataset: str
@@ -46,12 +47,14 @@ class Case:
     steps: int
     members: int
     plain: int = 0
+    precision: Precision = "float32"
 
     @property
     def spec(self) -> EnsembleSpec:
         """What is trained."""
         values = {"dataset": {"name": self.dataset}, "model": {"architecture": self.architecture}}
-        return parse(EnsembleSpec, values | {"train": {"steps": self.steps}, "members": self.members})
+        train = {"steps": self.steps, "precision": self.precision}
+        return parse(EnsembleSpec, values | {"train": train, "members": self.members})
 
 
 QUICK = Case("digits", "mlp", steps=200, members=16, plain=2)
@@ -59,6 +62,8 @@ CASES = (
     Case("digits", "mlp", steps=1500, members=32, plain=3),
     Case("fashion-mnist", "conv28", steps=250, members=4, plain=2),
 )
+if cpu_multiplies_bfloat16():
+    CASES += (replace(CASES[1], precision="bfloat16"),)
 # Fewer steps: without instructions for bfloat16 its products take ten times as long.
 QUICK_PRECISION = Case("digits", "mlp", steps=50, members=6)
 PRECISION = (
@@ -99,11 +104,12 @@ def bench_train(
 
 def show_train(result: dict[str, Any]) -> None:
     """Show the result as a table."""
-    columns = ["network", "data", "steps/s", "plain", "ratio", "CPU", "loss", "plain loss"]
+    columns = ["network", "data", "products", "steps/s", "plain", "ratio", "CPU", "loss", "plain loss"]
     rows = [
         [
             row["architecture"],
             row["dataset"],
+            row["precision"],
             f"{row['steps_per_second']:,.0f}",
             f"{row['plain_steps_per_second']:,.0f}",
             f"{row['ratio']:.1f} ×",
@@ -113,7 +119,7 @@ def show_train(result: dict[str, Any]) -> None:
         ]
         for row in result["rows"]
     ]
-    terminal.show_table(columns, rows, right=columns[2:])
+    terminal.show_table(columns, rows, right=columns[3:])
     terminal.say(
         f"Steps of all members together. {result['processes']} processes of a thread; plain: one member after the other"
         f" on {result['threads']} threads,\nby the same networks, loss, batch of 64 and steps."
@@ -165,6 +171,7 @@ def _row(case: Case, repeats: int, processes: int, pool: ProcessPoolExecutor) ->
     return {
         "dataset": case.dataset,
         "architecture": case.architecture,
+        "precision": case.precision,
         "members": case.members,
         "steps": case.steps,
         "steps_per_second": statistics.median(ours),
@@ -180,7 +187,7 @@ def _row(case: Case, repeats: int, processes: int, pool: ProcessPoolExecutor) ->
 
 def _precision_row(case: Case, processes: int, pool: ProcessPoolExecutor) -> dict[str, Any]:
     spec = case.spec
-    rough = spec.model_copy(update={"train": spec.train.model_copy(update={"precision": "bfloat16"})})
+    rough = replace(case, precision="bfloat16").spec
     losses, seconds = {}, {}
     for way in (spec, rough):
         _warm_up(way, processes, pool)

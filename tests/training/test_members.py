@@ -243,7 +243,7 @@ def test_a_gradient_is_cut_to_its_norm_member_by_member() -> None:
     start = [{"w": np.zeros(3, np.float32)}, {"w": np.zeros(3, np.float32)}]
     pull = torch.tensor([[3.0, 0.0, 4.0], [0.3, 0.0, 0.4]])  # norms 5 and ½
     stack = ParameterStack(start, 0.1, "cpu", clip=1.0)
-    stack.step((stack.parameters["w"] * pull).sum(dim=1))
+    stack.step((stack.parameters[0]["w"] * pull).sum(dim=1))
     long, short = (moments["exp_avg.w"] * 10 for moments in stack.moments())  # Adam's first mean: a tenth of it
     np.testing.assert_allclose(long, [0.6, 0.0, 0.8], rtol=1e-5)
     np.testing.assert_allclose(short, [0.3, 0.0, 0.4], rtol=1e-5)

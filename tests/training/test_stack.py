@@ -2,29 +2,45 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 import torch
 
 from vaefrag_core.training.stack import ParameterStack
 
 # Of sizes that vector instructions take whole: their ragged ends round differently in a block and alone.
-WEIGHTS = {"a": np.linspace(-1, 1, 64, dtype=np.float32).reshape(4, 16), "b": np.ones(32, dtype=np.float32)}
+WEIGHTS = {
+    "a": np.linspace(-1, 1, 64, dtype=np.float32).reshape(4, 16),
+    "b": np.ones(32, dtype=np.float32),
+    "filters": np.linspace(-2, 2, 96, dtype=np.float32).reshape(3, 8, 2, 2),
+}
 
 
 def loss_of(parameters: dict[str, torch.Tensor]) -> torch.Tensor:
     """Give a loss for each of the members whose parameters are stacked."""
-    return (parameters["a"].sin() ** 2).sum(dim=(1, 2)) + (parameters["b"].exp() - 2).square().sum(dim=1)
+    filters = torch.linspace(1, 2, 8)[:, None, None] * parameters["filters"]  # each place its own gradient
+    losses = (parameters["a"].sin() ** 2).sum(dim=(1, 2)) + (parameters["b"].exp() - 2).square().sum(dim=1)
+    return losses + filters.cos().sum(dim=(1, 2, 3, 4))
 
 
-def test_steps_are_those_of_torch_adam_to_the_last_bit_also_when_resumed() -> None:
+def losses_of(stack: ParameterStack, together: bool) -> torch.Tensor:
+    """Give the loss of each member of a stack."""
+    if together:
+        (parameters,) = stack.parameters
+        return loss_of(parameters)
+    return torch.cat([loss_of({name: p[None] for name, p in named.items()}) for named in stack.parameters])
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_steps_are_those_of_torch_adam_to_the_last_bit_also_when_resumed(together: bool) -> None:
     other = {name: array * 2 for name, array in WEIGHTS.items()}
-    stack = ParameterStack([WEIGHTS, other], 1e-2, "cpu", betas=(0.5, 0.9))
+    stack = ParameterStack([WEIGHTS, other], 1e-2, "cpu", betas=(0.5, 0.9), together=together)
     for step in range(20):
         if step == 10:
             moments = stack.moments()
-            stack = ParameterStack(stack.weights(), 1e-2, "cpu", betas=(0.5, 0.9))
+            stack = ParameterStack(stack.weights(), 1e-2, "cpu", betas=(0.5, 0.9), together=together)
             stack.resume(moments, 10)
-        stack.step(loss_of(stack.parameters))
-    for alone, together in zip((WEIGHTS, other), stack.weights(), strict=True):
+        stack.step(losses_of(stack, together))
+    for alone, stacked in zip((WEIGHTS, other), stack.weights(), strict=True):
         parameters = {name: torch.tensor(array)[None].requires_grad_() for name, array in alone.items()}
         adam = torch.optim.Adam(list(parameters.values()), lr=1e-2, betas=(0.5, 0.9), fused=True)
         for _ in range(20):
@@ -32,14 +48,14 @@ def test_steps_are_those_of_torch_adam_to_the_last_bit_also_when_resumed() -> No
             loss_of(parameters).sum().backward()
             adam.step()
         for name, tensor in parameters.items():
-            np.testing.assert_array_equal(together[name], tensor.detach().numpy()[0])
+            np.testing.assert_array_equal(stacked[name], tensor.detach().numpy()[0])
 
 
 def test_training_does_not_load_torch_s_compiler() -> None:
     code = (
         "import sys, numpy as np; from vaefrag_core.training.stack import ParameterStack;"
         "stack = ParameterStack([{'a': np.ones(3, dtype=np.float32)}], 0.1, 'cpu');"
-        "stack.step(stack.parameters['a'].square().sum(dim=1)); print('torch._dynamo' in sys.modules)"
+        "stack.step(stack.parameters[0]['a'].square().sum(dim=1)); print('torch._dynamo' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -128,12 +128,20 @@ class _Group:
         with torch.device("meta"):
             self.skeleton = VAE((image_channels, height, width), spec.model)
         train, checkpoints = spec.train, list(start.values())
+        # Batched convolutions with a weight per member fall on a slow path on the CPU.
+        self.together = spec.model.stackable or (device != "cpu" and spec.model.network is None)
         self.stack = ParameterStack(
-            [c.weights for c in checkpoints], train.learning_rate, device, clip=train.clip_gradient
+            [c.weights for c in checkpoints],
+            train.learning_rate,
+            device,
+            clip=train.clip_gradient,
+            together=self.together,
         )
         if self.step > 0:
             self.stack.resume([c.optimizer for c in checkpoints], self.step)
-        self.critics = _Critics(spec, self.schedules, checkpoints, device) if train.objective == "factor-vae" else None
+        self.critics = None
+        if train.objective == "factor-vae":
+            self.critics = _Critics(spec, self.schedules, checkpoints, device, together=self.together)
 
     def run(self, should_stop: ShouldStop, checkpoint_seconds: float) -> Iterator[list[MemberStatus]]:
         """Train to the end or to the stop; after every slice, tell the state of every member."""
@@ -185,21 +193,15 @@ class _Group:
     def _losses(self, images: Tensor, noise: Tensor, orders: Tensor | None, step: int) -> tuple[Tensor, ...]:
         """Objective, reconstruction, penalty, discriminator's loss, each (M,), and KL (M, D) of one step, nats."""
         losses = partial(self._member_losses, step=step)
-        critics = self.critics.stack.parameters if self.critics else {}
-        if self.spec.model.stackable or (self.device != "cpu" and self.spec.model.network is None):
+        parameters = self.stack.parameters
+        critics = self.critics.stack.parameters if self.critics else [{}] * len(parameters)
+        if self.together:
             places = (0, 0, 0, 0 if self.critics else None, 0 if self.critics else None)
-            terms: tuple[Tensor, ...] = vmap(losses, in_dims=places)(
-                self.stack.parameters, images, noise, critics, orders
-            )
+            terms: tuple[Tensor, ...] = vmap(losses, in_dims=places)(parameters[0], images, noise, critics[0], orders)
             return terms
-        # Batched convolutions with a weight per member fall on a slow path on the CPU.
         each = [
             losses(
-                {name: p[m] for name, p in self.stack.parameters.items()},
-                in_channels_last(images[m]),
-                noise[m],
-                {name: p[m] for name, p in critics.items()},
-                None if orders is None else orders[m],
+                parameters[m], in_channels_last(images[m]), noise[m], critics[m], None if orders is None else orders[m]
             )
             for m in range(len(images))
         ]
@@ -278,7 +280,13 @@ class _Critics:
     """The discriminators of factor-vae, one for each member of a group, stacked as the members are."""
 
     def __init__(
-        self, spec: EnsembleSpec, schedules: Sequence[Schedule], start: Sequence[Checkpoint], device: str
+        self,
+        spec: EnsembleSpec,
+        schedules: Sequence[Schedule],
+        start: Sequence[Checkpoint],
+        device: str,
+        *,
+        together: bool,
     ) -> None:
         channels, train = spec.model.channels, spec.train
         self.schedules, self.device = schedules, device
@@ -292,7 +300,7 @@ class _Critics:
         weights = [
             {n.removeprefix("weights."): w for n, w in state.items() if n.startswith("weights.")} for state in states
         ]
-        self.stack = ParameterStack(weights, train.discriminator_learning_rate, device, betas=BETAS)
+        self.stack = ParameterStack(weights, train.discriminator_learning_rate, device, betas=BETAS, together=together)
         if start[0].step > 0:
             self.stack.resume(states, start[0].step)
 

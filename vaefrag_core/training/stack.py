@@ -25,6 +25,11 @@ class ParameterStack:
         device: where they live.
         betas: of Adam.
         clip: the largest norm of a member's gradient; as it is when not given.
+        together: whether all members are computed by the same operations.
+
+    Attributes:
+        parameters: by name, what a loss is to be computed from: of all members together, (M, …), in one mapping, else
+            one mapping for each member.
     """
 
     def __init__(
@@ -35,13 +40,18 @@ class ParameterStack:
         *,
         betas: tuple[float, float] = (0.9, 0.999),
         clip: float | None = None,
+        together: bool = True,
     ) -> None:
         self._shapes = {name: array.shape for name, array in members[0].items()}
         self._flat = self._block(members, device).requires_grad_()
         self._flat.grad = torch.zeros_like(self._flat)
-        # Leaves that share the block's memory, and the places in the block's gradient that are theirs.
-        self.parameters = {name: view.requires_grad_() for name, view in self._views(self._flat.detach()).items()}
-        self._gradients = list(self._views(self._flat.grad).values())
+        # Leaves that share the block's memory, and the places in the block's gradient that are theirs. Members computed
+        # one by one have their own: the gradient of a row of a stack would be as large as the stack, and mostly zeros.
+        views, gradients = self._views(self._flat.detach()), self._views(self._flat.grad)
+        places: list[Any] = [...] if together else list(range(len(members)))
+        self.parameters = [{name: view[m].detach().requires_grad_() for name, view in views.items()} for m in places]
+        self._leaves = [leaf for named in self.parameters for leaf in named.values()]
+        self._gradients = [gradient[m] for m in places for gradient in gradients.values()]
         self._moments = {moment: torch.zeros_like(self._flat, requires_grad=False) for moment in MOMENTS}
         self._steps = torch.zeros((), device=device)
         self._learning_rate, self._betas, self._clip = learning_rate, betas, clip
@@ -56,7 +66,7 @@ class ParameterStack:
 
     def step(self, loss: Tensor) -> None:
         """Move every member by the gradient of its loss (M,)."""
-        gradients = torch.autograd.grad(loss.sum(), list(self.parameters.values()))
+        gradients = torch.autograd.grad(loss.sum(), self._leaves)
         torch._foreach_copy_(self._gradients, gradients)
         if self._clip is not None:
             self._shorten(self._clip)
@@ -111,7 +121,12 @@ class ParameterStack:
         views, start = {}, 0
         for name, shape in self._shapes.items():
             count = math.prod(shape)
-            views[name] = block[:, start : start + count].view(len(block), *shape)
+            part = block[:, start : start + count]
+            if len(shape) == 4:  # filters: channels last, as images are
+                first, second, height, width = shape
+                views[name] = part.view(len(block), first, height, width, second).permute(0, 1, 4, 2, 3)
+            else:
+                views[name] = part.view(len(block), *shape)
             start += _aligned(count)
         return views
 
