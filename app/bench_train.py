@@ -92,7 +92,7 @@ def bench_train(
     rows, precisions = [], []
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
         for case in cases:
-            terminal.say(f"{case.architecture} on {case.dataset} …")
+            terminal.say(f"{case.architecture} on {case.dataset}, {case.precision} …")
             rows.append(_row(case, repeats, processes, pool))
         for case in precision:
             terminal.say(f"{case.architecture} on {case.dataset} in bfloat16 …")
@@ -104,11 +104,10 @@ def bench_train(
 
 def show_train(result: dict[str, Any]) -> None:
     """Show the result as a table."""
-    columns = ["network", "data", "products", "steps/s", "plain", "ratio", "CPU", "loss", "plain loss"]
+    columns = ["network", "products", "steps/s", "plain", "ratio", "CPU", "loss", "plain loss"]
     rows = [
         [
             row["architecture"],
-            row["dataset"],
             row["precision"],
             f"{row['steps_per_second']:,.0f}",
             f"{row['plain_steps_per_second']:,.0f}",
@@ -119,12 +118,14 @@ def show_train(result: dict[str, Any]) -> None:
         ]
         for row in result["rows"]
     ]
-    terminal.show_table(columns, rows, right=columns[3:])
+    terminal.show_table(columns, rows, right=columns[2:])
+    data = dict.fromkeys(f"{row['architecture']} on {row['dataset']}" for row in result["rows"])
     terminal.say(
-        f"Steps of all members together. {result['processes']} processes of a thread; plain: one member after the other"
-        f" on {result['threads']} threads,\nby the same networks, loss, batch of 64 and steps."
-        f" Medians of {result['repeats']} turns. CPU: by seconds of all cores together\nfor a member-step. Loss: of the"
-        f" last {SLICE_STEPS} steps, nats per image, ± standard error over members."
+        f"{', '.join(data)}. Steps of all members together.\n"
+        f"{result['processes']} processes of a thread; plain: one member after the other on {result['threads']} threads,"
+        " in float32,\nby the same networks, loss, batch of 64 and steps."
+        f" Medians of {result['repeats']} turns. CPU: by seconds of all\ncores together for a member-step."
+        f" Loss: of the last {SLICE_STEPS} steps, nats per image, ± standard error over members."
     )
     _show_precision(result)
 
