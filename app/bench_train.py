@@ -122,8 +122,8 @@ def show_train(result: dict[str, Any]) -> None:
     data = dict.fromkeys(f"{row['architecture']} on {row['dataset']}" for row in result["rows"])
     terminal.say(
         f"{', '.join(data)}. Steps of all members together.\n"
-        f"{result['processes']} processes of a thread; plain: one member after the other on {result['threads']} threads,"
-        " in float32,\nby the same networks, loss, batch of 64 and steps."
+        f"{result['processes']} processes of a thread; plain: one member after the other on {result['threads']}"
+        " threads, in float32,\nby the same networks, loss, batch of 64 and steps."
         f" Medians of {result['repeats']} turns. CPU: by seconds of all\ncores together for a member-step."
         f" Loss: of the last {SLICE_STEPS} steps, nats per image, ± standard error over members."
     )
