@@ -18,31 +18,9 @@ from vaefrag_core.errors import MissingDataError
 from vaefrag_core.store import EnsembleStore
 from vaefrag_core.structure.atlas_steps import threaded_like
 from vaefrag_core.structure.matrices import compare_channels
-from vaefrag_core.sweeps import Sweep, SweepStore, resolve_sweep
+from vaefrag_core.sweeps import Sweep, SweepStore
 
 STEPS = (10, 32, 100)
-
-
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> EnsembleStore:
-    """A sweep of three members each that were kept at three steps, analysed."""
-    sweep, specs = resolve_sweep(
-        {
-            "dataset": {"name": "digits"},
-            "model": {"architecture": "mlp", "widths": [32], "channels": 3},
-            "train": {"steps": 100, "learning_rate": 1e-2, "beta": "0.1, 0.2", "snapshots": 3},
-            "fingerprint": {"size": 100},
-            "members": 3,
-        }
-    )
-    store = EnsembleStore(tmp_path_factory.mktemp("kept"))
-    assert sweep is not None
-    SweepStore(store).create(sweep, specs)
-    for spec, ensemble_id in zip(specs, sweep.ensembles, strict=True):
-        pipeline.train(spec, store)
-        pipeline.analyze(ensemble_id, store)
-    pipeline.follow_hotspots(sweep.id, store)
-    return store
 
 
 @pytest.fixture

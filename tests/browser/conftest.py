@@ -17,6 +17,7 @@ from app.main import create_app
 from app.settings import Settings
 from vaefrag_core.pipeline import analyze
 from vaefrag_core.store import EnsembleStore
+from vaefrag_core.sweeps import SweepStore
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +45,13 @@ def closed(trained: Trained) -> Iterator[str]:
     """Serve the same workspace behind an access token."""
     with serving(trained.store, TOKEN) as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def atlas(kept: EnsembleStore) -> Iterator[str]:
+    """Serve the sweep that was kept over training; gives the address of its atlas."""
+    with serving(kept) as address:
+        yield f"{address}/atlas/{SweepStore(kept).sweeps()[0].id}"
 
 
 @pytest.fixture

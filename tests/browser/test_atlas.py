@@ -1,0 +1,43 @@
+"""The atlas of a sweep over training, as a person goes through it: by mouse, by keys and by address."""
+
+import re
+
+from playwright.sync_api import Page, expect
+
+DRAWN = (
+    """() => ["#flow", "#sweep-curves"].every((id) => document.querySelector(`${id} .js-plotly-plot`)?._fullLayout)"""
+)
+CURVES = (
+    """() => document.querySelector("#sweep-curves .js-plotly-plot")._fullData.map((t) => Array.from(t.y).join())"""
+)
+
+
+def test_the_slider_goes_through_training_by_mouse_and_by_keys(page: Page, atlas: str) -> None:
+    page.goto(atlas)
+    page.wait_for_function(DRAWN)
+    when, thumb = page.locator("#atlas-when"), page.get_by_role("slider", name="Step of training")
+    expect(when).to_have_text("Step 100, the end")
+    at_the_end = page.evaluate(CURVES)
+
+    track, handle = page.locator("#atlas-slider").bounding_box(), thumb.bounding_box()
+    assert track is not None
+    assert handle is not None
+    height = handle["y"] + handle["height"] / 2
+    page.mouse.move(handle["x"] + handle["width"] / 2, height)
+    page.mouse.down()
+    page.mouse.move(track["x"] + track["width"] / 2, height, steps=5)
+    page.mouse.up()
+    expect(when).to_have_text("Step 32 of 100")
+    expect(page).to_have_url(re.compile(r"\?step=32$"))
+    page.wait_for_function(f"(before) => ({CURVES})().join() !== before.join()", arg=at_the_end)
+    between = page.evaluate(CURVES)
+
+    page.reload()
+    page.wait_for_function(DRAWN)
+    expect(when).to_have_text("Step 32 of 100")
+    assert page.evaluate(CURVES) == between
+
+    thumb.press("ArrowRight")
+    expect(when).to_have_text("Step 100, the end")
+    page.wait_for_function(f"(before) => ({CURVES})().join() === before.join()", arg=at_the_end)
+    expect(page).not_to_have_url(re.compile("step="))
