@@ -10,8 +10,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 demo: $(VENV)/demo.installed ## Train an ensemble on real digits, find its hotspots, open the explorer
 	$(BIN)/vaefrag demo $(ARGS)
 
-# Tests that start engines and watch their time have the machine to themselves; the others run side by side.
-ALONE := tests/jobs tests/browser
+# Tests that watch how soon engines and pages do a thing have the machine to themselves; the others run side by side.
+ALONE := $(addprefix tests/jobs/test_,engine.py nodes.py record.py slots.py) tests/browser
 
 test: lint browser ## Every check and every test
 ifdef ARGS
