@@ -21,20 +21,30 @@ DRAWN = "() => document.querySelector('#pick .modebar-btn') !== null"
 MARKED = "(n) => (document.querySelector('#pick .js-plotly-plot')?.data[0].selectedpoints || []).length === n"
 
 
+LISTEN = """() => {
+  window.clickedPoint = null;
+  document.querySelector("#pick .js-plotly-plot").once("plotly_click", (event) => {
+    window.clickedPoint = event.points[0].customdata[0];
+  });
+}"""
+
+
 def click_point(page: Page, k: int) -> None:
-    """Point at a point of the map until plotly says that it is the one, then click; the page may still be settling."""
+    """Click on a point of the map until plotly says that it was the one: while it draws anew, it lets clicks pass."""
     for _ in range(10):
         x, y, name = page.evaluate(POINT, k)
         page.mouse.move(x - 40, y - 40)
         page.mouse.move(x, y)
         try:
             page.locator("#pick .hovertext", has_text=name).wait_for(timeout=2_000)
+            page.evaluate(LISTEN)
+            page.mouse.down()
+            page.mouse.up()
+            page.wait_for_function("(name) => window.clickedPoint === name", arg=name, timeout=2_000)
         except TimeoutError:
             continue
-        page.mouse.down()
-        page.mouse.up()
         return
-    raise AssertionError(f"plotly never saw the pointer on point {k}")
+    raise AssertionError(f"plotly never saw a click on point {k}")
 
 
 def test_a_set_is_built_by_clicks_saved_and_opened_by_its_address(page: Page, address: str, trained: Trained) -> None:
