@@ -1,6 +1,6 @@
 """Circles from cut circles: continuity of fused spaces against the number of learners, as the paper's SO(2) example.
 
-    python docs/circle.py --workspace circle              the whole of it: half an hour or more; stop and repeat at will
+    python docs/circle.py --workspace circle              the whole of it: up to two hours; stop and repeat at will
     python docs/circle.py --quick --workspace circle      a few minutes
     python docs/circle.py --optimizers --workspace circle our steps against plain gradient descent's
 

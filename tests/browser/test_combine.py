@@ -19,8 +19,6 @@ POINT = """(k) => {
 }"""
 DRAWN = "() => document.querySelector('#pick .modebar-btn') !== null"
 MARKED = "(n) => (document.querySelector('#pick .js-plotly-plot')?.data[0].selectedpoints || []).length === n"
-
-
 LISTEN = """() => {
   window.clickedPoint = null;
   document.querySelector("#pick .js-plotly-plot").once("plotly_click", (event) => {

@@ -83,8 +83,9 @@ def test_shapes_that_differ_are_refused() -> None:
 
 
 def test_batches_of_spaces_are_compared_one_by_one() -> None:
+    # Of a size that vector instructions take whole: the ragged end of an array rounds differently.
     rng = np.random.default_rng(0)
-    mean, logvar = torch.tensor(rng.normal(size=(2, 3, 5, 2)))
+    mean, logvar = torch.tensor(rng.normal(size=(2, 3, 8, 2)))
     together = bhattacharyya_distance(mean, logvar)
-    for k in range(3):  # to the last digit but one: vector instructions round the ragged end of an array differently
-        torch.testing.assert_close(together[k], bhattacharyya_distance(mean[k], logvar[k]), rtol=1e-15, atol=0)
+    for k in range(3):
+        torch.testing.assert_close(together[k], bhattacharyya_distance(mean[k], logvar[k]), rtol=0, atol=0)
