@@ -118,6 +118,20 @@ def read_security(folder: Path | None) -> Security | None:
     return Security(require_encryption=True, tls_ca_file=authority, **sides)
 
 
+class SlotNanny(Nanny):
+    """Dask's, but once it is to close it starts no further process, which nobody would end.
+
+    A process that was silent and wakes up brings both: the scheduler has asked for another in its place, and it asks
+    to be let go itself.
+    """
+
+    async def instantiate(self) -> Status:
+        """Start the slot's process, unless it is too late."""
+        if self.status in (Status.closing_gracefully, Status.closing, Status.closed):
+            return self.status
+        return await super().instantiate()
+
+
 def nanny_options(security: Security | None, host: str | None = None, gpu: int | None = None) -> dict[str, Any]:
     """Say how one slot's process is started.
 
@@ -273,7 +287,7 @@ def _own_cluster(slots: int, host: str, port: int, security: Security | None) ->
         "dashboard": False,
         "dashboard_address": "127.0.0.1:0",
     }
-    worker = {"cls": Nanny, "options": nanny_options(security, host)}
+    worker = {"cls": SlotNanny, "options": nanny_options(security, host)}
     return SpecCluster(
         workers=dict.fromkeys(range(slots), worker),
         scheduler={"cls": Scheduler, "options": scheduler},

@@ -8,9 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from distributed import Nanny
-
-from app.jobs.cluster import check_address, configure_dask, nanny_options, read_security
+from app.jobs.cluster import SlotNanny, check_address, configure_dask, nanny_options, read_security
 from vaefrag_core.errors import InvalidInputError
 
 log = logging.getLogger("vaefrag.worker")
@@ -50,7 +48,7 @@ def work_for(
     log.setLevel(logging.INFO)
     configure_dask()
     options = [nanny_options(security, host, slot % gpus if gpus else None) for slot in range(slots)]
-    asyncio.run(_serve(address, options, once))
+    asyncio.run(lend(address, options, once=once))
 
 
 def _check_cards(gpus: int, device: str) -> None:
@@ -67,7 +65,14 @@ def _check_cards(gpus: int, device: str) -> None:
         )
 
 
-async def _serve(address: str, options: list[dict[str, Any]], once: bool) -> None:
+async def lend(address: str, options: list[dict[str, Any]], *, once: bool = False) -> None:
+    """Run slots that join a scheduler, and again after every loss.
+
+    Args:
+        address: of the scheduler.
+        options: of each slot's nanny, from `nanny_options`.
+        once: end at the first loss.
+    """
     with tempfile.TemporaryDirectory(prefix="vaefrag-worker-") as scratch:
         while True:
             try:
@@ -75,6 +80,8 @@ async def _serve(address: str, options: list[dict[str, Any]], once: bool) -> Non
                 log.info("Lost %s.", address)
             except (OSError, TimeoutError) as error:
                 log.info("Cannot join %s (%s).", address, error)
+            except RuntimeError as error:  # the scheduler may still wait for the process that had this one's name
+                log.info("Cannot join %s (%s).", address, error.__cause__ or error)
             if once:
                 return
             await asyncio.sleep(AGAIN_SECONDS)
@@ -82,7 +89,7 @@ async def _serve(address: str, options: list[dict[str, Any]], once: bool) -> Non
 
 async def _until_lost(address: str, options: list[dict[str, Any]]) -> None:
     name = f"{socket.gethostname()} {os.getpid()}"
-    nannies = [Nanny(address, name=f"{name}.{i}", **slot) for i, slot in enumerate(options)]
+    nannies = [SlotNanny(address, name=f"{name}.{i}", **slot) for i, slot in enumerate(options)]
     try:
         await asyncio.gather(*nannies)
         log.info("Joined %s with %d slots.", address, len(options))

@@ -1,0 +1,64 @@
+"""Slots that join a scheduler and are let go, without an engine. What a job sees of it: test_nodes."""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from distributed import Scheduler, Worker
+
+from app.jobs.cluster import SlotNanny, configure_dask, nanny_options
+from app.jobs.node import lend
+
+HERE = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
+
+
+def with_a_scheduler(look: Callable[[Scheduler], Awaitable[object]]) -> None:
+    """Look at a scheduler; in a thread, as the browser that other tests keep open has a loop of its own in this one."""
+
+    async def run() -> None:
+        configure_dask()
+        async with Scheduler(port=0, **HERE) as scheduler, asyncio.timeout(60):
+            await look(scheduler)
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, run()).result()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    while not condition():
+        await asyncio.sleep(0.05)
+
+
+def test_a_slot_that_is_to_close_and_to_start_anew_closes() -> None:
+    """Else a process joins that no nanny knows of: one slot too many, under a name that its successor needs."""
+
+    async def look(scheduler: Scheduler) -> None:
+        slot = await SlotNanny(scheduler.address, **nanny_options(None, "127.0.0.1"))
+        assert slot.process is not None
+        slot.close_gracefully()
+        await slot.restart()
+        await slot.finished()
+        assert slot.process is None
+        await until(lambda: not scheduler.workers)
+
+    with_a_scheduler(look)
+
+
+def test_a_slot_whose_name_is_taken_tries_again(caplog: pytest.LogCaptureFixture) -> None:
+    """As after a lost connection, of which the scheduler has not heard yet."""
+    caplog.set_level(logging.INFO, "vaefrag.worker")
+
+    async def look(scheduler: Scheduler) -> None:
+        async with Worker(scheduler.address, name=f"{socket.gethostname()} {os.getpid()}.0", **HERE):
+            lent = asyncio.create_task(lend(scheduler.address, [nanny_options(None, "127.0.0.1")]))
+            await until(lambda: "name taken" in caplog.text or lent.done())
+            assert not lent.done()
+        await until(lambda: any(worker.nanny for worker in scheduler.workers.values()))
+        lent.cancel()
+        await asyncio.wait([lent])
+
+    with_a_scheduler(look)
