@@ -51,6 +51,18 @@ def test_steps_are_those_of_torch_adam_to_the_last_bit_also_when_resumed(togethe
             np.testing.assert_array_equal(stacked[name], tensor.detach().numpy()[0])
 
 
+def test_rounded_parameters_move_as_if_every_use_had_rounded_them() -> None:
+    rounded, fine = (ParameterStack([WEIGHTS], 1e-2, "cpu", rounded=choice) for choice in (True, False))
+    for stack in (rounded, fine):
+        for _ in range(5):
+            (parameters,) = stack.parameters
+            stack.step(loss_of({name: p.bfloat16().float() for name, p in parameters.items()}))
+    assert {p.dtype for p in rounded.parameters[0].values()} == {torch.bfloat16}
+    for name, weights in rounded.weights()[0].items():
+        assert weights.dtype == np.float32
+        np.testing.assert_array_equal(weights, fine.weights()[0][name])
+
+
 def test_training_does_not_load_torch_s_compiler() -> None:
     code = (
         "import sys, numpy as np; from vaefrag_core.training.stack import ParameterStack;"

@@ -10,6 +10,7 @@ from vaefrag_core.config import Architecture, ModelConfig
 from vaefrag_core.models.dense import dense
 from vaefrag_core.models.own import build_own
 from vaefrag_core.models.shapes import ImageShape, check_images
+from vaefrag_core.models.upsampling import Upsampling
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
@@ -52,8 +53,8 @@ class Conv28Encoder(nn.Module):
             nn.Conv2d(image_shape[0], 32, 4, stride=2, padding=1),  # 14×14
             nn.ReLU(),
             nn.Conv2d(32, 64, 4, stride=2, padding=1),  # 7×7
-            nn.ReLU(),
             nn.Flatten(),
+            nn.ReLU(),
             nn.Linear(64 * 7 * 7, 256),
             nn.ReLU(),
             nn.Linear(256, 2 * config.channels),
@@ -76,9 +77,9 @@ class Conv28Decoder(nn.Module):
             nn.Linear(256, 64 * 7 * 7),
             nn.ReLU(),
             nn.Unflatten(1, (64, 7, 7)),
-            nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1),  # 14×14
+            Upsampling(64, 32),  # 14×14
             nn.ReLU(),
-            nn.ConvTranspose2d(32, image_shape[0], 4, stride=2, padding=1),  # 28×28
+            Upsampling(32, image_shape[0]),  # 28×28
         )
 
     def forward(self, latents: Tensor) -> Tensor:
@@ -115,7 +116,7 @@ class Conv64Decoder(nn.Module):
         super().__init__()
         layers: list[nn.Module] = [*dense([config.channels, 256, 64 * 4 * 4], nn.ReLU), nn.Unflatten(1, (64, 4, 4))]
         for inputs, outputs in pairwise((64, 64, 32, 32, image_shape[0])):  # 8×8, 16×16, 32×32, 64×64
-            layers += [nn.ReLU(), nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)]
+            layers += [nn.ReLU(), Upsampling(inputs, outputs)]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, latents: Tensor) -> Tensor:

@@ -136,6 +136,7 @@ class _Group:
             device,
             clip=train.clip_gradient,
             together=self.together,
+            rounded=train.precision == "bfloat16" and spec.model.network is None,  # one's own may do more than multiply
         )
         if self.step > 0:
             self.stack.resume([c.optimizer for c in checkpoints], self.step)

@@ -26,6 +26,8 @@ class ParameterStack:
         betas: of Adam.
         clip: the largest norm of a member's gradient; as it is when not given.
         together: whether all members are computed by the same operations.
+        rounded: whether to hand them out in bfloat16. A network that multiplies in it would round them at every use,
+            and its gradients would come back as float32 by way of another copy.
 
     Attributes:
         parameters: by name, what a loss is to be computed from: of all members together, (M, …), in one mapping, else
@@ -41,13 +43,16 @@ class ParameterStack:
         betas: tuple[float, float] = (0.9, 0.999),
         clip: float | None = None,
         together: bool = True,
+        rounded: bool = False,
     ) -> None:
         self._shapes = {name: array.shape for name, array in members[0].items()}
         self._flat = self._block(members, device).requires_grad_()
         self._flat.grad = torch.zeros_like(self._flat)
-        # Leaves that share the block's memory, and the places in the block's gradient that are theirs. Members computed
+        self._rounded = self._flat.detach().bfloat16() if rounded else None
+        # Leaves that share a block's memory, and the places in the block's gradient that are theirs. Members computed
         # one by one have their own: the gradient of a row of a stack would be as large as the stack, and mostly zeros.
-        views, gradients = self._views(self._flat.detach()), self._views(self._flat.grad)
+        handed_out = self._flat.detach() if self._rounded is None else self._rounded
+        views, gradients = self._views(handed_out), self._views(self._flat.grad)
         places: list[Any] = [...] if together else list(range(len(members)))
         self.parameters = [{name: view[m].detach().requires_grad_() for name, view in views.items()} for m in places]
         self._leaves = [leaf for named in self.parameters for leaf in named.values()]
@@ -89,6 +94,8 @@ class ParameterStack:
                 eps=1e-8,
                 maximize=False,
             )
+            if self._rounded is not None:
+                self._rounded.copy_(self._flat)
 
     def _shorten(self, longest: float) -> None:
         """Scale each member's gradient down to a norm."""
