@@ -136,7 +136,8 @@ class _Group:
             device,
             clip=train.clip_gradient,
             together=self.together,
-            rounded=train.precision == "bfloat16" and spec.model.network is None,  # one's own may do more than multiply
+            # Stacked layers add their biases apart from the product, in float32, and one's own may do anything.
+            rounded=train.precision == "bfloat16" and not self.together and spec.model.network is None,
         )
         if self.step > 0:
             self.stack.resume([c.optimizer for c in checkpoints], self.step)
