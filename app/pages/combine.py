@@ -12,7 +12,7 @@ from app.components.shell import segmented
 from app.components.states import command, notice, remarks
 from app.pages import saved_sets
 from app.pages.chosen import Chosen, parse_chosen
-from app.pages.fuse import set_form
+from app.pages.fuse import LEAST_CHANNELS, set_form
 from app.pages.mixture import Mixture
 from app.pages.set_panel import beside_members, growth_panel, next_panel, press, set_panel
 from app.pages.site import Page, Site
@@ -39,7 +39,8 @@ class Combine:
             [html.Div([html.H1("Combine channels"), html.P(text, className="words")])], className="combine-head"
         )
         left = [self._picker(parts), _card(html.Div(id="combine-next")), _card(html.Div(id="combine-curve"))]
-        right = [_card(parts["set"]), _card(set_form()), _card(parts["saved"])]
+        fuse = html.Div(set_form(), id="combine-fuse", className="card", hidden=self.too_few)
+        right = [_card(parts["set"]), fuse, _card(parts["saved"])]
         columns = html.Div(
             [html.Div(left, className="column"), html.Div(right, className="column")], className="columns"
         )
@@ -56,6 +57,11 @@ class Combine:
             # A new store asks for what takes longer, by the callbacks that listen to it.
             "slow": dcc.Store(id="combine-asked", data=self.chosen.search()),
         }
+
+    @property
+    def too_few(self) -> bool:
+        """Whether there is nothing in the set to fuse with anything."""
+        return len(self.mixture.channels) < LEAST_CHANNELS
 
     @property
     def shown(self) -> str:
@@ -184,6 +190,7 @@ def register(app: Dash, site: Site) -> None:
             "figure": Output("pick", "figure"),
             "at": Output("combine-at", "value"),
             "shown": Output("combine-shown", "data"),
+            "too_few": Output("combine-fuse", "hidden"),
         },
         inputs={"search": Input("url", "search")},
         state={"shown": State("combine-shown", "data"), "path": State("url", "pathname")},
@@ -195,7 +202,13 @@ def register(app: Dash, site: Site) -> None:
             raise PreventUpdate  # on the way to another page
         combine = Combine(Mixture(site, search))
         figure = combine.marks() if combine.shown == shown else combine.figure()
-        return {"parts": combine.parts(), "figure": figure, "at": combine.chosen.at, "shown": combine.shown}
+        return {
+            "parts": combine.parts(),
+            "figure": figure,
+            "at": combine.chosen.at,
+            "shown": combine.shown,
+            "too_few": combine.too_few,
+        }
 
     @app.callback(Output("combine-next", "children"), Input("combine-asked", "data"))
     def rank(search: str) -> Any:

@@ -15,6 +15,8 @@ from vaefrag_core.config import FusionConfig, parse
 from vaefrag_core.errors import InvalidInputError, VaefragError
 from vaefrag_core.fusions import channels_of
 
+LEAST_CHANNELS = 2  # to fuse
+
 
 def set_form() -> html.Div:
     """Give the form that fuses the set of the page."""
@@ -82,7 +84,7 @@ def _source(site: Site, ensemble_id: str, search: str) -> tuple[str, dict[str, A
     if ensemble_id:
         return ensemble_id, {}
     channels = Mixture(site, search).channels
-    if len(channels) < 2:
+    if len(channels) < LEAST_CHANNELS:
         got = "one" if channels else "none"
         raise InvalidInputError(f"Expected a set of at least two channels to fuse, got {got}. Pick more of them.")
     return channels[0].ensemble, {"channels": channels_of(channels, channels[0].ensemble)}

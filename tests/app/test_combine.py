@@ -148,6 +148,16 @@ def test_buttons_change_the_set_as_it_is_now(app: Dash, trained: Trained, names:
     assert after(now, names[1], "set") == search_of(trained)
 
 
+def test_there_is_something_to_fuse_from_two_channels_on(app: Dash, trained: Trained, names: list) -> None:
+    shown = Tab(app, "/combine", search_of(trained)).holding("combine-shown")["data"]
+    for count in (0, 1, 2):
+        search = search_of(trained, *names[:count])
+        assert Tab(app, "/combine", search).holding("combine-fuse")["hidden"] == (count < 2)
+        state = {"combine-shown.data": shown, "url.pathname": "/combine"}
+        changed = post_to(app, "combine-fuse.hidden", {"url.search": search}, state)
+        assert changed["combine-fuse"]["hidden"] == (count < 2)
+
+
 def test_only_marks_are_sent_when_only_the_set_changed(app: Dash, trained: Trained, names: list) -> None:
     shown = Tab(app, "/combine", search_of(trained)).holding("combine-shown")["data"]
     state = {"combine-shown.data": shown, "url.pathname": "/combine"}
