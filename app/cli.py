@@ -6,17 +6,18 @@ from typing import Annotated, Any
 
 import typer
 
-from app import analyses, terminal
-from app.atlas_cli import atlas
-from app.combine_cli import combine
-from app.datasets_cli import datasets
-from app.exchange_cli import export_file, import_file
-from app.fusion_cli import fuse
-from app.jobs_cli import jobs
-from app.metrics_cli import metrics
-from app.options import Json, Workspace
-from app.serve_cli import serve
-from app.train_cli import demo, train
+from app import terminal
+from app.commands import analyses
+from app.commands.atlas import atlas
+from app.commands.combine import combine
+from app.commands.datasets import datasets
+from app.commands.exchange import export_file, import_file
+from app.commands.fuse import fuse
+from app.commands.jobs import jobs
+from app.commands.metrics import metrics
+from app.commands.options import Json, Workspace
+from app.commands.serve import serve
+from app.commands.train import demo, train
 from vaefrag_core.errors import VaefragError
 
 cli = typer.Typer(
@@ -117,7 +118,7 @@ def bench(
 ) -> None:
     """Time the comparison of all channels, or training, against simpler ways of the same run, and print a table."""
     if what is BenchChoice.train:
-        from app import bench_train as trainings
+        from app.commands import bench_train as trainings
 
         cases = ([trainings.QUICK], [trainings.QUICK_PRECISION]) if quick else (trainings.CASES, trainings.PRECISION)
         result = trainings.bench_train(*cases, repeats=repeats, threads=threads)
@@ -126,7 +127,7 @@ def bench(
         else:
             trainings.show_train(result)
         return
-    from app import bench as benches
+    from app.commands import bench as benches
 
     sizes = benches.SIZES[:1] if quick else (*benches.SIZES, *([benches.LARGE] if large else []))
     result = benches.bench_measures(sizes, repeats=repeats, threads=threads, growth=not quick)

@@ -12,8 +12,8 @@ from test_cli import vaefrag
 from typer.testing import CliRunner
 
 from app.cli import cli
+from app.commands.runs import StoppedError
 from app.jobs.record import JobBook
-from app.runs import StoppedError
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import FusionConfig
 from vaefrag_core.errors import InvalidInputError, MissingDataError

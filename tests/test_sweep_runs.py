@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app import runs
+from app.commands import runs
 from app.jobs.follow import follow_all
 from app.jobs.ledger import Ledger
 from app.jobs.record import JobBook

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from app import runs
 from app.cli import cli
+from app.commands import runs
 from vaefrag_core.config import EnsembleSpec
 from vaefrag_core.errors import InvalidInputError
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from app import train_cli
 from app.cli import cli
+from app.commands import train as train_command
 from vaefrag_core.config import EnsembleSpec, parse
 from vaefrag_core.datasets.catalog import describe_datasets
 from vaefrag_core.errors import InvalidInputError
@@ -74,7 +74,7 @@ def test_on_the_command_line_what_was_typed_wins(
         asked.append(values)
         return {}
 
-    monkeypatch.setattr(train_cli, "_train_and_analyze", keep)
+    monkeypatch.setattr(train_command, "_train_and_analyze", keep)
     done = CliRunner().invoke(cli, ["train", "--preset", "locatello-2019", *typed])
     assert done.exit_code == 0, done.output
     assert asked == [with_preset("locatello-2019", expected)]
@@ -82,6 +82,6 @@ def test_on_the_command_line_what_was_typed_wins(
 
 def test_without_a_preset_the_options_are_the_defaults_of_a_spec(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[str, Any]] = []
-    monkeypatch.setattr(train_cli, "_train_and_analyze", lambda values, *others: asked.append(values) or {})
+    monkeypatch.setattr(train_command, "_train_and_analyze", lambda values, *others: asked.append(values) or {})
     assert CliRunner().invoke(cli, ["train"]).exit_code == 0
     assert resolve(asked[0]).key == EnsembleSpec().key == "395269cdafba"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.watch import CollapseWatch
+from app.commands.watch import CollapseWatch
 from vaefrag_core.config import EnsembleSpec, ModelConfig, TrainConfig
 from vaefrag_core.datasets.digits import digits
 from vaefrag_core.training.checkpoints import MemberStatus

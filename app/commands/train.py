@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app import terminal
-from app.options import Json, Workspace
-from app.serve_cli import check_door, show_pages
+from app.commands.options import Json, Workspace
+from app.commands.serve import check_door, show_pages
 
 if TYPE_CHECKING:
     from vaefrag_core.config import EnsembleSpec
@@ -216,7 +216,7 @@ def _say_what_the_cpu_lacks(spec: "EnsembleSpec") -> None:
 
 
 def _leave_to_engine(values: dict[str, Any], settings: Any, workers: int | None, analyze_after: bool) -> dict[str, Any]:
-    from app import runs
+    from app.commands import runs
     from vaefrag_core.sweeps import resolve_sweep
 
     sweep, specs = resolve_sweep(values)
@@ -234,7 +234,7 @@ def _leave_to_engine(values: dict[str, Any], settings: Any, workers: int | None,
 def _train_and_analyze(
     values: dict[str, Any], settings: Any, workers: int | None, analyze_after: bool
 ) -> dict[str, Any]:
-    from app import runs
+    from app.commands import runs
     from vaefrag_core.sweeps import resolve_sweep
 
     sweep, specs = resolve_sweep(values)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app import terminal
-from app.options import Json, Workspace
+from app.commands.options import Json, Workspace
 from vaefrag_core.errors import InvalidInputError, VaefragError
 
 if TYPE_CHECKING:
@@ -48,10 +48,10 @@ def fuse(
 
     Ctrl-C keeps the best so far; the same command goes on with it.
     """
+    from app.commands.runs import StoppedError
     from app.jobs.follow import follow
     from app.jobs.record import JobBook
     from app.jobs.service import needed_engine
-    from app.runs import StoppedError
     from app.settings import load_settings
     from vaefrag_core.config import FusionConfig, parse
     from vaefrag_core.fusions import FusionStore

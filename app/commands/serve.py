@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from app import terminal
-from app.options import Json, Workspace
+from app.commands.options import Json, Workspace
 
 
 def serve(

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from app import reports, terminal, training_reports
+from app import terminal
+from app.commands import reports, training_reports
 
 
 def analyze_channels(

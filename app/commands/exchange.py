@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from app import terminal
-from app.options import Json, Workspace
+from app.commands.options import Json, Workspace
 from vaefrag_core.errors import InvalidInputError
 
 

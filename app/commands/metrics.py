@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
-from app import reports, terminal
-from app.options import Json, Workspace
+from app import terminal
+from app.commands import reports
+from app.commands.options import Json, Workspace
 
 
 def metrics(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app import terminal
-from app.options import Json, Workspace
+from app.commands.options import Json, Workspace
 from vaefrag_core.errors import InvalidInputError
 
 if TYPE_CHECKING:

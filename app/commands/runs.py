@@ -2,12 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
-from app import reports, sweep_reports, terminal
+from app import terminal
+from app.commands import reports, sweep_reports
+from app.commands.watch import CollapseWatch
 from app.jobs.follow import analysis_of, as_statuses, follow, follow_all
 from app.jobs.record import JobBook
 from app.jobs.rows import JobRecord, JobSnapshot
 from app.jobs.service import EngineKeeper, cores, needed_engine
-from app.watch import CollapseWatch
 from vaefrag_core.errors import VaefragError
 from vaefrag_core.store import EnsembleStore
 from vaefrag_core.sweeps import SweepStore

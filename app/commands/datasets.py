@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from app import reports, terminal
-from app.options import Json
+from app import terminal
+from app.commands import reports
+from app.commands.options import Json
 
 
 def datasets(

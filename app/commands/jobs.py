@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from app import reports, terminal
-from app.options import Json, Workspace
+from app import terminal
+from app.commands import reports
+from app.commands.options import Json, Workspace
 
 jobs = typer.Typer(no_args_is_help=True, help="Look at the jobs of a workspace, and steer them.")
 
