@@ -129,6 +129,26 @@ def test_an_export_takes_no_file_s_place_unless_told_to(trained: Trained, tmp_pa
     assert "There is no ensemble 'nothing'" in done.stderr
 
 
+def test_hotspots_are_told_on_a_terminal_s_width_whatever_the_labels(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    factors = rng.integers(0, 4, (120, 5))
+    mean = np.stack([4.0 * factors[:, [0, 2]] + rng.normal(0, 0.1, (120, 2)) for _ in range(4)])
+    names = np.array(["shape", "scale", "orientation", "position x", "position y"])
+    told = {}
+    for count in (2, 5):
+        file = tmp_path / f"{count}.npz"
+        np.savez(file, mean=mean, logvar=np.full_like(mean, -2), labels=factors[:, :count], label_names=names[:count])
+        place = ("--workspace", str(tmp_path / "workspace"))
+        ensemble_id = json.loads(vaefrag("import", str(file), "--name", "planted", *place, "--json").stdout)["id"]
+        told[count] = vaefrag("analyze", ensemble_id, *place).stderr
+        assert "2 hotspots among 8 live channels" in told[count]
+        assert "…" not in told[count]
+    assert all(name in told[2] for name in ("shape", "scale"))
+    rows = [line.split() for line in told[5].splitlines() if re.match(r" +\d", line)]
+    assert sorted(row[-1] for row in rows) == ["orientation", "shape"]
+    assert "position" not in told[5]
+
+
 def test_an_ensemble_of_one_image_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="expected a value greater than or equal to 2, got 1"):
         EnsembleStore(tmp_path).add(Posteriors(np.zeros((1, 1, 1)), np.zeros((1, 1, 1))), "one")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from app import terminal
-from app.commands import reports
+from app.commands import job_reports
 from app.commands.options import Json, Workspace
 
 jobs = typer.Typer(no_args_is_help=True, help="Look at the jobs of a workspace, and steer them.")
@@ -27,10 +27,10 @@ def list_jobs(
     found, state = book.jobs(limit), engine_state(settings.workspace)
     result = {
         "engine": {"running": state.running, "address": state.address},
-        "jobs": [reports.job_result(job) for job in found],
+        "jobs": [job_reports.job_result(job) for job in found],
         "workers": [vars(row) for row in book.workers()] if state.running else [],
     }
-    _give(result, as_json, lambda: reports.show_jobs(result))
+    _give(result, as_json, lambda: job_reports.show_jobs(result))
 
 
 @jobs.command()
@@ -38,7 +38,7 @@ def show(job_id: Id, workspace: Workspace = None, as_json: Json = False) -> None
     """Show one job with its members."""
     book, _ = _book(workspace)
     snapshot = book.snapshot(job_id)
-    _give(reports.snapshot_result(snapshot), as_json, lambda: reports.show_snapshot(snapshot))
+    _give(job_reports.snapshot_result(snapshot), as_json, lambda: job_reports.show_snapshot(snapshot))
 
 
 @jobs.command()
@@ -52,7 +52,7 @@ def logs(
     book, _ = _book(workspace)
     found = book.log(job_id, lines)
     result = {"id": job_id, "lines": [vars(line) for line in found]}
-    _give(result, as_json, lambda: reports.show_log(found))
+    _give(result, as_json, lambda: job_reports.show_log(found))
 
 
 @jobs.command()
@@ -100,7 +100,7 @@ def _steer(job_id: str, wish: str, workspace: Path | None, as_json: bool) -> Non
             book.wish(job_id, wish)
     job = book.job(job_id)
     words = {"cancel": "is being cancelled", "pause": "is being paused", "run": "goes on", "retry": "is tried again"}
-    _give(reports.job_result(job), as_json, lambda: terminal.say(f"Job {job_id} {words[wish]}."))
+    _give(job_reports.job_result(job), as_json, lambda: terminal.say(f"Job {job_id} {words[wish]}."))
 
 
 def _give(result: dict[str, Any], as_json: bool, show: Any) -> None:

@@ -2,14 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from app import terminal
 
 if TYPE_CHECKING:
-    from app.jobs.rows import JobRecord, JobSnapshot, LogLine
-    from vaefrag_core.artifacts import Analysis, SpaceMatrix
+    from vaefrag_core.artifacts import Analysis, ChannelMatrix, SpaceMatrix
     from vaefrag_core.artifacts.stability import Over
     from vaefrag_core.datasets.base import ImageDataset
     from vaefrag_core.structure.metrics import MemberMetrics
@@ -17,6 +15,7 @@ if TYPE_CHECKING:
 
 OVERS: "tuple[Over, ...]" = ("members", "images")  # what is drawn anew to try hotspots
 MATRIX_MEMBERS = 7  # that fit side by side on a terminal
+LABEL_WIDTH = 20  # of the names of labels, likewise; of more, only the label is shown that a hotspot tells most of
 _LEVELS, _FILES = 12, 50  # of a factor, and left out of a data set: as many as are shown
 
 
@@ -121,6 +120,7 @@ def show_analysis(analysis: "Analysis") -> None:
     matrix, hotspots = analysis.matrix, analysis.hotspots[measure]
     members = len(set(matrix.member.tolist()))
     live = int((~hotspots.dead).sum())
+    apart = sum(2 + len(name) for name in matrix.label_names) <= LABEL_WIDTH
     terminal.say(
         f"{len(hotspots.groups)} hotspots among {live} live channels of {members} members"
         f" ({matrix.n_channels - live} dead channels set aside):"
@@ -129,11 +129,11 @@ def show_analysis(analysis: "Analysis") -> None:
         "hotspot",
         "channels",
         "members",
-        "NMI inside",
+        "NMI\ninside",
         "corrected",
         "bits",
         "medoid",
-        *(f"NMI {n}" for n in matrix.label_names),
+        *([f"NMI\n{name}" for name in matrix.label_names] if apart else ["label\nNMI", "best\nlabel"]),
     ]
     rows = [
         [
@@ -144,11 +144,11 @@ def show_analysis(analysis: "Analysis") -> None:
             _number(_inside(matrix.corrected_nmi(list(group.channels)))),
             f"{group.mean_bits:.2f}",
             ".".join(str(part) for part in matrix.channel_names[group.medoid]),
-            *map(_number, group.label_nmi),
+            *(map(_number, group.label_nmi) if apart else _best_label(matrix, group.label_nmi)),
         ]
         for group in hotspots.groups
     ]
-    terminal.show_table(columns, rows, right=[c for c in columns if c != "medoid"])
+    terminal.show_table(columns, rows, right=[c for c in columns if c not in ("medoid", "best\nlabel")])
     _show_stability(analysis, len(hotspots.groups))
     chance = matrix.typical_chance_nmi((~hotspots.dead).nonzero()[0])
     if math.isfinite(chance):
@@ -158,6 +158,11 @@ def show_analysis(analysis: "Analysis") -> None:
         )
     for message in hotspots.messages:
         terminal.say(message)
+
+
+def _best_label(matrix: "ChannelMatrix", nmi: Any) -> tuple[str, str]:
+    best = matrix.best_label(nmi)
+    return ("–", "") if best is None else (_number(nmi[best]), matrix.label_names[best])
 
 
 def spaces_result(ensemble_id: str, spaces: "SpaceMatrix") -> dict[str, Any]:
@@ -314,84 +319,3 @@ def show_dataset(found: Mapping[str, Any]) -> None:
         terminal.show_table(["left out", "why"], left_out[:_FILES])
     if len(left_out) > _FILES:
         terminal.say(f"{len(left_out) - _FILES:,} more are in --json.")
-
-
-def job_result(job: "JobRecord") -> dict[str, Any]:
-    """Give a job as JSON content."""
-    submission, progress = job.submission, job.progress
-    return {
-        "job": job.id,
-        "kind": submission.kind,
-        "id": submission.ensemble_id,
-        "title": submission.title,
-        "state": job.state,
-        "want": job.wish.want,
-        "members": submission.members,
-        "counts": dict(job.counts),
-        "error": progress.error,
-        "who": submission.who,
-        "created": submission.created,
-        "started": progress.started,
-        "ended": progress.ended,
-        "stage": progress.stage,
-        "share": progress.share,
-        "revision": job.revision,
-    }
-
-
-def snapshot_result(snapshot: "JobSnapshot") -> dict[str, Any]:
-    """Give a job with its members as JSON content."""
-    return job_result(snapshot.job) | {"rows": [vars(row) for row in snapshot.members]}
-
-
-def show_jobs(result: Mapping[str, Any]) -> None:
-    """Show jobs as a table, and who works on them."""
-    rows = [
-        [job["job"], job["kind"], job["state"], _counts(job), _when(job["created"]), job["who"], job["title"]]
-        for job in result["jobs"]
-    ]
-    terminal.show_table(["job", "kind", "state", "members", "asked for", "by", "what"], rows)
-    if not result["engine"]["running"]:
-        terminal.say("No engine runs on this workspace; `vaefrag engine` or `vaefrag serve` starts one.")
-        return
-    workers = result["workers"]
-    busy = sum(bool(worker["job"]) for worker in workers)
-    address = result["engine"]["address"] or "an address yet to come"
-    terminal.say(f"{busy} of {len(workers)} workers are busy; others join at {address}.")
-
-
-def show_snapshot(snapshot: "JobSnapshot") -> None:
-    """Show a job and its members as a table."""
-    job = job_result(snapshot.job)
-    terminal.say(f"{job['title']} ({job['id']}): {job['state']}, {_counts(job)}")
-    if job["error"]:
-        terminal.say(job["error"])
-    rows = [
-        [
-            row.index,
-            row.state,
-            f"{row.step:,}",
-            "–" if row.loss is None else f"{row.loss:.2f}",
-            "–" if row.steps_per_second is None else f"{row.steps_per_second:.0f}",
-            row.attempt,
-            row.worker,
-            row.error,
-        ]
-        for row in snapshot.members
-    ]
-    columns = ["member", "state", "step", "loss", "steps/s", "attempt", "worker", "error"]
-    terminal.show_table(columns, rows, right=["member", "step", "loss", "steps/s", "attempt"])
-
-
-def show_log(lines: "Sequence[LogLine]") -> None:
-    """Show what has happened to a job."""
-    for line in lines:
-        terminal.say(f"{_when(line.at)}  {line.text}")
-
-
-def _counts(job: Mapping[str, Any]) -> str:
-    return ", ".join(f"{count} {state}" for state, count in sorted(job["counts"].items()) if count)
-
-
-def _when(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")

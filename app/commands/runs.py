@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from app import terminal
-from app.commands import reports, sweep_reports
+from app.commands import job_reports, reports, sweep_reports
 from app.commands.watch import CollapseWatch
 from app.jobs.follow import analysis_of, as_statuses, follow, follow_all
 from app.jobs.record import JobBook
@@ -31,7 +31,7 @@ def train_detached(
     book = JobBook(settings.workspace)
     with needed_engine(settings, slots=_slots(settings, workers)):
         job_id = book.submit_training(spec, analyze=analyze_after, most_slots=workers)
-    return reports.job_result(book.job(job_id))
+    return job_reports.job_result(book.job(job_id))
 
 
 def _say_remarks(spec: "EnsembleSpec") -> None:
@@ -93,7 +93,7 @@ def train_sweep_detached(
     sweep = SweepStore(EnsembleStore(settings.workspace)).create(sweep, specs)
     with needed_engine(settings, slots=_slots(settings, workers)):
         jobs = [book.submit_training(spec, analyze=analyze_after, most_slots=workers) for spec in specs]
-    results = [reports.job_result(book.job(job_id)) for job_id in jobs]
+    results = [job_reports.job_result(book.job(job_id)) for job_id in jobs]
     return sweep_reports.sweep_result(sweep, results)
 
 
