@@ -63,7 +63,7 @@ def parse_chosen(search: str | None, sets: SetStore) -> tuple[Chosen, list[str]]
     """Read the query of a URL.
 
     Args:
-        search: as the browser gives it, "?channels=ID:0.3,1.2;OTHER:4.1&…".
+        search: as the browser gives it, "?channels=ID:0.3,1.2;OTHER:4.1&…"; with "&at=ID" the first ID may be left out.
         sets: of the workspace.
 
     Returns:
@@ -71,7 +71,8 @@ def parse_chosen(search: str | None, sets: SetStore) -> tuple[Chosen, list[str]]
     """
     fields = dict(parse_qsl((search or "").removeprefix("?"), keep_blank_values=True))
     problems: list[str] = []
-    channels, kept = _read(fields.get("channels", ""), problems), None
+    at = fields.get("at", "")
+    channels, kept = _read(fields.get("channels", ""), at, problems), None
     if "set" in fields:
         try:
             found = sets.load(fields["set"])
@@ -87,7 +88,7 @@ def parse_chosen(search: str | None, sets: SetStore) -> tuple[Chosen, list[str]]
         problems.append(f"Channel {twice[0]} was named more than once; it counts once.")
     if len(set(channels)) > MOST_CHANNELS:
         problems.append(f"A set has at most {MOST_CHANNELS} channels here; the first of them are shown.")
-    chosen = Chosen(at=fields.get("at", ""), view=view, by=fields.get("by", "bits")).of(channels)
+    chosen = Chosen(at=at, view=view, by=fields.get("by", "bits")).of(channels)
     whole = kept is not None and chosen.channels == tuple(channels)
     return chosen.to(kept=kept if whole else None), problems
 
@@ -97,10 +98,14 @@ def _written(channels: Sequence[ChannelName]) -> str:
     return ";".join(f"{ensemble}:{','.join(map(str, group))}" for ensemble, group in groups)
 
 
-def _read(text: str, problems: list[str]) -> list[ChannelName]:
+def _read(text: str, at: str, problems: list[str]) -> list[ChannelName]:
+    """Read channels; those that name no ensemble are of the one that is picked from."""
     channels = []
     for group in filter(None, text.split(";")):
-        ensemble, _, names = group.partition(":")
+        ensemble, names = group.split(":", 1) if ":" in group else (at, group)
+        if not ensemble:
+            problems.append(f"The address names channels “{group[:40]}” of no ensemble; expected ID:0.3,1.2.")
+            continue
         for name in filter(None, names.split(",")):
             try:
                 channels.append(parse_channel(f"{ensemble}:{name}", ensemble))

@@ -74,6 +74,11 @@ def test_a_url_says_which_channels(tmp_path: Path) -> None:
     many, problems = parse_chosen("?channels=a:" + ",".join(f"{m}.0" for m in range(99)), SetStore(tmp_path))
     assert len(many.channels) == MOST_CHANNELS
     assert "at most 64 channels" in problems[0]
+    short, problems = parse_chosen("?channels=3.1;b:0.2&at=a", SetStore(tmp_path))
+    assert (short.channels, problems) == ((ChannelName("a", 3, 1), ChannelName("b", 0, 2)), [])
+    nowhere, problems = parse_chosen("?channels=3.1,4.1", SetStore(tmp_path))
+    assert nowhere.channels == ()
+    assert problems == ["The address names channels “3.1,4.1” of no ensemble; expected ID:0.3,1.2."]
 
 
 def test_a_set_is_told_in_numbers(
