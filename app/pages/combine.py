@@ -210,7 +210,12 @@ def register(app: Dash, site: Site) -> None:
             "too_few": combine.too_few,
         }
 
-    @app.callback(Output("combine-next", "children"), Input("combine-asked", "data"))
+    @app.callback(
+        Output("combine-next", "children"),
+        Input("combine-asked", "data"),
+        # Until then the list is that of the set before, and may offer what has just been added.
+        running=[(Output("combine-next", "className"), "renewing", "")],
+    )
     def rank(search: str) -> Any:
         """The set → the best next channels."""
         return next_panel(Mixture(site, search))
