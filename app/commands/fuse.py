@@ -145,9 +145,10 @@ def _channels(text: str, ensemble_id: str) -> list[tuple[int, int] | tuple[str, 
 
 def _show(fusion_id: str, fused: "FusedSpace", report: dict[str, Any]) -> None:
     how = {"flat": "", "steps": ", all that were allowed", "stopped": ", then stopped"}[fused.end]
+    channels = f"{fused.mean.shape[1]} channel{'s' * (fused.mean.shape[1] > 1)}"
     terminal.say(
         f"[bold]{fusion_id}[/]: {len(fused.learner_names)} learners of {fused.learner_bits.mean():.2f} bits on average"
-        f" became {fused.mean.shape[1]} channels of {fused.information_bits:.2f} bits in {fused.steps:,} steps{how};"
+        f" became {channels} of {fused.information_bits:.2f} bits in {fused.steps:,} steps{how};"
         f" objective {fused.objective:.4f}."
     )
     if fused.failure:

@@ -119,10 +119,10 @@ def show_analysis(analysis: "Analysis") -> None:
     measure = analysis.config.hotspots.measure
     matrix, hotspots = analysis.matrix, analysis.hotspots[measure]
     members = len(set(matrix.member.tolist()))
-    live = int((~hotspots.dead).sum())
+    live, found = int((~hotspots.dead).sum()), len(hotspots.groups)
     apart = sum(2 + len(name) for name in matrix.label_names) <= LABEL_WIDTH
     terminal.say(
-        f"{len(hotspots.groups)} hotspots among {live} live channels of {members} members"
+        f"{found} hotspot{'s' * (found != 1)} among {live} live channels of {members} members"
         f" ({matrix.n_channels - live} dead channels set aside):"
     )
     columns = [
@@ -149,7 +149,7 @@ def show_analysis(analysis: "Analysis") -> None:
         for group in hotspots.groups
     ]
     terminal.show_table(columns, rows, right=[c for c in columns if c not in ("medoid", "best\nlabel")])
-    _show_stability(analysis, len(hotspots.groups))
+    _show_stability(analysis, found)
     chance = matrix.typical_chance_nmi((~hotspots.dead).nonzero()[0])
     if math.isfinite(chance):
         terminal.say(
