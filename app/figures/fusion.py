@@ -12,6 +12,7 @@ from app.figures.theme import HOTSPOT_COLOURS, LABEL_SCALE, NOISE_COLOUR, colour
 CORNERS = 17  # of an ellipse, the first again at the end
 MOST_STEPS = 1_000  # of a curve; more cannot be told apart at its width
 MOST_ELLIPSES = 1_000  # more would hide each other
+CAMERA = {"eye": {"x": 1.6, "y": 1.6, "z": 1.1}, "center": {"x": 0, "y": 0, "z": -0.15}}  # far enough for all titles
 
 
 def space_figure(
@@ -73,7 +74,7 @@ def space_figure(
         # no style sheet reaches into WebGL: a grey that is read on white and on near-black
         grey = {"color": NOISE_COLOUR, "gridcolor": NOISE_COLOUR, "zeroline": False, "showbackground": False}
         names = {f"{letter}axis": grey | {"title": {"text": f"channel {c}"}} for c, letter in enumerate("xyz")}
-        figure.update_layout(scene=names | {"aspectmode": "data"})
+        figure.update_layout(scene=names | {"aspectmode": "data", "camera": CAMERA})
     return figure
 
 

@@ -124,7 +124,7 @@ def _fusions(site: Site, ensemble_id: str) -> list:
             config = site.queries.fusions.fused(ensemble_id, fusion_id).config
         except VaefragError:
             continue  # its own page says what is wrong with it
-        name = config.name or f"{config.dimension} channels by {config.objective}"
+        name = config.name or f"{config.dimension} channel{'s' * (config.dimension > 1)} by {config.objective}"
         links.append(dcc.Link(name, href=site.fusion(fusion_id)))
     if not links:
         return []
