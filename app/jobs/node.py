@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,33 +67,34 @@ def _check_cards(gpus: int, device: str) -> None:
 
 
 async def lend(address: str, options: list[dict[str, Any]], *, once: bool = False) -> None:
-    """Run slots that join a scheduler, and again after every loss.
+    """Run slots that join a scheduler, each again after every loss.
 
     Args:
         address: of the scheduler.
         options: of each slot's nanny, from `nanny_options`.
-        once: end at the first loss.
+        once: whether a slot ends at its first loss.
     """
-    with tempfile.TemporaryDirectory(prefix="vaefrag-worker-") as scratch:
-        while True:
-            try:
-                await _until_lost(address, [slot | {"local_directory": scratch} for slot in options])
-                log.info("Lost %s.", address)
-            except (OSError, TimeoutError) as error:
-                log.info("Cannot join %s (%s).", address, error)
-            except RuntimeError as error:  # the scheduler may still wait for the process that had this one's name
-                log.info("Cannot join %s (%s).", address, error.__cause__ or error)
-            if once:
-                return
-            await asyncio.sleep(AGAIN_SECONDS)
-
-
-async def _until_lost(address: str, options: list[dict[str, Any]]) -> None:
     name = f"{socket.gethostname()} {os.getpid()}"
-    nannies = [SlotNanny(address, name=f"{name}.{i}", **slot) for i, slot in enumerate(options)]
-    try:
-        await asyncio.gather(*nannies)
-        log.info("Joined %s with %d slots.", address, len(options))
-        await asyncio.gather(*(nanny.finished() for nanny in nannies))
-    finally:
-        await asyncio.gather(*(nanny.close(timeout=2) for nanny in nannies), return_exceptions=True)
+    with tempfile.TemporaryDirectory(prefix="vaefrag-worker-") as scratch:
+        slots = [slot | {"name": f"{name}.{i}", "local_directory": scratch} for i, slot in enumerate(options)]
+        await asyncio.gather(*(_lend_slot(address, slot, once) for slot in slots))
+
+
+async def _lend_slot(address: str, options: dict[str, Any], once: bool) -> None:
+    while True:
+        nanny = SlotNanny(address, **options)
+        try:
+            await nanny
+            log.info("Joined %s as %s.", address, options["name"])
+            await nanny.finished()
+            log.info("Lost %s.", address)
+        except (OSError, TimeoutError) as error:
+            log.info("Cannot join %s (%s).", address, error)
+        except RuntimeError as error:  # the scheduler may still wait for the process that had this one's name
+            log.info("Cannot join %s (%s).", address, error.__cause__ or error)
+        finally:
+            with suppress(OSError, TimeoutError):
+                await nanny.close(timeout=2)
+        if once:
+            return
+        await asyncio.sleep(AGAIN_SECONDS)

@@ -62,3 +62,20 @@ def test_a_slot_whose_name_is_taken_tries_again(caplog: pytest.LogCaptureFixture
         await asyncio.wait([lent])
 
     with_a_scheduler(look)
+
+
+def test_a_slot_that_is_lost_alone_joins_again_alone() -> None:
+    async def look(scheduler: Scheduler) -> None:
+        lent = asyncio.create_task(lend(scheduler.address, [nanny_options(None, "127.0.0.1")] * 2))
+        await until(lambda: len(scheduler.workers) == 2)
+        lost, other = scheduler.workers.values()
+        nanny = scheduler.rpc(lost.nanny)
+        await nanny.close_gracefully()  # as a process does of which the scheduler no longer knows
+        await nanny.kill()
+        await until(lambda: {w.address for w in scheduler.workers.values()} - {lost.address, other.address})
+        assert len(scheduler.workers) == 2
+        assert other.address in scheduler.workers
+        lent.cancel()
+        await asyncio.wait([lent])
+
+    with_a_scheduler(look)
