@@ -7,6 +7,7 @@ import typer
 
 from app import terminal
 from app.commands.options import Json, Workspace
+from app.plurals import counted
 from vaefrag_core.errors import InvalidInputError, VaefragError
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def _channels(text: str, ensemble_id: str) -> list[tuple[int, int] | tuple[str, 
 
 def _show(fusion_id: str, fused: "FusedSpace", report: dict[str, Any]) -> None:
     how = {"flat": "", "steps": ", all that were allowed", "stopped": ", then stopped"}[fused.end]
-    channels = f"{fused.mean.shape[1]} channel{'s' * (fused.mean.shape[1] > 1)}"
+    channels = counted(fused.mean.shape[1], "channel")
     terminal.say(
         f"[bold]{fusion_id}[/]: {len(fused.learner_names)} learners of {fused.learner_bits.mean():.2f} bits on average"
         f" became {channels} of {fused.information_bits:.2f} bits in {fused.steps:,} steps{how};"

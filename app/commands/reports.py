@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from app import terminal
+from app.plurals import counted
 
 if TYPE_CHECKING:
     from vaefrag_core.artifacts import Analysis, ChannelMatrix, SpaceMatrix
@@ -122,7 +123,7 @@ def show_analysis(analysis: "Analysis") -> None:
     live, found = int((~hotspots.dead).sum()), len(hotspots.groups)
     apart = sum(2 + len(name) for name in matrix.label_names) <= LABEL_WIDTH
     terminal.say(
-        f"{found} hotspot{'s' * (found != 1)} among {live} live channels of {members} members"
+        f"{counted(found, 'hotspot')} among {live} live channels of {members} members"
         f" ({matrix.n_channels - live} dead channels set aside):"
     )
     columns = [

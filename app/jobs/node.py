@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from app.jobs.cluster import SlotNanny, check_address, configure_dask, nanny_options, read_security
+from app.plurals import counted
 from vaefrag_core.errors import InvalidInputError
 
 log = logging.getLogger("vaefrag.worker")
@@ -61,7 +62,7 @@ def _check_cards(gpus: int, device: str) -> None:
     found = torch.cuda.device_count() if kind == "cuda" else gpus
     if found < gpus:
         raise InvalidInputError(
-            f"Expected {gpus} GPU{'s' * (gpus > 1)} on this machine, got {found} that torch can use. Ask for fewer with"
+            f"Expected {counted(gpus, 'GPU')} on this machine, got {found} that torch can use. Ask for fewer with"
             " --gpus, or install a torch that knows them."
         )
 

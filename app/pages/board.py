@@ -17,6 +17,7 @@ from app.jobs.rows import JobRecord, JobSnapshot, WorkerRow
 from app.jobs.service import EngineState, engine_state
 from app.pages import climb
 from app.pages.site import Site
+from app.plurals import counted
 from vaefrag_core.errors import VaefragError
 
 MOST_JOBS = 50  # on the page of all jobs
@@ -143,7 +144,7 @@ class Board:
             if worker.job:
                 title = self.title(self.site.book.job(worker.job))
                 count = len(worker.members)
-                members = "" if not count else f", {count} member{'' if count == 1 else 's'}"
+                members = "" if not count else f", {counted(count, 'member')}"
                 work = html.Span([dcc.Link(title, href=self.site.job(worker.job)), members])
             load = [f"{worker.cpu_percent:.0f} %", f"{worker.memory_bytes / 1e6:,.0f} MB"]
             name = f"slot {int(worker.name) + 1} here" if worker.name.isdigit() else worker.name

@@ -9,6 +9,7 @@ from app.components.icons import icon
 from app.components.members import strip
 from app.components.states import command, notice
 from app.pages.site import Page, Site
+from app.plurals import counted
 from app.queries import EnsembleSummary
 from vaefrag_core.errors import VaefragError
 from vaefrag_core.sweeps import Sweep
@@ -93,9 +94,7 @@ def _result(item: EnsembleSummary) -> html.Span:
     if item.hotspots is None:
         ready = item.imported or all(status.state in ("done", "failed") for status in item.members)
         return html.Span("not analysed yet" if ready else "in training", className="quiet")
-    return html.Span(
-        f"{item.hotspots} hotspot{'' if item.hotspots == 1 else 's'} by {item.measure.upper()}", className="good"
-    )
+    return html.Span(f"{counted(item.hotspots, 'hotspot')} by {item.measure.upper()}", className="good")
 
 
 def _thumbnail(site: Site, item: EnsembleSummary) -> html.Div:

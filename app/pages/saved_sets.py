@@ -10,6 +10,7 @@ from flask import Response, abort, jsonify, make_response
 from app.components.states import remarks
 from app.pages.mixture import Mixture
 from app.pages.site import Site
+from app.plurals import counted
 from vaefrag_core.errors import VaefragError
 from vaefrag_core.sets import LONGEST_NAME, ChannelSet, SetStore, gather, set_posteriors
 
@@ -35,7 +36,7 @@ def _row(mixture: Mixture, item: ChannelSet) -> html.Tr:
     site = mixture.site
     cells = [
         dcc.Link(item.name, href=site.combine_set(item.id)),
-        f"{len(item.channels)} channel{'' if len(item.channels) == 1 else 's'}",
+        counted(len(item.channels), "channel"),
         html.A("Export", href=site.set_file(item.id), download=f"{item.id}.npz"),
         html.Button(
             "Delete",

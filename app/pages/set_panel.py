@@ -11,6 +11,7 @@ from app.components.states import remarks
 from app.figures.shares import growth_figure, share_figure, whole_figure
 from app.figures.theme import hotspot_colour
 from app.pages.mixture import LIVE, SHAPLEY_IMAGES, Mixture
+from app.plurals import counted
 from vaefrag_core.synthesis.combination import Combination
 from vaefrag_core.synthesis.pool import ChannelName
 from vaefrag_core.synthesis.subsets import MOST_CHANNELS as SHAPLEY_CHANNELS
@@ -23,8 +24,7 @@ def set_panel(mixture: Mixture) -> list:
     """Show the channels of the set, with a button each that takes it out, and what they tell."""
     found, chosen = mixture.combination, mixture.chosen
     clear = [html.A("Clear", href=chosen.of(()).search(), className="stay clear")] if chosen.channels else []
-    count = f"{len(chosen.channels)} channel{'' if len(chosen.channels) == 1 else 's'}"
-    head = html.Div([html.H2(f"The set: {count}"), *clear], className="detail-head")
+    head = html.Div([html.H2(f"The set: {counted(len(chosen.channels), 'channel')}"), *clear], className="detail-head")
     problems = remarks(mixture.problems, tone="alarm")
     if found is None:
         text = "No channel yet. Pick some on the left, take the medoids of all hotspots, or a greedy set."

@@ -16,6 +16,7 @@ from app.figures.theme import hotspot_colour
 from app.pages.selection import Selection
 from app.pages.site import Site
 from app.pages.standings import Standing
+from app.plurals import counted
 from vaefrag_core.artifacts import Atlas, Hotspot, SweepPoint
 from vaefrag_core.artifacts.atlas import spread_of
 from vaefrag_core.sweeps import Sweep
@@ -91,7 +92,7 @@ class SweepView:
             bars[at[place]] = [self._bar(place, group) for group in point.hotspots]
             live = sum(point.live_channels)
             notes[at[place]] = "no hotspot" if live else "no live channel"
-            counts[at[place]] = f"{live} live channel{'' if live == 1 else 's'}"
+            counts[at[place]] = counted(live, "live channel")
         heads = [f"{self.sweep.symbol} = {s.value:g}<br>{text}" for s, text in zip(self.standings, counts, strict=True)]
         bands = [Band((at[k.step], k.source), (at[k.step + 1], k.target), k.nmi) for k in atlas.links]
         others = [[group.size for group in point.hotspots] for point in self._every()]
@@ -104,8 +105,8 @@ class SweepView:
             f"{self.sweep.symbol} = {point.value:g}, hotspot {group.label}",
             f"{group.size} channels of {group.n_members} of {point.members} members",
             f"NMI inside {group.mean_nmi:.2f}, {group.mean_bits:.2f} bits each",
-            *([f"comes from {_counted(before)}"] if place > 0 else []),
-            *([f"goes on as {_counted(after)}"] if place < len(self.atlas.points) - 1 else []),
+            *([f"comes from {_fate(before)}"] if place > 0 else []),
+            *([f"goes on as {_fate(after)}"] if place < len(self.atlas.points) - 1 else []),
         ]
         return Bar(
             size=group.size,
@@ -181,8 +182,8 @@ def _most(numbers: Any) -> float:
     return max((float(number) for number in numbers if math.isfinite(number)), default=0.0)
 
 
-def _counted(number: int) -> str:
-    return "nothing" if number == 0 else f"{number} hotspot{'' if number == 1 else 's'}"
+def _fate(number: int) -> str:
+    return counted(number, "hotspot") if number else "nothing"
 
 
 def _spread_words(mean: float, spread: float) -> str:

@@ -21,6 +21,7 @@ from app.pages.jobs import job_panel
 from app.pages.live import asker, pressed, watch
 from app.pages.site import Page, Site
 from app.pages.view import View
+from app.plurals import counted
 from vaefrag_core.errors import BrokenFileError, MissingDataError, VaefragError
 from vaefrag_core.store import EnsembleRecord
 from vaefrag_core.training.checkpoints import MemberStatus
@@ -124,7 +125,7 @@ def _fusions(site: Site, ensemble_id: str) -> list:
             config = site.queries.fusions.fused(ensemble_id, fusion_id).config
         except VaefragError:
             continue  # its own page says what is wrong with it
-        name = config.name or f"{config.dimension} channel{'s' * (config.dimension > 1)} by {config.objective}"
+        name = config.name or f"{counted(config.dimension, 'channel')} by {config.objective}"
         links.append(dcc.Link(name, href=site.fusion(fusion_id)))
     if not links:
         return []
