@@ -1,16 +1,20 @@
-"""A workspace with engines and workers as real processes."""
+"""A workspace with engines and workers as real processes, and a scheduler alone."""
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 
 import numpy as np
+from distributed import Scheduler
 
+from app.jobs.cluster import configure_dask
 from app.jobs.record import JobBook
 from app.jobs.rows import JobSnapshot
 from app.jobs.service import engine_state
@@ -20,6 +24,7 @@ from vaefrag_core.training.checkpoints import load_checkpoint, member_status
 from vaefrag_core.training.ensemble import train_ensemble
 
 LONG = 1_000_000  # steps that no test waits for
+HERE = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
 
 _seeds = count(1)
 
@@ -151,3 +156,15 @@ class Lab:
 def kill(pid: int) -> None:
     """End a process the hard way."""
     os.kill(pid, signal.SIGKILL)
+
+
+def with_a_scheduler(look: Callable[[Scheduler], Awaitable[object]]) -> None:
+    """Look at a scheduler; in a thread, as the browser that other tests keep open has a loop of its own in this one."""
+
+    async def run() -> None:
+        configure_dask()
+        async with Scheduler(port=0, **HERE) as scheduler, asyncio.timeout(60):
+            await look(scheduler)
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, run()).result()

@@ -4,28 +4,14 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 
 import pytest
 from distributed import Scheduler, Worker
+from support_jobs import HERE, with_a_scheduler
 
-from app.jobs.cluster import SlotNanny, configure_dask, nanny_options
+from app.jobs.cluster import SlotNanny, nanny_options
 from app.jobs.node import lend
-
-HERE = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
-
-
-def with_a_scheduler(look: Callable[[Scheduler], Awaitable[object]]) -> None:
-    """Look at a scheduler; in a thread, as the browser that other tests keep open has a loop of its own in this one."""
-
-    async def run() -> None:
-        configure_dask()
-        async with Scheduler(port=0, **HERE) as scheduler, asyncio.timeout(60):
-            await look(scheduler)
-
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, run()).result()
 
 
 async def until(condition: Callable[[], object]) -> None:
