@@ -94,7 +94,7 @@ async def _lend_slot(address: str, options: dict[str, Any], once: bool) -> None:
         except RuntimeError as error:  # the scheduler may still wait for the process that had this one's name
             log.info("Cannot join %s (%s).", address, error.__cause__ or error)
         finally:
-            with suppress(OSError, TimeoutError):
+            with suppress(Exception):  # however it ends, another takes its place
                 await nanny.close(timeout=2)
         if once:
             return
