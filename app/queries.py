@@ -39,7 +39,6 @@ class EnsembleSummary:
     Args:
         id: of the ensemble.
         record: None when its folder is damaged.
-        members: how far each is.
         imported: True when the posteriors came from elsewhere, so that there is nothing to train.
         hotspots: how many were found; None when it has not been analysed.
         measure: by which they were found.
@@ -48,7 +47,6 @@ class EnsembleSummary:
 
     id: str
     record: EnsembleRecord | None = None
-    members: tuple[MemberStatus, ...] = ()
     imported: bool = False
     hotspots: int | None = None
     measure: Measure = "nmi"
@@ -156,16 +154,15 @@ class Queries:
 
     def summary(self, record: EnsembleRecord) -> EnsembleSummary:
         """Describe one ensemble."""
-        members = tuple(self.members(record))
         imported = record.imported
         try:
             opened = self.open(record.id)
         except MissingDataError:
-            return EnsembleSummary(record.id, record, members, imported)
+            return EnsembleSummary(record.id, record, imported)
         except BrokenFileError as error:
-            return EnsembleSummary(record.id, record, members, imported, problem=str(error))
+            return EnsembleSummary(record.id, record, imported, problem=str(error))
         measure = opened.measure
-        return EnsembleSummary(record.id, record, members, imported, len(opened.hotspots(measure).groups), measure)
+        return EnsembleSummary(record.id, record, imported, len(opened.hotspots(measure).groups), measure)
 
     def members(self, record: EnsembleRecord) -> list[MemberStatus]:
         """Say how far each member is."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from app import terminal
-from app.plurals import counted
+from app.plurals import counted, first_few
 
 if TYPE_CHECKING:
     from vaefrag_core.artifacts import Analysis, ChannelMatrix, SpaceMatrix
@@ -36,9 +36,8 @@ def training_result(ensemble_id: str, statuses: "Sequence[MemberStatus]") -> dic
 
 def show_failures(statuses: "Sequence[MemberStatus]") -> None:
     """Name the members that failed, and why."""
-    for status in statuses:
-        if status.state == "failed":
-            terminal.say(status.message)
+    for line in first_few([status.message for status in statuses if status.state == "failed"]):
+        terminal.say(line, markup=False)
 
 
 def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:

@@ -80,6 +80,8 @@ def train_and_wait(
         reports.show_failures(statuses)
         if ended.job.state not in ("done", "failed") or result["state"] == "stopped":
             raise StoppedError(f"Stopped. Repeat the same command to go on with {result['id']}.")
+        if not result["members_done"]:
+            raise VaefragError(f"No member of {result['id']} was trained to its end. {_again(job_id)}")
         if analyze_after:
             result |= _wait_for_analysis(book, ended.job, settings, keeper, should_stop)
     return result
@@ -133,9 +135,15 @@ def train_sweep_and_wait(
             reports.show_failures(statuses)
         if any(result["state"] == "stopped" for result in results):
             raise StoppedError(f"Stopped. Repeat the same command to go on with {sweep.name}.")
+        trained = [job for job, result in zip(ended, results, strict=True) if result["members_done"]]
+        if not trained:
+            raise VaefragError(
+                f"No member of any ensemble of {sweep.name} was trained to its end. {_again('JOB')}"
+                " `vaefrag jobs list` names the jobs."
+            )
         result = sweep_reports.sweep_result(sweep, results)
         if analyze_after:
-            analyses = [analysis_of(book, snapshot.job) for snapshot in ended]
+            analyses = [analysis_of(book, snapshot.job) for snapshot in trained]
             with terminal.analyses_progress(len(analyses)) as on_count:
                 done: set[str] = set()
 
@@ -153,6 +161,10 @@ def train_sweep_and_wait(
             sweep_reports.show_atlas(sweep, atlas)
             result["atlas"] = sweep_reports.atlas_result(sweep, atlas)
     return result
+
+
+def _again(job: str) -> str:
+    return f"Mend what is named above, then `vaefrag jobs retry {job}`; or train with other settings."
 
 
 def _wait_for_analysis(

@@ -7,11 +7,12 @@ from dash import dcc, html
 
 from app.components.facts import fact
 from app.components.members import STATES
-from app.components.states import alarms, first_few
+from app.components.states import alarms
 from app.components.words import clock, duration
 from app.jobs.estimate import estimate, steps_wanted
 from app.jobs.follow import as_statuses
 from app.jobs.rows import JobRecord, JobSnapshot, LogLine, MemberRow
+from app.plurals import first_few
 from vaefrag_core.config import TrainConfig, parse
 from vaefrag_core.training.health import collapse_sentence, collapsed_members, live_channels
 

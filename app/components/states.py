@@ -35,11 +35,6 @@ def alarms(texts: Sequence[str]) -> html.Div:
     return html.Div([icon("alert"), lines], className="remarks remarks-alarm", hidden=not texts)
 
 
-def first_few(texts: Sequence[str], most: int = 3) -> list[str]:
-    """Keep the first of many texts, and count the others."""
-    return [*texts[:most], *([f"… and {len(texts) - most} more."] if len(texts) > most else [])]
-
-
 def remarks(texts: Sequence[str], tone: str = "calm") -> html.Div:
     """List sentences that a user should know; nothing when there are none."""
     if not texts:

@@ -87,13 +87,11 @@ def analysis_of(book: JobBook, training: JobRecord) -> str:
         book: the record.
         training: a job that has ended.
     """
-    for job in book.jobs():
-        submission = job.submission
-        if (submission.ensemble_id, submission.kind) == (training.submission.ensemble_id, "analyze"):
-            if submission.created >= training.submission.created and not submission.partial:
-                return job.id
-            break
-    return book.submit_analysis(training.submission.ensemble_id)
+    asked = training.submission
+    newest = book.newest_job(asked.ensemble_id, "analyze")
+    if newest and newest.submission.created >= asked.created and not newest.submission.partial:
+        return newest.id
+    return book.submit_analysis(asked.ensemble_id)
 
 
 def as_statuses(rows: Sequence[MemberRow]) -> list[MemberStatus]:

@@ -117,15 +117,16 @@ class JobBook:
             kind: of the job.
             request: that it has, where several of one kind may be at work.
         """
-        for job_id in reversed(self.job_ids()):
-            submission = self._submission(job_id)
-            if (submission.ensemble_id, submission.kind) != (ensemble_id, kind):
-                continue
-            if request is None or _same(request, submission.request):
+        for job_id in self._of(ensemble_id, kind):
+            if request is None or _same(request, self._submission(job_id).request):
                 job = self.job(job_id)
                 if not job.ended:
                     return job
         return None
+
+    def newest_job(self, ensemble_id: str, kind: JobKind) -> JobRecord | None:
+        """Give the job that was asked for last of an ensemble, of one kind, ended or not; None when there is none."""
+        return next((self.job(job_id) for job_id in self._of(ensemble_id, kind)), None)
 
     def submit_training(
         self, spec: EnsembleSpec, *, who: str = "", analyze: bool = True, most_slots: int | None = None
@@ -244,6 +245,13 @@ class JobBook:
             cache["order"] = [*self.job_ids(), submission.id]
             self._bump(cache, submission.id, asked=True)
         return submission.id
+
+    def _of(self, ensemble_id: str, kind: JobKind) -> Iterator[str]:
+        """Give the ids of an ensemble's jobs of one kind, the newest first."""
+        for job_id in reversed(self.job_ids()):
+            submission = self._submission(job_id)
+            if (submission.ensemble_id, submission.kind) == (ensemble_id, kind):
+                yield job_id
 
     def _submission(self, job_id: str) -> Submission:
         if job_id not in self._submissions:

@@ -10,7 +10,7 @@ from app.components.glossary import help_mark
 from app.components.states import notice, remarks
 from app.pages.live import asker, pressed
 from app.pages.site import Page, Site
-from app.pages.standings import standing_of
+from app.pages.standings import go_on, sweep_standing
 from app.pages.sweep_view import SweepView, table
 from vaefrag_core.artifacts import Atlas
 from vaefrag_core.errors import BrokenFileError, MissingDataError
@@ -51,7 +51,7 @@ class AtlasPage:
         except MissingDataError:
             pass
         pairs = zip(self.sweep.values, self.sweep.ensembles, strict=True)
-        self.standings = [standing_of(site, value, name, sources.get(name)) for value, name in pairs]
+        self.standings = [sweep_standing(site, value, name, sources.get(name)) for value, name in pairs]
         self.steps = list(self.atlas.steps) if self.atlas else []
         self.step, self.remarks = self._choose(step)
         self.view: SweepView | None = None
@@ -252,14 +252,14 @@ def register(app: Dash, site: Site) -> None:
         State("atlas-tick", "n_intervals"),
         prevent_initial_call=True,
     )
-    def go_on(clicks: list[int | None], tick: int | None) -> int:
+    def take_up(clicks: list[int | None], tick: int | None) -> int:
         """The button → jobs for what is missing, and a look at what came of it."""
         found = AtlasPage(site, pressed()["go-on"])
         for standing in found.standings:
             if standing.at_work or standing.current or not standing.members:
                 continue
             if standing.done < standing.members:
-                site.book.submit_training(site.queries.store.record(standing.ensemble_id).spec, who=asker())
+                go_on(site, site.queries.store.record(standing.ensemble_id))
             else:
                 site.book.submit_analysis(standing.ensemble_id, who=asker())  # draws the atlas when it is done
         return (tick or 0) + 1

@@ -9,6 +9,7 @@ from app.components.icons import icon
 from app.components.members import strip
 from app.components.states import command, notice
 from app.pages.site import Page, Site
+from app.pages.standings import Standing, standing_of
 from app.plurals import counted
 from app.queries import EnsembleSummary
 from vaefrag_core.errors import VaefragError
@@ -70,10 +71,9 @@ def _empty() -> html.Section:
 def _card(site: Site, item: EnsembleSummary) -> dcc.Link:
     record = item.record
     assert record is not None
-    spec = record.spec
-    done = sum(status.state == "done" for status in item.members)
+    spec, standing = record.spec, standing_of(site, record)
     created = datetime.fromisoformat(record.created)
-    members = f"{spec.members}" if item.imported else f"{done} of {spec.members} trained"
+    members = f"{spec.members}" if item.imported else f"{standing.done} of {spec.members} trained"
     trained = [
         ("data set", spec.dataset.name),
         ("objective", spec.train.words),
@@ -83,21 +83,25 @@ def _card(site: Site, item: EnsembleSummary) -> dcc.Link:
     imported = [("from", "posteriors file"), ("members", members), ("images", f"{spec.fingerprint.size:,}")]
     facts = [*(imported if item.imported else trained), ("created", f"{created:%-d %B %Y}")]
     rows = [html.Div([html.Dt(name), html.Dd(value)]) for name, value in facts]
-    foot = html.P(_result(item), className="card-foot")
+    foot = html.P(_result(item, standing), className="card-foot")
     text = html.Div([html.H2(record.name), html.Dl(rows, className="card-facts"), foot], className="card-text")
-    return dcc.Link([_thumbnail(site, item), text], href=site.ensemble(item.id), className="card ensemble-card")
+    return dcc.Link(
+        [_thumbnail(site, item, standing), text], href=site.ensemble(item.id), className="card ensemble-card"
+    )
 
 
-def _result(item: EnsembleSummary) -> html.Span:
+def _result(item: EnsembleSummary, standing: Standing) -> html.Span:
     if item.problem:
         return html.Span([icon("alert"), "analysis damaged"], className="bad")
-    if item.hotspots is None:
-        ready = item.imported or all(status.state in ("done", "failed") for status in item.members)
-        return html.Span("not analysed yet" if ready else "in training", className="quiet")
-    return html.Span(f"{counted(item.hotspots, 'hotspot')} by {item.measure.upper()}", className="good")
+    if item.hotspots is not None:
+        return html.Span(f"{counted(item.hotspots, 'hotspot')} by {item.measure.upper()}", className="good")
+    if standing.stage in ("failed", "analysis failed"):
+        words = "training failed" if standing.stage == "failed" else standing.stage
+        return html.Span([icon("alert"), words], className="bad")
+    return html.Span("not analysed yet" if standing.stage == "trained" else standing.stage, className="quiet")
 
 
-def _thumbnail(site: Site, item: EnsembleSummary) -> html.Div:
+def _thumbnail(site: Site, item: EnsembleSummary, standing: Standing) -> html.Div:
     """Show the similarity of the live channels, or how far the members are."""
     if item.hotspots is not None:
         try:
@@ -109,7 +113,7 @@ def _thumbnail(site: Site, item: EnsembleSummary) -> html.Div:
             pass  # replaced this moment by another analysis; the strip is true either way
     if item.imported:
         return html.Div(icon("grid"), className="thumbnail thumbnail-empty")
-    return html.Div(strip(item.members), className="thumbnail thumbnail-strip")
+    return html.Div(strip(standing.members), className="thumbnail thumbnail-strip")
 
 
 def _damaged(item: EnsembleSummary) -> html.Div:

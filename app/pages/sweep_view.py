@@ -15,7 +15,7 @@ from app.figures.sweep_curves import Curve, curves_figure
 from app.figures.theme import hotspot_colour
 from app.pages.selection import Selection
 from app.pages.site import Site
-from app.pages.standings import Standing
+from app.pages.standings import SweepStanding
 from app.plurals import counted
 from vaefrag_core.artifacts import Atlas, Hotspot, SweepPoint
 from vaefrag_core.artifacts.atlas import spread_of
@@ -46,7 +46,7 @@ class SweepView:
 
     site: Site
     sweep: Sweep
-    standings: Sequence[Standing]
+    standings: Sequence[SweepStanding]
     atlas: Atlas
     over_training: Sequence[Atlas]
 
@@ -161,7 +161,7 @@ class SweepView:
         return dcc.Link(words, href=path + search, title=about, className="hotspot-chip")
 
 
-def table(site: Site, sweep: Sweep, standings: Sequence[Standing], view: SweepView | None = None) -> html.Section:
+def table(site: Site, sweep: Sweep, standings: Sequence[SweepStanding], view: SweepView | None = None) -> html.Section:
     """List the ensembles of a sweep, with what was found in them where there is an atlas."""
     heads: list[Any] = [sweep.symbol, "ensemble", "state"]
     if view:

@@ -3,7 +3,6 @@
 The page follows the record: it fills by itself when an analysis is there, and says when it does not show the newest.
 """
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
@@ -13,18 +12,18 @@ from dash.exceptions import PreventUpdate
 
 from app.components import jobs as show
 from app.components.members import strip
-from app.components.states import alarms, first_few, notice, remarks
+from app.components.states import alarms, notice, remarks
 from app.jobs.rows import JobRecord
 from app.pages.board import Board
 from app.pages.explorer import Explorer
 from app.pages.jobs import job_panel
 from app.pages.live import asker, pressed, watch
 from app.pages.site import Page, Site
+from app.pages.standings import Standing, go_on, standing_of
 from app.pages.view import View
-from app.plurals import counted
+from app.plurals import counted, first_few
 from vaefrag_core.errors import BrokenFileError, MissingDataError, VaefragError
 from vaefrag_core.store import EnsembleRecord
-from vaefrag_core.training.checkpoints import MemberStatus
 
 POLL_MILLISECONDS = 1_500
 MOST_FUSIONS = 8  # linked from an ensemble's page
@@ -74,27 +73,28 @@ def _unfinished(site: Site, record: EnsembleRecord) -> list:
 
 def _what_to_do(site: Site, record: EnsembleRecord) -> list:
     """Say how things stand when nobody is at work on an ensemble, and offer what follows."""
-    if record.imported:
-        text = html.P("The posteriors are here. Their channels have not been compared yet.")
-        return [notice("wait", "Not analysed yet", text, _ask("analyze", record.id, "Analyse"))]
-    members = site.queries.members(record)
-    count = Counter(status.state for status in members)
-    failures = _failures(members)
-    if count["running"] or count["waiting"]:
-        share = sum(status.step for status in members) / (record.spec.train.steps * len(members))
-        text = (
-            f"{count['done']} of {len(members)} members are trained, {share:.0%} of all steps. Nobody goes on with it."
-        )
-        return [notice("wait", "Stopped", html.P(text), strip(members), _ask("train", record.id, "Go on")), failures]
-    if count["done"] == 0:
-        body = [html.P("No member was trained to its end, so there is nothing to show."), strip(members)]
-        return [
-            notice("alert", "Training failed", *body, _ask("train", record.id, "Try again"), tone="alarm"),
-            failures,
-        ]
-    text = f"{count['done']} of {len(members)} members are trained. Their channels have not been compared yet."
-    ask = _ask("analyze", record.id, "Analyse")
-    return [notice("wait", "Not analysed yet", html.P(text), strip(members), ask), failures]
+    standing = standing_of(site, record)
+    members, reasons = standing.members, first_few([status.message for status in standing.failed])
+    look = [strip(members)] if members else []
+    trained = f"{standing.done} of {len(members)} members are trained" if members else "The posteriors are here"
+    tone = "calm"
+    match standing.stage:
+        case "stopped":
+            share = sum(status.step for status in members) / (record.spec.train.steps * len(members))
+            symbol, title, ask = "wait", "Stopped", _ask("train", record.id, "Go on")
+            text = f"{trained}, {share:.0%} of all steps. Nobody goes on with it."
+        case "failed":
+            symbol, title, ask, tone = "alert", "Training failed", _ask("train", record.id, "Try again"), "alarm"
+            text = "No member was trained to its end, so there is nothing to show."
+        case "analysis failed":
+            symbol, title, ask, tone = "alert", "Analysis failed", _ask("analyze", record.id, "Try again"), "alarm"
+            text = f"{trained}, but their channels could not be compared."
+            reasons += [standing.job.progress.error] if standing.job else []
+        case _:
+            symbol, title, ask = "wait", "Not analysed yet", _ask("analyze", record.id, "Analyse")
+            text = f"{trained}. Their channels have not been compared yet."
+    buttons = html.Div([ask, *_to_job(site, standing)], className="buttons")
+    return [notice(symbol, title, html.P(text), *look, buttons, tone=tone), alarms(reasons)]
 
 
 def _news(site: Site, explorer: Explorer) -> list:
@@ -110,11 +110,17 @@ def _news(site: Site, explorer: Explorer) -> list:
         return [html.Div([bar, html.P(text, className="note")], className="card news"), *watch(board, [snapshot.job])]
     if explorer.record.imported:
         return []
-    done = sum(member.state == "done" for member in site.queries.members(explorer.record))
-    if done <= shown:
-        return []
-    text = f"{done} members are trained; the {shown} of the last analysis are shown."
-    return [html.Div([html.Span(text), _ask("analyze", ensemble_id, "Analyse again")], className="card news news-row")]
+    standing = standing_of(site, explorer.record)
+    rows = []
+    if standing.failed:
+        text = (
+            f"{len(standing.failed)} of {counted(len(standing.members), 'member')} failed. {standing.failed[0].message}"
+        )
+        rows.append([html.Span(text), *_to_job(site, standing)])
+    if standing.done > shown:
+        text = f"{counted(standing.done, 'member')} are trained; the {shown} of the last analysis are shown."
+        rows.append([html.Span(text), _ask("analyze", ensemble_id, "Analyse again")])
+    return [html.Div(row, className="card news news-row") for row in rows]
 
 
 def _fusions(site: Site, ensemble_id: str) -> list:
@@ -133,13 +139,14 @@ def _fusions(site: Site, ensemble_id: str) -> list:
     return [html.Div(html.Span(["Fused spaces: ", *parts]), className="card news news-row")]
 
 
+def _to_job(site: Site, standing: Standing) -> list:
+    """Link to the job that failed, or to the last one."""
+    return show.links([("Open the job", site.job(standing.job.id))]) if standing.job else []
+
+
 def _ask(what: str, ensemble_id: str, text: str) -> html.Div:
     button = html.Button(text, id={"ask": what, "ensemble": ensemble_id}, type="button", className="button primary")
     return html.Div(button)
-
-
-def _failures(members: list[MemberStatus]) -> html.Div:
-    return alarms(first_few([f"Member {s.index}: {s.message}" for s in members if s.state == "failed"]))
 
 
 def _words(record: EnsembleRecord) -> list[html.Span]:
@@ -216,7 +223,7 @@ def register(app: Dash, site: Site, id_in_path: Callable[[str], str]) -> None:
         ensemble_id = asked["ensemble"]
         record = site.queries.store.record(ensemble_id)
         if asked["ask"] == "train":
-            site.book.submit_training(record.spec, who=asker())
+            go_on(site, record)
         else:
             site.book.submit_analysis(ensemble_id, who=asker())
         return (tick or 0) + 1

@@ -275,3 +275,78 @@ def test_the_explorer_says_what_it_does_not_show_yet(trained: Trained, tmp_path:
     asked = looking.fire("page.children@", ("tick", "n_intervals"))
     assert "page" not in asked
     assert "There is a newer analysis." in text_of(asked["newer"]["children"])
+
+
+def failed_from_the_start(scene: Scene, members: range) -> None:
+    """Let members fail before they have a checkpoint, as when their network cannot be imported."""
+    open_job = scene.ledger.open[scene.jobs[0]]
+    for m in members:
+        open_job.update_row(m, state="failed", error=f"Member {m} stopped: No module named 'mine'.")
+    scene.end(0, "failed")
+
+
+def test_members_that_failed_before_a_checkpoint_are_told_with_the_reason(scene: Scene) -> None:
+    failed_from_the_start(scene, range(4))
+    scene.end(1, "cancelled")
+    tab = Tab(scene.app, f"/ensemble/{scene.ensembles[0]}")
+    assert "Training failed" in tab.words
+    assert "4 failed." in tab.words
+    assert "Member 2 stopped: No module named 'mine'." in tab.words
+    assert f"/jobs/{scene.jobs[0]}" in str(tab.page)
+    assert "Go on" not in tab.words
+    listed = Tab(scene.app, "/").words
+    assert "training failed" in listed
+    assert "stopped" in listed  # the other one
+    assert "in training" not in listed
+    pressed = {"ask": "train", "ensemble": scene.ensembles[0]}
+    tab.fire("tick.n_intervals", (pressed, "n_clicks"), **{f"{Tab.name_of(pressed)}.n_clicks": 1})
+    assert scene.book.job(scene.jobs[0]).wish.retries == 1  # a new job would believe the files, and fail at once
+    assert len(scene.book.job_ids()) == 2
+
+
+def test_a_retry_of_an_earlier_job_is_what_an_ensemble_shows(scene: Scene) -> None:
+    failed_from_the_start(scene, range(4))
+    later = scene.book.submit_training(scene.store.record(scene.ensembles[0]).spec)
+    scene.ledger.take_in()
+    scene.ledger.open[later].update(state="cancelled", ended=time.time())
+    scene.ledger.flush()
+    assert "Stopped" in Tab(scene.app, f"/ensemble/{scene.ensembles[0]}").words  # the later one tells of no failure
+    scene.book.retry(scene.jobs[0])
+    scene.ledger.take_in()
+    scene.ledger.open[scene.jobs[0]].update(state="running", retries=1, ended=None)
+    scene.ledger.flush()
+    assert "in training" in Tab(scene.app, "/").words
+
+
+def test_a_failed_analysis_is_told_with_the_reason(scene: Scene, trained: Trained) -> None:
+    for m in range(4):
+        checkpoint = Checkpoint(
+            step=100, state="done", weights={"w": np.zeros(1)}, optimizer={}, history=History.empty(2)
+        )
+        save_checkpoint(scene.store.members_folder(scene.ensembles[0]) / str(m), checkpoint)
+    scene.end(0, "done")
+    job = scene.book.submit_analysis(scene.ensembles[0])
+    scene.ledger.take_in()
+    scene.ledger.open[job].update(state="failed", error="The disk is full.", ended=time.time())
+    scene.ledger.flush()
+    tab = Tab(scene.app, f"/ensemble/{scene.ensembles[0]}")
+    assert "Analysis failed" in tab.words
+    assert "4 of 4 members are trained, but their channels could not be compared." in tab.words
+    assert "The disk is full." in tab.words
+    assert f"/jobs/{job}" in str(tab.page)
+    assert "analysis failed" in Tab(scene.app, "/").words
+
+
+def test_the_explorer_says_which_members_are_not_in_it_as_they_failed(trained: Trained, tmp_path: Path) -> None:
+    workspace = EnsembleStore(tmp_path / "workspace")
+    shutil.copytree(trained.store.folder(trained.id), workspace.folder(trained.id))
+    shutil.rmtree(workspace.members_folder(trained.id) / "5")
+    book = JobBook(workspace.workspace)
+    job = book.submit_training(trained.spec)
+    ledger = Ledger(workspace.workspace)
+    ledger.take_in()
+    ledger.open[job].update_row(5, state="failed", error="Member 5 stopped: its worker died 3 times.")
+    ledger.open[job].update(state="done", ended=time.time())
+    ledger.flush()
+    words = Tab(app_of(workspace, tmp_path / "cache"), f"/ensemble/{trained.id}").words
+    assert "1 of 6 members failed. Member 5 stopped: its worker died 3 times." in words

@@ -91,11 +91,11 @@ def test_training_is_followed_member_by_member(workspace: EnsembleStore, trained
     record = workspace.create(trained.spec)
     saved(workspace, 0, "done", 400)
     saved(workspace, 1, "running", 200)
-    saved(workspace, 2, "failed", 40, "The loss became NaN.")
+    saved(workspace, 2, "failed", 40, "Member 2 stopped: the loss became NaN.")
     tab = Tab(app_of(workspace, tmp_path / "cache"), f"/ensemble/{record.id}")
     assert "1 of 6 members are trained, 27% of all steps." in tab.words
     assert "1 trained, 1 in training, 3 waiting, 1 failed" in tab.words
-    assert "Member 2: The loss became NaN." in tab.words
+    assert "Member 2 stopped: the loss became NaN." in tab.words
     looks = [f"cell-{state}" in json.dumps(tab.page) for state in ("done", "running", "waiting", "failed")]
     assert looks == [True] * 4
     assert tab.fire("page.children@", ("tick", "n_intervals")) == 204
@@ -117,10 +117,10 @@ def test_trained_members_wait_for_the_analysis(workspace: EnsembleStore, trained
 def test_an_ensemble_that_failed_whole_says_why(workspace: EnsembleStore, trained: Trained, tmp_path: Path) -> None:
     record = workspace.create(trained.spec)
     for member in range(6):
-        saved(workspace, member, "failed", 3, "The loss became NaN.")
+        saved(workspace, member, "failed", 3, "Member 2 stopped: the loss became NaN.")
     words = page_of(workspace, tmp_path / "cache", f"/ensemble/{record.id}")
     assert "Training failed" in words
-    assert "Member 2: The loss became NaN." in words
+    assert "Member 2 stopped: the loss became NaN." in words
     assert "… and 3 more." in words
 
 

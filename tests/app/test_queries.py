@@ -26,7 +26,7 @@ def test_a_damaged_folder_hides_no_other(
     assert [item.id for item in found] == [trained.id, "aa-damaged"]
     assert "spec.json" in found[1].problem
     assert found[0].hotspots == len(trained.store.analysis(trained.id).hotspots["nmi"].groups)
-    assert [status.state for status in found[0].members] == ["done"] * 6
+    assert [status.state for status in queries.members(trained.store.record(trained.id))] == ["done"] * 6
 
 
 def test_an_analysis_stays_open_until_there_is_a_newer_one(queries: Queries, trained: Trained) -> None:

@@ -62,3 +62,16 @@ def test_a_job_that_is_not_there_is_named(tmp_path: Path, command: str) -> None:
     assert done.returncode == 1
     assert "There is no job 'nothing'" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("beta", ["1", "1,2"])
+def test_a_training_without_a_trained_member_fails_with_the_reasons_and_is_not_analysed(lab: Lab, beta: str) -> None:
+    place = ("--workspace", str(lab.workspace))
+    done = vaefrag("train", "--members", "5", "--beta", beta, "--network", "nowhere.at_all:Net", *place)
+    assert done.returncode == 1
+    assert "Member 2 stopped: Network nowhere.at_all:Net: expected a class" in done.stderr
+    assert "Member 3 stopped" not in done.stderr
+    assert "… and 2 more." in done.stderr
+    assert "was trained to its end. Mend what is named above, then `vaefrag jobs retry " in done.stderr
+    assert {job.submission.kind for job in lab.book.jobs()} == {"train"}
+    wait_until(lambda: not engine_state(lab.workspace).running)
