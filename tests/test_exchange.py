@@ -88,7 +88,7 @@ def wrong(**arrays: Any) -> dict[str, Any]:
         (wrong(logvar=np.zeros((2, 9, 4))), "Expected logvar of the shape of mean"),
         (wrong(mean=np.full((2, 9, 3), np.nan)), "Expected finite numbers in mean, got NaN or infinity in member 0"),
         (wrong(logvar=np.full((2, 9, 3), np.inf)), "Expected finite numbers in logvar"),
-        (wrong(mean=np.array([[{}]], dtype=object)), "expected a whole .npz file of plain arrays"),
+        (wrong(mean=np.array([[{}]], dtype=object)), "expected plain numbers or text in mean, got Python objects"),
         (wrong(labels=np.zeros(8)), "Expected labels of shape (9,)"),
         ({"mean_0": np.zeros((9, 3)), "logvar_0": np.zeros((9, 3)), "mean_2": np.zeros((9, 3))}, "without a gap"),
         ({"other": np.zeros(3)}, "expected arrays mean and logvar"),
@@ -106,13 +106,25 @@ def test_what_is_wrong_is_said_in_one_line_and_nothing_is_stored(
     assert not (tmp_path / "here").exists()
 
 
-def test_truncated_files_and_files_that_are_not_there_are_refused(trained: Trained, tmp_path: Path) -> None:
+def test_what_is_no_whole_npz_file_is_refused_in_one_line_of_its_own(trained: Trained, tmp_path: Path) -> None:
     whole = (trained.store.folder(trained.id) / "posteriors.npz").read_bytes()
     (tmp_path / "half.npz").write_bytes(whole[: len(whole) // 2])
-    for name, sentence in (("half.npz", "expected a whole .npz file"), ("no.npz", "There is no posteriors file")):
+    (tmp_path / "text.npz").write_text("mean,logvar\n0.1,0.2\n")
+    (tmp_path / "empty.npz").touch()
+    np.save(tmp_path / "one.npy", np.zeros((2, 9, 3)))
+    for name, sentence in (
+        ("half.npz", "expected a whole .npz file"),
+        ("text.npz", "expected an .npz file, got a file of another kind, whatever its name"),
+        ("empty.npz", "expected an .npz file, got a file of another kind"),
+        ("one.npy", "expected an .npz file, got a single array (.npy)"),
+        ("", "Expected an .npz file, got the folder"),
+        ("no.npz", "There is no file"),
+    ):
         done = vaefrag("import", str(tmp_path / name), "--workspace", str(tmp_path / "here"))
         assert done.returncode == 1
         assert sentence in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert "pickle" not in done.stderr
     assert not (tmp_path / "here").exists()
 
 
