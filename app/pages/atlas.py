@@ -137,9 +137,9 @@ class AtlasPage:
         return f"Step {end:,}, the end" if self.step is None else f"Step {self.step:,} of {end:,}"
 
     def _slider(self) -> list:
-        """Let the step of training be chosen, where there are several; else say how there would be."""
+        """Let the step of training be chosen, where there are several."""
         if len(self.steps) < 2:
-            return []
+            return [html.P(id="atlas-when", hidden=True)]  # what draws the rest writes it, wherever there is a rest
         last = len(self.steps) - 1
         apart = -(-len(self.steps) // MOST_NAMED)
         named = [f"{step:,}" if (last - place) % apart == 0 else None for place, step in enumerate(self.steps)]
@@ -244,6 +244,8 @@ def register(app: Dash, site: Site) -> None:
     def draw(step: int | None, path: str) -> tuple[list, str]:
         """The slider → what there was at that step."""
         found = AtlasPage(site, _sweep_in(path), step)
+        if len(found.steps) < 2:
+            raise PreventUpdate  # Dash asks all the same when the page opens without a slider
         return found.drawn(), found.when()
 
     @app.callback(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
-from support import TOKEN, Trained, sixty_digits
+from support import TOKEN, Trained, sixty_digits, sweep_with
 from support_jobs import Lab
 from werkzeug.serving import make_server
 
@@ -17,7 +17,7 @@ from app.main import create_app
 from app.settings import Settings
 from vaefrag_core.pipeline import analyze
 from vaefrag_core.store import EnsembleStore
-from vaefrag_core.sweeps import SweepStore
+from vaefrag_core.sweeps import Sweep, SweepStore
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +52,14 @@ def atlas(kept: EnsembleStore) -> Iterator[str]:
     """Serve the sweep that was kept over training; gives the address of its atlas."""
     with serving(kept) as address:
         yield f"{address}/atlas/{SweepStore(kept).sweeps()[0].id}"
+
+
+@pytest.fixture
+def swept(trained: Trained, workspace: EnsembleStore) -> Iterator[tuple[str, EnsembleStore, Sweep]]:
+    """Serve a workspace with a sweep of two values that nobody has trained yet."""
+    sweep = sweep_with(trained, workspace)
+    with serving(workspace) as address:
+        yield address, workspace, sweep
 
 
 @pytest.fixture

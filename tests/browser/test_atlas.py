@@ -2,7 +2,13 @@
 
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
+from support import Trained, take_over
+
+from vaefrag_core.pipeline import follow_hotspots
+from vaefrag_core.store import EnsembleStore
+from vaefrag_core.sweeps import Sweep
 
 DRAWN = (
     """() => ["#flow", "#sweep-curves"].every((id) => document.querySelector(`${id} .js-plotly-plot`)?._fullLayout)"""
@@ -41,3 +47,24 @@ def test_the_slider_goes_through_training_by_mouse_and_by_keys(page: Page, atlas
     expect(when).to_have_text("Step 100, the end")
     page.wait_for_function(f"(before) => ({CURVES})().join() === before.join()", arg=at_the_end)
     expect(page).not_to_have_url(re.compile("step="))
+
+
+@pytest.mark.parametrize("drawn", [False, True])
+def test_a_sweep_without_steps_of_training_is_shown_without_the_slider(
+    swept: tuple[str, EnsembleStore, Sweep], page: Page, trained: Trained, drawn: bool
+) -> None:
+    address, workspace, sweep = swept
+    if drawn:
+        for ensemble_id in sweep.ensembles:
+            take_over(trained, workspace, ensemble_id)
+        follow_hotspots(sweep.id, workspace)
+    page.goto(address)
+    page.get_by_role("link", name=sweep.name).first.click()
+    if drawn:
+        page.wait_for_function(DRAWN)
+        page.get_by_text("A sweep trained with --snapshots 8").wait_for()
+    else:
+        page.get_by_text("No atlas yet").wait_for()
+    with page.expect_response(re.compile("_dash-update-component")):
+        pass  # the page has looked whether anything is new
+    expect(page.get_by_role("slider")).to_have_count(0)
