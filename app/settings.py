@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-from vaefrag_core.config import field_errors
+from vaefrag_core.checks import field_errors
 from vaefrag_core.errors import InvalidInputError
 
 SETTINGS_FILE = "vaefrag.toml"

@@ -3,8 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -12,13 +11,10 @@ from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
     StringConstraints,
-    ValidationError,
     field_validator,
     model_serializer,
     model_validator,
 )
-
-from vaefrag_core.errors import InvalidInputError
 
 Measure = Literal["nmi", "vi"]
 Architecture = Literal["mlp", "conv28", "conv64"]
@@ -279,7 +275,7 @@ class FusionConfig(Config):
     @model_validator(mode="after")
     def _members_or_channels(self) -> "FusionConfig":
         if self.members is not None and self.channels is not None:
-            raise ValueError("either members or channels")
+            raise ValueError("either members or channels, got both")
         return self
 
 
@@ -313,9 +309,6 @@ class EnsembleSpec(Config):
         return self
 
 
-AnyConfig = TypeVar("AnyConfig", bound=Config)
-
-
 def read_by(objective: Objective) -> tuple[str, ...]:
     """Give the settings of training that this objective reads and another may not."""
     return COEFFICIENTS[objective] + (OF_DISCRIMINATOR if objective == "factor-vae" else ())
@@ -327,70 +320,5 @@ def content_key(content: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def parse(model: type[AnyConfig], values: Mapping[str, Any]) -> AnyConfig:
-    """Check values that a person gave.
-
-    Args:
-        model: the config wanted.
-        values: its fields, nested as the config is.
-
-    Returns:
-        The config.
-
-    Raises:
-        InvalidInputError: naming every field at fault, what was expected and what came; its `fields` say the
-            same of each.
-    """
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        sentences = " ".join(field_errors(error, model).values())
-        raise InvalidInputError(sentences, field_errors(error, model, named=False)) from None
-
-
-def field_errors(error: ValidationError, model: type[BaseModel], *, named: bool = True) -> dict[str, str]:
-    """Say what is wrong with each field of a model: its dotted name → one sentence.
-
-    Args:
-        error: that the model raised.
-        model: the model.
-        named: whether the sentence names the field; a form shows it beside the field.
-    """
-    messages: dict[str, str] = {}
-    for item in error.errors(include_url=False):
-        path = [str(part) for part in item["loc"]]
-        name = (path[-1] if path and not path[-1].isdigit() else ".".join(path[-2:])).replace("_", " ")
-        meaning = _description(model, path)
-        if item["type"] == "extra_forbidden":
-            messages[".".join(path)] = f"There is no setting {name!r}. Leave it out."
-            continue
-        expected = item["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-        if expected.startswith(("greater", "less")):
-            expected = f"a value {expected}"
-        about = f" ({meaning})" if meaning else ""
-        subject = f"{name}{about}: expected" if named else "Expected"
-        messages[".".join(path)] = f"{subject} {expected}, got {_as_typed(item['input'])}."
-    return messages
-
-
 def _unset(config: Config, *names: str) -> set[str]:
     return {name for name in names if getattr(config, name) == type(config).model_fields[name].default}
-
-
-def _as_typed(value: object) -> str:
-    """Show what was given; numbers that came as text, from a command or a form, without quotes."""
-    number = isinstance(value, str) and re.fullmatch(r"[-+]?\d*\.?\d+(e[-+]?\d+)?", value.strip(), re.IGNORECASE)
-    return str(value).strip() if number else repr(value)
-
-
-def _description(model: type[BaseModel], path: list[str]) -> str:
-    """Follow a path of field names down nested configs to the description of the last."""
-    text = ""
-    for part in path:
-        field = model.model_fields.get(part)
-        if field is None:
-            break
-        text = field.description or ""
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            model = field.annotation
-    return text

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from vaefrag_core.config import EnsembleSpec, parse
+from vaefrag_core.checks import parse
+from vaefrag_core.config import EnsembleSpec
 from vaefrag_core.datasets.catalog import dataset_size, points_of
 from vaefrag_core.errors import InvalidInputError, VaefragError
 from vaefrag_core.models.shapes import architecture_for, check_images

@@ -37,7 +37,8 @@ from vaefrag_core.artifacts import (
     Stability,
     Traversals,
 )
-from vaefrag_core.config import AnalysisConfig, Config, EnsembleSpec, Measure, content_key, parse
+from vaefrag_core.checks import parse
+from vaefrag_core.config import AnalysisConfig, Config, EnsembleSpec, Measure, content_key
 from vaefrag_core.errors import BrokenFileError, BusyError, MissingDataError
 
 Read = TypeVar("Read")

@@ -20,7 +20,8 @@ def analyze_channels(
     Raises:
         MissingDataError: when it is wanted and the ensemble has kept no snapshots.
     """
-    from vaefrag_core.config import AnalysisConfig, parse
+    from vaefrag_core.checks import parse
+    from vaefrag_core.config import AnalysisConfig
     from vaefrag_core.errors import MissingDataError
 
     config, store = parse(AnalysisConfig, values), _store_with(ensemble_id, settings)
@@ -45,7 +46,8 @@ def analyze_channels(
 def analyze_spaces(ensemble_id: str, values: dict[str, Any], settings: Any) -> dict[str, Any]:
     """Compare members by their whole latent spaces, show the result and give it as JSON content."""
     from vaefrag_core import pipeline
-    from vaefrag_core.config import SpaceConfig, parse
+    from vaefrag_core.checks import parse
+    from vaefrag_core.config import SpaceConfig
 
     config, store = parse(SpaceConfig, values), _store_with(ensemble_id, settings)
     with terminal.analysis_progress() as on_stage:

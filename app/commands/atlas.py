@@ -25,7 +25,8 @@ def atlas(
     """
     from app.settings import load_settings
     from vaefrag_core import pipeline
-    from vaefrag_core.config import AtlasConfig, parse
+    from vaefrag_core.checks import parse
+    from vaefrag_core.config import AtlasConfig
     from vaefrag_core.store import EnsembleStore
     from vaefrag_core.sweeps import SweepStore
 

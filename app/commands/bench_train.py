@@ -19,7 +19,8 @@ import torch
 
 from app import terminal
 from app.jobs.service import cores
-from vaefrag_core.config import EnsembleSpec, Precision, parse
+from vaefrag_core.checks import parse
+from vaefrag_core.config import EnsembleSpec, Precision
 from vaefrag_core.datasets.base import ImageDataset
 from vaefrag_core.datasets.catalog import load_dataset
 from vaefrag_core.models.objectives import beta_vae, kl_nats, reconstruction_nats

@@ -21,7 +21,8 @@ def datasets(
     as_json: Json = False,
 ) -> None:
     """List the data sets, and whether their files are on this machine; or look into one before training on it."""
-    from vaefrag_core.config import DatasetConfig, parse
+    from vaefrag_core.checks import parse
+    from vaefrag_core.config import DatasetConfig
     from vaefrag_core.datasets.catalog import describe_datasets, load_dataset
     from vaefrag_core.errors import InvalidInputError
 

@@ -54,7 +54,8 @@ def fuse(
     from app.jobs.record import JobBook
     from app.jobs.service import needed_engine
     from app.settings import load_settings
-    from vaefrag_core.config import FusionConfig, parse
+    from vaefrag_core.checks import parse
+    from vaefrag_core.config import FusionConfig
     from vaefrag_core.fusions import FusionStore
     from vaefrag_core.store import EnsembleStore
 

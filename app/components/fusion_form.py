@@ -6,6 +6,7 @@ import dash_mantine_components as dmc
 from dash import html
 
 from app.components.glossary import help_mark
+from app.components.inputs import as_number, number_box, number_text
 from vaefrag_core.config import FusionConfig, FusionObjective
 
 OBJECTIVES: dict[FusionObjective, str] = {
@@ -55,10 +56,13 @@ def _control(name: str) -> Any:
                 **shared,
             )
     title, what = _NUMBERS[name]
-    grouped = "," if name == "steps" else ""
-    return dmc.NumberInput(
-        label=title, description=what, allowDecimal=False, hideControls=True, thousandSeparator=grouped, **shared
-    )
+    text = number_text(shared.pop("value"), grouped=True)
+    return number_box(text, label=title, description=what, whole=True, **shared)
+
+
+def read(name: str, value: Any) -> Any:
+    """Give what stands in a field as a `FusionConfig` takes it: not yet checked."""
+    return as_number(value) if name in _NUMBERS else value
 
 
 _ORDER = ["label", "input", "error", "description"]

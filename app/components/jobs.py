@@ -13,7 +13,8 @@ from app.jobs.estimate import estimate, steps_wanted
 from app.jobs.follow import as_statuses
 from app.jobs.rows import JobRecord, JobSnapshot, LogLine, MemberRow
 from app.plurals import first_few
-from vaefrag_core.config import TrainConfig, parse
+from vaefrag_core.checks import parse
+from vaefrag_core.config import TrainConfig
 from vaefrag_core.training.health import collapse_sentence, collapsed_members, live_channels
 
 KINDS = {"train": "Training", "analyze": "Analysis", "fuse": "Fusion"}

@@ -10,7 +10,9 @@ from typing import Any, Literal, get_args
 import dash_mantine_components as dmc
 from dash import html
 
-from vaefrag_core.config import COEFFICIENTS, DatasetConfig, EnsembleSpec, ModelConfig, TrainConfig, parse
+from app.components.inputs import as_number, number_box, number_text
+from vaefrag_core.checks import parse
+from vaefrag_core.config import COEFFICIENTS, DatasetConfig, EnsembleSpec, ModelConfig, TrainConfig
 from vaefrag_core.datasets.catalog import describe_datasets, points_of, settings_of
 from vaefrag_core.presets import PRESETS, with_preset
 
@@ -119,7 +121,6 @@ MORE = (
 )
 LISTS = ("model.widths", "train.discriminator_widths")
 OPTIONAL = ("dataset.path", "dataset.image_size", "train.clip_gradient")  # may be left empty
-SWEPT = tuple(field.path for field in LOSS if field.kind == "swept")
 FIELDS = {field.path: field for field in (*IMAGES, *LOSS, *SIZE, *NETWORK, *MORE)}
 
 
@@ -130,10 +131,11 @@ def start(spec: EnsembleSpec | None = None) -> dict[str, Any]:
     values["name"] = ""
     for path in LISTS:
         values[path] = ", ".join(str(number) for number in values[path])
-    for path in SWEPT:
-        values[path] = f"{values[path]:.12g}"
-    for path in OPTIONAL:
-        values[path] = "" if values[path] is None else values[path]
+    for field in FIELDS.values():
+        if field.kind in ("whole", "real", "swept"):
+            grouped = field.kind == "whole" and not field.path.endswith("seed")
+            values[field.path] = number_text(values[field.path], grouped=grouped)
+    values["dataset.path"] = values["dataset.path"] or ""
     if spec is None:
         values["model.architecture"] = AUTO
     return values
@@ -182,24 +184,22 @@ def read(values: Mapping[str, Any]) -> dict[str, Any]:
 def _as_read(path: str, value: Any) -> Any:
     if path in LISTS:
         return [part.strip() for part in str(value).split(",")]
-    if path in OPTIONAL:
-        text = value.strip() if isinstance(value, str) else value
-        return None if text == "" else text
-    return value
+    found = as_number(value) if FIELDS[path].kind in ("whole", "real") else value
+    if path in OPTIONAL and str(found or "").strip() == "":
+        return None
+    return found.strip() if path in OPTIONAL and isinstance(found, str) else found
 
 
 def control(field: Field, value: Any) -> Any:
     """Show a field."""
-    shared = {"id": {"field": field.path}, "label": field.label, "description": field.help, "value": value}
+    shared: dict[str, Any] = {"id": {"field": field.path}, "label": field.label, "description": field.help}
     shared["inputWrapperOrder"] = ["label", "input", "error", "description"]
     if field.kind == "choice":
         data: Any = _datasets() if field.path == "dataset.name" else list(field.choices)
-        return dmc.Select(data=data, allowDeselect=False, comboboxProps={"shadow": "md"}, **shared)
+        return dmc.Select(data=data, allowDeselect=False, value=value, comboboxProps={"shadow": "md"}, **shared)
     if field.kind in ("text", "swept"):
-        return dmc.TextInput(**shared)
-    whole = field.kind == "whole"
-    grouped = "," if whole and not field.path.endswith("seed") else ""
-    return dmc.NumberInput(allowDecimal=not whole, hideControls=True, thousandSeparator=grouped, **shared)
+        return dmc.TextInput(value=value, **shared)
+    return number_box(value, whole=field.kind == "whole", **shared)
 
 
 def is_read(path: str, objective: str, dataset: str) -> bool:

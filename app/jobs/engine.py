@@ -29,7 +29,8 @@ from app.jobs.outcomes import (
 from app.jobs.rows import ENDED
 from app.jobs.turns import Claim, fits, make_room, next_group, next_turn
 from app.jobs.worker import Work, run
-from vaefrag_core.config import EnsembleSpec, parse
+from vaefrag_core.checks import parse
+from vaefrag_core.config import EnsembleSpec
 from vaefrag_core.errors import BusyError, VaefragError
 from vaefrag_core.store import EnsembleStore
 from vaefrag_core.training.groups import group_size

@@ -16,7 +16,8 @@ from distributed import get_worker
 from app.jobs.blobs import begin_remotely, save_remotely, sees_workspace
 from app.jobs.kinds import JobKind
 from app.jobs.tickets import SupersededError, take_ticket, write_checkpoint
-from vaefrag_core.config import AnalysisConfig, EnsembleSpec, FusionConfig, parse
+from vaefrag_core.checks import parse
+from vaefrag_core.config import AnalysisConfig, EnsembleSpec, FusionConfig
 from vaefrag_core.errors import BrokenFileError, VaefragError
 from vaefrag_core.store import EnsembleStore
 from vaefrag_core.training.checkpoints import (

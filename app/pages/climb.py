@@ -9,7 +9,8 @@ from app.figures.fusion import climb_figure, space_figure
 from app.figures.theme import nothing
 from app.jobs.rows import JobRecord
 from app.pages.site import Site
-from vaefrag_core.config import FusionConfig, parse
+from vaefrag_core.checks import parse
+from vaefrag_core.config import FusionConfig
 from vaefrag_core.errors import VaefragError
 
 PLOTS = ("fusing-space", "fusing-objective", "fusing-bits")

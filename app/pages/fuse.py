@@ -7,11 +7,13 @@ from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.exceptions import PreventUpdate
 
 from app.components import fusion_form
+from app.components.inputs import forget_errors
 from app.components.states import notice, remarks
 from app.pages.live import asker
 from app.pages.mixture import Mixture
 from app.pages.site import Page, Site
-from vaefrag_core.config import FusionConfig, parse
+from vaefrag_core.checks import parse
+from vaefrag_core.config import FusionConfig
 from vaefrag_core.errors import InvalidInputError, VaefragError
 from vaefrag_core.fusions import channels_of
 
@@ -49,6 +51,7 @@ def register(app: Dash, site: Site, id_in_path: Callable[[str], str]) -> None:
         site: queries, addresses and the record.
         id_in_path: gives the ensemble whose members a path fuses, or "".
     """
+    forget_errors(app, "fuse")
 
     @app.callback(
         Output({"fuse": ALL}, "error"),
@@ -71,7 +74,8 @@ def register(app: Dash, site: Site, id_in_path: Callable[[str], str]) -> None:
             raise PreventUpdate
         try:
             ensemble_id, source = _source(site, id_in_path(path), search)
-            config = parse(FusionConfig, source | dict(zip(names, values, strict=True)))
+            typed = {name: fusion_form.read(name, value) for name, value in zip(names, values, strict=True)}
+            config = parse(FusionConfig, source | typed)
             target = _launch(site, ensemble_id, config)
         except VaefragError as error:
             problems = [error.fields.get(name) for name in names]

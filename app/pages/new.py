@@ -8,6 +8,7 @@ from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.exceptions import PreventUpdate
 
 from app.components import spec_form
+from app.components.inputs import forget_errors
 from app.components.spec_form import IMAGES, LOSS, MORE, NETWORK, SIZE
 from app.components.states import remarks
 from app.pages.live import asker
@@ -86,6 +87,7 @@ def register(app: Dash, site: Site) -> None:
         app: the app.
         site: queries, addresses and the record.
     """
+    forget_errors(app, "field")
 
     @app.callback(
         Output({"box": ALL}, "hidden"),

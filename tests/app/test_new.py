@@ -175,11 +175,14 @@ def test_a_page_takes_no_code_by_name(form: Form, workspace: EnsembleStore) -> N
 
 
 def test_each_field_says_what_is_wrong_with_it_and_nothing_is_begun(form: Form, workspace: EnsembleStore) -> None:
-    answer = form.launch(train__beta=-1, members="", model__widths="48, x", fingerprint__size=1)
+    typed = {"train__seed": "1.5", "train__steps": "many", "members": "", "fingerprint__size": "1"}
+    answer = form.launch(train__beta="-1", model__widths="48, x", **typed)
     assert errors(answer) == {
         "train.beta": "Expected a value greater than or equal to 0, got -1.",
-        "members": "Expected a valid integer, unable to parse string as an integer, got ''.",
-        "model.widths": "Expected a valid integer, unable to parse string as an integer, got 'x'.",
+        "train.seed": "Expected a whole number, got 1.5.",
+        "train.steps": "Expected a whole number, got 'many'.",
+        "members": "Expected a whole number, got nothing.",
+        "model.widths": "Expected a whole number, got 'x'.",
         "fingerprint.size": "Expected a value greater than or equal to 2, got 1.",
     }
     assert answer["more-settings"] == {"value": "more"}  # the widths are among them

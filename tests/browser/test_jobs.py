@@ -48,6 +48,12 @@ def test_an_ensemble_asked_for_by_form_outlives_browser_and_server(serve: Serve,
     fill(page, "β", "-1")
     page.get_by_role("button", name="Train", exact=True).click()
     expect(page.get_by_text("Expected a value greater than or equal to 0, got -1.")).to_be_visible()
+    fill(page, "Seed", "1.5")
+    page.get_by_role("button", name="Train", exact=True).click()
+    expect(page.get_by_text("Expected a whole number, got 1.5.")).to_be_visible()
+    fill(page, "Seed", "1")
+    expect(page.get_by_text("Expected a whole number, got 1.5.")).to_have_count(0)
+    expect(page.get_by_text("Expected a value greater than or equal to 0, got -1.")).to_be_visible()
     for label, value in (("β", "0.5"), ("Members", "4"), ("Steps", "4000"), ("Fingerprint sample", "200")):
         fill(page, label, value)
     page.get_by_role("button", name="Train", exact=True).dblclick()

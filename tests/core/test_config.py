@@ -3,15 +3,16 @@
 import pytest
 from pydantic import ValidationError
 
+from vaefrag_core.checks import parse
 from vaefrag_core.config import (
     AnalysisConfig,
     BootstrapConfig,
     Config,
     EnsembleSpec,
+    FusionConfig,
     ModelConfig,
     TrainConfig,
     content_key,
-    parse,
 )
 from vaefrag_core.errors import InvalidInputError
 
@@ -86,7 +87,14 @@ def test_configs_are_frozen() -> None:
             {"train": {"precision": "half"}},
             r"precision \(of the networks' products .*\): expected 'float32' or 'bfloat16', got 'half'\.",
         ),
-        ({"model": {"widths": [64, "x"]}}, r"widths\.1 .*valid integer.*got 'x'"),
+        (
+            {"model": {"widths": [64, "x"]}},
+            r"^value 2 of widths \(units of each .* mlp\): expected a whole number, got 'x'\.$",
+        ),
+        ({"model": {"widths": ["a"]}}, r"^value 1 of widths [^.]*: expected a whole number, got 'a'\.$"),
+        ({"model": {"widths": []}}, r"widths .*: expected at least 1 value, got \[\]\."),
+        ({"train": {"seed": "1.5"}}, r"seed .*: expected a whole number, got 1\.5\."),
+        ({"train": {"beta": "much"}}, r"beta .*: expected a number, got 'much'\."),
         ({"steps": 5}, "There is no setting 'steps'. Leave it out."),
         ({"train": {"steps": "many", "seed": -1}}, "steps.*seed"),
     ],
@@ -94,6 +102,11 @@ def test_configs_are_frozen() -> None:
 def test_a_wrong_value_is_named_with_what_was_expected(values: dict[str, object], message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         parse(EnsembleSpec, values)
+
+
+def test_what_is_wrong_with_fields_together_is_said_of_all_of_them() -> None:
+    with pytest.raises(InvalidInputError, match=r"^Expected either members or channels, got both\.$"):
+        parse(FusionConfig, {"members": [0, 1], "channels": [[0, 3]]})
 
 
 def test_every_field_says_what_it_is() -> None:

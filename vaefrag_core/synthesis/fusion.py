@@ -22,7 +22,8 @@ from torch import Tensor
 
 from vaefrag_core.artifacts import FusedSpace, Posteriors
 from vaefrag_core.artifacts.fusion import FusionEnd
-from vaefrag_core.config import FusionConfig, FusionObjective, content_key, parse
+from vaefrag_core.checks import parse
+from vaefrag_core.config import FusionConfig, FusionObjective, content_key
 from vaefrag_core.errors import InvalidInputError
 from vaefrag_core.measures.coefficient import bhattacharyya_coefficient
 from vaefrag_core.measures.gaussian import bhattacharyya_distance

@@ -1,0 +1,113 @@
+"""Checks what a person gave against a config, and says in plain words what is wrong with it."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from vaefrag_core.config import Config
+from vaefrag_core.errors import InvalidInputError
+
+AnyConfig = TypeVar("AnyConfig", bound=Config)
+
+# What is expected, where pydantic's own words are those of a programmer.
+EXPECTED = {
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "string_type": "text",
+    "tuple_type": "a list",
+    "missing": "a value",
+}
+LENGTHS = {"too_short": ("at least", "min_length"), "too_long": ("at most", "max_length")}
+
+
+def parse(model: type[AnyConfig], values: Mapping[str, Any]) -> AnyConfig:
+    """Check values that a person gave.
+
+    Args:
+        model: the config wanted.
+        values: its fields, nested as the config is.
+
+    Returns:
+        The config.
+
+    Raises:
+        InvalidInputError: naming every field at fault, what was expected and what came; its `fields` say the
+            same of each.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        sentences = " ".join(field_errors(error, model).values())
+        raise InvalidInputError(sentences, field_errors(error, model, named=False)) from None
+
+
+def field_errors(error: ValidationError, model: type[BaseModel], *, named: bool = True) -> dict[str, str]:
+    """Say what is wrong with each field of a model: its dotted name → one sentence.
+
+    Args:
+        error: that the model raised.
+        model: the model.
+        named: whether the sentence names the field; a form shows it beside the field.
+    """
+    messages: dict[str, str] = {}
+    for item in error.errors(include_url=False):
+        path = [str(part) for part in item["loc"]]
+        field = ".".join(path)
+        if item["type"] == "too_short" and any(other.startswith(f"{field}.") for other in messages):
+            continue  # of a list whose values were refused one by one
+        if item["type"] == "extra_forbidden":
+            messages[field] = f"There is no setting {_named(path)!r}. Leave it out."
+        elif not path:
+            messages[field] = f"Expected {_expected(item)}."  # of several fields together
+        else:
+            meaning = _description(model, path)
+            about = f" ({meaning})" if meaning else ""
+            subject = f"{_named(path)}{about}: expected" if named else "Expected"
+            messages[field] = f"{subject} {_expected(item)}, got {_as_typed(item['input'])}."
+    return messages
+
+
+def _named(path: list[str]) -> str:
+    """Name a field as people do; a value of a list by its place."""
+    *_, parent, last = ["", *path]
+    name = f"value {int(last) + 1} of {parent}" if last.isdigit() else last
+    return name.replace("_", " ")
+
+
+def _expected(item: ErrorDetails) -> str:
+    """Say what a field takes."""
+    if item["type"] in LENGTHS:
+        words, bound = LENGTHS[item["type"]]
+        number = item.get("ctx", {})[bound]
+        return f"{words} {number} value{'' if number == 1 else 's'}"
+    expected = item["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    if expected.startswith(("greater", "less")):
+        expected = f"a value {expected}"
+    return EXPECTED.get(item["type"], expected)
+
+
+def _as_typed(value: object) -> str:
+    """Show what was given; numbers that came as text, from a command or a form, without quotes."""
+    if value is None or value == "":
+        return "nothing"
+    number = isinstance(value, str) and re.fullmatch(r"[-+]?\d*\.?\d+(e[-+]?\d+)?", value.strip(), re.IGNORECASE)
+    return str(value).strip() if number else repr(value)
+
+
+def _description(model: type[BaseModel], path: list[str]) -> str:
+    """Follow a path of field names down nested configs to the description of the last."""
+    text = ""
+    for part in path:
+        field = model.model_fields.get(part)
+        if field is None:
+            break
+        text = field.description or ""
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            model = field.annotation
+    return text
