@@ -9,6 +9,8 @@ from app.cli import cli
 from app.commands import runs
 from vaefrag_core.config import EnsembleSpec
 from vaefrag_core.errors import InvalidInputError
+from vaefrag_core.presets import with_preset
+from vaefrag_core.specs import resolve
 
 
 @pytest.fixture
@@ -46,3 +48,54 @@ def test_another_precision_is_refused(asked: list[EnsembleSpec]) -> None:
     assert isinstance(refused.exception, InvalidInputError)
     assert "expected 'float32' or 'bfloat16', got 'half'" in str(refused.exception)
     assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ([], {}),
+        (["--beta", "1", "--steps", "7"], {"train": {"beta": "1", "steps": 7}}),  # β as typed, though it is the default
+        (["--architecture", "mlp", "--widths", "5, 6"], {"model": {"architecture": "mlp", "widths": ["5", "6"]}}),
+    ],
+)
+def test_what_was_typed_wins_over_a_preset(
+    asked: list[EnsembleSpec], typed: list[str], expected: dict[str, Any]
+) -> None:
+    done = CliRunner().invoke(cli, ["train", "--preset", "locatello-2019", *typed])
+    assert done.exit_code == 0, done.output
+    assert asked == [resolve(with_preset("locatello-2019", expected))]
+
+
+def test_without_a_preset_the_options_are_the_defaults_of_a_spec(asked: list[EnsembleSpec]) -> None:
+    assert CliRunner().invoke(cli, ["train"]).exit_code == 0
+    assert asked[0].key == EnsembleSpec().key == "395269cdafba"
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        (["--gamma", "5"], "--gamma: beta-vae does not read it. Leave it out, or choose --objective annealed-vae."),
+        (["--lambda-od", "5"], "choose --objective dip-vae-i or dip-vae-ii."),
+        (["--objective", "factor-vae", "--beta", "5"], "--beta: factor-vae does not read it"),
+        (["--discriminator-widths", "9"], "--discriminator-widths: beta-vae does not read it"),
+        (["--pixel-variance", "1"], "--pixel-variance: the likelihood bernoulli does not read it"),
+        (["--preset", "locatello-2019", "--widths", "9"], "--widths: it is of the mlp, and conv64 is to be trained"),
+        (["--network", "mine:Net", "--activation", "tanh"], "--activation: it is of the mlp, and mine:Net is to be"),
+    ],
+)
+def test_an_option_that_nothing_would_come_of_is_refused(
+    asked: list[EnsembleSpec], typed: list[str], sentence: str
+) -> None:
+    refused = CliRunner().invoke(cli, ["train", *typed])
+    assert isinstance(refused.exception, InvalidInputError)
+    assert sentence in str(refused.exception)
+    assert asked == []
+
+
+def test_an_option_that_is_read_is_taken(asked: list[EnsembleSpec]) -> None:
+    typed = ["--objective", "factor-vae", "--gamma-tc", "5", "--discriminator-widths", "9", "--likelihood", "gaussian"]
+    done = CliRunner().invoke(cli, ["train", *typed, "--pixel-variance", "1", "--widths", "7", "--activation", "tanh"])
+    assert done.exit_code == 0, done.exception
+    (spec,) = asked
+    assert (spec.train.gamma_tc, spec.train.discriminator_widths) == (5.0, (9,))
+    assert (spec.model.pixel_variance, spec.model.widths, spec.model.activation) == (1.0, (7,), "tanh")

@@ -12,6 +12,7 @@ from app.commands.serve import check_door, show_pages
 
 if TYPE_CHECKING:
     from vaefrag_core.config import EnsembleSpec
+    from vaefrag_core.sweeps import Sweep
 
 Workers = Annotated[
     int | None,
@@ -70,6 +71,7 @@ def demo(
 ) -> None:
     """Train 30 small VAEs on real handwritten digits, find their hotspots and open the explorer. Offline."""
     from app.settings import load_settings
+    from vaefrag_core.specs import resolve
 
     settings = load_settings(workspace=workspace, host=host, port=port)
     values = {
@@ -81,7 +83,7 @@ def demo(
     }
     if serving:
         check_door(settings)  # now, not after minutes of training
-    result = _train_and_analyze(values, settings, workers, analyze_after=True)
+    result = _train_and_analyze(None, [resolve(values)], settings, workers, analyze_after=True)
     if as_json:
         terminal.emit(result)
     if serving:
@@ -167,13 +169,17 @@ def train(
     follows their hotspots from value to value.
     """
     from app.settings import load_settings
+    from vaefrag_core.sweeps import resolve_sweep
 
     values = _asked_for(ctx, preset)
+    sweep, specs = resolve_sweep(values)
+    _refuse_unread([option for option in PLACES if _typed(ctx, option)], specs[0])
+    _say_what_the_cpu_lacks(specs[0])
     settings = load_settings(workspace=workspace)
     if detach:
-        result = _leave_to_engine(values, settings, workers, analyze_after)
+        result = _leave_to_engine(sweep, specs, settings, workers, analyze_after)
     else:
-        result = _train_and_analyze(values, settings, workers, analyze_after)
+        result = _train_and_analyze(sweep, specs, settings, workers, analyze_after)
     if as_json:
         terminal.emit(result)
 
@@ -184,15 +190,41 @@ def _asked_for(ctx: typer.Context, preset: str | None) -> dict[str, Any]:
 
     values: dict[str, Any] = {}
     for option, place in PLACES.items():
-        given, source = ctx.params[option], ctx.get_parameter_source(option)
-        if preset is not None and (source is None or source.name != "COMMANDLINE"):
+        if preset is not None and not _typed(ctx, option):
             continue
         *parents, name = place.split(".")
         fields = values
         for parent in parents:
             fields = fields.setdefault(parent, {})
-        fields[name] = _as_read(option, given)
+        fields[name] = _as_read(option, ctx.params[option])
     return values if preset is None else with_preset(preset, values)
+
+
+def _typed(ctx: typer.Context, option: str) -> bool:
+    source = ctx.get_parameter_source(option)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _refuse_unread(typed: list[str], spec: "EnsembleSpec") -> None:
+    """Refuse an option that nothing would come of, rather than train something else than was meant."""
+    from vaefrag_core.config import COEFFICIENTS, read_by
+    from vaefrag_core.errors import InvalidInputError
+
+    model, train = spec.model, spec.train
+    for option in typed:
+        place, name = PLACES[option].rpartition(".")[::2]
+        if place == "train" and name in train.unread:
+            readers = " or ".join(other for other in COEFFICIENTS if name in read_by(other))
+            reason, remedy = f"{train.objective} does not read it", f"choose --objective {readers}"
+        elif name == "pixel_variance" and model.likelihood != "gaussian":
+            reason, remedy = f"the likelihood {model.likelihood} does not read it", "choose --likelihood gaussian"
+        elif name in ("widths", "activation") and not model.stackable:
+            reason = f"it is of the mlp, and {model.network or model.architecture} is to be trained"
+            remedy = "choose --architecture mlp"
+        else:
+            continue
+        flag = f"--{option.replace('_', '-')}"
+        raise InvalidInputError(f"Nothing would come of {flag}: {reason}. Leave it out, or {remedy}.")
 
 
 def _as_read(option: str, given: Any) -> Any:
@@ -215,12 +247,11 @@ def _say_what_the_cpu_lacks(spec: "EnsembleSpec") -> None:
         )
 
 
-def _leave_to_engine(values: dict[str, Any], settings: Any, workers: int | None, analyze_after: bool) -> dict[str, Any]:
+def _leave_to_engine(
+    sweep: "Sweep | None", specs: "list[EnsembleSpec]", settings: Any, workers: int | None, analyze_after: bool
+) -> dict[str, Any]:
     from app.commands import runs
-    from vaefrag_core.sweeps import resolve_sweep
 
-    sweep, specs = resolve_sweep(values)
-    _say_what_the_cpu_lacks(specs[0])
     if sweep is None:
         result = runs.train_detached(specs[0], settings, workers=workers, analyze_after=analyze_after)
         what = f"Job {result['job']} trains {result['id']}"
@@ -232,13 +263,10 @@ def _leave_to_engine(values: dict[str, Any], settings: Any, workers: int | None,
 
 
 def _train_and_analyze(
-    values: dict[str, Any], settings: Any, workers: int | None, analyze_after: bool
+    sweep: "Sweep | None", specs: "list[EnsembleSpec]", settings: Any, workers: int | None, analyze_after: bool
 ) -> dict[str, Any]:
     from app.commands import runs
-    from vaefrag_core.sweeps import resolve_sweep
 
-    sweep, specs = resolve_sweep(values)
-    _say_what_the_cpu_lacks(specs[0])
     try:
         if sweep is None:
             return runs.train_and_wait(specs[0], settings, workers=workers, analyze_after=analyze_after)

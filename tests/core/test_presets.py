@@ -3,11 +3,9 @@
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from app.cli import cli
-from app.commands import train as train_command
-from vaefrag_core.config import EnsembleSpec, parse
+from vaefrag_core.checks import parse
+from vaefrag_core.config import EnsembleSpec
 from vaefrag_core.datasets.catalog import describe_datasets
 from vaefrag_core.errors import InvalidInputError
 from vaefrag_core.presets import PRESETS, with_preset
@@ -55,33 +53,3 @@ def test_what_was_asked_for_wins_and_the_rest_stays() -> None:
         InvalidInputError, match=r"There is no preset 'x'\. Presets: locatello-2019, murphy-2024-fashion"
     ):
         with_preset("x", {})
-
-
-@pytest.mark.parametrize(
-    ("typed", "expected"),
-    [
-        ([], {}),
-        (["--beta", "1", "--steps", "7"], {"train": {"beta": "1", "steps": 7}}),  # β as typed, though it is the default
-        (["--architecture", "mlp", "--widths", "5, 6"], {"model": {"architecture": "mlp", "widths": ["5", "6"]}}),
-    ],
-)
-def test_on_the_command_line_what_was_typed_wins(
-    monkeypatch: pytest.MonkeyPatch, typed: list[str], expected: dict[str, Any]
-) -> None:
-    asked: list[dict[str, Any]] = []
-
-    def keep(values: dict[str, Any], *others: Any) -> dict[str, Any]:
-        asked.append(values)
-        return {}
-
-    monkeypatch.setattr(train_command, "_train_and_analyze", keep)
-    done = CliRunner().invoke(cli, ["train", "--preset", "locatello-2019", *typed])
-    assert done.exit_code == 0, done.output
-    assert asked == [with_preset("locatello-2019", expected)]
-
-
-def test_without_a_preset_the_options_are_the_defaults_of_a_spec(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[dict[str, Any]] = []
-    monkeypatch.setattr(train_command, "_train_and_analyze", lambda values, *others: asked.append(values) or {})
-    assert CliRunner().invoke(cli, ["train"]).exit_code == 0
-    assert resolve(asked[0]).key == EnsembleSpec().key == "395269cdafba"
