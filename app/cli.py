@@ -14,6 +14,7 @@ from app.commands.datasets import datasets
 from app.commands.exchange import export_file, import_file
 from app.commands.fuse import fuse
 from app.commands.jobs import jobs
+from app.commands.listing import list_workspace
 from app.commands.metrics import metrics
 from app.commands.options import Json, Workspace
 from app.commands.serve import serve
@@ -30,6 +31,7 @@ cli = typer.Typer(
 cli.add_typer(jobs, name="jobs")
 cli.command("demo")(demo)
 cli.command("train")(train)
+cli.command("list")(list_workspace)
 cli.command("import")(import_file)
 cli.command("export")(export_file)
 cli.command("metrics")(metrics)

@@ -5,7 +5,8 @@ plain strings that name the artifacts they were made from, so that nothing stale
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Literal, TypeVar
@@ -248,6 +249,13 @@ class Queries:
             found = make()
             self._cache.set(key, found)
         return found
+
+
+def distinct_names(records: Iterable[EnsembleRecord]) -> dict[str, str]:
+    """Give what each ensemble is called, by id; those called the same are told apart by the end of their ids."""
+    names = {record.id: record.name for record in records}
+    count = Counter(names.values())
+    return {key: name if count[name] == 1 else f"{name} · {key[-8:]}" for key, name in names.items()}
 
 
 def pair_facts(matrix: ChannelMatrix, u: int, v: int) -> PairFacts:

@@ -45,11 +45,24 @@ def fail(text: str) -> None:
     console.print(f"[bold red]error:[/] {_escaped(text)}", highlight=False, soft_wrap=True)
 
 
-def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[str] = ()) -> None:
-    """Show a table; the columns named in `right` hold numbers."""
+def show_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    right: Sequence[str] = (),
+    whole: Sequence[str] = (),
+) -> None:
+    """Show a table.
+
+    Args:
+        columns: their heads.
+        rows: cells of each.
+        right: columns that hold numbers.
+        whole: columns that hold what is to be copied, such as ids: never wrapped, nor cut.
+    """
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left")
+        justify: Any = "right" if column in right else "left"
+        table.add_column(column, justify=justify, no_wrap=column in whole, overflow="fold")
     for row in rows:
         table.add_row(*(_escaped(str(cell)) for cell in row))
     console.print(table)

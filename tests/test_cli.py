@@ -141,6 +141,7 @@ def test_bench_times_training_against_a_plain_loop_to_the_same_loss() -> None:
 COMMANDS = [
     "demo",
     "train",
+    "list",
     "analyze",
     "metrics",
     "combine",

@@ -268,6 +268,11 @@ class FusionConfig(Config):
         return content_key(self.model_dump(mode="json", exclude={"name"}))
 
     @property
+    def title(self) -> str:
+        """What the fused space is called: its name, or what it is."""
+        return self.name or f"{self.dimension}-channel fusion by {self.objective}"
+
+    @property
     def others(self) -> tuple[str, ...]:
         """The ids of ensembles that channels name, each once."""
         return tuple(dict.fromkeys(channel[0] for channel in self.channels or () if len(channel) == 3))

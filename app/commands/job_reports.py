@@ -46,7 +46,7 @@ def show_jobs(result: Mapping[str, Any]) -> None:
         [job["job"], job["kind"], job["state"], _counts(job), _when(job["created"]), job["who"], job["title"]]
         for job in result["jobs"]
     ]
-    terminal.show_table(["job", "kind", "state", "members", "asked for", "by", "what"], rows)
+    terminal.show_table(["job", "kind", "state", "members", "asked for", "by", "what"], rows, whole=["job"])
     if not result["engine"]["running"]:
         terminal.say("No engine runs on this workspace; `vaefrag engine` or `vaefrag serve` starts one.")
         return

@@ -84,6 +84,7 @@ def train_and_wait(
             raise VaefragError(f"No member of {result['id']} was trained to its end. {_again(job_id)}")
         if analyze_after:
             result |= _wait_for_analysis(book, ended.job, settings, keeper, should_stop)
+    terminal.say(f"It is [bold]{result['id']}[/]; `vaefrag serve` shows it.")
     return result
 
 
@@ -160,6 +161,7 @@ def train_sweep_and_wait(
             atlas = sweeps.atlas(sweep.id)
             sweep_reports.show_atlas(sweep, atlas)
             result["atlas"] = sweep_reports.atlas_result(sweep, atlas)
+    terminal.say(f"It is the sweep [bold]{sweep.id}[/]; `vaefrag serve` shows it, `vaefrag list` names its ensembles.")
     return result
 
 

@@ -184,7 +184,7 @@ class JobBook:
                 id=_new_id(),
                 kind="fuse",
                 ensemble_id=ensemble_id,
-                title=config.name or f"Fusion of {ensemble_id}",
+                title=config.title,
                 request=_checked("fuse", config),
                 members=0,
                 who=who or this_user(),

@@ -8,9 +8,10 @@ from dash.exceptions import PreventUpdate
 
 from app.components.glossary import help_mark
 from app.components.states import notice, remarks
+from app.jobs.standings import go_on
 from app.pages.live import asker, pressed
 from app.pages.site import Page, Site
-from app.pages.standings import go_on, sweep_standing
+from app.pages.standings import sweep_standing
 from app.pages.sweep_view import SweepView, table
 from vaefrag_core.artifacts import Atlas
 from vaefrag_core.errors import BrokenFileError, MissingDataError
@@ -261,7 +262,7 @@ def register(app: Dash, site: Site) -> None:
             if standing.at_work or standing.current or not standing.members:
                 continue
             if standing.done < standing.members:
-                go_on(site, site.queries.store.record(standing.ensemble_id))
+                go_on(site.queries.store.record(standing.ensemble_id), site.book, who=asker())
             else:
                 site.book.submit_analysis(standing.ensemble_id, who=asker())  # draws the atlas when it is done
         return (tick or 0) + 1

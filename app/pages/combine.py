@@ -16,6 +16,7 @@ from app.pages.fuse import LEAST_CHANNELS, set_form
 from app.pages.mixture import Mixture
 from app.pages.set_panel import beside_members, growth_panel, next_panel, press, set_panel
 from app.pages.site import Page, Site
+from app.queries import distinct_names
 from vaefrag_core.sets import SetStore, parse_channel
 
 PARTS = ("set", "rules", "switch", "saved", "slow")
@@ -82,8 +83,8 @@ class Combine:
         return view.map_marks() if self.chosen.view == "map" else view.matrix_marks()
 
     def _picker(self, parts: dict[str, html.Div]) -> html.Section:
-        ensembles = self.mixture.ensembles
-        options = [{"value": key, "label": record.name} for key, record in ensembles.items()]
+        names = distinct_names(self.mixture.ensembles.values())
+        options = [{"value": key, "label": name} for key, name in names.items()]
         select = dmc.Select(
             id="combine-at",
             data=options,

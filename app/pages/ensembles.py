@@ -8,10 +8,10 @@ from app.components.glossary import help_mark
 from app.components.icons import icon
 from app.components.members import strip
 from app.components.states import command, notice
+from app.jobs.standings import Standing, standing_of
 from app.pages.site import Page, Site
-from app.pages.standings import Standing, standing_of
 from app.plurals import counted
-from app.queries import EnsembleSummary
+from app.queries import EnsembleSummary, distinct_names
 from vaefrag_core.errors import VaefragError
 from vaefrag_core.sweeps import Sweep
 
@@ -27,7 +27,8 @@ def page(site: Site) -> Page:
     sweeps = site.queries.sweeps.sweeps()
     if not summaries:
         return Page(html.Div([heading, _empty()], className="narrow"), "Ensembles")
-    cards = [_damaged(item) if item.record is None else _card(site, item) for item in summaries]
+    names = distinct_names(item.record for item in summaries if item.record)
+    cards = [_damaged(item) if item.record is None else _card(site, item, names[item.id]) for item in summaries]
     content = [heading, *([_sweeps(site, sweeps)] if sweeps else []), html.Div(cards, className="cards")]
     return Page(html.Div(content, className="wide"), "Ensembles")
 
@@ -68,10 +69,10 @@ def _empty() -> html.Section:
     )
 
 
-def _card(site: Site, item: EnsembleSummary) -> dcc.Link:
+def _card(site: Site, item: EnsembleSummary, name: str) -> dcc.Link:
     record = item.record
     assert record is not None
-    spec, standing = record.spec, standing_of(site, record)
+    spec, standing = record.spec, standing_of(record, site.queries.store, site.book)
     created = datetime.fromisoformat(record.created)
     members = f"{spec.members}" if item.imported else f"{standing.done} of {spec.members} trained"
     trained = [
@@ -81,10 +82,10 @@ def _card(site: Site, item: EnsembleSummary) -> dcc.Link:
         ("steps", f"{spec.train.steps:,}"),
     ]
     imported = [("from", "posteriors file"), ("members", members), ("images", f"{spec.fingerprint.size:,}")]
-    facts = [*(imported if item.imported else trained), ("created", f"{created:%-d %B %Y}")]
+    facts = [*(imported if item.imported else trained), ("created", f"{created.astimezone():%-d %B %Y, %H:%M}")]
     rows = [html.Div([html.Dt(name), html.Dd(value)]) for name, value in facts]
     foot = html.P(_result(item, standing), className="card-foot")
-    text = html.Div([html.H2(record.name), html.Dl(rows, className="card-facts"), foot], className="card-text")
+    text = html.Div([html.H2(name), html.Dl(rows, className="card-facts"), foot], className="card-text")
     return dcc.Link(
         [_thumbnail(site, item, standing), text], href=site.ensemble(item.id), className="card ensemble-card"
     )

@@ -63,6 +63,7 @@ class Explorer:
             f"{matrix.n_channels} channels",
             f"sample of {matrix.n_images:,} images",
         ]
+        words.append(html.Code(self.record.id, title="Commands ask for this id."))
         if not self.record.imported:
             words.append(dcc.Link("train again with changes", href=self.site.new(self.record.id)))
         if len(np.unique(matrix.member)) > 1:

@@ -86,7 +86,7 @@ class FusionView:
 
     def page(self) -> Page:
         """Give the page."""
-        fused, title = self.fused, self.fused.config.name or f"Fusion {self.fusion_id}"
+        fused, title = self.fused, self.fused.config.title
         words = [html.Span(f"{len(fused.learner_names)} learners fused"), html.Span(html.Code(self.fusion_id))]
         home = dcc.Link("Open the ensemble", href=self.site.ensemble(self.ensemble_id), className="button")
         heading = html.Div(

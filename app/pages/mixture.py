@@ -153,6 +153,15 @@ class Mixture:
             found[record.id] = record
         return found
 
+    @property
+    def _first(self) -> str:
+        """Give the newest ensemble that has live channels to pick; the newest when none has, "" when there is none."""
+        for ensemble in self.ensembles:
+            opened = self.opened(ensemble)
+            if not opened.hotspots(opened.measure).dead.all():
+                return ensemble
+        return next(iter(self.ensembles), "")
+
     def _checked(self, asked: Chosen) -> Chosen:
         """Leave out what cannot be combined, and say why."""
         kept: list[ChannelName] = []
@@ -165,7 +174,7 @@ class Mixture:
                 kept.append(channel)
         if asked.at and asked.at not in self.ensembles:
             self.problems.append(f"There is no analysed ensemble “{asked.at[:60]}” to pick channels from.")
-        first = kept[0].ensemble if kept else next(iter(self.ensembles), "")
+        first = kept[0].ensemble if kept else self._first
         chosen = asked if tuple(kept) == asked.channels else asked.of(kept)
         chosen = chosen.to(at=asked.at if asked.at in self.ensembles else first)
         if kept and chosen.at != first:

@@ -14,12 +14,12 @@ from app.components import jobs as show
 from app.components.members import strip
 from app.components.states import alarms, notice, remarks
 from app.jobs.rows import JobRecord
+from app.jobs.standings import Standing, go_on, standing_of
 from app.pages.board import Board
 from app.pages.explorer import Explorer
 from app.pages.jobs import job_panel
 from app.pages.live import asker, pressed, watch
 from app.pages.site import Page, Site
-from app.pages.standings import Standing, go_on, standing_of
 from app.pages.view import View
 from app.plurals import counted, first_few
 from vaefrag_core.errors import BrokenFileError, MissingDataError, VaefragError
@@ -73,7 +73,7 @@ def _unfinished(site: Site, record: EnsembleRecord) -> list:
 
 def _what_to_do(site: Site, record: EnsembleRecord) -> list:
     """Say how things stand when nobody is at work on an ensemble, and offer what follows."""
-    standing = standing_of(site, record)
+    standing = standing_of(record, site.queries.store, site.book)
     members, reasons = standing.members, first_few([status.message for status in standing.failed])
     look = [strip(members)] if members else []
     trained = f"{standing.done} of {len(members)} members are trained" if members else "The posteriors are here"
@@ -110,7 +110,7 @@ def _news(site: Site, explorer: Explorer) -> list:
         return [html.Div([bar, html.P(text, className="note")], className="card news"), *watch(board, [snapshot.job])]
     if explorer.record.imported:
         return []
-    standing = standing_of(site, explorer.record)
+    standing = standing_of(explorer.record, site.queries.store, site.book)
     rows = []
     if standing.failed:
         text = (
@@ -128,10 +128,9 @@ def _fusions(site: Site, ensemble_id: str) -> list:
     links = []
     for fusion_id in site.queries.fusions.ids(ensemble_id)[:MOST_FUSIONS]:
         try:
-            config = site.queries.fusions.fused(ensemble_id, fusion_id).config
+            name = site.queries.fusions.fused(ensemble_id, fusion_id).config.title
         except VaefragError:
             continue  # its own page says what is wrong with it
-        name = config.name or f"{counted(config.dimension, 'channel')} by {config.objective}"
         links.append(dcc.Link(name, href=site.fusion(fusion_id)))
     if not links:
         return []
@@ -154,7 +153,7 @@ def _words(record: EnsembleRecord) -> list[html.Span]:
     rest = (
         [f"{spec.fingerprint.size:,} images"] if record.imported else [spec.train.words, f"{spec.train.steps:,} steps"]
     )
-    words = (spec.dataset.name, f"{spec.members} members", *rest)
+    words = (spec.dataset.name, counted(spec.members, "member"), *rest, html.Code(record.id))
     return [html.Span(word) for word in words]
 
 
@@ -223,7 +222,7 @@ def register(app: Dash, site: Site, id_in_path: Callable[[str], str]) -> None:
         ensemble_id = asked["ensemble"]
         record = site.queries.store.record(ensemble_id)
         if asked["ask"] == "train":
-            go_on(site, record)
+            go_on(record, site.book, who=asker())
         else:
             site.book.submit_analysis(ensemble_id, who=asker())
         return (tick or 0) + 1

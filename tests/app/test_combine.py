@@ -14,6 +14,7 @@ from webpages import Tab, app_of, post_to, text_of
 from app.pages.chosen import MOST_CHANNELS, Chosen, parse_chosen
 from app.pages.site import Site
 from app.queries import Opened, Queries
+from vaefrag_core import pipeline
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.sets import SetStore
 from vaefrag_core.store import EnsembleStore
@@ -213,3 +214,18 @@ def test_an_exported_set_is_posteriors_again(tmp_path: Path) -> None:
     posteriors.write(content)
     (tmp_path / "x.npz").write_bytes(content.getvalue())
     assert Posteriors.load(tmp_path / "x.npz").key == posteriors.key
+
+
+def test_the_page_opens_on_the_newest_ensemble_that_has_something_to_pick(
+    trained: Trained, workspace: EnsembleStore, tmp_path: Path
+) -> None:
+    shutil.copytree(trained.store.folder(trained.id), workspace.folder(trained.id))
+    noise = np.random.default_rng(0).normal(size=(3, 40, 4)) * 1e-3
+    dead = workspace.add(Posteriors(noise, np.zeros_like(noise)), trained.spec.name)  # newer, and called the same
+    pipeline.analyze(dead.id, workspace)
+    assert workspace.records()[0].id == dead.id
+    picker = Tab(app_of(workspace, tmp_path / "cache"), "/combine").holding("combine-at")
+    assert picker["value"] == trained.id
+    assert {option["value"]: option["label"] for option in picker["data"]} == {
+        ensemble_id: f"{trained.spec.name} · {ensemble_id[-8:]}" for ensemble_id in (dead.id, trained.id)
+    }
