@@ -167,19 +167,27 @@ def test_every_command_explains_itself_and_speaks_json(command: str) -> None:
     ("arguments", "message"),
     [
         (["train", "--dataset", "digts"], "Did you mean 'digits'"),
+        (["train", "--beta", "-1"], "error: --beta: expected a value greater than or equal to 0, got -1."),
+        (["train", "--members", "0"], "error: --members: expected a value greater than or equal to 1, got 0."),
+        (["train", "--widths", "a"], "error: --widths: expected a whole number, got 'a'."),
         (
-            ["train", "--beta", "-1"],
-            "total correlation): expected a value greater than or equal to 0, got -1.",
+            ["train", "--fingerprint-size", "1"],
+            "error: --fingerprint-size: expected a value greater than or equal to 2",
         ),
-        (["train", "--members", "0"], "members (VAEs in the ensemble): expected a value greater than or equal to 1"),
         (["train", "--fingerprint-size", "5000"], "asks for 5,000 images; 'digits' has 1,797. Lower"),
-        (
-            ["analyze", "x", "--space", "full", "--draws", "5"],
-            "draws (draws of the Monte Carlo estimate): expected a value",
-        ),
+        (["analyze", "x", "--space", "full", "--draws", "5"], "error: --draws: expected a value greater than or equal"),
         (["metrics", "nothing"], "There is no ensemble 'nothing'"),
         (["analyze", "nothing"], "There is no ensemble 'nothing'"),
-        (["analyze", "nothing", "--xi", "2"], "xi (relative drop of reachability at a hotspot's edge): expected"),
+        (["analyze", "nothing", "--xi", "2"], "error: --xi: expected a value less than 1, got 2.0."),
+        (
+            ["analyze", "nothing", "--bootstrap", "-3"],
+            "error: --bootstrap: expected a value greater than or equal to 0",
+        ),
+        (
+            ["analyze", "nothing", "--seed", "-1"],
+            "error: --seed: expected a value greater than or equal to 0, got -1.\n",
+        ),
+        (["atlas", "nothing", "--min-nmi", "-1"], "error: --min-nmi: expected a value greater than or equal to 0"),
     ],
 )
 def test_wrong_input_is_one_clear_line_and_an_exit_code(tmp_path: Path, arguments: list[str], message: str) -> None:

@@ -138,7 +138,7 @@ def test_an_export_takes_no_file_s_place_unless_told_to(trained: Trained, tmp_pa
     assert vaefrag("export", trained.id, *place, "--replace").returncode == 0
     assert Posteriors.load(tmp_path / "mine.npz").n_members == 6
     done = vaefrag("export", "nothing", "--workspace", str(trained.store.workspace))
-    assert "There is no ensemble 'nothing'" in done.stderr
+    assert "There is no ensemble and no set 'nothing'" in done.stderr
 
 
 def test_hotspots_are_told_on_a_terminal_s_width_whatever_the_labels(tmp_path: Path) -> None:

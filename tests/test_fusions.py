@@ -98,7 +98,8 @@ def test_a_fusion_that_is_not_there_is_named(imported: tuple[EnsembleStore, str]
         (["--members", "0"], "at least two members to fuse"),
         (["--members", "0;1"], "Expected --members as numbers separated by commas"),
         (["--channels", "3"], "Expected a channel as member.channel"),
-        (["--dimension", "0"], "dimension (channels of the fused space): expected a value greater than or equal to 1"),
+        (["--dimension", "0"], "--dimension: expected a value greater than or equal to 1, got 0."),
+        (["--members", "0,1", "--channels", "0.1"], "Expected either members or channels, got both."),
     ],
 )
 def test_wrong_input_is_one_line_and_no_job(
@@ -189,3 +190,5 @@ def test_the_command_takes_a_saved_set(imported: tuple[EnsembleStore, str], monk
     assert [config.channels for config in asked] == [((0, 0), (3, 1))] * 2
     refused = CliRunner().invoke(cli, ["fuse", kept.id, "--members", "0,1", *place])
     assert "names its channels itself" in str(refused.exception)
+    nowhere = CliRunner().invoke(cli, ["fuse", "nowhere", *place])
+    assert "no ensemble and no set 'nowhere'" in str(nowhere.exception)

@@ -9,10 +9,12 @@ from support import Trained
 from typer.testing import CliRunner
 
 from app.cli import cli
+from vaefrag_core import pipeline
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
 from vaefrag_core.sets import SetStore, gather, parse_channel, set_posteriors
 from vaefrag_core.store import EnsembleStore
+from vaefrag_core.synthesis import combination
 from vaefrag_core.synthesis.combination import joint_information
 from vaefrag_core.synthesis.pool import ChannelName
 
@@ -99,6 +101,11 @@ def test_the_command_tells_saves_and_exports_a_set(trained: Trained, tmp_path: P
     gains = [addition["gain_bits"] for addition in found["additions"]]
     assert gains == sorted(gains, reverse=True)
     assert Posteriors.load(file).n_channels == 2
+    again = CliRunner().invoke(
+        cli, ["export", found["id"], "--workspace", str(tmp_path), "--output", str(tmp_path / "again.npz")]
+    )
+    assert again.exit_code == 0, again.exception
+    assert Posteriors.load(tmp_path / "again.npz").key == Posteriors.load(file).key
     grown = combine(tmp_path, found["id"], "--greedy", "3", "--rank", "digit")  # by its id, and one more
     assert [c["channel"] for c in grown["channels"][:2]] == [int(name.split(".")[1]) for name in names[:2]]
     assert grown["labels"]["digit"]["shared_bits"] == pytest.approx(grown["greedy_bits"][-1], abs=1e-5)
@@ -110,7 +117,33 @@ def test_the_command_refuses_in_a_sentence(trained: Trained, tmp_path: Path) -> 
         ([trained.id], "at least one channel to combine"),
         ([trained.id, "0.99"], "There is no channel 0.99"),
         ([trained.id, "0.1", "0.1"], "more than once"),
-        (["nothing", "0.1"], "There is no ensemble 'nothing'"),
+        (["nothing", "0.1"], "There is no ensemble and no set 'nothing' in .* `vaefrag list` names"),
     ]:
         with pytest.raises((InvalidInputError, MissingDataError), match=sentence):
             combine(workspace, *arguments)
+
+
+def test_what_tells_nothing_is_not_told_as_less_than_nothing(tmp_path: Path) -> None:
+    image = np.arange(70)
+    mean = np.stack([50.0 * (image % 7), 50.0 * (image % 5)], axis=1)[None]  # independent: redundant by rounding alone
+    posteriors = Posteriors(mean, np.zeros_like(mean))
+    assert -1e-9 < combination.combine(posteriors, [0, 1]).redundancy_bits < 0
+    place = ["--workspace", str(tmp_path)]
+    ensemble_id = EnsembleStore(tmp_path).add(posteriors, "apart").id
+    told = CliRunner().invoke(cli, ["combine", ensemble_id, "0.0", "0.1", "--rank", "bits", *place])
+    assert told.exit_code == 0, told.exception
+    assert " 0.00 redundant" in told.stderr
+    assert "gain, bits" in told.stderr
+
+
+def test_medoids_of_an_ensemble_without_hotspots_are_refused(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).normal(size=(3, 40, 4)) * 1e-3
+    record = EnsembleStore(tmp_path).add(Posteriors(noise, np.zeros_like(noise)), "noise")
+    pipeline.analyze(record.id, EnsembleStore(tmp_path))
+    with pytest.raises(InvalidInputError, match="has no hotspots, so no medoids"):
+        combine(tmp_path, record.id, "--medoids")
+    shown = CliRunner().invoke(cli, ["analyze", record.id, "--min-bits", "100", "--workspace", str(tmp_path)]).stderr
+    assert "0 hotspots among 0 live channels of 3 members (12 dead channels set aside)." in shown
+    assert "medoid" not in shown
+    assert "Analyse with a lower --min-bits than 100." in shown
+    assert "smaller β" not in shown

@@ -4,6 +4,15 @@ from typing import Any
 
 from app import terminal
 from app.commands import reports, training_reports
+from app.commands.options import by_option
+
+# Where each option of `analyze` stands in an `AnalysisConfig`, and in a `SpaceConfig`.
+CHANNEL_OPTIONS = {
+    **{option: f"hotspots.{option}" for option in ("measure", "min_bits", "min_samples", "xi")},
+    "bootstrap": "bootstrap.resamples",
+    "seed": ("map.seed", "bootstrap.seed"),
+}
+SPACE_OPTIONS = {"draws": "draws", "seed": "seed"}
 
 
 def analyze_channels(
@@ -24,7 +33,9 @@ def analyze_channels(
     from vaefrag_core.config import AnalysisConfig
     from vaefrag_core.errors import MissingDataError
 
-    config, store = parse(AnalysisConfig, values), _store_with(ensemble_id, settings)
+    with by_option(CHANNEL_OPTIONS):
+        config = parse(AnalysisConfig, values)
+    store = _store_with(ensemble_id, settings)
     if over_training and not store.record(ensemble_id).spec.train.snapshots:
         raise MissingDataError(
             f"Ensemble {ensemble_id} has kept no snapshots of its training."
@@ -49,7 +60,9 @@ def analyze_spaces(ensemble_id: str, values: dict[str, Any], settings: Any) -> d
     from vaefrag_core.checks import parse
     from vaefrag_core.config import SpaceConfig
 
-    config, store = parse(SpaceConfig, values), _store_with(ensemble_id, settings)
+    with by_option(SPACE_OPTIONS):
+        config = parse(SpaceConfig, values)
+    store = _store_with(ensemble_id, settings)
     with terminal.analysis_progress() as on_stage:
         spaces = pipeline.analyze_spaces(ensemble_id, store, config, on_stage=on_stage)
         pipeline.renew_atlases(ensemble_id, store, on_stage=on_stage)

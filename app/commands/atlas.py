@@ -6,7 +6,7 @@ import typer
 
 from app import terminal
 from app.commands import sweep_reports
-from app.commands.options import Json, Workspace
+from app.commands.options import Json, Workspace, by_option
 
 
 def atlas(
@@ -30,7 +30,8 @@ def atlas(
     from vaefrag_core.store import EnsembleStore
     from vaefrag_core.sweeps import SweepStore
 
-    config = parse(AtlasConfig, {"min_nmi": min_nmi})
+    with by_option({"min_nmi": "min_nmi"}):
+        config = parse(AtlasConfig, {"min_nmi": min_nmi})
     store = EnsembleStore(load_settings(workspace=workspace).workspace)
     sweeps = SweepStore(store)
     sweep = sweeps.sweep(sweep_id)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app import terminal
-from app.commands.options import Json, Workspace
+from app.commands.options import Json, Workspace, is_set
 from vaefrag_core.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -43,7 +43,10 @@ def combine(
     kept = sets.SetStore(store.workspace)
     ensemble, chosen = _start(set_id, channels or [], store, kept)
     if medoids:
-        chosen += [c for c in _medoids(store, ensemble) if c not in chosen]
+        found_medoids = _medoids(store, ensemble)
+        if not found_medoids:
+            raise InvalidInputError(f"Ensemble {ensemble} has no hotspots, so no medoids. Leave out --medoids.")
+        chosen += [c for c in found_medoids if c not in chosen]
     pooled = sets.gather(chosen, store.posteriors, ensemble)
     label = None if rank in ("", "bits") else rank
     grown: Growth | None = None
@@ -64,10 +67,9 @@ def _start(set_id: str, channels: Sequence[str], store: Any, kept: Any) -> "tupl
     """Give the ensemble that is meant when none is named, and the channels given."""
     from vaefrag_core.sets import parse_channel
 
-    if set_id not in store.ids() and set_id in kept.ids():
+    if is_set(set_id, store, kept):
         found = list(kept.load(set_id).channels)
         return found[0].ensemble, found + [parse_channel(text, found[0].ensemble) for text in channels]
-    store.record(set_id)
     return set_id, [parse_channel(text, set_id) for text in channels]
 
 
@@ -107,7 +109,7 @@ def _show(
     rows = list(zip(words, map(_two, found.single_bits), map(_two, found.marginal_bits), shares, strict=True))
     terminal.show_table(columns, rows, right=columns[1:])
     terminal.say(
-        f"[bold]{found.joint_bits:.2f} bits together[/], {found.sum_bits:.2f} in sum, {found.redundancy_bits:.2f}"
+        f"[bold]{found.joint_bits:.2f} bits together[/], {found.sum_bits:.2f} in sum, {found.redundancy_bits:z.2f}"
         f" redundant; at most {found.ceiling_bits:.2f} on {found.n_images:,} images."
     )
     if found.near_ceiling:
@@ -116,7 +118,8 @@ def _show(
         terminal.say(f"{name}: NMI {nmi:.2f}, {bits:.2f} bits told")
     if ranked is not None:
         gains = [(str(pooled.names[c]), _two(gain)) for c, gain in zip(ranked.channels, ranked.gain_bits, strict=True)]
-        terminal.show_table(["next channel", f"gain, {rank}"], gains[:LISTED], right=[f"gain, {rank}"])
+        head = "gain, bits" if rank == "bits" else f"gain, bits of {rank}"
+        terminal.show_table(["next channel", head], gains[:LISTED], right=[head])
     if saved is not None:
         terminal.say(f"Saved as [bold]{saved.id}[/].")
 
@@ -164,4 +167,4 @@ def _named(name: "ChannelName") -> dict[str, Any]:
 
 
 def _two(bits: float) -> str:
-    return f"{bits:.2f}"
+    return f"{bits:z.2f}"

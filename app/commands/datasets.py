@@ -7,7 +7,7 @@ import typer
 
 from app import terminal
 from app.commands import reports
-from app.commands.options import Json
+from app.commands.options import Json, by_option
 
 
 def datasets(
@@ -28,7 +28,9 @@ def datasets(
 
     if dataset is not None:
         values = {"name": dataset, "path": str(path.absolute()) if path else None, "image_size": image_size}
-        found = reports.dataset_result(load_dataset(parse(DatasetConfig, values)))
+        with by_option({"dataset": "name", "path": "path", "image_size": "image_size"}):
+            config = parse(DatasetConfig, values)
+        found = reports.dataset_result(load_dataset(config))
         if as_json:
             terminal.emit(found)
         else:

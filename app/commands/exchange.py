@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from app import terminal
-from app.commands.options import Json, Workspace
+from app.commands.options import Json, Workspace, is_set
 from vaefrag_core.errors import InvalidInputError
 
 
@@ -42,7 +42,7 @@ def import_file(
 
 
 def export_file(
-    ensemble_id: Annotated[str, typer.Argument(metavar="ID", help="An ensemble of the workspace.")],
+    ensemble_id: Annotated[str, typer.Argument(metavar="ID", help="An ensemble, or a saved set, of the workspace.")],
     output: Annotated[
         Path | None, typer.Option(help="File to write.", show_default="ID.npz, or FUSION.npz, in the current folder")
     ] = None,
@@ -51,14 +51,21 @@ def export_file(
     workspace: Workspace = None,
     as_json: Json = False,
 ) -> None:
-    """Write the posteriors of an ensemble, or of a fused space, as a file that other programs and `import` can read."""
+    """Write the posteriors of an ensemble, a saved set or a fused space, for other programs and for `import`."""
     from app.settings import load_settings
     from vaefrag_core.fusions import FusionStore
+    from vaefrag_core.sets import SetStore, gather, set_posteriors
     from vaefrag_core.store import EnsembleStore, replacing
 
     settings = load_settings(workspace=workspace)
-    store = EnsembleStore(settings.workspace)
-    posteriors = store.posteriors(ensemble_id)
+    store, sets = EnsembleStore(settings.workspace), SetStore(settings.workspace)
+    if is_set(ensemble_id, store, sets):
+        if fusion:
+            raise InvalidInputError(f"{ensemble_id} is a set: its fused spaces are named by its first ensemble's id.")
+        channels = sets.load(ensemble_id).channels
+        posteriors = set_posteriors(gather(channels, store.posteriors), channels)
+    else:
+        posteriors = store.posteriors(ensemble_id)
     if fusion:
         posteriors = FusionStore(store).fused(ensemble_id, fusion).posteriors(posteriors)
     path = output or Path(f"{fusion or ensemble_id}.npz")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app import terminal
-from app.commands.options import Json, Workspace
+from app.commands.options import Json, Workspace, by_option, is_set
 from app.plurals import counted
 from vaefrag_core.errors import InvalidInputError, VaefragError
 
@@ -63,7 +63,9 @@ def fuse(
     settings = load_settings(workspace=workspace)
     store = EnsembleStore(settings.workspace)
     ensemble_id, asked = _asked(source, store, _members(members), channels)
-    config, fusions = parse(FusionConfig, values | {"seed": seed} | asked), FusionStore(store)
+    with by_option({name: name for name in FusionConfig.model_fields}):
+        config = parse(FusionConfig, values | {"seed": seed} | asked)
+    fusions = FusionStore(store)
     fusions.learners(ensemble_id, config)  # refuses what cannot be fused before a job is made of it
     fusion_id = fusions.id_of(ensemble_id, config)
     book = JobBook(settings.workspace)
@@ -121,8 +123,7 @@ def _asked(source: str, store: Any, members: list[int] | None, channels: str) ->
     from vaefrag_core.sets import SetStore
 
     sets = SetStore(store.workspace)
-    if source in store.ids() or source not in sets.ids():
-        store.record(source)
+    if not is_set(source, store, sets):
         return source, {"members": members, "channels": _channels(channels, source)}
     if members or channels:
         raise InvalidInputError(f"{source} is a set and names its channels itself. Leave out --members and --channels.")
@@ -168,10 +169,10 @@ def _show(fusion_id: str, fused: "FusedSpace", report: dict[str, Any]) -> None:
             row["space"],
             f"{row['accuracy']:.3f}",
             _interval(row["interval"]),
-            _interval(row["gain_interval"]),
+            "" if r == 0 else _interval(row["gain_interval"]),  # the first is the fused space itself
         ]
         for probe in report.get("probes", ())
-        for row in probe["spaces"]
+        for r, row in enumerate(probe["spaces"])
     ]
     if rows:
         terminal.show_table(["label", "read from", "right", "95 % of repeats", "fused gains"], rows, right=["right"])

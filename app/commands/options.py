@@ -1,12 +1,62 @@
 """Options that several commands share."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from vaefrag_core.errors import MissingDataError, VaefragError
+
+if TYPE_CHECKING:
+    from vaefrag_core.sets import SetStore
+    from vaefrag_core.store import EnsembleStore
 
 Workspace = Annotated[
     Path | None,
     typer.Option(help="Folder of the ensembles.", show_default="VAEFRAG_WORKSPACE, or ./data"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write one JSON object to standard output.")]
+
+
+def is_set(source: str, store: "EnsembleStore", sets: "SetStore") -> bool:
+    """Say whether an id that was typed is that of a saved set, and not of an ensemble.
+
+    Raises:
+        MissingDataError: when it is neither's.
+        BrokenFileError: when the ensemble's spec cannot be read.
+    """
+    if source not in store.ids() and source in sets.ids():
+        return True
+    if source not in store.ids():
+        raise MissingDataError(
+            f"There is no ensemble and no set {source!r} in {store.workspace}. `vaefrag list` names those there are."
+        )
+    store.record(source)
+    return False
+
+
+@contextmanager
+def by_option(places: Mapping[str, str | Sequence[str]]) -> Iterator[None]:
+    """Let what is said to be wrong be said of the options that were typed, not of the settings that they stand for.
+
+    Args:
+        places: the dotted name of the setting, or of several, of each option.
+    """
+    options = {
+        place: f"--{option.replace('_', '-')}"
+        for option, found in places.items()
+        for place in ([found] if isinstance(found, str) else found)
+    }
+    try:
+        yield
+    except VaefragError as error:
+        said: dict[str, str] = {}
+        for field, sentence in error.fields.items():
+            option = next((o for place, o in options.items() if field == place or field.startswith(f"{place}.")), "")
+            expected = sentence.startswith("Expected ")
+            said.setdefault(option or field, f"{option}: e{sentence[1:]}" if option and expected else sentence)
+        if said:
+            error.args = (" ".join(said.values()),)
+        raise

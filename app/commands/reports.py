@@ -8,7 +8,7 @@ from app import terminal
 from app.plurals import counted, first_few
 
 if TYPE_CHECKING:
-    from vaefrag_core.artifacts import Analysis, ChannelMatrix, SpaceMatrix
+    from vaefrag_core.artifacts import Analysis, ChannelMatrix, Hotspots, SpaceMatrix
     from vaefrag_core.artifacts.stability import Over
     from vaefrag_core.datasets.base import ImageDataset
     from vaefrag_core.structure.metrics import MemberMetrics
@@ -120,11 +120,25 @@ def show_analysis(analysis: "Analysis") -> None:
     matrix, hotspots = analysis.matrix, analysis.hotspots[measure]
     members = len(set(matrix.member.tolist()))
     live, found = int((~hotspots.dead).sum()), len(hotspots.groups)
-    apart = sum(2 + len(name) for name in matrix.label_names) <= LABEL_WIDTH
     terminal.say(
-        f"{counted(found, 'hotspot')} among {live} live channels of {members} members"
-        f" ({matrix.n_channels - live} dead channels set aside):"
+        f"{counted(found, 'hotspot')} among {counted(live, 'live channel')} of {counted(members, 'member')}"
+        f" ({counted(matrix.n_channels - live, 'dead channel')} set aside){':' if found else '.'}"
     )
+    if found:
+        _show_hotspots(matrix, hotspots, members)
+    _show_stability(analysis, found)
+    chance = matrix.typical_chance_nmi((~hotspots.dead).nonzero()[0])
+    if math.isfinite(chance):
+        terminal.say(
+            f"On {matrix.n_images:,} images, channels like these that share nothing show an NMI of about {chance:.3f};"
+            " the corrected NMI counts from there."
+        )
+    for message in hotspots.messages:
+        terminal.say(message)
+
+
+def _show_hotspots(matrix: "ChannelMatrix", hotspots: "Hotspots", members: int) -> None:
+    apart = sum(2 + len(name) for name in matrix.label_names) <= LABEL_WIDTH
     columns = [
         "hotspot",
         "channels",
@@ -149,15 +163,6 @@ def show_analysis(analysis: "Analysis") -> None:
         for group in hotspots.groups
     ]
     terminal.show_table(columns, rows, right=[c for c in columns if c not in ("medoid", "best\nlabel")])
-    _show_stability(analysis, found)
-    chance = matrix.typical_chance_nmi((~hotspots.dead).nonzero()[0])
-    if math.isfinite(chance):
-        terminal.say(
-            f"On {matrix.n_images:,} images, channels like these that share nothing show an NMI of about {chance:.3f};"
-            " the corrected NMI counts from there."
-        )
-    for message in hotspots.messages:
-        terminal.say(message)
 
 
 def _best_label(matrix: "ChannelMatrix", nmi: Any) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app import terminal
-from app.commands.options import Json, Workspace
+from app.commands.options import Json, Workspace, by_option
 from app.commands.serve import check_door, show_pages
 
 if TYPE_CHECKING:
@@ -83,7 +83,9 @@ def demo(
     }
     if serving:
         check_door(settings)  # now, not after minutes of training
-    result = _train_and_analyze(None, [resolve(values)], settings, workers, analyze_after=True)
+    with by_option({"members": "members", "steps": "train.steps"}):
+        spec = resolve(values)
+    result = _train_and_analyze(None, [spec], settings, workers, analyze_after=True)
     if as_json:
         terminal.emit(result)
     if serving:
@@ -172,7 +174,8 @@ def train(
     from vaefrag_core.sweeps import resolve_sweep
 
     values = _asked_for(ctx, preset)
-    sweep, specs = resolve_sweep(values)
+    with by_option(PLACES):
+        sweep, specs = resolve_sweep(values)
     _refuse_unread([option for option in PLACES if _typed(ctx, option)], specs[0])
     _say_what_the_cpu_lacks(specs[0])
     settings = load_settings(workspace=workspace)

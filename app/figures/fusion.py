@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from app.figures.curves import MOST_GROUPS, numbers_in
 from app.figures.theme import HOTSPOT_COLOURS, LABEL_SCALE, NOISE_COLOUR, colour_bar, colour_table, plain
 
+OUTLYING = 0.02  # of ellipses, which may reach beyond the axes: one image without a place would shrink all others
 CORNERS = 17  # of an ellipse, the first again at the end
 MOST_STEPS = 1_000  # of a curve; more cannot be told apart at its width
 MOST_ELLIPSES = 1_000  # more would hide each other
@@ -57,7 +58,7 @@ def space_figure(
             bars = {"type": "data", "array": spread[rows, 0], "thickness": 0.6, "width": 0}
             traces.append(go.Scatter(x=mean[rows, 0], y=rows, error_x=bars, **look))
     axis = {"zeroline": False, "ticks": "", "tickfont": {"size": 10}, "showline": False}
-    reach = [_reach(mean[:, c], spread[:, c]) for c in range(min(mean.shape[1], 2))]  # of points, not of wide ellipses
+    reach = [_reach(mean[:, c], spread[:, c]) for c in range(min(mean.shape[1], 2))]
     second = {"title": {"text": "channel 1" if mean.shape[1] > 1 else "image", "standoff": 4}}
     figure = plain(
         go.Figure(traces),
@@ -114,9 +115,11 @@ def climb_figure(series: NDArray[np.floating], best: int, title: str, ceiling: f
 
 
 def _reach(mean: NDArray[np.float64], spread: NDArray[np.float64]) -> list[float]:
-    """Give the range of an axis: all means, and a usual standard deviation around them."""
-    room = float(np.median(spread)) + 0.02 * float(np.ptp(mean))
-    return [float(mean.min()) - room, float(mean.max()) + room]
+    """Give the range of an axis: all means, and their ellipses but for the few that reach out furthest."""
+    room = 0.02 * float(np.ptp(mean))
+    low = min(float(mean.min()), float(np.quantile(mean - spread, OUTLYING / 2)))
+    high = max(float(mean.max()), float(np.quantile(mean + spread, 1 - OUTLYING / 2)))
+    return [low - room, high + room]
 
 
 def _groups(label: str | None, values: Sequence[str] | None, count: int) -> list[tuple]:

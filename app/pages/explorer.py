@@ -19,6 +19,7 @@ from app.pages.details import Details
 from app.pages.site import Page, Site
 from app.pages.view import View, has_points
 from vaefrag_core.artifacts import Hotspot
+from vaefrag_core.structure.hotspots import more_live_channels
 
 
 class Explorer:
@@ -75,10 +76,10 @@ class Explorer:
         """Say so when there is nothing to explore, and what helps."""
         if not self.hotspots.dead.all():
             return []
-        threshold = self.opened.analysis.config.hotspots.min_bits
+        config = self.opened.analysis.config.hotspots
         return [
-            f"No channel tells the sample's images apart by {threshold:g} bits or more: the members have collapsed."
-            " Train again with a smaller β, or with more steps."
+            f"No channel tells the sample's images apart by {config.min_bits:g} bits or more, so there is nothing to"
+            f" explore. {more_live_channels(config)}"
         ]
 
     def _dead_switch(self) -> html.Div:

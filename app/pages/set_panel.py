@@ -52,7 +52,7 @@ def _numbers(mixture: Mixture, found: Combination) -> list:
     facts = [
         fact("together", f"{found.joint_bits:.2f} of {found.ceiling_bits:.2f} bits", "joint information"),
         fact("in sum", f"{found.sum_bits:.2f} bits", "information"),
-        fact("redundancy", f"{found.redundancy_bits:.2f} bits", "redundancy"),
+        fact("redundancy", f"{found.redundancy_bits:z.2f} bits", "redundancy"),
     ]
     warning = (
         f"Within a tenth of log2 {found.n_images:,} = {found.ceiling_bits:.2f} bits, the most that so many images can"

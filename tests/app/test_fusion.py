@@ -76,6 +76,20 @@ def test_spaces_of_any_dimension_are_drawn(channels: int, kind: str) -> None:
         np.testing.assert_allclose(radius, 1)
 
 
+def test_axes_reach_around_ellipses_but_for_the_few_that_reach_out_furthest() -> None:
+    mean = np.random.default_rng(0).uniform(-1, 1, size=(300, 2))
+    spread = np.where(np.arange(300) % 5 == 0, 1.0, 0.1)  # a fifth are wide
+    spread[7] = 90.0  # and one has no place in this space
+    layout = space_figure(mean, np.tile(2 * np.log(spread), (2, 1)).T).layout
+    for c, axis in enumerate((layout.xaxis, layout.yaxis)):
+        low, high = axis.range
+        inside = (low <= mean[:, c] - spread) & (mean[:, c] + spread <= high)
+        assert inside.mean() > 0.97
+        assert low <= mean[:, c].min()
+        assert mean[:, c].max() <= high
+        assert high - low < 5  # not the 180 of that one
+
+
 def test_the_start_that_was_kept_is_in_front() -> None:
     figure = climb_figure(np.array([[0.1, 0.2], [0.5, 0.3]]), best=0, title="bits", ceiling=4.0)
     np.testing.assert_allclose(figure.data[-1].y, [0.1, 0.5])

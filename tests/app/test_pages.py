@@ -139,7 +139,7 @@ def test_a_collapsed_ensemble_says_so(workspace: EnsembleStore, tmp_path: Path) 
     pipeline.analyze(record.id, workspace)
     app = app_of(workspace, tmp_path / "cache")
     tab = Tab(app, f"/ensemble/{record.id}")
-    assert "the members have collapsed. Train again with a smaller β" in tab.words
+    assert "nothing to explore. Train more members, with more steps, or with a smaller β." in tab.words
     assert "No live channel to compare" in json.dumps(tab.holding("similarity")["figure"])
     assert "No live channel to lay out" in json.dumps(tab.holding("map")["figure"])
     clicked = tab.fire("map.figure", ("url", "search"), **{"url.search": "?channel=0.0"})

@@ -78,7 +78,7 @@ def find_hotspots(
         _describe(label, order[labels[order] == label], matrix, distance) for label in range(labels.max(initial=-1) + 1)
     )
     messages = (*messages, *_cautions(matrix, ~dead), *matrix.messages)
-    if not groups:
+    if not groups and min_samples is not None:
         messages = (*messages, "No group of channels recurs densely enough to be called a hotspot.")
     return Hotspots(
         order=np.concatenate([order, dead_last]),
@@ -92,6 +92,13 @@ def find_hotspots(
     )
 
 
+def more_live_channels(config: HotspotConfig) -> str:
+    """Say what would leave more channels alive."""
+    if config.min_bits > HotspotConfig().min_bits:
+        return f"Analyse with a lower --min-bits than {config.min_bits:g}."
+    return "Train more members, with more steps, or with a smaller β."
+
+
 def _min_samples(matrix: ChannelMatrix, config: HotspotConfig, n_live: int) -> tuple[int | None, tuple[str, ...]]:
     """Choose `min_samples`; None when there are too few live channels to cluster."""
     members = len(np.unique(matrix.member))
@@ -99,7 +106,7 @@ def _min_samples(matrix: ChannelMatrix, config: HotspotConfig, n_live: int) -> t
     if n_live < SMALLEST_MIN_SAMPLES:
         return None, (
             f"Only {n_live} of {matrix.n_channels} channels carry at least {config.min_bits:g} bits: too few to look"
-            " for hotspots. Train more members, or with a smaller β.",
+            f" for hotspots. {more_live_channels(config)}",
         )
     if wanted > n_live // 2:
         adapted = max(2, min(wanted, n_live // 2))
