@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from app.figures.curves import MOST_GROUPS, numbers_in
 from app.figures.theme import HOTSPOT_COLOURS, LABEL_SCALE, NOISE_COLOUR, colour_bar, colour_table, plain
 
-OUTLYING = 0.02  # of ellipses, which may reach beyond the axes: one image without a place would shrink all others
+OUTLYING = 0.01  # of ellipses, which may reach beyond the axes: one image without a place would shrink all others
 CORNERS = 17  # of an ellipse, the first again at the end
 MOST_STEPS = 1_000  # of a curve; more cannot be told apart at its width
 MOST_ELLIPSES = 1_000  # more would hide each other
@@ -110,7 +110,7 @@ def climb_figure(series: NDArray[np.floating], best: int, title: str, ceiling: f
         yaxis=axis | {"title": {"text": title, "standoff": 6}},
     )
     if ceiling is not None:
-        figure.add_hline(y=ceiling, line={"dash": "dot", "width": 1, "color": NOISE_COLOUR})
+        figure.add_hline(y=ceiling, line={"dash": "dash", "width": 1, "color": NOISE_COLOUR})
     return figure
 
 

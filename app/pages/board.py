@@ -132,7 +132,7 @@ class Board:
         facts = [html.Span(show.KINDS[job.submission.kind]), html.Span(clock(job.submission.created))]
         name = dcc.Link(self.title(job), href=self.site.job(job.id), className="job-name")
         what = html.Div([name, html.Div([*facts, html.Span(f"by {job.submission.who}")], className="words")])
-        parts = [self.part(part, snapshot) for part in ("progress", "pace", "actions")]
+        parts = [self.part(part, snapshot) for part in ("progress", "pace", "actions", "reasons")]
         return html.Div([what, *parts], className="job-row", role="listitem")
 
     def _workers(self, workers: list[WorkerRow]) -> html.Div:

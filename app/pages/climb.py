@@ -17,7 +17,7 @@ PLOTS = ("fusing-space", "fusing-objective", "fusing-bits")
 TITLES = {
     "fusing-space": ("The best space so far", "fused space", "One point for each image, coloured by the first label."),
     "fusing-objective": ("Objective over the steps", "objective of a fusion", "Every start; the best one in front."),
-    "fusing-bits": ("Information over the steps", "information", "Every start. Dotted: log2 N, the most there is."),
+    "fusing-bits": ("Information over the steps", "information", "Every start. Dashed: log2 N, the most there is."),
 }
 
 

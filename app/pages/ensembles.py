@@ -82,10 +82,13 @@ def _card(site: Site, item: EnsembleSummary, name: str) -> dcc.Link:
         ("steps", f"{spec.train.steps:,}"),
     ]
     imported = [("from", "posteriors file"), ("members", members), ("images", f"{spec.fingerprint.size:,}")]
-    facts = [*(imported if item.imported else trained), ("created", f"{created.astimezone():%-d %B %Y, %H:%M}")]
+    facts = [*(imported if item.imported else trained), ("created", f"{created.astimezone():%-d %b %Y, %H:%M}")]
     rows = [html.Div([html.Dt(name), html.Dd(value)]) for name, value in facts]
     foot = html.P(_result(item, standing), className="card-foot")
-    text = html.Div([html.H2(name), html.Dl(rows, className="card-facts"), foot], className="card-text")
+    told_apart = [] if name == record.name else [html.Code(record.id, className="card-id")]
+    text = html.Div(
+        [html.H2(record.name), *told_apart, html.Dl(rows, className="card-facts"), foot], className="card-text"
+    )
     return dcc.Link(
         [_thumbnail(site, item, standing), text], href=site.ensemble(item.id), className="card ensemble-card"
     )
@@ -95,7 +98,8 @@ def _result(item: EnsembleSummary, standing: Standing) -> html.Span:
     if item.problem:
         return html.Span([icon("alert"), "analysis damaged"], className="bad")
     if item.hotspots is not None:
-        return html.Span(f"{counted(item.hotspots, 'hotspot')} by {item.measure.upper()}", className="good")
+        words = f"{counted(item.hotspots, 'hotspot')} by {item.measure.upper()}"
+        return html.Span(words, className="good" if item.hotspots else "quiet")
     if standing.stage in ("failed", "analysis failed"):
         words = "training failed" if standing.stage == "failed" else standing.stage
         return html.Span([icon("alert"), words], className="bad")

@@ -294,6 +294,7 @@ def test_members_that_failed_before_a_checkpoint_are_told_with_the_reason(scene:
     assert "Member 2 stopped: No module named 'mine'." in tab.words
     assert f"/jobs/{scene.jobs[0]}" in str(tab.page)
     assert "Go on" not in tab.words
+    assert "Member 0 stopped: No module named 'mine'." in Tab(scene.app, "/jobs").words
     listed = Tab(scene.app, "/").words
     assert "training failed" in listed
     assert "stopped" in listed  # the other one
