@@ -73,6 +73,17 @@ def standing_of(record: EnsembleRecord, store: EnsembleStore, book: JobBook) -> 
     return Standing("trained", members, training if count["failed"] else None)
 
 
+def is_at_work(ensemble_id: str, book: JobBook) -> bool:
+    """Say whether a job trains or analyses an ensemble, is to, or is paused."""
+    return any(book.open_job(ensemble_id, kind) for kind in ("train", "analyze"))
+
+
+def failed_of(ensemble_id: str, book: JobBook) -> int:
+    """Count the members that the last training of an ensemble could not train."""
+    training = book.newest_job(ensemble_id, "train")
+    return training.counts.get("failed", 0) if training else 0
+
+
 def go_on(record: EnsembleRecord, book: JobBook, *, who: str) -> None:
     """Ask for what is not trained of an ensemble to be trained; what had failed is tried again."""
     newest = book.newest_job(record.id, "train")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.jobs.standings import AT_WORK, standing_of
+from app.jobs.standings import AT_WORK, failed_of, is_at_work, standing_of
 from app.pages.site import Site
 from vaefrag_core.errors import VaefragError
 
@@ -51,14 +51,14 @@ def sweep_standing(site: Site, value: float, ensemble_id: str, drawn_from: str |
         key = site.queries.store.analysis_index(ensemble_id).key
     except VaefragError:
         key = ""
-    current = bool(key) and drawn_from == key
-    standing = standing_of(record, site.queries.store, site.book)
-    at_work, failed = standing.stage in AT_WORK, len(standing.failed)
     members, snapshots = record.spec.members, record.spec.train.snapshots
-    if current and not at_work:
-        word, done = "analysed" + (f", {failed} of {members} members failed" if failed else ""), members - failed
-    elif standing.stage == "trained":
-        word, done = "analysed, not in the atlas yet" if key else "not analysed yet", standing.done
-    else:
-        word, done = standing.words, standing.done
-    return SweepStanding(value, ensemble_id, word, done, failed, members, at_work, current, snapshots)
+    if key and drawn_from == key and not is_at_work(ensemble_id, site.book):
+        failed = failed_of(ensemble_id, site.book)  # not from the members' files: this is asked at every look
+        word = "analysed" + (f", {failed} of {members} members failed" if failed else "")
+        return SweepStanding(value, ensemble_id, word, members - failed, failed, members, False, True, snapshots)
+    standing = standing_of(record, site.queries.store, site.book)
+    word = standing.words
+    if standing.stage == "trained":
+        word = "analysed, not in the atlas yet" if key else "not analysed yet"
+    at_work, failed = standing.stage in AT_WORK, len(standing.failed)
+    return SweepStanding(value, ensemble_id, word, standing.done, failed, members, at_work, False, snapshots)

@@ -12,6 +12,7 @@ from webpages import Tab, app_of, text_of
 
 from app.figures.flow import Band, Bar, FlowView, flow_figure
 from app.figures.sweep_curves import Curve, curves_figure
+from app.jobs.ledger import Ledger
 from app.jobs.record import JobBook
 from vaefrag_core import pipeline
 from vaefrag_core.store import EnsembleStore
@@ -229,3 +230,19 @@ def test_curves_have_a_logarithmic_axis_when_values_span_decades() -> None:
     assert [figure.layout.xaxis.type for figure in (wide, narrow, zero)] == ["log", "linear", "linear"]
     assert list(wide.layout.xaxis.ticktext) == ["1", "4", "16"]
     assert wide.data[0].error_y.arrayminus[0] == 1.0  # never below 0
+
+
+def test_an_atlas_tells_of_members_that_are_missing_in_it(
+    trained: Trained, app: Dash, workspace: EnsembleStore, sweep: Sweep
+) -> None:
+    drawn(trained, workspace, sweep, 0, 1)
+    job = JobBook(workspace.workspace).submit_training(workspace.record(sweep.ensembles[0]).spec)
+    assert "in training, 0 of 6 members trained" in Tab(app, f"/atlas/{sweep.id}").words
+    ledger = Ledger(workspace.workspace)
+    ledger.take_in()
+    ledger.open[job].update_row(5, state="failed", error="Member 5 stopped: its worker died 3 times.")
+    ledger.open[job].update(state="done", ended=1.0)
+    ledger.flush()
+    words = Tab(app, f"/atlas/{sweep.id}").words
+    assert "analysed, 1 of 6 members failed" in words
+    assert "outdated" not in words
