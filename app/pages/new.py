@@ -120,7 +120,10 @@ def register(app: Dash, site: Site) -> None:
         Output("url", "search", allow_duplicate=True),
         Input("launch", "n_clicks"),
         State({"field": ALL}, "value"),
-        running=[(Output("launch", "disabled"), True, False)],
+        running=[
+            (Output("launch", "disabled"), True, False),
+            (Output("launch", "children"), "Looking at the images …", "Train"),  # a folder's are all read
+        ],
         prevent_initial_call=True,
     )
     def launch(clicks: int | None, values: list[Any]) -> tuple:

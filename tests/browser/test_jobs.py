@@ -37,6 +37,17 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     wait_until(lambda: not engine_state(tmp_path).running)
 
 
+def test_the_form_says_that_it_looks_at_the_images(address: str, page: Page) -> None:
+    page.goto(f"{address}/new")
+    fill(page, "Members", "0")
+    page.route("**/_dash-update-component*", lambda route: None)  # held, until nobody holds it any more
+    page.get_by_role("button", name="Train", exact=True).click()
+    expect(page.get_by_role("button", name="Looking at the images …")).to_be_disabled()
+    page.unroute_all()  # what was held goes on
+    expect(page.get_by_text("Expected a value greater than or equal to 1, got 0.")).to_be_visible()
+    expect(page.get_by_role("button", name="Train", exact=True)).to_be_enabled()
+
+
 def fill(page: Page, label: str, value: str) -> None:
     page.get_by_label(label, exact=True).fill(value)
     page.get_by_label(label, exact=True).blur()
