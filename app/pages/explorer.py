@@ -214,9 +214,10 @@ def register(app: Dash, site: Site, id_in_path: Callable[[str], str]) -> None:
             return view.clicked_cell(cell).search()
         if source == "map.clickData" and point:
             return view.clicked_point(point).search()
-        if source == "map.selectedData" and (has_points(picked) or view.selection.focus == "channels"):
+        taken_back = picked is None and view.selection.focus == "channels"  # by a double click
+        if source == "map.selectedData" and (has_points(picked) or taken_back):
             return view.picked_points(picked).search()
-        return no_update  # plotly also tells of selections that it took back because a figure changed
+        return no_update  # plotly also tells, by no points, of drawings that went away because a figure changed
 
     @app.callback(
         output={

@@ -295,6 +295,7 @@ def test_selections_that_plotly_takes_back_by_itself_change_nothing(post: Post, 
     for nothing in (None, {"points": []}):
         assert post("url.search", SELECT | {"map.selectedData": nothing}, state, "map.selectedData") == {}
     state["url.search"] = "?channels=0.1,0.2,0.3"
+    assert post("url.search", SELECT | {"map.selectedData": {"points": []}}, state, "map.selectedData") == {}
     cleared = post("url.search", SELECT, state, "map.selectedData")
     assert cleared["url"]["search"] == "?measure=nmi&map=mds"
 

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Response, expect
 from support import Trained
 
 CELL = """([row, column]) => {
@@ -84,6 +84,32 @@ def test_a_point_of_the_map_is_marked_in_the_matrix(page: Page, address: str, tr
     click_at(page, POINT, "")
     expect(page).to_have_url(re.compile(r"channel=\d+\.\d+"))
     page.wait_for_function(f"(before) => ({shapes})() > before", arg=before)
+
+
+def tells_of_nothing(response: Response) -> bool:
+    sent = response.request.post_data or ""
+    return '"changedPropIds":["map.selectedData"]' in sent and '"points":[]' in sent
+
+
+def test_what_was_drawn_around_on_the_map_stays_until_it_is_taken_back(
+    page: Page, address: str, trained: Trained
+) -> None:
+    open_explorer(page, address, trained)
+    box = page.locator("#map .nsewdrag").first.bounding_box()
+    assert box is not None
+    left, top, right, bottom = box["x"] + 5, box["y"] + 5, box["x"] + box["width"] - 5, box["y"] + box["height"] - 5
+    page.mouse.move(left, top)
+    page.mouse.down()
+    for corner in ((right, top), (right, bottom), (left, bottom), (left, top + 2)):
+        page.mouse.move(*corner, steps=5)
+    with page.expect_response(tells_of_nothing) as told:  # once the figure is drawn anew, its outline goes away
+        page.mouse.up()
+        expect(page).to_have_url(re.compile("channels="))
+    assert told.value.json()["response"] == {}  # nothing changes
+    expect(page.locator("#details")).not_to_contain_text("Look closer")
+    expect(page).to_have_url(re.compile("channels="))
+    page.mouse.dblclick(right - 3, bottom - 3)
+    expect(page).not_to_have_url(re.compile("channels="))
 
 
 def test_switches_change_measure_and_map_and_go_back(page: Page, address: str, trained: Trained) -> None:
