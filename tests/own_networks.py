@@ -49,6 +49,22 @@ class NotFinite(Sound):
         self.decoder.append(_Root())
 
 
+class Breaking(Sound):
+    """Right on the first batches, which are looked at, and not for long after them."""
+
+    def __init__(self, image_shape: tuple[int, int, int], channels: int) -> None:
+        super().__init__(image_shape, channels)
+        self.decoder.append(_Breaking())
+
+
+class _Breaking(nn.Module):
+    calls = 0
+
+    def forward(self, output: Tensor) -> Tensor:
+        _Breaking.calls += 1
+        return output / (1 // int(_Breaking.calls < 30))
+
+
 class _Root(nn.Module):
     def forward(self, output: Tensor) -> Tensor:
         return torch.sqrt(-1 - output.square())

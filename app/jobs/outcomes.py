@@ -66,6 +66,8 @@ def record_outcome(job: OpenJob, task: Running, store: EnsembleStore) -> None:
     error = "" if task.stopping_since is not None else outcome.get("error", "")
     if error:
         job.say(f"Failed: {error}")
+        if trace := outcome.get("trace"):
+            job.say(trace)
     if "analysed" in outcome:
         job.update(state="done", stage="", share=1.0, analysed=outcome["analysed"], error="")
         job.say(f"Done, with {outcome['analysed']} members.")

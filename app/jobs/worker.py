@@ -5,6 +5,7 @@ import shutil
 import socket
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -31,6 +32,7 @@ from vaefrag_core.training.checkpoints import (
 
 TOPIC = "vaefrag"
 REPORT_SECONDS = 0.5  # between two reports of progress
+MOST_TOLD = 2_000  # characters of an error that is not foreseen, and of where it came from
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,11 @@ def run(work: Work) -> None:
     except (VaefragError, OSError) as error:
         outcome = {"error": _reason(error)}
     except Exception as error:  # whatever it is, the job has to say it
-        outcome = {"error": f"{type(error).__name__}: {error}"[:2000]}
+        what = f"{type(error).__name__}: {error}"[:MOST_TOLD]
+        outcome = {
+            "error": f"An error that is not foreseen: {what}. The job's log has where it came from.",
+            "trace": "".join(traceback.format_exception(error))[-MOST_TOLD:],
+        }
     line.say("end", outcome=outcome)
 
 

@@ -80,6 +80,12 @@ def test_what_does_not_fit_is_refused(posteriors: Posteriors, change: dict[str, 
         Posteriors(**vars(posteriors) | change)  # type: ignore[arg-type]
 
 
+def test_labels_of_data_without_any_are_none(posteriors: Posteriors) -> None:
+    without = Posteriors(**vars(posteriors) | {"labels": np.empty((10, 0)), "label_names": ()})  # type: ignore[arg-type]
+    assert without.labels is None
+    assert without.label_names == ()
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(MissingDataError, match=r"no file .*nowhere\.npz"):
         Posteriors.load(tmp_path / "nowhere.npz")

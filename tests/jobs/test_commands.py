@@ -75,3 +75,16 @@ def test_a_training_without_a_trained_member_fails_with_the_reasons_and_is_not_a
     assert "was trained to its end. Mend what is named above, then `vaefrag jobs retry " in done.stderr
     assert {job.submission.kind for job in lab.book.jobs()} == {"train"}
     wait_until(lambda: not engine_state(lab.workspace).running)
+
+
+def test_an_error_that_nobody_foresaw_is_told_with_where_it_came_from(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    place = ("--workspace", str(lab.workspace))
+    done = vaefrag("train", "--members", "1", "--network", "own_networks:Breaking", *place)
+    assert done.returncode == 1
+    assert "An error that is not foreseen: ZeroDivisionError: " in done.stderr
+    (job,) = lab.book.jobs()
+    assert "return output / (1 // int(_Breaking.calls < 30))" in vaefrag("jobs", "logs", job.id, *place).stderr
+    wait_until(lambda: not engine_state(lab.workspace).running)

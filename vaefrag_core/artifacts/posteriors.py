@@ -212,6 +212,8 @@ def _as_labels(labels: Any, names: Any, n_images: int) -> tuple[Any, tuple[str, 
             f"Expected labels of shape ({n_images},) or ({n_images}, labels), numbers or text, got"
             f" {np.asarray(labels).shape} of type {table.dtype}."
         )
+    if table.shape[1] == 0 and not names:
+        return None, ()  # of data without labels
     default = ["label"] if table.shape[1] == 1 else [f"label {f}" for f in range(table.shape[1])]
     given = tuple(str(name) for name in (default if names is None else names))
     if len(given) != table.shape[1]:
