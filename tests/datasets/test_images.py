@@ -104,12 +104,24 @@ def test_colour_of_one_file_makes_all_coloured_and_large_ones_are_64_pixels(tmp_
     assert dataset.factors == ()
 
 
-def test_names_that_climb_out_of_an_archive_stay_in_it(tmp_path: Path) -> None:
+def test_strips_and_dots_do_not_decide_the_size(tmp_path: Path) -> None:
+    for k, (height, width) in enumerate([(1, 1), (1, 1), (90, 4), (90, 4), (16, 12), (20, 20)]):
+        (tmp_path / f"{k}.png").write_bytes(packed(Image.fromarray(noise(height, width))))
+    assert images(tmp_path).image_shape == (16, 12, 1)
+
+
+def test_names_that_climb_out_of_an_archive_are_left_out_and_stay_in_it(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "slip.zip", "w") as archive:
+        for k, picture in enumerate(CATS[:2]):
+            archive.writestr(f"pics/{'cats' if k else 'dogs'}/{k}.png", packed(Image.fromarray(picture)))
         archive.writestr("../../evil.png", packed(Image.fromarray(CATS[0])))
         archive.writestr("/etc/evil.png", packed(Image.fromarray(CATS[1])))
     before = {file for file in tmp_path.parent.rglob("*.png")}
-    assert images(tmp_path / "slip.zip").n_images == 2
+    dataset = images(tmp_path / "slip.zip")
+    assert dataset.n_images == 2
+    assert [factor.levels for factor in dataset.factors] == [("cats", "dogs")]
+    assert dict(dataset.report)["../../evil.png"] == "its name leads out of the archive"
+    assert dict(dataset.report)["/etc/evil.png"] == "its name leads out of the archive"
     assert {file for file in tmp_path.parent.rglob("*.png")} == before
 
 

@@ -20,6 +20,7 @@ from vaefrag_core.errors import InvalidInputError
 NAME = "images"
 ENDINGS = (".png", ".jpg", ".jpeg")
 DEFAULT_SIDE = 64  # pixels at most, unless another size is asked for
+LEAST_SIDE = 8  # pixels, as of --image-size
 _NAMED = 3  # files that a remark names; the report has them all
 
 
@@ -91,6 +92,9 @@ def _look_at_all(shelf: Shelf) -> tuple[dict[str, str], list[_Found]]:
         if not name.lower().endswith(ENDINGS):
             report[name] = f"not {', '.join(ENDINGS)}"
             continue
+        if {"/", ".."} & set(PurePosixPath(name).parts):
+            report[name] = "its name leads out of the archive"
+            continue
         try:
             found.append(_Found(name, *look(shelf.read(name))))
             report[name] = "seen"
@@ -102,9 +106,11 @@ def _look_at_all(shelf: Shelf) -> tuple[dict[str, str], list[_Found]]:
 def _common_size(found: list[_Found], image_size: int | None) -> tuple[int, int]:
     if image_size is not None:
         return image_size, image_size
-    # Of sizes that are equally common the smallest, so that the order of files decides nothing.
+    # Of sizes that are equally common the smallest, so that the order of files decides nothing. Strips and dots do not
+    # count: everything else would be scaled down to them.
     counts = Counter((file.height, file.width) for file in found)
-    height, width = min(counts, key=lambda size: (-counts[size], size))
+    wide = [size for size in counts if min(size) >= LEAST_SIDE] or list(counts)
+    height, width = min(wide, key=lambda size: (-counts[size], size))
     return (height, width) if max(height, width) <= DEFAULT_SIDE else (DEFAULT_SIDE, DEFAULT_SIDE)
 
 
@@ -121,7 +127,11 @@ def _classes(names: list[str]) -> tuple[Factor, ...]:
 
 def _nothing(path: Path, report: dict[str, str]) -> str:
     reasons = [f"{name} ({why})" for name, why in report.items() if not why.startswith("read")][:_NAMED]
-    got = f"got {len(report):,} other files, such as {', '.join(reasons)}" if reasons else "got none"
+    got = (
+        f"got {len(report):,} other file{'' if len(report) == 1 else 's'}, such as {', '.join(reasons)}"
+        if reasons
+        else "got none"
+    )
     if any(why.startswith("read") for why in report.values()):
         got = f"got one{': ' if reasons else ''}{', '.join(reasons)}"
     return f"Expected at least 2 PNG or JPEG files in {path}, {got}. Put the pictures there."
