@@ -168,13 +168,20 @@ def test_every_command_explains_itself_and_speaks_json(command: str) -> None:
     [
         (["train", "--dataset", "digts"], "Did you mean 'digits'"),
         (["train", "--beta", "-1"], "error: --beta: expected a value greater than or equal to 0, got -1."),
+        (
+            ["train", "--objective", "annealed-vae", "--capacity", "1,2", "--gamma", "1,2"],
+            "error: --capacity, --gamma: expected a list of one coefficient, got lists of capacity_nats and gamma.",
+        ),
         (["train", "--members", "0"], "error: --members: expected a value greater than or equal to 1, got 0."),
         (["train", "--widths", "a"], "error: --widths: expected a whole number, got 'a'."),
         (
             ["train", "--fingerprint-size", "1"],
             "error: --fingerprint-size: expected a value greater than or equal to 2",
         ),
-        (["train", "--fingerprint-size", "5000"], "asks for 5,000 images; 'digits' has 1,797. Lower"),
+        (
+            ["train", "--fingerprint-size", "5000"],
+            "--fingerprint-size: The fingerprint asks for 5,000 images; 'digits'",
+        ),
         (["analyze", "x", "--space", "full", "--draws", "5"], "error: --draws: expected a value greater than or equal"),
         (["metrics", "nothing"], "There is no ensemble 'nothing'"),
         (["analyze", "nothing"], "There is no ensemble 'nothing'"),
@@ -186,6 +193,10 @@ def test_every_command_explains_itself_and_speaks_json(command: str) -> None:
         (
             ["analyze", "nothing", "--seed", "-1"],
             "error: --seed: expected a value greater than or equal to 0, got -1.\n",
+        ),
+        (
+            ["atlas", "nothing", "--min-nmi", "2"],
+            "error: --min-nmi: expected a value less than or equal to 1, got 2.0.",
         ),
         (["atlas", "nothing", "--min-nmi", "-1"], "error: --min-nmi: expected a value greater than or equal to 0"),
     ],

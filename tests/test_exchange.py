@@ -92,6 +92,7 @@ def wrong(**arrays: Any) -> dict[str, Any]:
         (wrong(labels=np.zeros(8)), "Expected labels of shape (9,)"),
         ({"mean_0": np.zeros((9, 3)), "logvar_0": np.zeros((9, 3)), "mean_2": np.zeros((9, 3))}, "without a gap"),
         ({"other": np.zeros(3)}, "expected arrays mean and logvar"),
+        ({f"a{k}": np.zeros(3) for k in range(9)}, "got a0, a1, a2, a3, a4, a5 and 3 more. docs/posteriors.md says"),
         ({"mean": np.zeros((2, 1, 3)), "logvar": np.zeros((2, 1, 3))}, "greater than or equal to 2, got 1"),
     ],
 )

@@ -219,7 +219,7 @@ class AtlasConfig(Config):
     """
 
     measure: Measure = Field("nmi", description="whose hotspots are followed, one of nmi, vi")
-    min_nmi: float = Field(0.4, ge=0, description="mean NMI from which on two hotspots are linked")
+    min_nmi: float = Field(0.4, ge=0, le=1, description="mean NMI from which on two hotspots are linked")
 
 
 class AnalysisConfig(Config):

@@ -217,8 +217,8 @@ class EnsembleStore:
         if not path.is_file():
             self.record(ensemble_id)
             raise MissingDataError(
-                f"Ensemble {ensemble_id} has no posteriors yet. Let its training finish: repeat `vaefrag train`"
-                " with the same settings."
+                f"Ensemble {ensemble_id} has no posteriors yet: no member of it is trained to its end. `vaefrag list`"
+                " says how it stands; `vaefrag train` with the same settings goes on with it."
             )
         return Posteriors.load(path)
 

@@ -7,6 +7,7 @@ import typer
 
 from app import terminal
 from app.commands.options import Json, Workspace, is_set
+from app.plurals import counted
 from vaefrag_core.errors import InvalidInputError
 
 
@@ -34,8 +35,8 @@ def import_file(
         "sample_id": posteriors.sample_id,
     }
     terminal.say(
-        f"{record.name}: {posteriors.n_channels} channels of {posteriors.n_members} members on"
-        f" {posteriors.n_images:,} images. Compare them by [bold]vaefrag analyze {record.id}[/]"
+        f"{record.name}: {counted(posteriors.n_channels, 'channel')} of {counted(posteriors.n_members, 'member')} on"
+        f" {posteriors.n_images:,} images. Compare them by `vaefrag analyze {record.id}`."
     )
     if as_json:
         terminal.emit(result)

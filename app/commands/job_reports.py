@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from app.jobs.rows import JobRecord, JobSnapshot, LogLine
 
 
+SHORT = "%d %b %H:%M"  # for 80 columns
+
+
 def job_result(job: "JobRecord") -> dict[str, Any]:
     """Give a job as JSON content."""
     submission, progress = job.submission, job.progress
@@ -43,10 +46,11 @@ def snapshot_result(snapshot: "JobSnapshot") -> dict[str, Any]:
 def show_jobs(result: Mapping[str, Any]) -> None:
     """Show jobs as a table, and who works on them."""
     rows = [
-        [job["job"], job["kind"], job["state"], _counts(job), _when(job["created"]), job["who"], job["title"]]
+        [job["job"], job["kind"], job["state"], _counts(job), job["id"], _when(job["created"], SHORT)]
         for job in result["jobs"]
     ]
-    terminal.show_table(["job", "kind", "state", "members", "asked for", "by", "what"], rows, whole=["job"])
+    columns = ["job", "kind", "state", "members", "ensemble", "asked for"]
+    terminal.show_table(columns, rows, whole=["job", "ensemble"])
     if not result["engine"]["running"]:
         terminal.say("No engine runs on this workspace; `vaefrag engine` or `vaefrag serve` starts one.")
         return
@@ -59,7 +63,8 @@ def show_jobs(result: Mapping[str, Any]) -> None:
 def show_snapshot(snapshot: "JobSnapshot") -> None:
     """Show a job and its members as a table."""
     job = job_result(snapshot.job)
-    terminal.say(f"{job['title']} ({job['id']}): {job['state']}, {_counts(job)}")
+    terminal.say(f"{job['title']} ({job['id']}): {job['state']}, {_counts(job)}", markup=False)
+    terminal.say(f"Asked for by {job['who']}, {_when(job['created'])}.", markup=False)
     if job["error"]:
         terminal.say(job["error"])
     rows = [
@@ -89,5 +94,5 @@ def _counts(job: Mapping[str, Any]) -> str:
     return ", ".join(f"{count} {state}" for state, count in sorted(job["counts"].items()) if count)
 
 
-def _when(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+def _when(seconds: float, form: str = "%Y-%m-%d %H:%M:%S") -> str:
+    return datetime.fromtimestamp(seconds).astimezone().strftime(form)

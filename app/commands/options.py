@@ -52,11 +52,13 @@ def by_option(places: Mapping[str, str | Sequence[str]]) -> Iterator[None]:
     try:
         yield
     except VaefragError as error:
-        said: dict[str, str] = {}
+        said: dict[str, list[str]] = {}  # what is said of several options is said once
         for field, sentence in error.fields.items():
             option = next((o for place, o in options.items() if field == place or field.startswith(f"{place}.")), "")
-            expected = sentence.startswith("Expected ")
-            said.setdefault(option or field, f"{option}: e{sentence[1:]}" if option and expected else sentence)
+            text = f"e{sentence[1:]}" if sentence.startswith("Expected ") else sentence
+            named = said.setdefault(text if option else sentence, [])
+            if option and option not in named:
+                named.append(option)
         if said:
-            error.args = (" ".join(said.values()),)
+            error.args = (" ".join(f"{', '.join(named)}: {text}" if named else text for text, named in said.items()),)
         raise

@@ -9,6 +9,7 @@ from dash import html
 STATES = {
     "done": "trained",
     "running": "in training",
+    "begun": "begun",
     "queued": "waiting",
     "waiting": "waiting",
     "failed": "failed",
@@ -33,16 +34,18 @@ class Member(Protocol):
         """Steps trained."""
 
 
-def strip(members: Sequence[Member], chosen: int | None = None) -> html.Div:
+def strip(members: Sequence[Member], chosen: int | None = None, *, at_work: bool = True) -> html.Div:
     """Show each member as a cell, and the numbers of them in words.
 
     Args:
         members: in order.
         chosen: the one that is marked; None when cells cannot be chosen.
+        at_work: whether anybody trains them; else those on the way have only begun.
     """
-    counts = Counter(STATES[member.state] for member in members)
+    states = ["begun" if member.state == "running" and not at_work else member.state for member in members]
+    counts = Counter(STATES[state] for state in states)
     words = ", ".join(f"{counts[text]} {text}" for text in dict.fromkeys(STATES.values()) if counts[text])
-    cells = [_cell(member, chosen) for member in members[:MOST_CELLS]]
+    cells = [_cell(member, state, chosen) for member, state in zip(members[:MOST_CELLS], states, strict=False)]
     more = f" Cells of the first {MOST_CELLS:,} are shown." if len(members) > MOST_CELLS else ""
     return html.Div(
         [
@@ -52,8 +55,8 @@ def strip(members: Sequence[Member], chosen: int | None = None) -> html.Div:
     )
 
 
-def _cell(member: Member, chosen: int | None) -> html.Span:
+def _cell(member: Member, state: str, chosen: int | None) -> html.Span:
     mark = {} if chosen is None else {"data-member": str(member.index)}
-    look = f"cell cell-{member.state}" + (" on" if member.index == chosen else "")
-    title = f"member {member.index}: {STATES[member.state]}, step {member.step:,}"
+    look = f"cell cell-{state}" + (" on" if member.index == chosen else "")
+    title = f"member {member.index}: {STATES[state]}, step {member.step:,}"
     return html.Span(className=look, title=title, **mark)

@@ -8,7 +8,7 @@ from app.components.glossary import help_mark
 from app.components.icons import icon
 from app.components.members import strip
 from app.components.states import command, notice
-from app.jobs.standings import Standing, standing_of
+from app.jobs.standings import AT_WORK, Standing, standing_of
 from app.pages.site import Page, Site
 from app.plurals import counted
 from app.queries import EnsembleSummary, distinct_names
@@ -118,7 +118,7 @@ def _thumbnail(site: Site, item: EnsembleSummary, standing: Standing) -> html.Di
             pass  # replaced this moment by another analysis; the strip is true either way
     if item.imported:
         return html.Div(icon("grid"), className="thumbnail thumbnail-empty")
-    return html.Div(strip(standing.members), className="thumbnail thumbnail-strip")
+    return html.Div(strip(standing.members, at_work=standing.stage in AT_WORK), className="thumbnail thumbnail-strip")
 
 
 def _damaged(item: EnsembleSummary) -> html.Div:

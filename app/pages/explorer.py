@@ -18,6 +18,7 @@ from app.figures.theme import hotspot_colour
 from app.pages.details import Details
 from app.pages.site import Page, Site
 from app.pages.view import View, has_points
+from app.plurals import counted
 from vaefrag_core.artifacts import Hotspot
 from vaefrag_core.structure.hotspots import more_live_channels
 
@@ -60,8 +61,8 @@ class Explorer:
         origin = [spec.dataset.name] if self.record.imported else [spec.dataset.name, spec.train.words]
         words = [
             *origin,
-            f"{len(np.unique(matrix.member))} members",
-            f"{matrix.n_channels} channels",
+            counted(len(np.unique(matrix.member)), "member"),
+            counted(matrix.n_channels, "channel"),
             f"sample of {matrix.n_images:,} images",
         ]
         words.append(html.Code(self.record.id, title="Commands ask for this id."))
@@ -133,8 +134,12 @@ class Explorer:
     def _layouts(self) -> html.Div:
         layout = self.selection.layout
         options = [(name.upper(), self.selection.to(layout=name).search(), name == layout) for name in ("mds", "umap")]
-        stress = self.opened.analysis.maps[self.selection.measure].stress
-        quality = [html.Span(f"stress {stress:.2f}", className="quiet"), help_mark("stress")] if layout == "mds" else []
+        stress, placed = self.opened.analysis.maps[self.selection.measure].stress, len(self.view.on_map())
+        quality = (
+            [html.Span(f"stress {stress:.2f}", className="quiet"), help_mark("stress")]
+            if layout == "mds" and placed
+            else []
+        )
         switch = html.Div([*quality, segmented("Map", options), help_mark(layout.upper())], className="switch")
         return html.Div([html.H2("Map of channels"), switch], className="card-head")
 

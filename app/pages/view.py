@@ -67,7 +67,9 @@ class View:
         """Draw the map of channels."""
         on_map = self.on_map()
         if not len(on_map):
-            return nothing("No live channel to lay out")
+            return nothing(
+                "Too few live channels for a map" if not self.hotspots.dead.all() else "No live channel to lay out"
+            )
         view = MapView(
             revision=self.state()["map"],
             names=[self.opened.names[c] for c in on_map],

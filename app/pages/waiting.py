@@ -75,7 +75,7 @@ def _what_to_do(site: Site, record: EnsembleRecord) -> list:
     """Say how things stand when nobody is at work on an ensemble, and offer what follows."""
     standing = standing_of(record, site.queries.store, site.book)
     members, reasons = standing.members, first_few([status.message for status in standing.failed])
-    look = [strip(members)] if members else []
+    look = [strip(members, at_work=False)] if members else []
     trained = f"{standing.done} of {len(members)} members are trained" if members else "The posteriors are here"
     tone = "calm"
     match standing.stage:

@@ -94,9 +94,9 @@ def test_training_is_followed_member_by_member(workspace: EnsembleStore, trained
     saved(workspace, 2, "failed", 40, "Member 2 stopped: the loss became NaN.")
     tab = Tab(app_of(workspace, tmp_path / "cache"), f"/ensemble/{record.id}")
     assert "1 of 6 members are trained, 27% of all steps." in tab.words
-    assert "1 trained, 1 in training, 3 waiting, 1 failed" in tab.words
+    assert "1 trained, 1 begun, 3 waiting, 1 failed" in tab.words
     assert "Member 2 stopped: the loss became NaN." in tab.words
-    looks = [f"cell-{state}" in json.dumps(tab.page) for state in ("done", "running", "waiting", "failed")]
+    looks = [f"cell-{state}" in json.dumps(tab.page) for state in ("done", "begun", "waiting", "failed")]
     assert looks == [True] * 4
     assert tab.fire("page.children@", ("tick", "n_intervals")) == 204
     saved(workspace, 1, "done", 400)
@@ -144,6 +144,15 @@ def test_a_collapsed_ensemble_says_so(workspace: EnsembleStore, tmp_path: Path) 
     assert "No live channel to lay out" in json.dumps(tab.holding("map")["figure"])
     clicked = tab.fire("map.figure", ("url", "search"), **{"url.search": "?channel=0.0"})
     assert "data" not in json.dumps(clicked["map"])  # there is no trace to mark anything in
+
+
+def test_too_few_channels_for_a_map_are_not_called_none(workspace: EnsembleStore, tmp_path: Path) -> None:
+    mean = np.random.default_rng(0).normal(size=(1, 40, 2)) * 3
+    record = workspace.add(Posteriors(mean, np.full_like(mean, -2)), "two")
+    pipeline.analyze(record.id, workspace)
+    tab = Tab(app_of(workspace, tmp_path / "cache"), f"/ensemble/{record.id}")
+    assert "Too few live channels for a map" in json.dumps(tab.holding("map")["figure"])
+    assert "stress" not in tab.words
 
 
 def test_an_analysis_without_models_shows_all_but_traversals(

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from vaefrag_core.artifacts.files import read_npz
 from vaefrag_core.errors import BrokenFileError, InvalidInputError
 
+MOST_NAMED = 6  # arrays of a file that is none of posteriors
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
@@ -167,9 +169,11 @@ class Posteriors:
             mean = [arrays.get(f"mean_{m}") for m in range(count)]
             logvar = [arrays.get(f"logvar_{m}") for m in range(count)]
         if mean is None or logvar is None or len(mean) == 0 or any(a is None for a in (*mean, *logvar)):
+            named = sorted(arrays)
+            more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
             raise BrokenFileError(
                 f"{path}: expected arrays mean and logvar, or mean_0, logvar_0, mean_1, … without a gap,"
-                f" got {', '.join(sorted(arrays)) or 'none'}. See the posteriors file in the documentation."
+                f" got {', '.join(named[:MOST_NAMED]) or 'none'}{more}. docs/posteriors.md says more."
             )
         names = arrays.get("label_names")
         sample_id = arrays.get("sample_id")

@@ -105,7 +105,8 @@ def _min_samples(matrix: ChannelMatrix, config: HotspotConfig, n_live: int) -> t
     wanted = config.min_samples or max(SMALLEST_MIN_SAMPLES, round(SHARE_OF_MEMBERS * members))
     if n_live < SMALLEST_MIN_SAMPLES:
         return None, (
-            f"Only {n_live} of {matrix.n_channels} channels carry at least {config.min_bits:g} bits: too few to look"
+            f"Only {n_live} of {matrix.n_channels} channels carr{'ies' if n_live == 1 else 'y'} at least"
+            f" {config.min_bits:g} bits: too few to look"
             f" for hotspots. {more_live_channels(config)}",
         )
     if wanted > n_live // 2:
