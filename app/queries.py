@@ -182,13 +182,7 @@ class Queries:
             found = self._open.get(ensemble_id)
         if found is not None and found.version == version:
             return found
-        try:
-            analysis = self.store.analysis(ensemble_id)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BrokenFileError(
-                f"The analysis of {ensemble_id} cannot be read ({error}). Delete the folder"
-                f" {self.store.folder(ensemble_id) / 'analysis'} and run `vaefrag analyze {ensemble_id}`."
-            ) from error
+        analysis = self.store.analysis(ensemble_id)
         names = tuple(f"{member}.{channel}" for member, channel in analysis.matrix.channel_names)
         opened = Opened(ensemble_id, version, analysis, names, {name: c for c, name in enumerate(names)})
         with self._lock:

@@ -261,21 +261,32 @@ class EnsembleStore:
             raise BrokenFileError(f"{path} cannot be read. Run `vaefrag analyze {ensemble_id}`.") from error
 
     def analysis(self, ensemble_id: str) -> Analysis:
-        """Read the newest analysis; nothing is computed, and large arrays stay on disk."""
+        """Read the newest analysis; nothing is computed, and large arrays stay on disk.
+
+        Raises:
+            MissingDataError: when there was none.
+            BrokenFileError: when its files cannot be read.
+        """
         index = self.analysis_index(ensemble_id)
         folder = self.folder(ensemble_id) / "analysis"
-        return Analysis(
-            config=index.config,
-            posteriors_key=index.posteriors_key,
-            matrix=ChannelMatrix.load(folder / index.matrix),
-            hotspots={measure: Hotspots.load(folder / name) for measure, name in index.hotspots.items()},
-            maps={measure: ChannelMap.load(folder / name) for measure, name in index.maps.items()},
-            traversals=Traversals.load(folder / index.traversals) if index.traversals else None,
-            stability={m: Stability.load(folder / index.stability / m) for m in index.hotspots}
-            if index.stability
-            else {},
-            over_training=OverTraining.load(folder / index.over_training) if index.over_training else None,
-        )
+        try:
+            return Analysis(
+                config=index.config,
+                posteriors_key=index.posteriors_key,
+                matrix=ChannelMatrix.load(folder / index.matrix),
+                hotspots={measure: Hotspots.load(folder / name) for measure, name in index.hotspots.items()},
+                maps={measure: ChannelMap.load(folder / name) for measure, name in index.maps.items()},
+                traversals=Traversals.load(folder / index.traversals) if index.traversals else None,
+                stability={m: Stability.load(folder / index.stability / m) for m in index.hotspots}
+                if index.stability
+                else {},
+                over_training=OverTraining.load(folder / index.over_training) if index.over_training else None,
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BrokenFileError(
+                f"The analysis of {ensemble_id} cannot be read ({error}). Delete the folder {folder} and run"
+                f" `vaefrag analyze {ensemble_id}`."
+            ) from error
 
 
 def ensemble_id_of(spec: EnsembleSpec) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app import terminal
+from app.commands.exchange import write_posteriors
 from app.commands.options import Json, Workspace, is_set
 from vaefrag_core.errors import InvalidInputError
 
@@ -57,7 +58,7 @@ def combine(
     ranked = combination.rank_additions(pooled.posteriors, found.channels, label=label) if rank else None
     saved = kept.save(name, chosen, pooled.posteriors.sample_id) if name else None
     if output is not None:
-        _write(output, replace, pooled, chosen)
+        write_posteriors(sets.set_posteriors(pooled, chosen), output, replace=replace)
     _show(found, chosen, ranked, pooled, rank, saved)
     if as_json:
         terminal.emit(_result(found, chosen, ranked, grown, pooled, saved))
@@ -80,18 +81,6 @@ def _medoids(store: Any, ensemble: str) -> "list[ChannelName]":
     names = analysis.matrix.channel_names
     groups = analysis.hotspots[analysis.config.hotspots.measure].groups
     return [ChannelName(ensemble, *(int(part) for part in names[group.medoid])) for group in groups]
-
-
-def _write(path: Path, replace: bool, pooled: "Pool", chosen: "Sequence[ChannelName]") -> None:
-    from vaefrag_core.sets import set_posteriors
-    from vaefrag_core.store import replacing
-
-    if path.exists() and not replace:
-        raise InvalidInputError(f"{path} is there already. Name another file by --output, or give --replace.")
-    if not path.absolute().parent.is_dir():
-        raise InvalidInputError(f"Expected a folder {path.absolute().parent}, which is not there. Make it first.")
-    with replacing(path) as temporary:
-        set_posteriors(pooled, chosen).save(temporary)
 
 
 def _show(

@@ -1,7 +1,7 @@
 """`vaefrag import` and `export`: posteriors files, the way in and out for other programs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +9,9 @@ from app import terminal
 from app.commands.options import Json, Workspace, is_set
 from app.plurals import counted
 from vaefrag_core.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from vaefrag_core.artifacts import Posteriors
 
 
 def import_file(
@@ -56,7 +59,7 @@ def export_file(
     from app.settings import load_settings
     from vaefrag_core.fusions import FusionStore
     from vaefrag_core.sets import SetStore, gather, set_posteriors
-    from vaefrag_core.store import EnsembleStore, replacing
+    from vaefrag_core.store import EnsembleStore
 
     settings = load_settings(workspace=workspace)
     store, sets = EnsembleStore(settings.workspace), SetStore(settings.workspace)
@@ -70,13 +73,29 @@ def export_file(
     if fusion:
         posteriors = FusionStore(store).fused(ensemble_id, fusion).posteriors(posteriors)
     path = output or Path(f"{fusion or ensemble_id}.npz")
+    write_posteriors(posteriors, path, replace=replace)
+    what = "a fused space" if fusion else f"{posteriors.n_members} members"
+    terminal.say(f"Wrote {what} × {posteriors.n_images:,} images to {path}.")
+    if as_json:
+        terminal.emit({"id": ensemble_id, "path": str(path.absolute()), "bytes": path.stat().st_size})
+
+
+def write_posteriors(posteriors: "Posteriors", path: Path, *, replace: bool) -> None:
+    """Write a posteriors file where it was asked for.
+
+    Args:
+        posteriors: to write.
+        path: of the file.
+        replace: whether it may take the place of a file that is there.
+
+    Raises:
+        InvalidInputError: when one is there and may not be replaced, or the folder is not there.
+    """
+    from vaefrag_core.store import replacing
+
     if path.exists() and not replace:
         raise InvalidInputError(f"{path} is there already. Name another file by --output, or give --replace.")
     if not path.absolute().parent.is_dir():
         raise InvalidInputError(f"Expected a folder {path.absolute().parent}, which is not there. Make it first.")
     with replacing(path) as temporary:
         posteriors.save(temporary)
-    what = "a fused space" if fusion else f"{posteriors.n_members} members"
-    terminal.say(f"Wrote {what} × {posteriors.n_images:,} images to {path}.")
-    if as_json:
-        terminal.emit({"id": ensemble_id, "path": str(path.absolute()), "bytes": path.stat().st_size})

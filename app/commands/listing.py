@@ -67,7 +67,7 @@ def _ensemble(record: "EnsembleRecord", store: "EnsembleStore", book: "JobBook")
         hotspots = len(analysis.hotspots[analysis.config.hotspots.measure].groups)
     except MissingDataError:
         pass
-    except (BrokenFileError, OSError, ValueError, KeyError, TypeError):
+    except BrokenFileError:
         state = "analysis damaged"
     trained = record.spec.members if record.imported else standing.done
     words = {"id": record.id, "name": record.name, "state": state, "imported": record.imported}

@@ -37,6 +37,11 @@ def is_set(source: str, store: "EnsembleStore", sets: "SetStore") -> bool:
     return False
 
 
+def flag(option: str) -> str:
+    """Give an option as it is typed."""
+    return f"--{option.replace('_', '-')}"
+
+
 @contextmanager
 def by_option(places: Mapping[str, str | Sequence[str]]) -> Iterator[None]:
     """Let what is said to be wrong be said of the options that were typed, not of the settings that they stand for.
@@ -45,7 +50,7 @@ def by_option(places: Mapping[str, str | Sequence[str]]) -> Iterator[None]:
         places: the dotted name of the setting, or of several, of each option.
     """
     options = {
-        place: f"--{option.replace('_', '-')}"
+        place: flag(option)
         for option, found in places.items()
         for place in ([found] if isinstance(found, str) else found)
     }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app import terminal
-from app.commands.options import Json, Workspace, by_option
+from app.commands.options import Json, Workspace, by_option, flag
 from app.commands.serve import check_door, show_pages
 
 if TYPE_CHECKING:
@@ -226,8 +226,7 @@ def _refuse_unread(typed: list[str], spec: "EnsembleSpec") -> None:
             remedy = "choose --architecture mlp"
         else:
             continue
-        flag = f"--{option.replace('_', '-')}"
-        raise InvalidInputError(f"Nothing would come of {flag}: {reason}. Leave it out, or {remedy}.")
+        raise InvalidInputError(f"Nothing would come of {flag(option)}: {reason}. Leave it out, or {remedy}.")
 
 
 def _as_read(option: str, given: Any) -> Any:

@@ -184,10 +184,10 @@ def read(values: Mapping[str, Any]) -> dict[str, Any]:
 def _as_read(path: str, value: Any) -> Any:
     if path in LISTS:
         return [part.strip() for part in str(value).split(",")]
-    found = as_number(value) if FIELDS[path].kind in ("whole", "real") else value
-    if path in OPTIONAL and str(found or "").strip() == "":
+    text = value.strip() if isinstance(value, str) else value
+    if path in OPTIONAL and text == "":
         return None
-    return found.strip() if path in OPTIONAL and isinstance(found, str) else found
+    return as_number(text) if FIELDS[path].kind in ("whole", "real") else text
 
 
 def control(field: Field, value: Any) -> Any:

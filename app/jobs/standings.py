@@ -73,9 +73,9 @@ def standing_of(record: EnsembleRecord, store: EnsembleStore, book: JobBook) -> 
     return Standing("trained", members, training if count["failed"] else None)
 
 
-def is_at_work(ensemble_id: str, book: JobBook) -> bool:
-    """Say whether a job trains or analyses an ensemble, is to, or is paused."""
-    return any(book.open_job(ensemble_id, kind) for kind in ("train", "analyze"))
+def open_job(ensemble_id: str, book: JobBook) -> JobRecord | None:
+    """Give the job that is, or is to be, at work on an ensemble: its training before an analysis made along the way."""
+    return book.open_job(ensemble_id, "train") or book.open_job(ensemble_id, "analyze")
 
 
 def failed_of(ensemble_id: str, book: JobBook) -> int:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.jobs.standings import AT_WORK, failed_of, is_at_work, standing_of
+from app.jobs.standings import AT_WORK, failed_of, open_job, standing_of
 from app.pages.site import Site
 from vaefrag_core.errors import VaefragError
 
@@ -52,7 +52,7 @@ def sweep_standing(site: Site, value: float, ensemble_id: str, drawn_from: str |
     except VaefragError:
         key = ""
     members, snapshots = record.spec.members, record.spec.train.snapshots
-    if key and drawn_from == key and not is_at_work(ensemble_id, site.book):
+    if key and drawn_from == key and open_job(ensemble_id, site.book) is None:
         failed = failed_of(ensemble_id, site.book)  # not from the members' files: this is asked at every look
         word = "analysed" + (f", {failed} of {members} members failed" if failed else "")
         return SweepStanding(value, ensemble_id, word, members - failed, failed, members, False, True, snapshots)

@@ -13,8 +13,7 @@ from dash.exceptions import PreventUpdate
 from app.components import jobs as show
 from app.components.members import strip
 from app.components.states import alarms, notice, remarks
-from app.jobs.rows import JobRecord
-from app.jobs.standings import Standing, go_on, standing_of
+from app.jobs.standings import Standing, go_on, open_job, standing_of
 from app.pages.board import Board
 from app.pages.explorer import Explorer
 from app.pages.jobs import job_panel
@@ -56,7 +55,7 @@ def ensemble_page(site: Site, ensemble_id: str, search: str | None) -> Page:
 
 def _unfinished(site: Site, record: EnsembleRecord) -> list:
     """Show the job that is at work on an ensemble, or what can be asked for."""
-    job = _open_job(site, record.id)
+    job = open_job(record.id, site.book)
     words = html.P(_words(record), className="words")
     if job is None:
         heading = html.Div([html.H1(record.name), words], className="heading")
@@ -101,7 +100,7 @@ def _news(site: Site, explorer: Explorer) -> list:
     """Say, above the explorer, what is going on that it does not show yet."""
     ensemble_id, board = explorer.record.id, Board(site)
     shown = len(set(explorer.opened.matrix.member.tolist()))
-    job = _open_job(site, ensemble_id)
+    job = open_job(ensemble_id, site.book)
     if job is not None:
         snapshot = site.book.snapshot(job.id)
         text = f"Shown are the {shown} members of the last analysis. The page renews itself after the next one."
@@ -157,17 +156,12 @@ def _words(record: EnsembleRecord) -> list[html.Span]:
     return [html.Span(word) for word in words]
 
 
-def _open_job(site: Site, ensemble_id: str) -> JobRecord | None:
-    """Give the job that is at work on an ensemble: its training before an analysis made along the way."""
-    return site.book.open_job(ensemble_id, "train") or site.book.open_job(ensemble_id, "analyze")
-
-
 def _shown_as(site: Site, ensemble_id: str) -> dict[str, str]:
     """Name what the page shows: the analysis, the job above or instead of it, or how far the members are."""
     try:
         index = site.queries.store.folder(ensemble_id) / "analysis" / "latest.json"
         version = str(index.stat().st_mtime_ns) if index.is_file() else ""
-        job = _open_job(site, ensemble_id)
+        job = open_job(ensemble_id, site.book)
         record = site.queries.store.record(ensemble_id)
         members = [] if job or version else site.queries.members(record)  # many files: only while nothing else tells
     except VaefragError:
