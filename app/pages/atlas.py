@@ -79,7 +79,6 @@ class AtlasPage:
         follows = [
             dcc.Interval(id="atlas-tick", interval=POLL_MILLISECONDS),
             dcc.Store(id="atlas-shown", data=self.shown_as()),
-            dcc.Store(id="atlas-step", data=self.step),
         ]
         return Page(
             html.Div([html.Div(self.body(), id="atlas-body", className="stack"), *follows], className="wide"),
@@ -140,7 +139,7 @@ class AtlasPage:
     def _slider(self) -> list:
         """Let the step of training be chosen, where there are several."""
         if len(self.steps) < 2:
-            return [html.P(id="atlas-when", hidden=True)]  # what draws the rest writes it, wherever there is a rest
+            return []
         last = len(self.steps) - 1
         apart = -(-len(self.steps) // MOST_NAMED)
         named = [f"{step:,}" if (last - place) % apart == 0 else None for place, step in enumerate(self.steps)]
@@ -158,7 +157,8 @@ class AtlasPage:
             size="sm",
         )
         when = html.P(self.when(), id="atlas-when", role="status")
-        row = [html.Div([html.H2("Over training"), when]), slider, dcc.Store(id="atlas-steps", data=self.steps)]
+        stores = [dcc.Store(id="atlas-steps", data=self.steps), dcc.Store(id="atlas-step", data=self.step)]
+        row = [html.Div([html.H2("Over training"), when]), slider, *stores]
         return [html.Section(row, className="card training-row")]
 
     def _hint(self) -> list:
@@ -192,9 +192,8 @@ class AtlasPage:
 
 def page(site: Site, sweep_id: str, search: str | None) -> Page:
     """Give the atlas of a sweep, as far as there is one, at the step of training that the URL names."""
-    step = parse_qs((search or "").removeprefix("?")).get("step", [None])[-1]
     try:
-        found = AtlasPage(site, sweep_id, step)
+        found = AtlasPage(site, sweep_id, _step_in(search))
     except BrokenFileError as error:
         return Page(site.apology(notice("alert", "A file cannot be read", html.P(str(error)), tone="alarm")), sweep_id)
     except MissingDataError as error:
@@ -215,13 +214,13 @@ def register(app: Dash, site: Site) -> None:
         Output("atlas-shown", "data"),
         Input("atlas-tick", "n_intervals"),
         State("url", "pathname"),
+        State("url", "search"),
         State("atlas-shown", "data"),
-        State("atlas-step", "data"),
         prevent_initial_call=True,
     )
-    def look(_: int | None, path: str, shown: str, step: int | None) -> tuple[list, str]:
+    def look(_: int | None, path: str, search: str, shown: str) -> tuple[list, str]:
         """The ensembles → the page anew, when one of them stands otherwise."""
-        found = AtlasPage(site, _sweep_in(path), step)
+        found = AtlasPage(site, _sweep_in(path), _step_in(search))
         if found.shown_as() == shown:
             raise PreventUpdate
         return found.body(), found.shown_as()
@@ -245,8 +244,6 @@ def register(app: Dash, site: Site) -> None:
     def draw(step: int | None, path: str) -> tuple[list, str]:
         """The slider → what there was at that step."""
         found = AtlasPage(site, _sweep_in(path), step)
-        if len(found.steps) < 2:
-            raise PreventUpdate  # Dash asks all the same when the page opens without a slider
         return found.drawn(), found.when()
 
     @app.callback(
@@ -281,6 +278,10 @@ def register(app: Dash, site: Site) -> None:
             if target and isinstance(target[0], str):
                 return target[0], target[1]
         raise PreventUpdate
+
+
+def _step_in(search: str | None) -> str | None:
+    return parse_qs((search or "").removeprefix("?")).get("step", [None])[-1]
 
 
 def _sweep_in(path: str) -> str:

@@ -35,7 +35,9 @@ def test_the_slider_goes_through_training_by_mouse_and_by_keys(page: Page, atlas
     page.mouse.up()
     expect(when).to_have_text("Step 32 of 100")
     expect(page).to_have_url(re.compile(r"\?step=32$"))
-    page.wait_for_function(f"(before) => ({CURVES})().join() !== before.join()", arg=at_the_end)
+    with page.expect_request(lambda request: '"atlas-tick"' in (request.post_data or "")) as look:
+        page.wait_for_function(f"(before) => ({CURVES})().join() !== before.join()", arg=at_the_end)
+    assert '"search","value":"?step=32"' in (look.value.post_data or "")  # so a look keeps the step
     between = page.evaluate(CURVES)
 
     page.reload()
