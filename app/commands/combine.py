@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app import terminal
-from app.commands.exchange import write_posteriors
-from app.commands.options import Json, Workspace, is_set
+from app.commands.options import Json, Workspace, is_set, write_posteriors
 from vaefrag_core.errors import InvalidInputError
 
 if TYPE_CHECKING:

@@ -1,17 +1,14 @@
 """`vaefrag import` and `export`: posteriors files, the way in and out for other programs."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from app import terminal
-from app.commands.options import Json, Workspace, is_set
+from app.commands.options import Json, Workspace, is_set, write_posteriors
 from app.plurals import counted
 from vaefrag_core.errors import InvalidInputError
-
-if TYPE_CHECKING:
-    from vaefrag_core.artifacts import Posteriors
 
 
 def import_file(
@@ -78,24 +75,3 @@ def export_file(
     terminal.say(f"Wrote {what} × {posteriors.n_images:,} images to {path}.")
     if as_json:
         terminal.emit({"id": ensemble_id, "path": str(path.absolute()), "bytes": path.stat().st_size})
-
-
-def write_posteriors(posteriors: "Posteriors", path: Path, *, replace: bool) -> None:
-    """Write a posteriors file where it was asked for.
-
-    Args:
-        posteriors: to write.
-        path: of the file.
-        replace: whether it may take the place of a file that is there.
-
-    Raises:
-        InvalidInputError: when one is there and may not be replaced, or the folder is not there.
-    """
-    from vaefrag_core.store import replacing
-
-    if path.exists() and not replace:
-        raise InvalidInputError(f"{path} is there already. Name another file by --output, or give --replace.")
-    if not path.absolute().parent.is_dir():
-        raise InvalidInputError(f"Expected a folder {path.absolute().parent}, which is not there. Make it first.")
-    with replacing(path) as temporary:
-        posteriors.save(temporary)

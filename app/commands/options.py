@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options that several commands share, and what they ask for."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vaefrag_core.errors import MissingDataError, VaefragError
+from vaefrag_core.errors import InvalidInputError, MissingDataError, VaefragError
 
 if TYPE_CHECKING:
+    from vaefrag_core.artifacts import Posteriors
     from vaefrag_core.sets import SetStore
     from vaefrag_core.store import EnsembleStore
 
@@ -35,6 +36,27 @@ def is_set(source: str, store: "EnsembleStore", sets: "SetStore") -> bool:
         )
     store.record(source)
     return False
+
+
+def write_posteriors(posteriors: "Posteriors", path: Path, *, replace: bool) -> None:
+    """Write a posteriors file where it was asked for.
+
+    Args:
+        posteriors: to write.
+        path: of the file.
+        replace: whether it may take the place of a file that is there.
+
+    Raises:
+        InvalidInputError: when one is there and may not be replaced, or the folder is not there.
+    """
+    from vaefrag_core.store import replacing
+
+    if path.exists() and not replace:
+        raise InvalidInputError(f"{path} is there already. Name another file by --output, or give --replace.")
+    if not path.absolute().parent.is_dir():
+        raise InvalidInputError(f"Expected a folder {path.absolute().parent}, which is not there. Make it first.")
+    with replacing(path) as temporary:
+        posteriors.save(temporary)
 
 
 def flag(option: str) -> str:
