@@ -165,10 +165,10 @@ def register(app: Dash, site: Site) -> None:
     def pick(click: dict | None, picked: dict | None, at: str, search: str) -> Any:
         """What was clicked, drawn around or chosen → the URL."""
         mixture = Mixture(site, search)
-        source = ctx.triggered[0]["prop_id"]
-        if source == "combine-at.value":
+        changed = {item["prop_id"] for item in ctx.triggered}  # a click often comes with a drawing that went away
+        if "combine-at.value" in changed:
             return mixture.chosen.to(at=at).search() if at != mixture.chosen.at else no_update
-        chosen = _clicked(mixture, click if source == "pick.clickData" else None, picked)
+        chosen = _clicked(mixture, click if "pick.clickData" in changed else None, picked)
         return no_update if chosen == mixture.chosen else chosen.search()
 
     @app.callback(

@@ -214,13 +214,14 @@ def register(app: Dash, site: Site, id_in_path: Callable[[str], str]) -> None:
     def select(cell: dict | None, point: dict | None, picked: dict | None, path: str, search: str) -> Any:
         """What was clicked or drawn around → the URL."""
         view = View(site, id_in_path(path), search)
-        source = ctx.triggered[0]["prop_id"]
-        if source == "similarity.clickData" and cell:
+        changed = {item["prop_id"] for item in ctx.triggered}  # a click often comes with a drawing that went away
+        if "similarity.clickData" in changed and cell:
             return view.clicked_cell(cell).search()
-        if source == "map.clickData" and point:
+        if "map.clickData" in changed and point:
             return view.clicked_point(point).search()
-        taken_back = picked is None and view.selection.focus == "channels"  # by a double click
-        if source == "map.selectedData" and (has_points(picked) or taken_back):
+        # A double click takes a drawing back; when the page opens, Dash tells of everything at once.
+        taken_back = picked is None and changed == {"map.selectedData"} and view.selection.focus == "channels"
+        if "map.selectedData" in changed and (has_points(picked) or taken_back):
             return view.picked_points(picked).search()
         return no_update  # plotly also tells, by no points, of drawings that went away because a figure changed
 

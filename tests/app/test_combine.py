@@ -229,3 +229,11 @@ def test_the_page_opens_on_the_newest_ensemble_that_has_something_to_pick(
     assert {option["value"]: option["label"] for option in picker["data"]} == {
         ensemble_id: f"{trained.spec.name} · {ensemble_id[-8:]}" for ensemble_id in (dead.id, trained.id)
     }
+
+
+def test_a_click_counts_though_a_drawing_went_away_with_it(app: Dash, trained: Trained, names: list) -> None:
+    tab = Tab(app, "/combine", search_of(trained, names[0]))
+    click = {"points": [{"customdata": [names[1], "", 1]}]}
+    both = (("pick", "selectedData"), ("pick", "clickData"))
+    answer = tab.fire("url.search@", *both, **{"pick.clickData": click, "pick.selectedData": None})
+    assert answer["url"]["search"] == search_of(trained, *names[:2])

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dash import Dash
 from support import Trained
 from webpages import Tab, app_of, post_to, text_of
 
@@ -307,6 +308,15 @@ def test_selections_that_plotly_takes_back_by_itself_change_nothing(post: Post, 
     assert post("url.search", SELECT | {"map.selectedData": {"points": []}}, state, "map.selectedData") == {}
     cleared = post("url.search", SELECT, state, "map.selectedData")
     assert cleared["url"]["search"] == "?measure=nmi&map=mds"
+
+
+def test_a_click_counts_though_a_drawing_went_away_with_it(app: Dash, trained: Trained) -> None:
+    tab = Tab(app, f"/ensemble/{trained.id}", "?channels=0.1,0.2,0.3")
+    point = {"points": [{"customdata": ["0.1", "", 1]}]}
+    both = (("map", "selectedData"), ("map", "clickData"))
+    clicked = tab.fire("url.search", *both, **{"map.clickData": point, "map.selectedData": None})
+    assert clicked["url"]["search"] == "?measure=nmi&map=mds&channel=0.1"
+    assert tab.fire("url.search", ("similarity", "clickData"), *both) == {}  # the page has just been opened
 
 
 def test_only_marks_are_sent_when_only_the_selection_changed(post: Post, site: Site, trained: Trained) -> None:
