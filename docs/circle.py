@@ -28,12 +28,12 @@ from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import FusionConfig
 from vaefrag_core.datasets.catalog import load_dataset
 from vaefrag_core.datasets.fingerprint import draw_fingerprint
-from vaefrag_core.fusions import FusionStore
-from vaefrag_core.measures.coefficient import bhattacharyya_coefficient
-from vaefrag_core.measures.panel import Panel
-from vaefrag_core.store import EnsembleStore
+from vaefrag_core.ensemble_store import EnsembleStore
+from vaefrag_core.fusion_store import FusionStore
+from vaefrag_core.measures.bhattacharyya_coefficient import bhattacharyya_coefficient
+from vaefrag_core.measures.reference_spaces import ReferenceSpaces
+from vaefrag_core.synthesis.evaluation import continuity
 from vaefrag_core.synthesis.fusion import fuse, fuse_learners, objective_value
-from vaefrag_core.synthesis.judges import continuity
 
 OBJECTIVES = ("vi", "nmi", "mutual-information")
 COLOURS = {"vi": "#1f77b4", "nmi": "#d62728", "mutual-information": "#2ca02c"}
@@ -96,7 +96,7 @@ def compare_optimizers(posteriors: Posteriors, descent_steps: int) -> None:
     ours = fuse(part)
     seconds = time.monotonic() - began
     mean, logvar = (torch.from_numpy(np.asarray(a, dtype=np.float64)) for a in (part.mean, part.logvar))
-    panel = Panel(bhattacharyya_coefficient(mean, logvar))
+    panel = ReferenceSpaces(bhattacharyya_coefficient(mean, logvar))
     generator = torch.Generator().manual_seed(0)
     shape = (1, posteriors.n_images, 2)
     place = [torch.randn(shape, generator=generator, dtype=torch.float64), torch.zeros(shape, dtype=torch.float64)]

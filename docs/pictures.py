@@ -12,9 +12,9 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 from werkzeug.serving import make_server
 
-from app.main import create_app
-from app.settings import load_settings
-from vaefrag_core.store import EnsembleStore
+from vaefrag.main import create_app
+from vaefrag.settings import load_settings
+from vaefrag_core.ensemble_store import EnsembleStore
 
 PICTURES = Path(__file__).parent / "pictures"
 PLOTS_DRAWN = """(ids, mark) => ids.every((id) => {

@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
-from support import Trained
 
-from vaefrag_core.store import EnsembleStore
+from support import Trained
+from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.sweeps import SweepStore, resolve_sweep
 
 os.environ["VAEFRAG_ENGINE_IDLE_SECONDS"] = "1"  # engines that commands start end soon after their tests

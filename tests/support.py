@@ -10,7 +10,7 @@ import numpy as np
 
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import EnsembleSpec
-from vaefrag_core.store import EnsembleStore
+from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.sweeps import Sweep, SweepStore, resolve_sweep
 from vaefrag_core.training.checkpoints import Checkpoint, load_checkpoint
 

@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 from distributed import Scheduler
 
-from app.jobs.cluster import configure_dask
-from app.jobs.record import JobBook
-from app.jobs.rows import JobSnapshot
-from app.jobs.service import engine_state
+from vaefrag.jobs.dask_cluster import configure_dask
+from vaefrag.jobs.engine_process import engine_state
+from vaefrag.jobs.job_models import JobSnapshot
+from vaefrag.jobs.job_store import JobStore
 from vaefrag_core.config import EnsembleSpec, FingerprintConfig, ModelConfig, Objective, TrainConfig
-from vaefrag_core.store import EnsembleStore, ensemble_id_of
+from vaefrag_core.ensemble_store import EnsembleStore, ensemble_id_of
 from vaefrag_core.training.checkpoints import load_checkpoint, member_status
-from vaefrag_core.training.ensemble import train_ensemble
+from vaefrag_core.training.ensemble_training import train_ensemble
 
 LONG = 1_000_000  # steps that no test waits for
 HERE = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
@@ -48,7 +48,7 @@ class Lab:
 
     def __init__(self, workspace: Path) -> None:
         self.workspace = workspace
-        self.book = JobBook(workspace)
+        self.job_store = JobStore(workspace)
         self.store = EnsembleStore(workspace)
         self.processes: list[subprocess.Popen[bytes]] = []
 
@@ -68,7 +68,7 @@ class Lab:
     def start(self, *arguments: str, before: tuple[str, ...] = (), **settings: object) -> subprocess.Popen[bytes]:
         """Start a command of ours in a session of its own."""
         environment = os.environ | {f"VAEFRAG_{name.upper()}": str(value) for name, value in settings.items()}
-        command = [*before, sys.executable, "-m", "app.cli", *arguments]
+        command = [*before, sys.executable, "-m", "vaefrag.cli", *arguments]
         process = subprocess.Popen(command, env=environment, start_new_session=True)
         self.processes.append(process)
         return process
@@ -83,29 +83,29 @@ class Lab:
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:
-                for job in self.book.jobs():
-                    lines = [line.text for line in self.book.log(job.id)]
-                    print(job, self.book.snapshot(job.id).members, *lines, self.book.workers(), sep="\n")
+                for job in self.job_store.jobs():
+                    lines = [line.text for line in self.job_store.log(job.id)]
+                    print(job, self.job_store.snapshot(job.id).members, *lines, self.job_store.workers(), sep="\n")
                 raise AssertionError("it did not happen in time")
             self._until_changed()
 
     def _until_changed(self, most_seconds: float = 0.3) -> None:
         """Wait for the next change of the record; some things are not in it, so not for ever."""
-        revision, until = self.book.revision(), time.monotonic() + most_seconds
-        while self.book.revision() == revision and time.monotonic() < until:
+        revision, until = self.job_store.revision(), time.monotonic() + most_seconds
+        while self.job_store.revision() == revision and time.monotonic() < until:
             time.sleep(0.02)
 
     def snapshot(self, job_id: str) -> JobSnapshot:
         """Give a job as it stands."""
-        return self.book.snapshot(job_id)
+        return self.job_store.snapshot(job_id)
 
     def state(self, job_id: str) -> str:
         """Give the state of a job."""
-        return self.book.job(job_id).state
+        return self.job_store.job(job_id).state
 
     def wait_for_step(self, job_id: str, member: int = 0, beyond: int = 0) -> int:
         """Wait until a member has been trained beyond a step and a checkpoint says so; gives that step."""
-        folder = self.store.members_folder(self.book.job(job_id).submission.ensemble_id) / str(member)
+        folder = self.store.members_folder(self.job_store.job(job_id).submission.ensemble_id) / str(member)
 
         def step() -> int:
             return member_status(folder.parent, member).step

@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from support import Trained, wait_until
 
-from vaefrag_core.store import EnsembleStore
+from support import Trained, wait_until
+from vaefrag_core.ensemble_store import EnsembleStore
 
 TINY = ["--members", "2", "--steps", "50", "--widths", "8", "--channels", "2", "--fingerprint-size", "40"]
 
@@ -33,7 +33,7 @@ def own(trained: Trained, tmp_path: Path) -> Trained:
 
 def vaefrag(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "app.cli", *arguments], capture_output=True, text=True, timeout=timeout
+        [sys.executable, "-m", "vaefrag.cli", *arguments], capture_output=True, text=True, timeout=timeout
     )
 
 
@@ -213,7 +213,7 @@ def test_wrong_input_is_one_clear_line_and_an_exit_code(tmp_path: Path, argument
 def test_ctrl_c_stops_at_a_checkpoint_and_says_how_to_go_on(tmp_path: Path) -> None:
     arguments = ["train", *TINY, "--steps", "400000", "--workspace", str(tmp_path), "--workers", "1", "--json"]
     with subprocess.Popen(
-        [sys.executable, "-m", "app.cli", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "vaefrag.cli", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         wait_until(lambda: any(tmp_path.glob("ensembles/*/members/*/checkpoint.safetensors")))
         process.send_signal(signal.SIGINT)
@@ -228,7 +228,7 @@ def served(workspace: Path, *options: str, **environment: str) -> Iterator[tuple
     """Serve a workspace by the command; gives its process and its address."""
     arguments = ["serve", "--port", "0", "--no-browser", "--json", "--workspace", str(workspace), *options]
     with subprocess.Popen(
-        [sys.executable, "-m", "app.cli", *arguments],
+        [sys.executable, "-m", "vaefrag.cli", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

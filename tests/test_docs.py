@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import typer
-from test_cli import vaefrag
 
-from app.cli import cli
-from app.settings import Settings
+from test_cli import vaefrag
+from vaefrag.cli import cli
+from vaefrag.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

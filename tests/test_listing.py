@@ -6,16 +6,15 @@ from pathlib import Path
 
 from support import sixty_digits
 from test_cli import vaefrag
-
-from app.commands.listing import contents
-from app.jobs.ledger import Ledger
-from app.jobs.record import JobBook
+from vaefrag.commands.listing import contents
+from vaefrag.jobs.engine_job_store import EngineJobStore
+from vaefrag.jobs.job_store import JobStore
+from vaefrag_core.channel_sets import SetStore
 from vaefrag_core.config import EnsembleSpec, FusionConfig
-from vaefrag_core.fusing import fuse_ensemble
-from vaefrag_core.sets import SetStore
-from vaefrag_core.store import EnsembleStore
+from vaefrag_core.ensemble_store import EnsembleStore
+from vaefrag_core.fusion_pipeline import fuse_ensemble
 from vaefrag_core.sweeps import SweepStore
-from vaefrag_core.synthesis.pool import ChannelName
+from vaefrag_core.synthesis.channel_pool import ChannelName
 
 
 def test_everything_is_listed_with_its_id(kept: EnsembleStore, tmp_path: Path) -> None:
@@ -27,16 +26,16 @@ def test_everything_is_listed_with_its_id(kept: EnsembleStore, tmp_path: Path) -
         "Two", [ChannelName(imported.id, 0, 0), ChannelName(imported.id, 1, 2)], None
     )
     failed = store.create(EnsembleSpec(name="x" * 80, members=2))
-    book = JobBook(store.workspace)
-    job = book.submit_training(failed.spec)
-    ledger = Ledger(store.workspace)
-    ledger.take_in()
+    job_store = JobStore(store.workspace)
+    job = job_store.submit_training(failed.spec)
+    engine_store = EngineJobStore(store.workspace)
+    engine_store.take_in()
     for member in range(2):
-        ledger.open[job].update_row(member, state="failed", error="No module named 'mine'.")
-    ledger.open[job].update(state="failed", ended=1.0)
-    ledger.flush()
+        engine_store.open[job].update_row(member, state="failed", error="No module named 'mine'.")
+    engine_store.open[job].update(state="failed", ended=1.0)
+    engine_store.flush()
 
-    result = contents(store, book)
+    result = contents(store, job_store)
     found = {item["id"]: item for item in result["ensembles"]}
     assert set(found) == set(store.ids())
     assert (found[failed.id]["state"], found[failed.id]["members_done"]) == ("failed", 0)
@@ -62,7 +61,7 @@ def test_what_is_damaged_is_said_and_hides_no_other(kept: EnsembleStore, tmp_pat
     (store.folder(damaged) / "analysis" / index.matrix / "vi_bits.npy").unlink()
     (store.workspace / "ensembles" / "aa").mkdir()
     (store.workspace / "ensembles" / "aa" / "spec.json").write_text("{")
-    states = {item["id"]: item["state"] for item in contents(store, JobBook(store.workspace))["ensembles"]}
+    states = {item["id"]: item["state"] for item in contents(store, JobStore(store.workspace))["ensembles"]}
     assert states == {damaged: "analysis damaged", whole: "trained", "aa": "cannot be read"}
 
 

@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
 from support import Trained
 from test_cli import vaefrag
-from webpages import Tab, app_of
-
 from vaefrag_core import pipeline
 from vaefrag_core.artifacts import OverTraining, Snapshots
 from vaefrag_core.config import HotspotConfig
+from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.measures.gaussian import bhattacharyya_distance
 from vaefrag_core.measures.similarity import nmi
-from vaefrag_core.store import EnsembleStore
 from vaefrag_core.structure.over_training import follow_training
+from webpages import Tab, app_of
 
 STEPS = [10, 32, 100]
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import Trained
 
+from support import Trained
 from vaefrag_core import pipeline
 from vaefrag_core.artifacts import ChannelMatrix, Posteriors
 from vaefrag_core.config import AnalysisConfig, BootstrapConfig, DatasetConfig, HotspotConfig
 from vaefrag_core.datasets.catalog import dataset_size, load_dataset
+from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.errors import InvalidInputError, MissingDataError, VaefragError
-from vaefrag_core.store import EnsembleStore
 from vaefrag_core.structure.matrices import compare_channels
 
 
@@ -157,7 +157,8 @@ def test_likelihood_of_points_is_said_in_one_sentence() -> None:
 
 def test_importing_the_core_is_light() -> None:
     code = (
-        "import sys, vaefrag_core, vaefrag_core.store; from vaefrag_core.specs import resolve; resolve({});"
+        "import sys, vaefrag_core, vaefrag_core.ensemble_store;"
+        "from vaefrag_core.spec_validation import resolve; resolve({});"
         "print([m for m in ('torch', 'sklearn', 'umap', 'scipy', 'numba') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"

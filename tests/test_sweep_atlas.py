@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from support import Trained, sweep_with, take_over
 
+from support import Trained, sweep_with, take_over
 from vaefrag_core import pipeline
 from vaefrag_core.artifacts import SpaceMatrix
-from vaefrag_core.checks import parse
 from vaefrag_core.config import AnalysisConfig
+from vaefrag_core.config_errors import parse
+from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.errors import MissingDataError
-from vaefrag_core.store import EnsembleStore
 from vaefrag_core.sweeps import Sweep, SweepStore
 
 

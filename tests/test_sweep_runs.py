@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from app.commands import runs
-from app.jobs.follow import follow_all
-from app.jobs.ledger import Ledger
-from app.jobs.record import JobBook
-from app.settings import Settings
-from vaefrag_core.store import EnsembleStore
+from vaefrag.commands import training_runs
+from vaefrag.jobs.engine_job_store import EngineJobStore
+from vaefrag.jobs.job_store import JobStore
+from vaefrag.jobs.job_watcher import follow_all
+from vaefrag.settings import Settings
+from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.sweeps import SweepStore, resolve_sweep
 
 
@@ -28,15 +28,17 @@ class Keeper:
 @pytest.fixture
 def detached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Leave a sweep to an engine that does not come."""
-    monkeypatch.setattr(runs, "needed_engine", lambda settings, slots: nullcontext())
+    monkeypatch.setattr(training_runs, "needed_engine", lambda settings, slots: nullcontext())
     sweep, specs = resolve_sweep({"dataset": {"name": "digits"}, "train": {"beta": "1,2,4"}, "members": 2})
     assert sweep is not None
-    return runs.train_sweep_detached(sweep, specs, Settings(workspace=tmp_path), workers=1, analyze_after=False)
+    return training_runs.train_sweep_detached(
+        sweep, specs, Settings(workspace=tmp_path), workers=1, analyze_after=False
+    )
 
 
 def test_a_detached_sweep_is_one_job_for_each_value(detached: dict[str, Any], tmp_path: Path) -> None:
     (sweep,) = SweepStore(EnsembleStore(tmp_path)).sweeps()
-    jobs = JobBook(tmp_path).jobs()[::-1]
+    jobs = JobStore(tmp_path).jobs()[::-1]
     assert detached["sweep"] == sweep.id
     assert [row["job"] for row in detached["ensembles"]] == [job.id for job in jobs]
     assert [row["value"] for row in detached["ensembles"]] == [1, 2, 4]
@@ -45,7 +47,7 @@ def test_a_detached_sweep_is_one_job_for_each_value(detached: dict[str, Any], tm
 
 
 def test_a_wish_to_stop_pauses_every_job_that_has_not_ended(detached: dict[str, Any], tmp_path: Path) -> None:
-    book, engine = JobBook(tmp_path), Ledger(tmp_path)
+    job_store, engine = JobStore(tmp_path), EngineJobStore(tmp_path)
     jobs = [row["job"] for row in detached["ensembles"]]
     engine.take_in()
     engine.open[jobs[0]].update(state="done", ended=1.0)
@@ -62,6 +64,6 @@ def test_a_wish_to_stop_pauses_every_job_that_has_not_ended(detached: dict[str, 
         asked.append(True)
         return True
 
-    ended = follow_all(book, jobs, Keeper(), should_stop=should_stop)  # type: ignore[arg-type]
+    ended = follow_all(job_store, jobs, Keeper(), should_stop=should_stop)  # type: ignore[arg-type]
     assert [snapshot.job.state for snapshot in ended] == ["done", "paused", "paused"]
     assert len(asked) == 3

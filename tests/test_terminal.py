@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from app import terminal
+from vaefrag import terminal
 
 
 def test_a_line_of_training_shows_all_it_has_to_say_in_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:

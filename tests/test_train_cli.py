@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from app.cli import cli
-from app.commands import runs
+from vaefrag.cli import cli
+from vaefrag.commands import training_runs
 from vaefrag_core.config import EnsembleSpec
 from vaefrag_core.errors import InvalidInputError
 from vaefrag_core.presets import with_preset
-from vaefrag_core.specs import resolve
+from vaefrag_core.spec_validation import resolve
 
 
 @pytest.fixture
@@ -22,8 +22,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[EnsembleSpec]:
         specs.append(spec)
         return {"job": "a job", "id": spec.key}
 
-    monkeypatch.setattr(runs, "train_and_wait", note)
-    monkeypatch.setattr(runs, "train_detached", note)
+    monkeypatch.setattr(training_runs, "train_and_wait", note)
+    monkeypatch.setattr(training_runs, "train_detached", note)
     return specs
 
 
@@ -34,7 +34,7 @@ def test_what_a_cpu_lacks_for_bfloat16_is_said_and_not_refused(
 ) -> None:
     monkeypatch.setattr("vaefrag_core.training.precision.cpu_multiplies_bfloat16", lambda: instructions)
     said: list[str] = []
-    monkeypatch.setattr("app.terminal.say", lambda text, **_: said.append(text))
+    monkeypatch.setattr("vaefrag.terminal.say", lambda text, **_: said.append(text))
     done = CliRunner().invoke(cli, ["train", "--precision", "bfloat16", "--no-analyze", *detach])
     CliRunner().invoke(cli, ["train", "--no-analyze"])
     assert done.exit_code == 0, done.exception

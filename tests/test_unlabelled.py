@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
-from webpages import Tab, app_of
 
 from vaefrag_core import pipeline
 from vaefrag_core.config import FusionConfig, SpaceConfig
-from vaefrag_core.fusing import fuse_ensemble
-from vaefrag_core.fusions import FusionStore
-from vaefrag_core.specs import resolve
-from vaefrag_core.store import EnsembleStore
-from vaefrag_core.structure.metrics import member_metrics
+from vaefrag_core.ensemble_store import EnsembleStore
+from vaefrag_core.fusion_pipeline import fuse_ensemble
+from vaefrag_core.fusion_store import FusionStore
+from vaefrag_core.spec_validation import resolve
+from vaefrag_core.structure.member_metrics import member_metrics
 from vaefrag_core.synthesis.combination import combine
+from webpages import Tab, app_of
 
 
 @pytest.mark.parametrize("kind", ["npz", "images"])

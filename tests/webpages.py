@@ -11,9 +11,9 @@ import numpy as np
 from dash import Dash
 from flask.testing import FlaskClient
 
-from app.main import create_app
-from app.settings import Settings
-from vaefrag_core.store import EnsembleStore
+from vaefrag.main import create_app
+from vaefrag.settings import Settings
+from vaefrag_core.ensemble_store import EnsembleStore
 
 
 def app_of(store: EnsembleStore, cache: Path, **settings: Any) -> Dash:

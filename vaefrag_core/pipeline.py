@@ -28,23 +28,23 @@ from vaefrag_core.config import AnalysisConfig, AtlasConfig, EnsembleSpec, Hotsp
 from vaefrag_core.datasets.catalog import dataset_size, load_dataset, points_of
 from vaefrag_core.datasets.fingerprint import draw_fingerprint
 from vaefrag_core.encoding import encode_members
+from vaefrag_core.ensemble_store import AnalysisIndex, EnsembleStore
 from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
-from vaefrag_core.specs import resolve as resolve
-from vaefrag_core.store import AnalysisIndex, EnsembleStore
-from vaefrag_core.structure.atlas import Stop, draw_atlas
-from vaefrag_core.structure.atlas_steps import Course, shared_steps, threaded_like
+from vaefrag_core.restored_members import encode_snapshots, networks, snapshots_kept
+from vaefrag_core.restored_members import members_done as members_done
+from vaefrag_core.spec_validation import resolve as resolve
+from vaefrag_core.structure.atlas import SweepEnsemble, draw_atlas
+from vaefrag_core.structure.atlas_over_training import TrainingHistory, shared_steps, threaded_like
+from vaefrag_core.structure.channel_maps import map_channels
+from vaefrag_core.structure.hotspot_stability import hotspot_stability
 from vaefrag_core.structure.hotspots import find_hotspots
-from vaefrag_core.structure.maps import map_channels
 from vaefrag_core.structure.matrices import compare_channels
 from vaefrag_core.structure.over_training import follow_training
-from vaefrag_core.structure.spaces import compare_spaces
-from vaefrag_core.structure.stability import hotspot_stability
+from vaefrag_core.structure.space_comparison import compare_spaces
 from vaefrag_core.sweeps import SweepStore, step_folder
 from vaefrag_core.synthesis.traversals import traverse_members
-from vaefrag_core.trained import encode_snapshots, networks, snapshots_kept
-from vaefrag_core.trained import members_done as members_done
 from vaefrag_core.training.checkpoints import MemberStatus, member_statuses
-from vaefrag_core.training.ensemble import train_ensemble
+from vaefrag_core.training.ensemble_training import train_ensemble
 
 MEASURES: tuple[Measure, ...] = ("nmi", "vi")
 RESULTS_FORMAT = 3  # raised when a stage computes something else from the same inputs
@@ -246,7 +246,7 @@ def follow_hotspots(
         found = _shown(ensemble_id, store, index, config.measure)
         sources[ensemble_id] = index.key
         spaces.append(whole is not None)
-        stops.append(Stop.at_end(value, ensemble_id, posteriors, found, whole))
+        stops.append(SweepEnsemble.at_end(value, ensemble_id, posteriors, found, whole))
         courses.append(_course(ensemble_id, store, index, config.measure))
     if not stops:
         raise MissingDataError(
@@ -303,14 +303,14 @@ def _shown(
         ) from error
 
 
-def _course(ensemble_id: str, store: EnsembleStore, index: AnalysisIndex, measure: Measure) -> Course | None:
+def _course(ensemble_id: str, store: EnsembleStore, index: AnalysisIndex, measure: Measure) -> TrainingHistory | None:
     """Read how an ensemble became what it is; None where that is not known, or its hotspots are by another measure."""
     if index.over_training is None or index.config.hotspots.measure != measure:
         return None
     found = OverTraining.load(store.folder(ensemble_id) / "analysis" / index.over_training)
     inputs = _snapshot_inputs(index.posteriors_key, tuple(found.steps.tolist()))
     folder = store.artifact_folder(ensemble_id, "snapshots", inputs)
-    return Course(Snapshots.load(folder), found) if found.groups and folder.is_dir() else None
+    return TrainingHistory(Snapshots.load(folder), found) if found.groups and folder.is_dir() else None
 
 
 def _matrix_shown(ensemble_id: str, store: EnsembleStore) -> ChannelMatrix | None:

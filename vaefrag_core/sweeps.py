@@ -14,9 +14,9 @@ from typing import Any
 
 from vaefrag_core.artifacts import Atlas
 from vaefrag_core.config import COEFFICIENTS, SYMBOLS, Config, EnsembleSpec, content_key
+from vaefrag_core.ensemble_store import EnsembleStore, ensemble_id_of, made_once, readable, write_text
 from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
-from vaefrag_core.specs import resolve
-from vaefrag_core.store import EnsembleStore, ensemble_id_of, made_once, readable, write_text
+from vaefrag_core.spec_validation import resolve
 
 NAME_LENGTH = 80
 MOST_VALUES = 50

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 from dash import Dash
-from support import Trained
-from webpages import app_of, post_to
 
-from app.jobs.record import JobBook
-from app.pages.site import Site
-from app.queries import Queries
+from support import Trained
+from vaefrag.jobs.job_store import JobStore
+from vaefrag.pages.site import Site
+from vaefrag.queries import Queries
+from webpages import app_of, post_to
 
 
 class NoCache:
@@ -35,7 +35,7 @@ def queries(trained: Trained) -> Queries:
 
 @pytest.fixture
 def site(queries: Queries) -> Site:
-    return Site(queries, "/", JobBook(queries.store.workspace))
+    return Site(queries, "/", JobStore(queries.store.workspace))
 
 
 @pytest.fixture

@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 from dash import Dash
-from support import Trained, sweep_with, take_over
-from webpages import Tab, app_of, text_of
 
-from app.figures.flow import Band, Bar, FlowView, flow_figure
-from app.figures.sweep_curves import Curve, curves_figure
-from app.jobs.ledger import Ledger
-from app.jobs.record import JobBook
+from support import Trained, sweep_with, take_over
+from vaefrag.figures.hotspot_flow import Band, Bar, FlowView, flow_figure
+from vaefrag.figures.sweep_curves import Curve, curves_figure
+from vaefrag.jobs.engine_job_store import EngineJobStore
+from vaefrag.jobs.job_store import JobStore
 from vaefrag_core import pipeline
-from vaefrag_core.store import EnsembleStore
+from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.sweeps import Sweep, SweepStore
 from vaefrag_core.training.checkpoints import Checkpoint, History, save_checkpoint
+from webpages import Tab, app_of, text_of
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_a_sweep_that_nobody_trains_can_be_gone_on_with(app: Dash, workspace: En
     assert "stopped, 0 of 6 members trained" in tab.words
     answer = tab.fire("atlas-tick.n_intervals", ({"go-on": sweep.id}, "n_clicks"), **_clicked(sweep))
     assert answer["atlas-tick"]["n_intervals"] == 1
-    jobs = JobBook(workspace.workspace).jobs()
+    jobs = JobStore(workspace.workspace).jobs()
     assert {(job.submission.kind, job.submission.ensemble_id) for job in jobs} == {
         ("train", ensemble_id) for ensemble_id in sweep.ensembles
     }
@@ -90,10 +90,10 @@ def test_the_atlas_grows_on_the_page(trained: Trained, app: Dash, workspace: Ens
     assert notes == ["not analysed yet"]
     assert tab.fire("atlas-body", ("atlas-tick", "n_intervals")) == 204
     tab.fire("atlas-tick.n_intervals", ({"go-on": sweep.id}, "n_clicks"), **_clicked(sweep))
-    (job,) = JobBook(workspace.workspace).jobs()
+    (job,) = JobStore(workspace.workspace).jobs()
     assert (job.submission.kind, job.submission.ensemble_id) == ("analyze", sweep.ensembles[1])
     drawn(trained, workspace, sweep, 1)
-    JobBook(workspace.workspace).wish(job.id, "cancel")
+    JobStore(workspace.workspace).wish(job.id, "cancel")
     moved = tab.fire("atlas-body", ("atlas-tick", "n_intervals"))
     assert "being analysed" in text_of(moved["atlas-body"]["children"])
     assert "not analysed yet" not in text_of(moved["atlas-body"]["children"])
@@ -148,7 +148,7 @@ def test_an_ensemble_that_cannot_be_read_is_left_alone(app: Dash, workspace: Ens
     assert "cannot be read" in tab.words
     assert "6 members at each" in tab.words
     tab.fire("atlas-tick.n_intervals", ({"go-on": sweep.id}, "n_clicks"), **_clicked(sweep))
-    (job,) = JobBook(workspace.workspace).jobs()
+    (job,) = JobStore(workspace.workspace).jobs()
     assert job.submission.ensemble_id == sweep.ensembles[1]
 
 
@@ -236,13 +236,13 @@ def test_an_atlas_tells_of_members_that_are_missing_in_it(
     trained: Trained, app: Dash, workspace: EnsembleStore, sweep: Sweep
 ) -> None:
     drawn(trained, workspace, sweep, 0, 1)
-    job = JobBook(workspace.workspace).submit_training(workspace.record(sweep.ensembles[0]).spec)
+    job = JobStore(workspace.workspace).submit_training(workspace.record(sweep.ensembles[0]).spec)
     assert "in training, 0 of 6 members trained" in Tab(app, f"/atlas/{sweep.id}").words
-    ledger = Ledger(workspace.workspace)
-    ledger.take_in()
-    ledger.open[job].update_row(5, state="failed", error="Member 5 stopped: its worker died 3 times.")
-    ledger.open[job].update(state="done", ended=1.0)
-    ledger.flush()
+    engine_store = EngineJobStore(workspace.workspace)
+    engine_store.take_in()
+    engine_store.open[job].update_row(5, state="failed", error="Member 5 stopped: its worker died 3 times.")
+    engine_store.open[job].update(state="done", ended=1.0)
+    engine_store.flush()
     words = Tab(app, f"/atlas/{sweep.id}").words
     assert "analysed, 1 of 6 members failed" in words
     assert "outdated" not in words

@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dash import Dash
-from support import Trained
-from webpages import Tab, app_of, post_to, text_of
 
-from app.pages.chosen import MOST_CHANNELS, Chosen, parse_chosen
-from app.pages.site import Site
-from app.queries import Opened, Queries
+from support import Trained
+from vaefrag.pages.set_selection import MOST_CHANNELS, SetSelection, parse_set_selection
+from vaefrag.pages.site import Site
+from vaefrag.queries import OpenAnalysis, Queries
 from vaefrag_core import pipeline
 from vaefrag_core.artifacts import Posteriors
-from vaefrag_core.sets import SetStore
-from vaefrag_core.store import EnsembleStore
+from vaefrag_core.channel_sets import SetStore
+from vaefrag_core.ensemble_store import EnsembleStore
+from vaefrag_core.synthesis.channel_pool import ChannelName
 from vaefrag_core.synthesis.combination import joint_information, rank_additions
-from vaefrag_core.synthesis.pool import ChannelName
+from webpages import Tab, app_of, post_to, text_of
 
 OTHER = "imported-other"
 
@@ -42,7 +42,7 @@ def app(place: EnsembleStore, tmp_path_factory: pytest.TempPathFactory) -> Dash:
 
 
 @pytest.fixture(scope="module")
-def opened(place: EnsembleStore, trained: Trained) -> Opened:
+def opened(place: EnsembleStore, trained: Trained) -> OpenAnalysis:
     class NoCache:
         def get(self, key: str) -> None:
             return None
@@ -54,13 +54,13 @@ def opened(place: EnsembleStore, trained: Trained) -> Opened:
 
 
 @pytest.fixture(scope="module")
-def names(opened: Opened) -> list[str]:
+def names(opened: OpenAnalysis) -> list[str]:
     """Names of the four channels that tell most."""
     return [opened.names[c] for c in np.argsort(-opened.matrix.information_bits)[:4]]
 
 
 def search_of(trained: Trained, *names: str, **more: str) -> str:
-    return Chosen(channels(trained, *names), at=trained.id, **more).search()  # type: ignore[arg-type]
+    return SetSelection(channels(trained, *names), at=trained.id, **more).search()  # type: ignore[arg-type]
 
 
 def channels(trained: Trained, *names: str) -> tuple[ChannelName, ...]:
@@ -68,22 +68,24 @@ def channels(trained: Trained, *names: str) -> tuple[ChannelName, ...]:
 
 
 def test_a_url_says_which_channels(tmp_path: Path) -> None:
-    chosen = Chosen((ChannelName("a", 3, 1), ChannelName("b-1.5", 0, 2), ChannelName("a", 4, 4)), None, "a", "matrix")
+    chosen = SetSelection(
+        (ChannelName("a", 3, 1), ChannelName("b-1.5", 0, 2), ChannelName("a", 4, 4)), None, "a", "matrix"
+    )
     assert chosen.search() == "?channels=a:3.1;b-1.5:0.2;a:4.4&at=a&view=matrix"
-    assert parse_chosen(chosen.search(), SetStore(tmp_path)) == (chosen, [])
+    assert parse_set_selection(chosen.search(), SetStore(tmp_path)) == (chosen, [])
     assert chosen.toggled(chosen.channels[:1]).channels == chosen.channels[1:]
-    many, problems = parse_chosen("?channels=a:" + ",".join(f"{m}.0" for m in range(99)), SetStore(tmp_path))
+    many, problems = parse_set_selection("?channels=a:" + ",".join(f"{m}.0" for m in range(99)), SetStore(tmp_path))
     assert len(many.channels) == MOST_CHANNELS
     assert "at most 64 channels" in problems[0]
-    short, problems = parse_chosen("?channels=3.1;b:0.2&at=a", SetStore(tmp_path))
+    short, problems = parse_set_selection("?channels=3.1;b:0.2&at=a", SetStore(tmp_path))
     assert (short.channels, problems) == ((ChannelName("a", 3, 1), ChannelName("b", 0, 2)), [])
-    nowhere, problems = parse_chosen("?channels=3.1,4.1", SetStore(tmp_path))
+    nowhere, problems = parse_set_selection("?channels=3.1,4.1", SetStore(tmp_path))
     assert nowhere.channels == ()
     assert problems == ["The address names channels “3.1,4.1” of no ensemble; expected ID:0.3,1.2."]
 
 
 def test_a_set_is_told_in_numbers(
-    app: Dash, opened: Opened, place: EnsembleStore, trained: Trained, names: list
+    app: Dash, opened: OpenAnalysis, place: EnsembleStore, trained: Trained, names: list
 ) -> None:
     tab = Tab(app, "/combine", search_of(trained, *names[:3]))
     posteriors, flat = place.posteriors(trained.id), [opened.index[name] for name in names[:3]]
@@ -103,7 +105,9 @@ def test_a_set_is_told_in_numbers(
     assert "entropy of digit" in json.dumps(grown)
 
 
-def test_what_cannot_be_combined_is_said_and_left_out(app: Dash, opened: Opened, trained: Trained, names: list) -> None:
+def test_what_cannot_be_combined_is_said_and_left_out(
+    app: Dash, opened: OpenAnalysis, trained: Trained, names: list
+) -> None:
     dead = [opened.names[c] for c in np.flatnonzero(opened.hotspots("nmi").dead)[:1]]
     wrong = (
         f"?channels={trained.id}:{','.join([names[0], names[0], '9.9', 'x', *dead])};{OTHER}:{names[1]};no:0.1&view=y"
@@ -121,7 +125,7 @@ def test_an_empty_workspace_says_what_is_needed(workspace: EnsembleStore, tmp_pa
     assert "Nothing to combine yet" in Tab(app_of(workspace, tmp_path / "cache"), "/combine").words
 
 
-def test_clicks_add_channels_and_take_them_out(app: Dash, opened: Opened, trained: Trained, names: list) -> None:
+def test_clicks_add_channels_and_take_them_out(app: Dash, opened: OpenAnalysis, trained: Trained, names: list) -> None:
     def after(search: str, changed: str, value: object) -> str:
         inputs = {"pick.clickData": None, "pick.selectedData": None, "combine-at.value": trained.id} | {changed: value}
         return post_to(app, "url.search@", inputs, {"url.search": search}, changed)["url"]["search"]
@@ -196,7 +200,9 @@ def test_a_set_is_saved_opened_exported_and_deleted(
     assert app.server.test_client().get(f"/data/sets/{kept.id}.npz").status_code == 404
 
 
-def test_the_explorer_leads_here_with_its_selection(app: Dash, opened: Opened, trained: Trained, names: list) -> None:
+def test_the_explorer_leads_here_with_its_selection(
+    app: Dash, opened: OpenAnalysis, trained: Trained, names: list
+) -> None:
     site = Site(None, "/", None)  # type: ignore[arg-type]
     for search, chosen in [
         (f"?channel={names[0]}", names[:1]),

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from app.figures.curves import pair_figure
-from app.figures.maps import MapView, map_figure
-from app.figures.matrices import MatrixView, hotspot_runs, matrix_figure, matrix_shapes
-from app.figures.theme import ACCENT_COLOUR, SCALE, hotspot_colour
+from vaefrag.figures.channel_map import MapView, map_figure
+from vaefrag.figures.channel_pair import pair_figure
+from vaefrag.figures.similarity_matrix import MatrixView, hotspot_runs, matrix_figure, matrix_shapes
+from vaefrag.figures.theme import ACCENT_COLOUR, SCALE, hotspot_colour
 
 VIEW = MatrixView(
     source="/whole.png",

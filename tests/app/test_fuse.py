@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dash import Dash
-from support import Trained, sixty_digits
-from webpages import Tab, app_of
 
-from app.jobs.record import JobBook
-from app.pages.chosen import Chosen
+from support import Trained, sixty_digits
+from vaefrag.jobs.job_store import JobStore
+from vaefrag.pages.set_selection import SetSelection
 from vaefrag_core.config import FusionConfig
-from vaefrag_core.fusing import fuse_ensemble
-from vaefrag_core.fusions import FusionStore
-from vaefrag_core.store import EnsembleStore
-from vaefrag_core.synthesis.pool import ChannelName
+from vaefrag_core.ensemble_store import EnsembleStore
+from vaefrag_core.fusion_pipeline import fuse_ensemble
+from vaefrag_core.fusion_store import FusionStore
+from vaefrag_core.synthesis.channel_pool import ChannelName
+from webpages import Tab, app_of
 
 OTHER = "imported-other"
 
@@ -37,18 +37,18 @@ def ask(tab: Tab, **values: object) -> dict:
 
 def test_the_members_of_an_ensemble_are_fused_once(place: tuple[Dash, EnsembleStore], trained: Trained) -> None:
     app, store = place
-    book, tab = JobBook(store.workspace), Tab(app, f"/fuse/{trained.id}")
+    job_store, tab = JobStore(store.workspace), Tab(app, f"/fuse/{trained.id}")
     assert "Fuse its members" in tab.words
     for values, problem in (({"dimension": 0}, "greater than or equal to 1"), ({"dimension": 301}, "at most 300")):
         refused = ask(tab, **values)
         assert problem in refused[Tab.name_of({"fuse": "dimension"})]["error"]
         assert "url" not in refused
-    assert book.job_ids() == []
+    assert job_store.job_ids() == []
     answers = [ask(tab, steps=70, name="All of them") for _ in range(2)]
-    (job,) = book.job_ids()
+    (job,) = job_store.job_ids()
     assert [answer["url"]["pathname"] for answer in answers] == [f"/jobs/{job}"] * 2
     assert "All of them" in Tab(app, f"/jobs/{job}").words
-    assert parsed(book, job) == FusionConfig(steps=70, name="All of them")
+    assert parsed(job_store, job) == FusionConfig(steps=70, name="All of them")
     assert f"/fuse/{trained.id}" in json.dumps(Tab(app, f"/ensemble/{trained.id}").page)
     assert "There is no ensemble" in Tab(app, "/fuse/nothing").words
 
@@ -57,24 +57,24 @@ def test_a_set_of_several_ensembles_is_fused(place: tuple[Dash, EnsembleStore], 
     app, store = place
     bits = trained.store.analysis(trained.id).matrix
     (a, b), (c, d) = bits.channel_names[np.argsort(-bits.information_bits)[:2]].tolist()
-    chosen = Chosen((ChannelName(trained.id, a, b), ChannelName(OTHER, c, d)))
+    chosen = SetSelection((ChannelName(trained.id, a, b), ChannelName(OTHER, c, d)))
     answer = ask(Tab(app, "/combine", chosen.search()), dimension=1)
-    job = JobBook(store.workspace).job_ids()[-1]
+    job = JobStore(store.workspace).job_ids()[-1]
     assert answer["url"] == {"pathname": f"/jobs/{job}", "search": ""}
-    assert JobBook(store.workspace).job(job).submission.ensemble_id == trained.id
-    assert parsed(JobBook(store.workspace), job).channels == ((a, b), (OTHER, c, d))
-    alone = ask(Tab(app, "/combine", Chosen(chosen.channels[:1]).search()))
+    assert JobStore(store.workspace).job(job).submission.ensemble_id == trained.id
+    assert parsed(JobStore(store.workspace), job).channels == ((a, b), (OTHER, c, d))
+    alone = ask(Tab(app, "/combine", SetSelection(chosen.channels[:1]).search()))
     assert "at least two channels to fuse, got one" in json.dumps(alone["fuse-problem"])
 
 
-def parsed(book: JobBook, job: str) -> FusionConfig:
-    return FusionConfig.model_validate(book.job(job).submission.request)
+def parsed(job_store: JobStore, job: str) -> FusionConfig:
+    return FusionConfig.model_validate(job_store.job(job).submission.request)
 
 
 def test_a_fusion_on_its_way_is_seen(tmp_path: Path) -> None:
     store, config = EnsembleStore(tmp_path / "workspace"), FusionConfig(steps=500, restarts=2)
     ensemble_id = store.add(sixty_digits(), "Sixty digits").id
-    app, job = app_of(store, tmp_path / "cache"), JobBook(store.workspace).submit_fusion(ensemble_id, config)
+    app, job = app_of(store, tmp_path / "cache"), JobStore(store.workspace).submit_fusion(ensemble_id, config)
     tab, place = Tab(app, f"/jobs/{job}"), {"plot": "fusing-space", "job": job}
     assert "after the first steps" in json.dumps(tab.holding(place)["figure"])
     fuse_ensemble(ensemble_id, store, config, should_stop=iter([False] * 29 + [True]).__next__)

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 from dash import Dash
-from support import sixty_digits
-from webpages import Tab, app_of, post_to
 
-from app.figures.fusion import climb_figure, space_figure
-from app.jobs.record import JobBook
+from support import sixty_digits
+from vaefrag.figures.fusion import optimization_figure, space_figure
+from vaefrag.jobs.job_store import JobStore
 from vaefrag_core.config import FusionConfig
-from vaefrag_core.fusing import fuse_ensemble
-from vaefrag_core.fusions import FusionStore
-from vaefrag_core.store import EnsembleStore
+from vaefrag_core.ensemble_store import EnsembleStore
+from vaefrag_core.fusion_pipeline import fuse_ensemble
+from vaefrag_core.fusion_store import FusionStore
+from webpages import Tab, app_of, post_to
 
 
 @pytest.fixture(scope="module")
@@ -91,17 +91,17 @@ def test_axes_reach_around_ellipses_but_for_the_few_that_reach_out_furthest() ->
 
 
 def test_the_start_that_was_kept_is_in_front() -> None:
-    figure = climb_figure(np.array([[0.1, 0.2], [0.5, 0.3]]), best=0, title="bits", ceiling=4.0)
+    figure = optimization_figure(np.array([[0.1, 0.2], [0.5, 0.3]]), best=0, title="bits", ceiling=4.0)
     np.testing.assert_allclose(figure.data[-1].y, [0.1, 0.5])
     assert figure.layout.shapes[0].y0 == 4
 
 
 def test_a_job_that_has_fused_leads_to_what_it_made(fused: tuple[Dash, EnsembleStore, str]) -> None:
     app, store, fusion_id = fused
-    book, config = JobBook(store.workspace), FusionStore(store).fused(store.ids()[0], fusion_id).config
-    job = book.submit_fusion(store.ids()[0], config)
+    job_store, config = JobStore(store.workspace), FusionStore(store).fused(store.ids()[0], fusion_id).config
+    job = job_store.submit_fusion(store.ids()[0], config)
     tab = Tab(app, f"/jobs/{job}")
     assert "Fusion" in tab.words
     assert "Open the fused space" in tab.words
-    other = book.submit_fusion(store.ids()[0], config.model_copy(update={"seed": 9}))
+    other = job_store.submit_fusion(store.ids()[0], config.model_copy(update={"seed": 9}))
     assert "Open the fused space" not in Tab(app, f"/jobs/{other}").words

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 from dash import Dash
-from support import Trained
-from webpages import Tab, app_of, text_of
 
-from app.jobs.ledger import Ledger
-from app.jobs.record import JobBook
-from app.jobs.rows import JobSnapshot
+from support import Trained
+from vaefrag.jobs.engine_job_store import EngineJobStore
+from vaefrag.jobs.job_models import JobSnapshot
+from vaefrag.jobs.job_store import JobStore
 from vaefrag_core.config import EnsembleSpec, TrainConfig
-from vaefrag_core.store import EnsembleStore
+from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.training.checkpoints import Checkpoint, History, save_checkpoint
+from webpages import Tab, app_of, text_of
 
 TICK = ("jobs-tick", "n_intervals")
 LOOK = "jobs-seen.data"
@@ -31,29 +31,29 @@ class Scene:
     """
 
     def __init__(self, workspace: EnsembleStore, cache: Path) -> None:
-        self.store, self.book = workspace, JobBook(workspace.workspace)
+        self.store, self.job_store = workspace, JobStore(workspace.workspace)
         specs = [EnsembleSpec(name=f"run {s}", members=4, train=TrainConfig(steps=100, seed=s)) for s in (1, 2)]
         self.ensembles = [workspace.create(spec).id for spec in specs]
-        self.jobs = [self.book.submit_training(spec, who="ada") for spec in specs]
-        self.ledger = Ledger(workspace.workspace)
-        self.ledger.take_in()
+        self.jobs = [self.job_store.submit_training(spec, who="ada") for spec in specs]
+        self.engine_store = EngineJobStore(workspace.workspace)
+        self.engine_store.take_in()
         self.app: Dash = app_of(workspace, cache)
 
     def train(self, job: int, **row: Any) -> None:
         """Let member 0 of a job be where the engine says it is."""
-        open_job = self.ledger.open[self.jobs[job]]
+        open_job = self.engine_store.open[self.jobs[job]]
         open_job.update(state="running", started=time.time())
         open_job.update_row(0, **{"state": "running", "worker": "box 7", **row})
-        self.ledger.flush()
+        self.engine_store.flush()
 
     def end(self, job: int, state: str) -> None:
         """Let a job end."""
-        self.ledger.open[self.jobs[job]].update(state=state, ended=time.time(), started=time.time() - 200)
-        self.ledger.flush()
+        self.engine_store.open[self.jobs[job]].update(state=state, ended=time.time(), started=time.time() - 200)
+        self.engine_store.flush()
 
     def snapshot(self, job: int) -> JobSnapshot:
         """Read a job."""
-        return self.book.snapshot(self.jobs[job])
+        return self.job_store.snapshot(self.jobs[job])
 
 
 @pytest.fixture
@@ -122,18 +122,18 @@ def test_a_member_that_has_collapsed_is_told_until_it_recovers(scene: Scene) -> 
 def test_a_new_job_joins_the_list(scene: Scene) -> None:
     tab = Tab(scene.app, "/jobs")
     seen = {"jobs-seen.data": tab.fire(LOOK, TICK)["jobs-seen"]["data"]}
-    job_id = scene.book.submit_training(EnsembleSpec(name="run 3", members=2))
+    job_id = scene.job_store.submit_training(EnsembleSpec(name="run 3", members=2))
     joined = tab.fire(LOOK, TICK, **seen)
     assert text_of(parts(joined, "list")[""]).count("run") == 3
     assert job_id in joined["jobs-seen"]["data"]["jobs"]
 
 
 def test_an_analysis_made_along_the_way_leaves_the_list_when_it_is_done(scene: Scene) -> None:
-    job_id = scene.book.submit_analysis(scene.ensembles[0], who="engine", partial=True)
+    job_id = scene.job_store.submit_analysis(scene.ensembles[0], who="engine", partial=True)
     assert "Analysis" in Tab(scene.app, "/jobs").words
-    scene.ledger.take_in()
-    scene.ledger.open[job_id].update(state="done", ended=time.time())
-    scene.ledger.flush()
+    scene.engine_store.take_in()
+    scene.engine_store.open[job_id].update(state="done", ended=time.time())
+    scene.engine_store.flush()
     assert "Analysis" not in Tab(scene.app, "/jobs").words
 
 
@@ -152,7 +152,7 @@ def test_a_button_writes_a_wish(scene: Scene, button: str) -> None:
 
 def test_a_paused_job_can_be_resumed_and_a_failed_one_retried(scene: Scene) -> None:
     scene.train(0, state="failed", error="Member 0 stopped: the loss became NaN.")
-    scene.book.wish(scene.jobs[1], "pause")
+    scene.job_store.wish(scene.jobs[1], "pause")
     scene.end(0, "failed")
     tab = Tab(scene.app, "/jobs")
     for button, job in (("resume", 1), ("retry", 0)):
@@ -249,7 +249,7 @@ def test_what_nobody_goes_on_with_can_be_asked_for(scene: Scene, trained: Traine
     tab = Tab(scene.app, f"/ensemble/{scene.ensembles[0]}")
     pressed = {"ask": "train", "ensemble": scene.ensembles[0]}
     tab.fire("tick.n_intervals", (pressed, "n_clicks"), **{f"{Tab.name_of(pressed)}.n_clicks": 1})
-    job = scene.book.open_job(scene.ensembles[0], "train")
+    job = scene.job_store.open_job(scene.ensembles[0], "train")
     assert job is not None
     assert job.submission.who == "a browser at 127.0.0.1"
 
@@ -257,17 +257,17 @@ def test_what_nobody_goes_on_with_can_be_asked_for(scene: Scene, trained: Traine
 def test_the_explorer_says_what_it_does_not_show_yet(trained: Trained, tmp_path: Path) -> None:
     workspace = EnsembleStore(tmp_path / "workspace")
     shutil.copytree(trained.store.folder(trained.id), workspace.folder(trained.id))
-    app, book = app_of(workspace, tmp_path / "cache"), JobBook(workspace.workspace)
+    app, job_store = app_of(workspace, tmp_path / "cache"), JobStore(workspace.workspace)
     path = f"/ensemble/{trained.id}"
     assert "Shown are" not in Tab(app, path).words
     tab = Tab(app, path)
-    job_id = book.submit_analysis(trained.id)
+    job_id = job_store.submit_analysis(trained.id)
     grown = tab.fire("page.children@", ("tick", "n_intervals"))
     assert "Shown are the 6 members of the last analysis." in text_of(grown["page"]["children"])
-    ledger = Ledger(workspace.workspace)
-    ledger.take_in()
-    ledger.open[job_id].update(state="done", ended=time.time())
-    ledger.flush()
+    engine_store = EngineJobStore(workspace.workspace)
+    engine_store.take_in()
+    engine_store.open[job_id].update(state="done", ended=time.time())
+    engine_store.flush()
     latest = workspace.folder(trained.id) / "analysis" / "latest.json"
     latest.write_text(latest.read_text())  # the same, written again: as after an analysis
     looking = Tab(app, path, "?hotspot=0")
@@ -279,7 +279,7 @@ def test_the_explorer_says_what_it_does_not_show_yet(trained: Trained, tmp_path:
 
 def failed_from_the_start(scene: Scene, members: range) -> None:
     """Let members fail before they have a checkpoint, as when their network cannot be imported."""
-    open_job = scene.ledger.open[scene.jobs[0]]
+    open_job = scene.engine_store.open[scene.jobs[0]]
     for m in members:
         open_job.update_row(m, state="failed", error=f"Member {m} stopped: No module named 'mine'.")
     scene.end(0, "failed")
@@ -301,21 +301,21 @@ def test_members_that_failed_before_a_checkpoint_are_told_with_the_reason(scene:
     assert "in training" not in listed
     pressed = {"ask": "train", "ensemble": scene.ensembles[0]}
     tab.fire("tick.n_intervals", (pressed, "n_clicks"), **{f"{Tab.name_of(pressed)}.n_clicks": 1})
-    assert scene.book.job(scene.jobs[0]).wish.retries == 1  # a new job would believe the files, and fail at once
-    assert len(scene.book.job_ids()) == 2
+    assert scene.job_store.job(scene.jobs[0]).wish.retries == 1  # a new job would believe the files, and fail at once
+    assert len(scene.job_store.job_ids()) == 2
 
 
 def test_a_retry_of_an_earlier_job_is_what_an_ensemble_shows(scene: Scene) -> None:
     failed_from_the_start(scene, range(4))
-    later = scene.book.submit_training(scene.store.record(scene.ensembles[0]).spec)
-    scene.ledger.take_in()
-    scene.ledger.open[later].update(state="cancelled", ended=time.time())
-    scene.ledger.flush()
+    later = scene.job_store.submit_training(scene.store.record(scene.ensembles[0]).spec)
+    scene.engine_store.take_in()
+    scene.engine_store.open[later].update(state="cancelled", ended=time.time())
+    scene.engine_store.flush()
     assert "Stopped" in Tab(scene.app, f"/ensemble/{scene.ensembles[0]}").words  # the later one tells of no failure
-    scene.book.retry(scene.jobs[0])
-    scene.ledger.take_in()
-    scene.ledger.open[scene.jobs[0]].update(state="running", retries=1, ended=None)
-    scene.ledger.flush()
+    scene.job_store.retry(scene.jobs[0])
+    scene.engine_store.take_in()
+    scene.engine_store.open[scene.jobs[0]].update(state="running", retries=1, ended=None)
+    scene.engine_store.flush()
     assert "in training" in Tab(scene.app, "/").words
 
 
@@ -326,10 +326,10 @@ def test_a_failed_analysis_is_told_with_the_reason(scene: Scene, trained: Traine
         )
         save_checkpoint(scene.store.members_folder(scene.ensembles[0]) / str(m), checkpoint)
     scene.end(0, "done")
-    job = scene.book.submit_analysis(scene.ensembles[0])
-    scene.ledger.take_in()
-    scene.ledger.open[job].update(state="failed", error="The disk is full.", ended=time.time())
-    scene.ledger.flush()
+    job = scene.job_store.submit_analysis(scene.ensembles[0])
+    scene.engine_store.take_in()
+    scene.engine_store.open[job].update(state="failed", error="The disk is full.", ended=time.time())
+    scene.engine_store.flush()
     tab = Tab(scene.app, f"/ensemble/{scene.ensembles[0]}")
     assert "Analysis failed" in tab.words
     assert "4 of 4 members are trained, but their channels could not be compared." in tab.words
@@ -342,12 +342,12 @@ def test_the_explorer_says_which_members_are_not_in_it_as_they_failed(trained: T
     workspace = EnsembleStore(tmp_path / "workspace")
     shutil.copytree(trained.store.folder(trained.id), workspace.folder(trained.id))
     shutil.rmtree(workspace.members_folder(trained.id) / "5")
-    book = JobBook(workspace.workspace)
-    job = book.submit_training(trained.spec)
-    ledger = Ledger(workspace.workspace)
-    ledger.take_in()
-    ledger.open[job].update_row(5, state="failed", error="Member 5 stopped: its worker died 3 times.")
-    ledger.open[job].update(state="done", ended=time.time())
-    ledger.flush()
+    job_store = JobStore(workspace.workspace)
+    job = job_store.submit_training(trained.spec)
+    engine_store = EngineJobStore(workspace.workspace)
+    engine_store.take_in()
+    engine_store.open[job].update_row(5, state="failed", error="Member 5 stopped: its worker died 3 times.")
+    engine_store.open[job].update(state="done", ended=time.time())
+    engine_store.flush()
     words = Tab(app_of(workspace, tmp_path / "cache"), f"/ensemble/{trained.id}").words
     assert "1 of 6 members failed. Member 5 stopped: its worker died 3 times." in words

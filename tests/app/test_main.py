@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 from dash import Dash
-from support import Trained
-from webpages import app_of, post_to, text_of
 
-import app as package
-from app.components.glossary import TERMS, help_mark
-from app.components.graph import CONFIG
-from app.jobs.service import LOCK, jobs_folder
-from vaefrag_core.store import EnsembleStore
+import vaefrag as package
+from support import Trained
+from vaefrag.components.glossary import TERMS, help_mark
+from vaefrag.components.graph import CONFIG
+from vaefrag.jobs.engine_process import LOCK, jobs_folder
+from vaefrag_core.ensemble_store import EnsembleStore
+from webpages import app_of, post_to, text_of
 
 
 def sources() -> list[Path]:
@@ -27,7 +27,7 @@ LOOKS_AT_EVERYTHING = """
 import sys
 from pathlib import Path
 from webpages import app_of, post_to, text_of
-from vaefrag_core.store import EnsembleStore
+from vaefrag_core.ensemble_store import EnsembleStore
 
 workspace, cache, ensemble_id = sys.argv[1:]
 app = app_of(EnsembleStore(Path(workspace)), Path(cache), token="a token made for this test", start_engine=False)
@@ -133,7 +133,7 @@ def test_every_term_is_explained_in_a_sentence(term: str) -> None:
 
 
 def test_every_icon_that_is_used_is_there() -> None:
-    folder = Path(package.__file__).parent.parent / "assets"
+    folder = Path(__file__).parents[2] / "assets"
     sheet = (folder / "app.css").read_text()
     used = {
         node.args[0].value

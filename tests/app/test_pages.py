@@ -9,25 +9,25 @@ from typing import Any
 import numpy as np
 import pytest
 from dash import Dash
-from support import Trained
-from webpages import Tab, app_of, post_to, text_of
 
-from app.jobs.record import JobBook
-from app.pages.details import Details
-from app.pages.explorer import Explorer
-from app.pages.site import Site
-from app.pages.view import View
-from app.queries import Opened, Queries
+from support import Trained
+from vaefrag.jobs.job_store import JobStore
+from vaefrag.pages.channel_details import Details
+from vaefrag.pages.explorer import Explorer
+from vaefrag.pages.explorer_view import View
+from vaefrag.pages.site import Site
+from vaefrag.queries import OpenAnalysis, Queries
 from vaefrag_core import pipeline
 from vaefrag_core.artifacts import Posteriors
-from vaefrag_core.store import AnalysisIndex, EnsembleStore
+from vaefrag_core.ensemble_store import AnalysisIndex, EnsembleStore
 from vaefrag_core.training.checkpoints import Checkpoint, History, save_checkpoint
+from webpages import Tab, app_of, post_to, text_of
 
 Post = Callable[..., Any]
 
 
 @pytest.fixture
-def opened(queries: Queries, trained: Trained) -> Opened:
+def opened(queries: Queries, trained: Trained) -> OpenAnalysis:
     return queries.open(trained.id)
 
 
@@ -43,7 +43,7 @@ def saved(store: EnsembleStore, index: int, state: Any, step: int, message: str 
     save_checkpoint(store.members_folder(store.ids()[0]) / str(index), checkpoint)
 
 
-def test_the_list_shows_each_ensemble_with_what_was_found(post: Post, trained: Trained, opened: Opened) -> None:
+def test_the_list_shows_each_ensemble_with_what_was_found(post: Post, trained: Trained, opened: OpenAnalysis) -> None:
     answer = post("page.children", {"url.pathname": "/"}, {"url.search": ""})
     words = text_of(answer["page"]["children"])
     assert trained.spec.name in words
@@ -131,7 +131,7 @@ def test_imported_posteriors_wait_for_the_analysis(workspace: EnsembleStore, tmp
     assert "The posteriors are here. Their channels have not been compared yet." in tab.words
     pressed = {"ask": "analyze", "ensemble": record.id}
     tab.fire("tick.n_intervals", (pressed, "n_clicks"), **{f"{Tab.name_of(pressed)}.n_clicks": 1})
-    assert JobBook(workspace.workspace).open_job(record.id, "analyze") is not None
+    assert JobStore(workspace.workspace).open_job(record.id, "analyze") is not None
 
 
 def test_a_collapsed_ensemble_says_so(workspace: EnsembleStore, tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def explorer(site: Site, trained: Trained, search: str) -> View:
     return View(site, trained.id, search)
 
 
-def test_the_explorer_counts_what_it_shows(site: Site, trained: Trained, opened: Opened) -> None:
+def test_the_explorer_counts_what_it_shows(site: Site, trained: Trained, opened: OpenAnalysis) -> None:
     dead = int(opened.hotspots("nmi").dead.sum())
     words = text_of(Explorer(explorer(site, trained, "?measure=nmi")).page().content)
     assert "beta-vae β=0.5" in words
@@ -189,7 +189,7 @@ def test_a_wrong_url_falls_back_and_says_so(site: Site, trained: Trained) -> Non
 
 @pytest.mark.parametrize("measure", ["nmi", "vi"])
 def test_the_matrix_is_named_in_the_order_of_its_measure(
-    site: Site, trained: Trained, opened: Opened, measure: str
+    site: Site, trained: Trained, opened: OpenAnalysis, measure: str
 ) -> None:
     view = explorer(site, trained, f"?measure={measure}&dead=1")
     assert view.order.tolist() == opened.hotspots(measure).order.tolist()
@@ -197,7 +197,7 @@ def test_the_matrix_is_named_in_the_order_of_its_measure(
     assert np.allclose(labels.z, opened.matrix.label_nmi[view.order], atol=1e-6)
 
 
-def test_a_channel_is_told_in_its_numbers(site: Site, trained: Trained, opened: Opened) -> None:
+def test_a_channel_is_told_in_its_numbers(site: Site, trained: Trained, opened: OpenAnalysis) -> None:
     channel = opened.hotspots("nmi").groups[0].medoid
     view = explorer(site, trained, f"?channel={opened.names[channel]}")
     words = text_of(Details(site, opened, view.selection).panel())
@@ -206,7 +206,7 @@ def test_a_channel_is_told_in_its_numbers(site: Site, trained: Trained, opened: 
     assert f"{opened.matrix.label_nmi[channel, 0]:.2f}" in words
 
 
-def test_a_pair_is_told_in_its_numbers(site: Site, trained: Trained, opened: Opened) -> None:
+def test_a_pair_is_told_in_its_numbers(site: Site, trained: Trained, opened: OpenAnalysis) -> None:
     u, v = (int(c) for c in opened.order("nmi", dead=False)[:2])
     view = explorer(site, trained, f"?pair={opened.names[u]},{opened.names[v]}")
     words = text_of(Details(site, opened, view.selection).panel())
@@ -214,7 +214,7 @@ def test_a_pair_is_told_in_its_numbers(site: Site, trained: Trained, opened: Ope
     assert f"{opened.matrix.vi_bits[u, v]:.2f} bits" in words
 
 
-def test_nmi_above_one_is_explained(site: Site, trained: Trained, opened: Opened) -> None:
+def test_nmi_above_one_is_explained(site: Site, trained: Trained, opened: OpenAnalysis) -> None:
     nmi = np.array(opened.matrix.nmi)
     nmi[0, 7] = nmi[7, 0] = 1.07
     nmi[0, 8] = nmi[8, 0] = np.nan
@@ -229,7 +229,7 @@ def test_nmi_above_one_is_explained(site: Site, trained: Trained, opened: Opened
     assert "NMI is above 1" not in undefined
 
 
-def test_traversals_of_a_hotspot_run_the_same_way(site: Site, trained: Trained, opened: Opened) -> None:
+def test_traversals_of_a_hotspot_run_the_same_way(site: Site, trained: Trained, opened: OpenAnalysis) -> None:
     hotspots = opened.hotspots("nmi")
     panel = json.dumps(
         Details(site, opened, explorer(site, trained, "?measure=nmi&hotspot=0").selection).panel(), default=_plain
@@ -261,7 +261,7 @@ CLICK = {"xvals": [4.2], "yvals": [1.9], "xaxes_id": "x", "yaxes_id": "y", "poin
     ],
 )
 def test_a_click_selects_what_it_hit(
-    site: Site, trained: Trained, opened: Opened, click: dict, places: list[int]
+    site: Site, trained: Trained, opened: OpenAnalysis, click: dict, places: list[int]
 ) -> None:
     view = explorer(site, trained, "")
     names = [opened.names[view.order[place]] for place in places]
@@ -275,7 +275,7 @@ def test_a_click_beside_everything_changes_nothing(site: Site, trained: Trained)
     assert view.clicked_point({"points": []}) == view.selection
 
 
-def test_a_selection_marks_its_places_in_both_figures(site: Site, trained: Trained, opened: Opened) -> None:
+def test_a_selection_marks_its_places_in_both_figures(site: Site, trained: Trained, opened: OpenAnalysis) -> None:
     view = explorer(site, trained, "?measure=nmi&hotspot=0")
     channels = opened.hotspots("nmi").groups[0].channels
     assert [int(view.order[place]) for place in view.marked(view.order)] == list(channels)
@@ -286,7 +286,7 @@ def test_a_selection_marks_its_places_in_both_figures(site: Site, trained: Train
 SELECT = {"similarity.clickData": None, "map.clickData": None, "map.selectedData": None}
 
 
-def test_clicks_become_urls(post: Post, trained: Trained, opened: Opened) -> None:
+def test_clicks_become_urls(post: Post, trained: Trained, opened: OpenAnalysis) -> None:
     state = {"url.pathname": f"/ensemble/{trained.id}", "url.search": "?measure=vi&map=umap"}
     order = opened.order("vi", dead=False)
     cell = post("url.search", SELECT | {"similarity.clickData": CLICK}, state, "similarity.clickData")

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from support import Trained
 
-from app.queries import Queries, channel_posterior, kl_nats, middle_of, nearest, pair_facts, representatives
+from support import Trained
+from vaefrag.queries import Queries, channel_posterior, kl_nats, middle_of, nearest, pair_facts, representatives
 from vaefrag_core.artifacts import ChannelMatrix, Posteriors
 from vaefrag_core.errors import BrokenFileError, MissingDataError
 from vaefrag_core.measures.information import information_bits

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from webpages import decode_png
 
-from app.figures.rasters import UNDEFINED, palette_png, pyramid, quantize, rgba_png, scale_for, sprite, tile
-from app.figures.theme import colour_table, hotspot_colour, runs
+from vaefrag.figures.rasters import UNDEFINED, palette_png, pyramid, quantize, rgba_png, scale_for, sprite, tile
+from vaefrag.figures.theme import colour_table, hotspot_colour, runs
+from webpages import decode_png
 
 
 def test_numbers_become_bytes_and_nan_its_own() -> None:

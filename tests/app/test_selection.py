@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.pages.selection import Choices, Selection, parse_search
+from vaefrag.pages.selection import Choices, Selection, parse_search
 
 CHOICES = Choices(
     measure="vi",

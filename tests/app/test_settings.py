@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import Settings, load_settings
+from vaefrag.settings import Settings, load_settings
 from vaefrag_core.errors import InvalidInputError
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
-from support import TOKEN, Trained, sixty_digits, sweep_with
-from support_jobs import Lab
 from werkzeug.serving import make_server
 
-from app.main import create_app
-from app.settings import Settings
+from support import TOKEN, Trained, sixty_digits, sweep_with
+from support_jobs import Lab
+from vaefrag.main import create_app
+from vaefrag.settings import Settings
+from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.pipeline import analyze
-from vaefrag_core.store import EnsembleStore
 from vaefrag_core.sweeps import Sweep, SweepStore
 
 

@@ -4,10 +4,10 @@ import re
 
 import pytest
 from playwright.sync_api import Page, expect
-from support import Trained, take_over
 
+from support import Trained, take_over
+from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.pipeline import follow_hotspots
-from vaefrag_core.store import EnsembleStore
 from vaefrag_core.sweeps import Sweep
 
 DRAWN = (

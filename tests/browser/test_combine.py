@@ -4,11 +4,11 @@ import math
 import re
 
 from playwright.sync_api import Page, TimeoutError, expect
-from support import Trained
 
-from app.jobs.record import JobBook
-from vaefrag_core.sets import SetStore
-from vaefrag_core.store import EnsembleStore
+from support import Trained
+from vaefrag.jobs.job_store import JobStore
+from vaefrag_core.channel_sets import SetStore
+from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.synthesis.combination import joint_information
 
 POINT = """(k) => {
@@ -102,4 +102,4 @@ def test_a_set_is_fused_and_the_space_opens_by_its_address(working: tuple[str, E
     expect(page.get_by_role("heading", name="By hand")).to_be_visible()
     expect(page.get_by_text("2 learners fused")).to_be_visible()
     expect(page.locator(".fused-space-frame .scatterlayer .trace").first).to_be_visible()
-    assert len(JobBook(store.workspace).job_ids()) == 1  # though the button was clicked twice
+    assert len(JobStore(store.workspace).job_ids()) == 1  # though the button was clicked twice

@@ -4,6 +4,7 @@ import re
 
 import pytest
 from playwright.sync_api import Page, Response, expect
+
 from support import Trained
 
 CELL = """([row, column]) => {

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
-from support import wait_until
 
-from app.jobs.record import JobBook
-from app.jobs.service import engine_state
+from support import wait_until
+from vaefrag.jobs.engine_process import engine_state
+from vaefrag.jobs.job_store import JobStore
 
 Serve = Callable[[], tuple[subprocess.Popen[str], str]]
 
@@ -24,7 +24,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     servers = []
 
     def start() -> tuple[subprocess.Popen[str], str]:
-        command = [sys.executable, "-m", "app.cli", "serve", "--workspace", str(tmp_path), "--port", "0"]
+        command = [sys.executable, "-m", "vaefrag.cli", "serve", "--workspace", str(tmp_path), "--port", "0"]
         server = subprocess.Popen([*command, "--no-browser", "--json"], stdout=subprocess.PIPE, text=True)
         servers.append(server)
         assert server.stdout is not None
@@ -70,8 +70,8 @@ def test_an_ensemble_asked_for_by_form_outlives_browser_and_server(serve: Serve,
     page.get_by_role("button", name="Train", exact=True).dblclick()
     page.wait_for_url("**/ensemble/**")
     path = page.url.removeprefix(url)
-    book = JobBook(tmp_path)
-    (job_id,) = book.job_ids()
+    job_store = JobStore(tmp_path)
+    (job_id,) = job_store.job_ids()
 
     page.locator(".cell").nth(2).click(timeout=30_000)
     expect(page.get_by_role("heading", name="Member 2")).to_be_visible()
@@ -80,7 +80,7 @@ def test_an_ensemble_asked_for_by_form_outlives_browser_and_server(serve: Serve,
     expect(page.locator(".badge")).to_have_text("paused", timeout=30_000)
     page.goto(f"{url}jobs")
     page.get_by_role("button", name="Resume").click()  # in the list, where it stays under the pointer
-    wait_until(lambda: book.job(job_id).state == "running")
+    wait_until(lambda: job_store.job(job_id).state == "running")
     page.goto("about:blank")  # whoever asked has gone, and then the server dies
     os.kill(server.pid, signal.SIGKILL)
     server.wait()
@@ -90,8 +90,8 @@ def test_an_ensemble_asked_for_by_form_outlives_browser_and_server(serve: Serve,
     page.goto(url + path)
     expect(page.get_by_role("heading", name="Similarity of channels")).to_be_visible(timeout=180_000)
     expect(page.locator("#similarity .js-plotly-plot, #similarity.js-plotly-plot")).to_be_visible()
-    snapshot = book.snapshot(job_id)
+    snapshot = job_store.snapshot(job_id)
     assert snapshot.job.state == "done"
     assert [row.state for row in snapshot.members] == ["done"] * 4
-    trainings = [job for job in book.jobs() if job.submission.kind == "train"]
+    trainings = [job for job in job_store.jobs() if job.submission.kind == "train"]
     assert len(trainings) == 1  # though the button was clicked twice

@@ -3,7 +3,6 @@
 import pytest
 from pydantic import ValidationError
 
-from vaefrag_core.checks import parse
 from vaefrag_core.config import (
     AnalysisConfig,
     BootstrapConfig,
@@ -14,6 +13,7 @@ from vaefrag_core.config import (
     TrainConfig,
     content_key,
 )
+from vaefrag_core.config_errors import parse
 from vaefrag_core.errors import InvalidInputError
 
 

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from vaefrag_core.checks import parse
 from vaefrag_core.config import EnsembleSpec
+from vaefrag_core.config_errors import parse
 from vaefrag_core.datasets.catalog import describe_datasets
 from vaefrag_core.errors import InvalidInputError
 from vaefrag_core.presets import PRESETS, with_preset
-from vaefrag_core.specs import resolve
+from vaefrag_core.spec_validation import resolve
 
 
 def spec_of(name: str, **values: Any) -> EnsembleSpec:

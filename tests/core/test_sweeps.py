@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from vaefrag_core.ensemble_store import EnsembleStore, ensemble_id_of
 from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
-from vaefrag_core.specs import resolve
-from vaefrag_core.store import EnsembleStore, ensemble_id_of
+from vaefrag_core.spec_validation import resolve
 from vaefrag_core.sweeps import SweepStore, resolve_sweep
 
 

@@ -13,11 +13,11 @@ from scipy.io import savemat
 
 from vaefrag_core.config import DatasetConfig
 from vaefrag_core.datasets.base import ImageDataset
-from vaefrag_core.datasets.cache import home
 from vaefrag_core.datasets.cars3d import cars3d
 from vaefrag_core.datasets.catalog import dataset_size, describe_datasets, load_dataset
 from vaefrag_core.datasets.dsprites import FILE as DSPRITES_FILE
 from vaefrag_core.datasets.dsprites import dsprites
+from vaefrag_core.datasets.image_cache import home
 from vaefrag_core.datasets.shapes3d import FILE as SHAPES3D_FILE
 from vaefrag_core.datasets.shapes3d import shapes3d
 from vaefrag_core.datasets.smallnorb import SPLITS, smallnorb

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from support_jobs import Lab
 
 
@@ -28,7 +29,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 def busy(running: Lab) -> Iterator[Lab]:
     """Give the same, with no job left from other tests."""
     yield running
-    for job in running.book.jobs():
+    for job in running.job_store.jobs():
         if not job.ended:
-            running.book.wish(job.id, "cancel")
-    running.wait(lambda: all(job.ended for job in running.book.jobs()))
+            running.job_store.wish(job.id, "cancel")
+    running.wait(lambda: all(job.ended for job in running.job_store.jobs()))

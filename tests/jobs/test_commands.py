@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support import wait_until
 from support_jobs import LONG, Lab
 from test_cli import vaefrag
-
-from app.jobs.service import engine_state
+from vaefrag.jobs.engine_process import engine_state
 
 
 def said(*arguments: str) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def test_a_training_without_a_trained_member_fails_with_the_reasons_and_is_not_a
     assert "Member 3 stopped" not in done.stderr
     assert "… and 2 more." in done.stderr
     assert "was trained to its end. Mend what is named above, then `vaefrag jobs retry " in done.stderr
-    assert {job.submission.kind for job in lab.book.jobs()} == {"train"}
+    assert {job.submission.kind for job in lab.job_store.jobs()} == {"train"}
     wait_until(lambda: not engine_state(lab.workspace).running)
 
 
@@ -82,9 +82,9 @@ def test_an_error_that_nobody_foresaw_is_told_with_where_it_came_from(
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
     place = ("--workspace", str(lab.workspace))
-    done = vaefrag("train", "--members", "1", "--network", "own_networks:Breaking", *place)
+    done = vaefrag("train", "--members", "1", "--network", "custom_networks:Breaking", *place)
     assert done.returncode == 1
     assert "An error that is not foreseen: ZeroDivisionError: " in done.stderr
-    (job,) = lab.book.jobs()
+    (job,) = lab.job_store.jobs()
     assert "return output / (1 // int(_Breaking.calls < 30))" in vaefrag("jobs", "logs", job.id, *place).stderr
     wait_until(lambda: not engine_state(lab.workspace).running)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from support import wait_until
 from support_jobs import Lab, kill, spec_of
-
-from app.jobs.service import engine_state
+from vaefrag.jobs.engine_process import engine_state
 from vaefrag_core import pipeline
-from vaefrag_core.store import ensemble_id_of
+from vaefrag_core.ensemble_store import ensemble_id_of
 
 STEPS = 1_000  # of a member that is killed on the way: long enough for that, and soon done
 OFTEN = 0.1  # seconds between two checkpoints
@@ -23,17 +23,17 @@ OFTEN = 0.1  # seconds between two checkpoints
 
 def test_a_job_is_trained_and_analysed_by_itself(busy: Lab) -> None:
     spec = spec_of(members=4, steps=60)
-    job_id = busy.book.submit_training(spec)
+    job_id = busy.job_store.submit_training(spec)
     busy.wait(lambda: busy.state(job_id) == "done")
     rows = busy.snapshot(job_id).members
     assert [(row.state, row.step, row.attempt) for row in rows] == [("done", 60, 1)] * 4
     assert all(len(row.kl_nats) == 3 and row.loss is not None for row in rows)
-    ensemble_id = busy.book.job(job_id).submission.ensemble_id
-    ours = [job for job in busy.book.jobs() if job.submission.ensemble_id == ensemble_id]
+    ensemble_id = busy.job_store.job(job_id).submission.ensemble_id
+    ours = [job for job in busy.job_store.jobs() if job.submission.ensemble_id == ensemble_id]
     assert [job.submission.kind for job in ours] == ["analyze", "train"]
     analysis = ours[0].id
     busy.wait(lambda: busy.state(analysis) == "done")
-    assert busy.book.job(analysis).progress.analysed == 4
+    assert busy.job_store.job(analysis).progress.analysed == 4
     assert busy.store.posteriors(ensemble_id).member_ids.tolist() == [0, 1, 2, 3]
     assert busy.store.analysis(ensemble_id).matrix.n_channels == 12
 
@@ -46,18 +46,18 @@ def test_there_is_one_engine_in_a_workspace(lab: Lab) -> None:
 
 def test_a_killed_worker_costs_nothing_but_time(busy: Lab, tmp_path: Path) -> None:
     spec = spec_of(members=4, steps=STEPS)  # two in each slot
-    job_id = busy.book.submit_training(spec, analyze=False)
+    job_id = busy.job_store.submit_training(spec, analyze=False)
     reached = busy.wait_for_step(job_id)
     kill(busy.worker_pid(job_id))
     busy.wait(lambda: busy.snapshot(job_id).members[0].attempt == 2)
     busy.wait(lambda: busy.state(job_id) == "done", 120)
     assert reached > 0
-    assert any("A worker died" in line.text for line in busy.book.log(job_id))
+    assert any("A worker died" in line.text for line in busy.job_store.log(job_id))
     assert busy.weights_are_those_of_a_plain_run(spec, tmp_path / "plain")
 
 
 def test_a_member_whose_workers_keep_dying_fails_and_says_so(busy: Lab) -> None:
-    job_id = busy.book.submit_training(spec_of(), analyze=False)
+    job_id = busy.job_store.submit_training(spec_of(), analyze=False)
     killed = 0
     while killed < 9:
         busy.wait(lambda last=killed: _begun_after(busy, job_id, last) or busy.state(job_id) == "failed")
@@ -78,11 +78,11 @@ def _begun_after(lab: Lab, job_id: str, attempt: int) -> bool:
 def test_an_engine_killed_with_all_its_workers_goes_on_where_it_was(lab: Lab, tmp_path: Path) -> None:
     first = lab.engine(slots=1, checkpoint_seconds=OFTEN)
     done, going, waiting = spec_of(steps=50), spec_of(steps=STEPS // 2, objective="factor-vae"), spec_of(steps=100)
-    jobs = [lab.book.submit_training(spec, analyze=False) for spec in (done, going, waiting)]
+    jobs = [lab.job_store.submit_training(spec, analyze=False) for spec in (done, going, waiting)]
     lab.wait(lambda: lab.state(jobs[0]) == "done")
     lab.wait_for_step(jobs[1])
     worker = lab.worker_pid(jobs[1])
-    finished = (lab.store.members_folder(lab.book.job(jobs[0]).submission.ensemble_id) / "0").stat().st_mtime_ns
+    finished = (lab.store.members_folder(lab.job_store.job(jobs[0]).submission.ensemble_id) / "0").stat().st_mtime_ns
     first.kill()
     first.wait()
     wait_until(lambda: not _alive(worker))
@@ -91,55 +91,57 @@ def test_an_engine_killed_with_all_its_workers_goes_on_where_it_was(lab: Lab, tm
     lab.wait(lambda: [lab.state(job_id) for job_id in jobs] == ["done"] * 3, 120)
     attempts = [lab.snapshot(job_id).members[0].attempt for job_id in jobs]
     assert attempts == [1, 2, 1]
-    assert (lab.store.members_folder(lab.book.job(jobs[0]).submission.ensemble_id) / "0").stat().st_mtime_ns == finished
+    assert (
+        lab.store.members_folder(lab.job_store.job(jobs[0]).submission.ensemble_id) / "0"
+    ).stat().st_mtime_ns == finished
     assert lab.weights_are_those_of_a_plain_run(going, tmp_path / "plain")
 
 
 def test_pause_keeps_what_was_learnt_and_resume_goes_on(busy: Lab, tmp_path: Path) -> None:
     spec = spec_of(steps=STEPS)
-    job_id = busy.book.submit_training(spec, analyze=False)
+    job_id = busy.job_store.submit_training(spec, analyze=False)
     busy.wait(lambda: busy.snapshot(job_id).members[0].step > 0)
-    busy.book.wish(job_id, "pause")
+    busy.job_store.wish(job_id, "pause")
     busy.wait(lambda: busy.state(job_id) == "paused", 4)
     step = busy.snapshot(job_id).members[0].step
     assert 0 < step < STEPS
     assert busy.snapshot(job_id).members[0].state == "queued"
-    busy.book.wish(job_id, "run")
+    busy.job_store.wish(job_id, "run")
     busy.wait(lambda: busy.state(job_id) == "done", 120)
     assert busy.weights_are_those_of_a_plain_run(spec, tmp_path / "plain")
 
 
 def test_cancel_ends_a_job_within_two_seconds_and_retry_brings_it_back(busy: Lab) -> None:
-    job_id = busy.book.submit_training(spec_of(members=40), analyze=False)
+    job_id = busy.job_store.submit_training(spec_of(members=40), analyze=False)
     busy.wait(lambda: all(row.step > 0 for row in busy.snapshot(job_id).members))
-    busy.book.wish(job_id, "cancel")
+    busy.job_store.wish(job_id, "cancel")
     busy.wait(lambda: busy.state(job_id) == "cancelled", 2)
-    assert busy.book.job(job_id).counts == {"cancelled": 40}
+    assert busy.job_store.job(job_id).counts == {"cancelled": 40}
     step = busy.snapshot(job_id).members[0].step
-    busy.book.retry(job_id)
+    busy.job_store.retry(job_id)
     busy.wait(lambda: all(row.step > step for row in busy.snapshot(job_id).members))
-    busy.book.wish(job_id, "cancel")
+    busy.job_store.wish(job_id, "cancel")
     busy.wait(lambda: busy.state(job_id) == "cancelled", 4)
 
 
 def test_cancel_does_not_wait_for_a_process_that_still_starts(busy: Lab) -> None:
-    job_id = busy.book.submit_training(spec_of(), analyze=False)
+    job_id = busy.job_store.submit_training(spec_of(), analyze=False)
     busy.wait(lambda: busy.snapshot(job_id).members[0].step > 0)
     kill(busy.worker_pid(job_id))
     busy.wait(lambda: _begun_after(busy, job_id, 1))  # in a new process, which has PyTorch to load
-    busy.book.wish(job_id, "cancel")
+    busy.job_store.wish(job_id, "cancel")
     busy.wait(lambda: busy.state(job_id) == "cancelled", 1)
-    after = busy.book.submit_training(spec_of(members=2, steps=50), analyze=False)
+    after = busy.job_store.submit_training(spec_of(members=2, steps=50), analyze=False)
     busy.wait(lambda: busy.state(after) == "done")
-    assert busy.book.job(job_id).counts == {"cancelled": 1}
+    assert busy.job_store.job(job_id).counts == {"cancelled": 1}
 
 
 def test_a_worker_that_does_not_listen_is_killed_and_its_neighbour_left_alone(busy: Lab) -> None:
-    deaf, neighbour = (busy.book.submit_training(spec_of(), analyze=False) for _ in range(2))
+    deaf, neighbour = (busy.job_store.submit_training(spec_of(), analyze=False) for _ in range(2))
     busy.wait(lambda: all(busy.snapshot(job_id).members[0].step > 0 for job_id in (deaf, neighbour)))
     stopped, other = busy.worker_pid(deaf), busy.worker_pid(neighbour)
     os.kill(stopped, signal.SIGSTOP)
-    busy.book.wish(deaf, "cancel")
+    busy.job_store.wish(deaf, "cancel")
     busy.wait(lambda: busy.state(deaf) == "cancelled", 20)
     assert not _alive(stopped)
     assert _alive(other)
@@ -151,11 +153,11 @@ def test_a_worker_that_does_not_listen_is_killed_and_its_neighbour_left_alone(bu
 def test_an_analysis_does_not_wait_for_a_long_training(busy: Lab) -> None:
     analysed = spec_of(members=3, steps=50)
     pipeline.train(analysed, busy.store)
-    training = busy.book.submit_training(spec_of(members=2), analyze=False)
+    training = busy.job_store.submit_training(spec_of(members=2), analyze=False)
     busy.wait(lambda: all(row.step > 0 for row in busy.snapshot(training).members))  # both slots
-    analysis = busy.book.submit_analysis(ensemble_id_of(analysed))
+    analysis = busy.job_store.submit_analysis(ensemble_id_of(analysed))
     busy.wait(lambda: busy.state(analysis) in ("done", "failed"), 90)
-    assert busy.book.job(analysis).progress.error == ""
+    assert busy.job_store.job(analysis).progress.error == ""
     step = busy.snapshot(training).members[0].step
     busy.wait(lambda: busy.snapshot(training).members[0].step > step)
 
@@ -165,12 +167,12 @@ def test_a_full_disk_fails_the_member_and_leaves_the_record_whole(busy: Lab, tmp
     spec = spec_of(steps=200)
     folder = busy.store.members_folder(busy.store.create(spec).id)
     with small_disk(folder):
-        job_id = busy.book.submit_training(spec, analyze=False)
+        job_id = busy.job_store.submit_training(spec, analyze=False)
         busy.wait(lambda: busy.state(job_id) == "failed")
         row = busy.snapshot(job_id).members[0]
         assert (row.state, row.attempt) == ("failed", 1)
         assert "No space left on device" in row.error
-    busy.book.retry(job_id)
+    busy.job_store.retry(job_id)
     busy.wait(lambda: busy.state(job_id) == "done")
     assert busy.weights_are_those_of_a_plain_run(spec, tmp_path / "plain")
 
@@ -198,17 +200,17 @@ def test_an_engine_that_a_command_started_ends_when_nobody_needs_it(lab: Lab) ->
 
 
 def _command(name: str) -> list[str]:
-    return [sys.executable, "-m", "app.cli", name]
+    return [sys.executable, "-m", "vaefrag.cli", name]
 
 
 def test_three_hundred_members_wait_in_the_record_not_in_dask(busy: Lab) -> None:
     spec = spec_of(members=300)
-    job_id = busy.book.submit_training(spec, analyze=False)
-    busy.wait(lambda: busy.book.job(job_id).counts == {"running": 64, "queued": 236})
+    job_id = busy.job_store.submit_training(spec, analyze=False)
+    busy.wait(lambda: busy.job_store.job(job_id).counts == {"running": 64, "queued": 236})
     with open(f"/proc/{busy.processes[0].pid}/status", encoding="ascii") as file:
         resident = next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
     assert resident < 200_000  # kB
-    busy.book.wish(job_id, "cancel")
+    busy.job_store.wish(job_id, "cancel")
     busy.wait(lambda: busy.state(job_id) == "cancelled", 15)
 
 
@@ -243,9 +245,9 @@ def test_a_slot_that_dask_has_given_up_comes_back(lab: Lab, monkeypatch: pytest.
     """Dask closes a slot whose process is not back in 15 s, as on a machine under load; here it is more impatient."""
     monkeypatch.setenv("DASK_DISTRIBUTED__DEPLOY__LOST_WORKER_TIMEOUT", "100ms")
     engine = psutil.Process(lab.engine(slots=1).pid)
-    lab.wait(lambda: len(lab.book.workers()) == 1)
+    lab.wait(lambda: len(lab.job_store.workers()) == 1)
     (worker,) = [p for p in engine.children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]
     worker.kill()
-    lab.wait(lambda: not lab.book.workers())
-    job_id = lab.book.submit_training(spec_of(steps=50), analyze=False)
+    lab.wait(lambda: not lab.job_store.workers())
+    job_id = lab.job_store.submit_training(spec_of(steps=50), analyze=False)
     lab.wait(lambda: lab.state(job_id) == "done")

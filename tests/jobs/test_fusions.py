@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import psutil
 import torch
+
 from support import sixty_digits
 from support_jobs import Lab, kill
-
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import FusionConfig
-from vaefrag_core.fusing import fuse_ensemble
-from vaefrag_core.fusions import FusionStore
-from vaefrag_core.store import EnsembleStore
+from vaefrag_core.ensemble_store import EnsembleStore
+from vaefrag_core.fusion_pipeline import fuse_ensemble
+from vaefrag_core.fusion_store import FusionStore
 
 CONFIG = FusionConfig(steps=400, restarts=32)  # seconds of work
 
@@ -34,13 +34,13 @@ def test_killed_on_the_way_it_comes_out_as_never_killed(busy: Lab, tmp_path: Pat
     ensemble_id = busy.store.add(posteriors, "Sixty digits").id
     fusions = FusionStore(busy.store)
     folder = fusions.folder(ensemble_id, fusions.id_of(ensemble_id, CONFIG))
-    job = busy.book.submit_fusion(ensemble_id, CONFIG)
+    job = busy.job_store.submit_fusion(ensemble_id, CONFIG)
     busy.wait(lambda: (folder / "state.safetensors").exists())
     assert not (folder / "fused.npz").exists()
     for pid in workers_of(busy):
         kill(pid)
     busy.wait(lambda: busy.state(job) == "done", seconds=120)
-    texts = [line.text for line in busy.book.log(job)]
+    texts = [line.text for line in busy.job_store.log(job)]
     assert any(text.startswith("A worker died") for text in texts)
     assert texts[-1] == f"Done: fusion {folder.name}."
     threads, plain = torch.get_num_threads(), EnsembleStore(tmp_path)
@@ -60,9 +60,9 @@ def test_cancelled_it_keeps_the_best_so_far(busy: Lab) -> None:
     means, config = np.random.default_rng(0).normal(size=(5, 200, 3)), FusionConfig(steps=1_000_000, restarts=64)
     ensemble_id = busy.store.add(Posteriors(3 * means, np.zeros_like(means), sample_id="noise"), "Noise").id
     fusion_id = FusionStore(busy.store).id_of(ensemble_id, config)
-    job = busy.book.submit_fusion(ensemble_id, config)
+    job = busy.job_store.submit_fusion(ensemble_id, config)
     busy.wait(lambda: (FusionStore(busy.store).folder(ensemble_id, fusion_id) / "state.safetensors").exists())
-    busy.book.wish(job, "cancel")
+    busy.job_store.wish(job, "cancel")
     busy.wait(lambda: busy.state(job) == "cancelled")
     found = FusionStore(busy.store).fused(ensemble_id, fusion_id)
     assert found.end == "stopped"

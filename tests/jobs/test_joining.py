@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import pytest
 from distributed import Scheduler, Worker
-from support_jobs import HERE, with_a_scheduler
 
-from app.jobs.cluster import SlotNanny, nanny_options
-from app.jobs.node import lend
+from support_jobs import HERE, with_a_scheduler
+from vaefrag.jobs.dask_cluster import SlotNanny, nanny_options
+from vaefrag.jobs.worker_node import lend
 
 
 async def until(condition: Callable[[], object]) -> None:

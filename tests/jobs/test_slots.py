@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 from distributed import Worker, WorkerPlugin
+
 from support_jobs import spec_of
+from vaefrag.jobs.dask_cluster import Cluster, ConnectedWorker, configure_dask
+from vaefrag.jobs.engine import Engine
+from vaefrag.jobs.engine_job_store import EngineJobStore
 
-from app.jobs.cluster import Cluster, WorkerSeen, configure_dask
-from app.jobs.engine import Engine
-from app.jobs.ledger import Ledger
-
-GONE = WorkerSeen("tcp://127.0.0.1:1", "gone", {"cpu": 1}, 0.0, 0)  # offers less than the others, so it comes first
+GONE = ConnectedWorker(
+    "tcp://127.0.0.1:1", "gone", {"cpu": 1}, 0.0, 0
+)  # offers less than the others, so it comes first
 JOINING_SECONDS = 1.5
 
 
@@ -26,7 +28,7 @@ class Watched(Cluster):
 
     shows_gone = False
 
-    def workers(self) -> list[WorkerSeen]:
+    def workers(self) -> list[ConnectedWorker]:
         seen = super().workers()
         return [GONE, *seen] if self.shows_gone else seen
 
@@ -54,7 +56,7 @@ def cluster(tmp_path: Path) -> Iterator[Watched]:
 @pytest.fixture
 def engine(cluster: Watched, tmp_path: Path) -> Engine:
     """Give an engine that has them."""
-    return Engine(Ledger(tmp_path), cluster, "token")
+    return Engine(EngineJobStore(tmp_path), cluster, "token")
 
 
 def run_until(engine: Engine, condition: Callable[[], bool]) -> None:
@@ -65,15 +67,15 @@ def run_until(engine: Engine, condition: Callable[[], bool]) -> None:
 
 def test_work_for_a_worker_that_is_gone_goes_to_another(engine: Engine, cluster: Watched) -> None:
     cluster.shows_gone = True
-    job_id = engine.ledger.submit_training(spec_of(steps=20), analyze=False)
-    run_until(engine, lambda: engine.ledger.job(job_id).ended)
-    (row,) = engine.ledger.snapshot(job_id).members
+    job_id = engine.engine_store.submit_training(spec_of(steps=20), analyze=False)
+    run_until(engine, lambda: engine.engine_store.job(job_id).ended)
+    (row,) = engine.engine_store.snapshot(job_id).members
     assert (row.state, row.step, row.attempt) == ("done", 20, 2)
 
 
 def test_work_for_a_worker_that_still_joins_is_not_put_behind_other_work(engine: Engine, cluster: Watched) -> None:
-    long = engine.ledger.submit_training(spec_of(), analyze=False)
-    run_until(engine, lambda: engine.ledger.snapshot(long).members[0].step > 0)
+    long = engine.engine_store.submit_training(spec_of(), analyze=False)
+    run_until(engine, lambda: engine.engine_store.snapshot(long).members[0].step > 0)
     (task,) = engine.running.values()
     before = {worker.address for worker in cluster.workers()}
     (idle,) = before - {task.address}
@@ -81,10 +83,10 @@ def test_work_for_a_worker_that_still_joins_is_not_put_behind_other_work(engine:
     pid = cluster._client.run(os.getpid, workers=[idle])[idle]
     os.kill(pid, signal.SIGKILL)
     run_until(engine, lambda: len({worker.address for worker in cluster.workers()} - {idle}) == 2)
-    short = engine.ledger.submit_training(spec_of(steps=20), analyze=False)
-    run_until(engine, lambda: engine.ledger.job(short).ended)
-    assert engine.ledger.snapshot(long).members[0].state == "running"
-    assert engine.ledger.snapshot(short).members[0].attempt == 1
+    short = engine.engine_store.submit_training(spec_of(steps=20), analyze=False)
+    run_until(engine, lambda: engine.engine_store.job(short).ended)
+    assert engine.engine_store.snapshot(long).members[0].state == "running"
+    assert engine.engine_store.snapshot(short).members[0].attempt == 1
 
 
 def test_no_worker_is_overlooked_when_the_client_asks_for_none_in_between(

@@ -21,7 +21,7 @@ from vaefrag_core.models.objectives import (
     shuffled,
     total_correlation_nats,
 )
-from vaefrag_core.training.schedule import Schedule
+from vaefrag_core.training.batch_schedule import Schedule
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from vaefrag_core.artifacts import Atlas, Posteriors, SpaceMatrix
 from vaefrag_core.config import AtlasConfig
 from vaefrag_core.errors import InvalidInputError
-from vaefrag_core.structure.atlas import Stop, draw_atlas
+from vaefrag_core.structure.atlas import SweepEnsemble, draw_atlas
 from vaefrag_core.structure.hotspots import find_hotspots
 from vaefrag_core.structure.matrices import compare_across, compare_channels
 
@@ -39,22 +39,22 @@ def planted(fragments: Sequence[Sequence[int]], seed: int) -> Posteriors:
     return Posteriors(np.array(means), np.full(np.shape(means), -4.0), sample_id=SAMPLE)
 
 
-def stop_at(value: float, posteriors: Posteriors) -> Stop:
+def stop_at(value: float, posteriors: Posteriors) -> SweepEnsemble:
     matrix = compare_channels(posteriors)
-    return Stop.at_end(value, f"at-{value:g}", posteriors, (matrix, find_hotspots(matrix)))
+    return SweepEnsemble.at_end(value, f"at-{value:g}", posteriors, (matrix, find_hotspots(matrix)))
 
 
 @pytest.fixture(scope="module")
-def stops() -> list[Stop]:
+def stops() -> list[SweepEnsemble]:
     return [stop_at(2.0**k, planted(fragments, k)) for k, fragments in enumerate(VALUES)]
 
 
 @pytest.fixture(scope="module")
-def atlas(stops: list[Stop]) -> Atlas:
+def atlas(stops: list[SweepEnsemble]) -> Atlas:
     return draw_atlas(stops)
 
 
-def told_by(stop: Stop) -> list[tuple[int, ...]]:
+def told_by(stop: SweepEnsemble) -> list[tuple[int, ...]]:
     """Say which coins each hotspot tells, from the posteriors of its medoid."""
     mean, _ = stop.posteriors.flat()
     found = []
@@ -66,11 +66,11 @@ def told_by(stop: Stop) -> list[tuple[int, ...]]:
     return found
 
 
-def test_the_plants_are_the_hotspots(stops: list[Stop]) -> None:
+def test_the_plants_are_the_hotspots(stops: list[SweepEnsemble]) -> None:
     assert [sorted(told_by(stop)) for stop in stops] == [sorted(value) for value in VALUES]
 
 
-def test_links_are_what_fragments_share(stops: list[Stop], atlas: Atlas) -> None:
+def test_links_are_what_fragments_share(stops: list[SweepEnsemble], atlas: Atlas) -> None:
     for step, square in enumerate(atlas.cross):
         rows, columns = told_by(stops[step]), told_by(stops[step + 1])
         # of hard clusterings: I / √(H H′), and coins that both tell are all that is shared
@@ -78,7 +78,7 @@ def test_links_are_what_fragments_share(stops: list[Stop], atlas: Atlas) -> None
         np.testing.assert_allclose(square, expected, atol=1e-4)
 
 
-def test_what_goes_on_appears_splits_merges_and_ends(stops: list[Stop], atlas: Atlas) -> None:
+def test_what_goes_on_appears_splits_merges_and_ends(stops: list[SweepEnsemble], atlas: Atlas) -> None:
     fates = [
         {coins: atlas.fate(step, label) for label, coins in enumerate(told_by(stop))} for step, stop in enumerate(stops)
     ]
@@ -87,7 +87,7 @@ def test_what_goes_on_appears_splits_merges_and_ends(stops: list[Stop], atlas: A
     assert fates[2] == {(0,): (1, 0), (1, 6): (1, 0), (2,): (1, 0), (3, 4, 7): (1, 0)}
 
 
-def test_a_thread_goes_on_as_what_is_most_alike(stops: list[Stop], atlas: Atlas) -> None:
+def test_a_thread_goes_on_as_what_is_most_alike(stops: list[SweepEnsemble], atlas: Atlas) -> None:
     first, second, third = (
         dict(zip(told_by(stop), threads, strict=True)) for stop, threads in zip(stops, atlas.threads, strict=True)
     )
@@ -98,7 +98,7 @@ def test_a_thread_goes_on_as_what_is_most_alike(stops: list[Stop], atlas: Atlas)
     assert third == {coins: second[coins] for coins in third}
 
 
-def test_reversed_values_give_the_atlas_reversed(stops: list[Stop], atlas: Atlas) -> None:
+def test_reversed_values_give_the_atlas_reversed(stops: list[SweepEnsemble], atlas: Atlas) -> None:
     back = draw_atlas(stops[::-1])
     assert back.points == atlas.points[::-1]
     for found, expected in zip(back.cross, atlas.cross[::-1], strict=True):
@@ -117,7 +117,7 @@ def test_reversed_values_give_the_atlas_reversed(stops: list[Stop], atlas: Atlas
     assert together(back, [2, 1, 0]) == together(atlas, [0, 1, 2])
 
 
-def test_each_point_counts_what_its_ensemble_shows(stops: list[Stop]) -> None:
+def test_each_point_counts_what_its_ensemble_shows(stops: list[SweepEnsemble]) -> None:
     space = SpaceMatrix(np.arange(4), np.array([7.0, 7.5, 8, 8]), *np.zeros((5, 4)), n_images=256, draws=100)
     whole = replace(stops[0], spaces=space)
     first, second = (draw_atlas([stop]).points[0] for stop in (whole, stops[1]))
@@ -130,7 +130,7 @@ def test_each_point_counts_what_its_ensemble_shows(stops: list[Stop]) -> None:
     assert second.tightness == pytest.approx(1, abs=1e-3)
 
 
-def test_links_begin_at_the_nmi_that_was_asked_for(stops: list[Stop]) -> None:
+def test_links_begin_at_the_nmi_that_was_asked_for(stops: list[SweepEnsemble]) -> None:
     strict = draw_atlas(stops[:2], AtlasConfig(min_nmi=0.7))
     assert sorted(round(link.nmi, 3) for link in strict.links) == [0.816, 0.816, 1.0]
 
@@ -148,7 +148,7 @@ def test_the_rectangle_is_the_block_of_the_full_matrix() -> None:
     np.testing.assert_allclose(back, found.T, atol=1e-6)
 
 
-def test_progress_reaches_its_end_and_can_end_the_work(stops: list[Stop]) -> None:
+def test_progress_reaches_its_end_and_can_end_the_work(stops: list[SweepEnsemble]) -> None:
     told: list[tuple[int, int]] = []
     draw_atlas(stops, on_progress=lambda done, total: told.append((done, total)))
     assert told == sorted(told)
@@ -161,7 +161,7 @@ def test_progress_reaches_its_end_and_can_end_the_work(stops: list[Stop]) -> Non
         draw_atlas(stops, on_progress=stop)
 
 
-def test_a_value_without_hotspots_links_to_nothing(stops: list[Stop]) -> None:
+def test_a_value_without_hotspots_links_to_nothing(stops: list[SweepEnsemble]) -> None:
     dead = stop_at(9.0, Posteriors(np.zeros((4, 256, 2)), np.zeros((4, 256, 2)), sample_id=SAMPLE))
     atlas = draw_atlas([stops[0], dead, stops[1]])
     assert atlas.links == ()
@@ -171,7 +171,7 @@ def test_a_value_without_hotspots_links_to_nothing(stops: list[Stop]) -> None:
 
 
 @pytest.mark.parametrize("sample", [None, "another, 256 images"])
-def test_ensembles_on_different_samples_are_refused(stops: list[Stop], sample: str | None) -> None:
+def test_ensembles_on_different_samples_are_refused(stops: list[SweepEnsemble], sample: str | None) -> None:
     other = Posteriors(stops[1].posteriors.mean, stops[1].posteriors.logvar, sample_id=sample)
     strange = replace(stops[1], ensemble_id="strange", posteriors=other)
     with pytest.raises(InvalidInputError, match=r"Expected all ensembles on one fingerprint sample.*of strange"):

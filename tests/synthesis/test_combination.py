@@ -12,9 +12,9 @@ from vaefrag_core.errors import InvalidInputError
 from vaefrag_core.measures.gaussian import bhattacharyya_distance
 from vaefrag_core.measures.information import information_bits, label_distance
 from vaefrag_core.measures.similarity import mutual_information_bits, nmi, variation_of_information
-from vaefrag_core.synthesis import growth
+from vaefrag_core.synthesis import greedy
+from vaefrag_core.synthesis.channel_pool import ChannelName, pool
 from vaefrag_core.synthesis.combination import combine, grow, joint_information, member_spaces, rank_additions
-from vaefrag_core.synthesis.pool import ChannelName, pool
 
 
 def drawn(members: int = 3, channels: int = 4, images: int = 90, seed: int = 0, **more: object) -> Posteriors:
@@ -159,7 +159,7 @@ def test_greedy_sets_are_near_the_best(seed: int) -> None:
 
 
 def test_a_greedy_set_takes_at_every_step_what_adds_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(growth, "CANDIDATES_OF_A_TASK", 2)  # so that most are never looked at again
+    monkeypatch.setattr(greedy, "CANDIDATES_OF_A_TASK", 2)  # so that most are never looked at again
     posteriors = drawn()
     found = grow(posteriors, 5, draws=1)
     for k in range(1, 5):

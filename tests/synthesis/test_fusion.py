@@ -14,7 +14,7 @@ from vaefrag_core.errors import BrokenFileError, InvalidInputError
 from vaefrag_core.measures.gaussian import bhattacharyya_distance
 from vaefrag_core.measures.similarity import mutual_information_bits, nmi, variation_of_information
 from vaefrag_core.synthesis.fusion import FusionStep, fuse
-from vaefrag_core.synthesis.learners import choose
+from vaefrag_core.synthesis.learner_spaces import choose
 
 N = 40
 

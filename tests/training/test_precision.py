@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support import loaded, same
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from support import loaded, same
 from vaefrag_core.config import EnsembleSpec, ModelConfig, Objective, Precision, TrainConfig
 from vaefrag_core.datasets.base import ImageDataset
 from vaefrag_core.datasets.digits import digits
 from vaefrag_core.models.vae import build_member
-from vaefrag_core.training import members
-from vaefrag_core.training.members import SLICE_STEPS, train_members
+from vaefrag_core.training import group_training
+from vaefrag_core.training.group_training import SLICE_STEPS, train_members
 from vaefrag_core.training.precision import products_in
 
 PRODUCTS = ("bmm", "baddbmm", "mm", "addmm", "convolution", "convolution_backward")
@@ -28,7 +28,7 @@ def images_of_28() -> ImageDataset:
 CASES = {
     "stacked": (ModelConfig(widths=(23,), channels=3), digits),
     "convolutions": (ModelConfig(architecture="conv28", channels=3), images_of_28),
-    "one's own": (ModelConfig(network="own_networks:Sound", channels=3), digits),
+    "one's own": (ModelConfig(network="custom_networks:Sound", channels=3), digits),
 }
 
 
@@ -95,7 +95,7 @@ def test_weights_differ_and_the_loss_hardly(tmp_path: Path, objective: Objective
 def test_a_member_stopped_and_resumed_or_beside_others_is_the_same_to_the_last_bit(
     tmp_path: Path, case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(members, "SLICE_STEPS", 2)  # convolutions are slow without instructions for bfloat16
+    monkeypatch.setattr(group_training, "SLICE_STEPS", 2)  # convolutions are slow without instructions for bfloat16
     model, images = CASES[case]
     dataset, spec = images(), spec_of(model, "bfloat16", steps=3)
     train_members(spec, dataset, [1, 2], tmp_path / "through")

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from support import loaded
 
+from support import loaded
 from vaefrag_core.config import EnsembleSpec, ModelConfig, TrainConfig
 from vaefrag_core.datasets.base import ImageDataset
 from vaefrag_core.datasets.digits import digits
+from vaefrag_core.training.batch_schedule import snapshot_steps
 from vaefrag_core.training.checkpoints import Checkpoint, save_checkpoint
-from vaefrag_core.training.members import train_members
-from vaefrag_core.training.schedule import snapshot_steps
+from vaefrag_core.training.group_training import train_members
 
 STEPS = 75
 FILE = "checkpoint.safetensors"

@@ -5,13 +5,7 @@ channels in all, F labels. Channel (member, channel) stands at c = the members i
 channels in order.
 """
 
-from vaefrag_core.artifacts.analysis import (
-    Analysis,
-    ChannelMap,
-    ChannelMatrix,
-    Hotspots,
-    Traversals,
-)
+from vaefrag_core.artifacts.analysis import Analysis, ChannelMap, ChannelMatrix, Hotspots, Traversals
 from vaefrag_core.artifacts.atlas import Atlas, Link, SweepPoint
 from vaefrag_core.artifacts.fusion import FusedSpace, FusionState
 from vaefrag_core.artifacts.hotspot import Hotspot

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from vaefrag_core.datasets.cache import home
+from vaefrag_core.datasets.image_cache import home
 from vaefrag_core.errors import MissingDataError
 
 

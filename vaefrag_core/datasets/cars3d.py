@@ -12,8 +12,8 @@ import numpy as np
 
 from vaefrag_core.datasets.archives import Archive
 from vaefrag_core.datasets.base import Factor, ImageArray, ImageDataset
-from vaefrag_core.datasets.cache import ImageWriter, Notes, keep, stamp
-from vaefrag_core.datasets.pictures import scaled
+from vaefrag_core.datasets.image_cache import ImageNotes, ImageWriter, keep, stamp
+from vaefrag_core.datasets.image_files import scaled
 from vaefrag_core.errors import BrokenFileError
 
 CARS3D_FACTORS = ("elevation", "azimuth", "object")
@@ -53,7 +53,7 @@ def cars3d(path: str | Path | None = None) -> ImageDataset:
     return kept.dataset(CARS3D.name, str(files[0].parent))
 
 
-def _unpack(files: Sequence[Path], folder: Path) -> Notes:
+def _unpack(files: Sequence[Path], folder: Path) -> ImageNotes:
     views = AZIMUTHS * ELEVATIONS
     with ImageWriter(folder, (SIDE, SIDE, 3), len(files) * views) as writer:
         for file in files:
@@ -64,7 +64,7 @@ def _unpack(files: Sequence[Path], folder: Path) -> Notes:
         Factor("azimuth", azimuth, tuple(f"{turn * 360 // AZIMUTHS}°" for turn in range(AZIMUTHS))),
         Factor("object", np.repeat(np.arange(len(files)), views), tuple(file.stem for file in files)),
     )
-    return Notes(factors, writer.seen.remarks(str(files[0].parent)))
+    return ImageNotes(factors, writer.seen.remarks(str(files[0].parent)))
 
 
 def _views(file: Path) -> ImageArray:

@@ -8,14 +8,14 @@ from typing import Literal
 
 from vaefrag_core.config import DatasetConfig
 from vaefrag_core.datasets.archives import Archive
-from vaefrag_core.datasets.arrays import arrays
 from vaefrag_core.datasets.base import ImageDataset, Points
 from vaefrag_core.datasets.cars3d import CARS3D, CARS3D_FACTORS, cars3d
 from vaefrag_core.datasets.circle import CIRCLE, CIRCLE_SHAPE, POINTS, circle
 from vaefrag_core.datasets.digits import digits
 from vaefrag_core.datasets.dsprites import DSPRITES, DSPRITES_FACTORS, dsprites
 from vaefrag_core.datasets.idx import FASHION_MNIST, MNIST, IdxSource, cache_folder, find_files, load_idx_source
-from vaefrag_core.datasets.images import ENDINGS, images
+from vaefrag_core.datasets.image_folder import ENDINGS, images
+from vaefrag_core.datasets.npz_arrays import arrays
 from vaefrag_core.datasets.shapes3d import SHAPES3D, SHAPES3D_FACTORS, shapes3d
 from vaefrag_core.datasets.smallnorb import SMALLNORB, SMALLNORB_FACTORS, smallnorb
 from vaefrag_core.datasets.sprites import GRID_IMAGES, sprites

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from vaefrag_core.datasets.archives import Archive, one_file
 from vaefrag_core.datasets.base import Factor, ImageDataset
-from vaefrag_core.datasets.cache import ImageWriter, Notes, keep, stamp
-from vaefrag_core.datasets.npy import StoredArray, find_array
+from vaefrag_core.datasets.image_cache import ImageNotes, ImageWriter, keep, stamp
+from vaefrag_core.datasets.npy_format import StoredArray, find_array
 from vaefrag_core.errors import BrokenFileError
 
 FILE = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
@@ -40,7 +40,7 @@ def dsprites(path: str | Path | None = None) -> ImageDataset:
     return kept.dataset(DSPRITES.name, str(file))
 
 
-def _unpack(file: Path, folder: Path) -> Notes:
+def _unpack(file: Path, folder: Path) -> ImageNotes:
     images, classes, values = (find_array(file, name) for name in ("imgs", "latents_classes", "latents_values"))
     count = images.shape[0] if images.shape else 0
     columns = len(DSPRITES_FACTORS) + 1
@@ -53,7 +53,7 @@ def _unpack(file: Path, folder: Path) -> Notes:
     with ImageWriter(folder, images.shape[1:], count) as writer:
         for part in images.chunks():
             writer.write(np.where(part > 0, 255, 0).astype(np.uint8))
-    return Notes(factors, writer.seen.remarks(str(file)))
+    return ImageNotes(factors, writer.seen.remarks(str(file)))
 
 
 def _factors(classes: StoredArray, values: StoredArray) -> list[Factor]:

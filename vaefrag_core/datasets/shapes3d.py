@@ -10,7 +10,7 @@ import numpy as np
 
 from vaefrag_core.datasets.archives import Archive, one_file
 from vaefrag_core.datasets.base import ImageDataset
-from vaefrag_core.datasets.cache import ImageWriter, Notes, keep, stamp
+from vaefrag_core.datasets.image_cache import ImageNotes, ImageWriter, keep, stamp
 from vaefrag_core.datasets.labels import factors_of
 from vaefrag_core.errors import BrokenFileError, VaefragError
 
@@ -35,7 +35,7 @@ def shapes3d(path: str | Path | None = None) -> ImageDataset:
     return kept.dataset(SHAPES3D.name, str(file))
 
 
-def _unpack(file: Path, folder: Path) -> Notes:
+def _unpack(file: Path, folder: Path) -> ImageNotes:
     import h5py  # an extra, and slow to import
 
     try:
@@ -50,7 +50,7 @@ def _unpack(file: Path, folder: Path) -> Notes:
         ) from error
 
 
-def _copy(content: Any, file: Path, folder: Path) -> Notes:
+def _copy(content: Any, file: Path, folder: Path) -> ImageNotes:
     images, labels = content["images"], content["labels"]
     fits = len(images.shape) == 4 and images.shape[3] == 3 and labels.shape == (images.shape[0], len(SHAPES3D_FACTORS))
     if not fits or images.dtype != np.uint8:
@@ -63,4 +63,4 @@ def _copy(content: Any, file: Path, folder: Path) -> Notes:
     with ImageWriter(folder, images.shape[1:], count) as writer:
         for first in range(0, count, _PART):
             writer.write(images[first : first + _PART])
-    return Notes(factors, writer.seen.remarks(str(file)))
+    return ImageNotes(factors, writer.seen.remarks(str(file)))

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from vaefrag_core.datasets.archives import Archive
 from vaefrag_core.datasets.base import Factor, ImageDataset
-from vaefrag_core.datasets.cache import ImageWriter, Notes, keep, stamp
-from vaefrag_core.datasets.pictures import scaled
+from vaefrag_core.datasets.image_cache import ImageNotes, ImageWriter, keep, stamp
+from vaefrag_core.datasets.image_files import scaled
 from vaefrag_core.errors import BrokenFileError
 
 SMALLNORB_FACTORS = ("category", "instance", "elevation", "azimuth", "lighting")
@@ -76,7 +76,7 @@ def smallnorb(path: str | Path | None = None) -> ImageDataset:
     return kept.dataset(SMALLNORB.name, str(files[0].parent))
 
 
-def _unpack(files: Sequence[Path], folder: Path) -> Notes:
+def _unpack(files: Sequence[Path], folder: Path) -> ImageNotes:
     splits = [files[first : first + len(_KINDS)] for first in range(0, len(files), len(_KINDS))]
     tables = [_table(cat, info) for _, cat, info in splits]
     with ImageWriter(folder, (SIDE, SIDE), sum(map(len, tables))) as writer:
@@ -90,7 +90,7 @@ def _unpack(files: Sequence[Path], folder: Path) -> Notes:
     remarks = writer.seen.remarks(str(files[0].parent))
     if len(splits) < len(SPLITS):
         remarks.append("The testing split is not there: its instances of toys are missing.")
-    return Notes(_factors(np.concatenate(tables)), remarks)
+    return ImageNotes(_factors(np.concatenate(tables)), remarks)
 
 
 def _table(cat: Path, info: Path) -> NDArray[np.int64]:

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from vaefrag_core.config import Architecture, ModelConfig
+from vaefrag_core.models.custom_networks import build_custom_networks
 from vaefrag_core.models.dense import dense
-from vaefrag_core.models.own import build_own
-from vaefrag_core.models.shapes import ImageShape, check_images
+from vaefrag_core.models.image_shapes import ImageShape, check_images
 from vaefrag_core.models.upsampling import Upsampling
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
@@ -134,7 +134,7 @@ def build_networks(image_shape: ImageShape, config: ModelConfig) -> tuple[nn.Mod
     """
     check_images(image_shape, config)
     if config.network is not None:
-        return build_own(config.network, image_shape, config.channels)
+        return build_custom_networks(config.network, image_shape, config.channels)
     encoder, decoder = _NETWORKS[config.architecture]
     return encoder(image_shape, config), decoder(image_shape, config)
 

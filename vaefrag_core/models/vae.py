@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vaefrag_core.config import ModelConfig
+from vaefrag_core.models.image_shapes import ImageShape
 from vaefrag_core.models.networks import build_networks
-from vaefrag_core.models.shapes import ImageShape
 
 # A posterior narrower than e⁻¹⁰ or wider than e⁵ standard deviations of the prior means nothing to the decoder,
 # and the exponential of an unbounded ln σ² is what turns a bad step into NaN.

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from vaefrag_core.artifacts import Atlas, ChannelMatrix, Hotspot, Hotspots, Posteriors, SpaceMatrix, SweepPoint
 from vaefrag_core.config import AtlasConfig
 from vaefrag_core.errors import InvalidInputError
-from vaefrag_core.structure.gram import FloatArray, Progress
 from vaefrag_core.structure.matrices import compare_across
+from vaefrag_core.structure.pairwise_information import FloatArray, Progress
 
 
 @dataclass(frozen=True, eq=False)
-class Stop:
+class SweepEnsemble:
     """One value of a sweep, with what is known of its ensemble.
 
     Args:
@@ -48,7 +48,7 @@ class Stop:
         posteriors: Posteriors,
         found: tuple[ChannelMatrix, Hotspots],
         spaces: SpaceMatrix | None = None,
-    ) -> "Stop":
+    ) -> "SweepEnsemble":
         """Take what an analysis found: the matrix of all channels, and hotspots."""
         matrix, hotspots = found
         live = ~hotspots.dead
@@ -64,7 +64,7 @@ class Stop:
 
 
 def draw_atlas(
-    stops: Sequence[Stop],
+    stops: Sequence[SweepEnsemble],
     config: AtlasConfig | None = None,
     *,
     on_progress: Progress = lambda done, total: None,
@@ -103,7 +103,7 @@ def draw_atlas(
     )
 
 
-def _check_sample(stops: Sequence[Stop]) -> None:
+def _check_sample(stops: Sequence[SweepEnsemble]) -> None:
     if not stops:
         raise InvalidInputError("Expected an ensemble for at least one value, got none.")
     first = stops[0]
@@ -117,7 +117,7 @@ def _check_sample(stops: Sequence[Stop]) -> None:
             )
 
 
-def _point(stop: Stop) -> SweepPoint:
+def _point(stop: SweepEnsemble) -> SweepPoint:
     per_member = np.split(stop.live, np.cumsum(stop.posteriors.channels_of_member)[:-1])
     return SweepPoint(
         value=float(stop.value),
@@ -129,7 +129,7 @@ def _point(stop: Stop) -> SweepPoint:
     )
 
 
-def _shared_by_hotspots(first: Stop, second: Stop, on_progress: Progress) -> FloatArray:
+def _shared_by_hotspots(first: SweepEnsemble, second: SweepEnsemble, on_progress: Progress) -> FloatArray:
     """Give the mean NMI of the channels of each hotspot with those of each hotspot of the next: (H, H')."""
     columns = [_in_hotspots(stop) for stop in (first, second)]
     if not all(len(chosen) for chosen in columns):
@@ -145,11 +145,11 @@ def _shared_by_hotspots(first: Stop, second: Stop, on_progress: Progress) -> Flo
     return np.asarray(rows @ nmi @ cols.T)
 
 
-def _in_hotspots(stop: Stop) -> NDArray[np.int64]:
+def _in_hotspots(stop: SweepEnsemble) -> NDArray[np.int64]:
     return np.flatnonzero(stop.labels >= 0)
 
 
-def _averaging(stop: Stop, chosen: NDArray[np.int64]) -> FloatArray:
+def _averaging(stop: SweepEnsemble, chosen: NDArray[np.int64]) -> FloatArray:
     """Give the (H, K) weights that take the mean over each hotspot's channels, of K chosen ones."""
     held = stop.labels[chosen][None] == np.arange(len(stop.groups))[:, None]
     return np.asarray(held / held.sum(axis=1, keepdims=True))

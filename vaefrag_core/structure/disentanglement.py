@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vaefrag_core.structure.factors import equal_bins
+from vaefrag_core.structure.label_factors import equal_bins
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

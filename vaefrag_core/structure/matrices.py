@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 from vaefrag_core.artifacts import ChannelMatrix, Posteriors
-from vaefrag_core.structure.chance import chance_factors, dealt_panel
-from vaefrag_core.structure.factors import Label, read_labels
-from vaefrag_core.structure.gram import FloatArray, Progress, Rows, shared_bits
+from vaefrag_core.structure.chance_level import chance_factors, dealt_panel
+from vaefrag_core.structure.label_factors import Label, read_labels
+from vaefrag_core.structure.pairwise_information import FloatArray, Progress, Rows, shared_bits
 
 OWN_BITS_FLOOR = 1e-20  # below, what a channel's own draws repeat is zero but for rounding in the inputs
 
@@ -33,7 +33,7 @@ def compare_channels(
 
     Returns:
         Information, NMI and VI as `vaefrag_core.measures` defines them, to 1e-6; NMI is NaN where a channel tells
-        nothing apart; and for every channel its factor of chance, see `vaefrag_core.structure.chance`. Memory: (C, N)
+        nothing apart; and for every channel its factor of chance, see `chance_level`. Memory: (C, N)
         and (C, C) arrays and 64 MB.
 
     Reference:

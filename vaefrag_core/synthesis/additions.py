@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.errors import InvalidInputError
-from vaefrag_core.synthesis.growth import added_bits, greedy_order, prefix_bits, space_bits
-from vaefrag_core.synthesis.overlaps import FloatArray, Overlaps
-from vaefrag_core.synthesis.pool import checked, label_codes
+from vaefrag_core.synthesis.channel_pool import checked, label_codes
+from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks, FloatArray
+from vaefrag_core.synthesis.greedy import added_bits, greedy_order, prefix_bits, space_bits
 
 MIN_BITS = HotspotConfig().min_bits
 
@@ -82,7 +82,7 @@ def rank_additions(
         InvalidInputError: for what is no channel or label, and a channel named twice.
     """
     chosen, codes = checked(posteriors, channels, empty=True), _codes(posteriors, label)
-    overlaps = Overlaps(*posteriors.flat())
+    overlaps = CoefficientBlocks(*posteriors.flat())
     candidates = [c for c in _live(overlaps, min_bits, information_bits) if c not in chosen]
     before = prefix_bits(overlaps, [chosen], codes)[0][-1, -1] if chosen else 0.0
     found = added_bits(overlaps, chosen, candidates, codes)
@@ -125,7 +125,7 @@ def grow(
     chosen, codes = checked(posteriors, start, empty=True), _codes(posteriors, label)
     if size < max(1, len(chosen)):
         raise InvalidInputError(f"Expected a size of at least {max(1, len(chosen))}, got {size}.")
-    overlaps = Overlaps(*posteriors.flat())
+    overlaps = CoefficientBlocks(*posteriors.flat())
     candidates = _live(overlaps, min_bits, information_bits)
     if not candidates and not chosen:
         raise InvalidInputError("No channel is live, so there is none to choose. Train with a smaller β or more steps.")
@@ -163,7 +163,7 @@ def member_spaces(
     spaces = [list(range(end - width, end)) for end, width in zip(ends, posteriors.channels_of_member, strict=True)]
     if information_bits is not None:
         spaces = [[c for c in space if information_bits[c] >= min_bits] for space in spaces]
-    overlaps = Overlaps(*posteriors.flat())
+    overlaps = CoefficientBlocks(*posteriors.flat())
     bits, joint = space_bits(overlaps, spaces, chosen, codes)
     if not chosen:
         return MemberSpaces(bits[:, -1], np.zeros(0))
@@ -171,7 +171,7 @@ def member_spaces(
     return MemberSpaces(bits[:, -1], bits[:, 0] + own - joint)
 
 
-def _live(overlaps: Overlaps, min_bits: float, information_bits: FloatArray | None) -> dict[int, float]:
+def _live(overlaps: CoefficientBlocks, min_bits: float, information_bits: FloatArray | None) -> dict[int, float]:
     """Give the channels that tell enough, with what each tells alone."""
     known = added_bits(overlaps, (), range(overlaps.shape[0]))[:, 0] if information_bits is None else information_bits
     return {int(c): float(known[c]) for c in np.flatnonzero(known >= min_bits)}

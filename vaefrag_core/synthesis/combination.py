@@ -14,10 +14,10 @@ from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.errors import InvalidInputError
 from vaefrag_core.synthesis.additions import Additions, Growth, MemberSpaces, grow, member_spaces, rank_additions
-from vaefrag_core.synthesis.growth import prefix_bits
-from vaefrag_core.synthesis.overlaps import FloatArray, Overlaps
-from vaefrag_core.synthesis.pool import channel_word, checked, label_codes
-from vaefrag_core.synthesis.subsets import MOST_CHANNELS, joint_sums, shapley_shares
+from vaefrag_core.synthesis.channel_pool import channel_word, checked, label_codes
+from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks, FloatArray
+from vaefrag_core.synthesis.greedy import prefix_bits
+from vaefrag_core.synthesis.subset_information import MOST_CHANNELS, joint_sums, shapley_shares
 
 __all__ = [
     "Additions",
@@ -115,7 +115,7 @@ def joint_information(posteriors: Posteriors, channels: Sequence[int]) -> float:
     """
     found = checked(posteriors, channels)
     mean, logvar = posteriors.flat()
-    overlaps = Overlaps(mean[found], logvar[found], exact=True)
+    overlaps = CoefficientBlocks(mean[found], logvar[found], exact=True)
     return _not_below_zero(float(prefix_bits(overlaps, [range(len(found))])[0][-1, 0]))
 
 
@@ -125,7 +125,7 @@ def combine(
     """Say what a set of channels tells, and what each of them is worth in it.
 
     Args:
-        posteriors: of C channels on N images; `vaefrag_core.synthesis.pool` puts several ensembles side by side.
+        posteriors: of C channels on N images; `channel_pool` puts several ensembles side by side.
         channels: flat indices, each once. Their order changes nothing.
         min_bits: below, a channel is dead and does not belong in a set.
         shapley: False leaves Shapley shares out.
@@ -135,7 +135,7 @@ def combine(
     """
     found = checked(posteriors, channels)
     mean, logvar = posteriors.flat()
-    sums = joint_sums(Overlaps(mean[found], logvar[found]), label_codes(posteriors), with_subsets=shapley)
+    sums = joint_sums(CoefficientBlocks(mean[found], logvar[found]), label_codes(posteriors), with_subsets=shapley)
     n, ceiling = posteriors.n_images, math.log2(posteriors.n_images)
     single, without = ceiling - sums.single / n, ceiling - sums.without / n
     dead = [c for c, bits in zip(found, single, strict=True) if bits < min_bits]

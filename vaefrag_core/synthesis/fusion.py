@@ -22,18 +22,18 @@ from torch import Tensor
 
 from vaefrag_core.artifacts import FusedSpace, Posteriors
 from vaefrag_core.artifacts.fusion import FusionEnd
-from vaefrag_core.checks import parse
 from vaefrag_core.config import FusionConfig, FusionObjective, content_key
+from vaefrag_core.config_errors import parse
+from vaefrag_core.ensemble_store import replacing
 from vaefrag_core.errors import InvalidInputError
-from vaefrag_core.measures.coefficient import bhattacharyya_coefficient
+from vaefrag_core.measures.bhattacharyya_coefficient import bhattacharyya_coefficient
 from vaefrag_core.measures.gaussian import bhattacharyya_distance
 from vaefrag_core.measures.information import information_bits
-from vaefrag_core.measures.panel import Panel, PanelBits
+from vaefrag_core.measures.reference_spaces import ReferenceBits, ReferenceSpaces
 from vaefrag_core.measures.similarity import nmi, variation_of_information
-from vaefrag_core.store import replacing
-from vaefrag_core.synthesis.ascent import Climb, Values
 from vaefrag_core.synthesis.combination import NEAR_CEILING
-from vaefrag_core.synthesis.learners import Learners, Space, check_dimension, gather
+from vaefrag_core.synthesis.learner_spaces import LearnerSpaces, Space, check_dimension, gather
+from vaefrag_core.synthesis.optimizer import MultiStartAdam, Values
 
 DEAD_BITS = 0.01  # a learner that tells less apart is left out
 COLLAPSED = 0.5  # of what the poorest learner carries: a space with less has shrunk, not learnt
@@ -108,7 +108,7 @@ def fuse(
 
 
 def fuse_learners(
-    learners: Learners,
+    learners: LearnerSpaces,
     config: FusionConfig,
     *,
     on_progress: Callable[[FusionStep], None] = lambda step: None,
@@ -125,14 +125,16 @@ def fuse_learners(
             f"None of the {len(live)} learners tells images apart by {DEAD_BITS} bits or more: all of their channels"
             " are dead, and there is nothing to fuse. Choose others."
         )
-    panel = Panel(torch.exp(-distance[live]))
+    panel = ReferenceSpaces(torch.exp(-distance[live]))
 
     def evaluate(mean: Tensor, logvar: Tensor) -> Values:
         found = panel.compare(bhattacharyya_coefficient(mean, logvar))
         return objective_value(found, config.objective), found.single, found.vi.mean(dim=1)
 
     key = content_key([learners.key, config.model_dump(mode="json", exclude={"name", "steps", "members", "channels"})])
-    climb = (Climb.load(state, key) if state else None) or Climb.begin(_starts(panel, config, evaluate))
+    climb = (MultiStartAdam.load(state, key) if state else None) or MultiStartAdam.begin(
+        _starts(panel, config, evaluate)
+    )
     end = _climb(climb, config, evaluate, key, state, on_progress, should_stop)
     best = int(climb.best_value.argmax())
     mean, logvar = climb.best[0, best], climb.best[1, best]
@@ -140,7 +142,7 @@ def fuse_learners(
     return _result(learners, config, (mean, logvar), distance, single, climb, end, alone)
 
 
-def objective_value(found: PanelBits, objective: FusionObjective) -> Tensor:
+def objective_value(found: ReferenceBits, objective: FusionObjective) -> Tensor:
     """Give the value that is maximized, the mean over a panel's K learners.
 
     Args:
@@ -158,7 +160,7 @@ def objective_value(found: PanelBits, objective: FusionObjective) -> Tensor:
 
 
 def _climb(
-    climb: Climb,
+    climb: MultiStartAdam,
     config: FusionConfig,
     evaluate: Callable[[Tensor, Tensor], Values],
     key: str,
@@ -184,7 +186,7 @@ def _climb(
     return "steps" if climb.step >= config.steps else "stopped"
 
 
-def _starts(panel: Panel, config: FusionConfig, evaluate: Callable[[Tensor, Tensor], Values]) -> Tensor:
+def _starts(panel: ReferenceSpaces, config: FusionConfig, evaluate: Callable[[Tensor, Tensor], Values]) -> Tensor:
     """Give (2, R, N, d): first the learners' common order of the images, then random ones."""
     shape = (panel.images, config.dimension)
     order = panel.order(config.dimension)
@@ -198,12 +200,12 @@ def _starts(panel: Panel, config: FusionConfig, evaluate: Callable[[Tensor, Tens
 
 
 def _result(
-    learners: Learners,
+    learners: LearnerSpaces,
     config: FusionConfig,
     space: tuple[Tensor, Tensor],
     distance: Tensor,
     single: Tensor,
-    climb: Climb,
+    climb: MultiStartAdam,
     end: FusionEnd,
     dead: Sequence[str],
 ) -> FusedSpace:
@@ -261,7 +263,7 @@ def _failure(bits: float, learners: Tensor, ceiling: float, objective: FusionObj
 def _copying(objective: float, distance: Tensor, names: Sequence[str]) -> list[str]:
     """Warn when a mere copy of one learner would score higher."""
     coefficient = torch.exp(-distance)
-    panel = Panel(coefficient)
+    panel = ReferenceSpaces(coefficient)
     copies = torch.stack([torch.exp(-panel.compare(one[None]).vi).mean() for one in coefficient])
     best = int(copies.argmax())
     if float(copies[best]) <= objective + 1e-3:

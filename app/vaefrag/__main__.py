@@ -1,0 +1,5 @@
+"""`python -m vaefrag`: the same as the `vaefrag` command."""
+
+from vaefrag.cli import main
+
+main()

@@ -1,0 +1,228 @@
+"""The `vaefrag` command: thin, and quick to start, since each command imports what it needs."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vaefrag import terminal
+from vaefrag.commands import analysis_runs
+from vaefrag.commands.atlas import atlas
+from vaefrag.commands.combine import combine
+from vaefrag.commands.datasets import datasets
+from vaefrag.commands.fuse import fuse
+from vaefrag.commands.import_export import export_file, import_file
+from vaefrag.commands.jobs import jobs
+from vaefrag.commands.listing import list_workspace
+from vaefrag.commands.metrics import metrics
+from vaefrag.commands.options import Json, Workspace
+from vaefrag.commands.serve import serve
+from vaefrag.commands.train import demo, train
+from vaefrag_core.errors import VaefragError
+
+cli = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Train ensembles of variational autoencoders and find the fragments of information that come back in run"
+    " after run.",
+)
+cli.add_typer(jobs, name="jobs")
+cli.command("demo")(demo)
+cli.command("train")(train)
+cli.command("list")(list_workspace)
+cli.command("import")(import_file)
+cli.command("export")(export_file)
+cli.command("metrics")(metrics)
+cli.command("combine")(combine)
+cli.command("datasets")(datasets)
+cli.command("atlas")(atlas)
+cli.command("fuse")(fuse)
+cli.command("serve")(serve)
+
+
+class MeasureChoice(StrEnum):
+    """The two measures of similarity."""
+
+    nmi = "nmi"
+    vi = "vi"
+
+
+class BenchChoice(StrEnum):
+    """What can be timed."""
+
+    measures = "measures"
+    train = "train"
+
+
+class SpaceChoice(StrEnum):
+    """What is compared: single channels, or members by all their channels together."""
+
+    channels = "channels"
+    full = "full"
+
+
+@cli.command()
+def analyze(
+    ensemble_id: Annotated[str, typer.Argument(metavar="ID", help="An ensemble of the workspace.")],
+    measure: Annotated[MeasureChoice, typer.Option(help="Similarity of channels.")] = MeasureChoice.nmi,
+    min_bits: Annotated[float, typer.Option(help="Information below which a channel counts as dead, bits.")] = 0.01,
+    min_samples: Annotated[int | None, typer.Option(help="Density of a hotspot.", show_default="0.4 × members")] = None,
+    xi: Annotated[float, typer.Option(help="Relative drop of reachability at a hotspot's edge.")] = 0.02,
+    bootstrap: Annotated[int, typer.Option(help="Resamples that hotspots have to return in; 100 will do.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the maps, resamples and draws.")] = 0,
+    space: Annotated[
+        SpaceChoice, typer.Option(help="Compare channels, or members by their full latent spaces.")
+    ] = SpaceChoice.channels,
+    over_training: Annotated[
+        bool, typer.Option("--over-training", help="Follow channels over training, where --snapshots kept encoders.")
+    ] = False,
+    draws: Annotated[int, typer.Option(help="Monte Carlo draws of full spaces.")] = 10_000,
+    workspace: Workspace = None,
+    as_json: Json = False,
+) -> None:
+    """Compare all channels of an ensemble, find its hotspots, map them and paint its traversals.
+
+    With --space full: estimate what each member's whole latent space tells and how alike these spaces are, by Monte
+    Carlo, with standard errors. With --over-training: show what channels told at each step kept of their training.
+    """
+    if space is SpaceChoice.full:
+        result = analysis_runs.analyze_spaces(
+            ensemble_id, {"draws": draws, "seed": seed}, _settings(workspace=workspace)
+        )
+        if as_json:
+            terminal.emit(result)
+        return
+    values = {
+        "hotspots": {"measure": measure.value, "min_bits": min_bits, "min_samples": min_samples, "xi": xi},
+        "map": {"seed": seed},
+        "bootstrap": {"resamples": bootstrap, "seed": seed},
+    }
+    result = analysis_runs.analyze_channels(
+        ensemble_id, values, _settings(workspace=workspace), over_training=over_training
+    )
+    if as_json:
+        terminal.emit(result)
+
+
+@cli.command()
+def bench(
+    what: Annotated[BenchChoice, typer.Argument(help="What to time.")] = BenchChoice.measures,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Of our loops; of training, the plain one. [default: as torch uses]", show_default=False
+        ),
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Turns of each; the least time counts.")] = 3,
+    large: Annotated[bool, typer.Option("--large", help="Also 5,000 channels on 300 images.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only 200 channels on 300 images, no growth; or only small networks.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Time the comparison of all channels, or training, against simpler ways of the same run, and print a table."""
+    if what is BenchChoice.train:
+        from vaefrag.commands import bench_train as trainings
+
+        cases = ([trainings.QUICK], [trainings.QUICK_PRECISION]) if quick else (trainings.CASES, trainings.PRECISION)
+        result = trainings.bench_train(*cases, repeats=repeats, threads=threads)
+        if as_json:
+            terminal.emit(result)
+        else:
+            trainings.show_train(result)
+        return
+    from vaefrag.commands import bench as benches
+
+    sizes = benches.SIZES[:1] if quick else (*benches.SIZES, *([benches.LARGE] if large else []))
+    result = benches.bench_measures(sizes, repeats=repeats, threads=threads, growth=not quick)
+    if as_json:
+        terminal.emit(result)
+    else:
+        benches.show_measures(result)
+
+
+@cli.command()
+def health(
+    of_engine: Annotated[bool, typer.Option("--engine", help="Ask for the engine of the workspace instead.")] = False,
+    workspace: Workspace = None,
+    as_json: Json = False,
+) -> None:
+    """Ask the pages on this machine whether they are alive; exit code 1 when they are not."""
+    from vaefrag.health_check import ask_engine, ask_pages
+
+    settings = _settings(workspace=workspace)
+    result = ask_engine(settings) if of_engine else ask_pages(settings)
+    if as_json:
+        terminal.emit(result)
+    else:
+        terminal.say("Alive." if result["engine"] else "Alive, without an engine.")
+
+
+@cli.command()
+def engine(
+    workspace: Workspace = None,
+    slots: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes that train side by side.", show_default="one per core"),
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler that runs elsewhere.", show_default=False)
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address at which workers join.", show_default="127.0.0.1")] = None,
+    port: Annotated[int | None, typer.Option(help="Port at which workers join.", show_default="any")] = None,
+    tls: Annotated[
+        Path | None, typer.Option(help="Folder of ca.pem, cert.pem and key.pem.", show_default=False)
+    ] = None,
+    idle: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Seconds without work, after which it ends.", show_default="never"),
+    ] = None,
+) -> None:
+    """Do the work of a workspace in the background, until Ctrl-C. `serve` and `train` start one by themselves."""
+    from vaefrag.jobs.engine_process import run_engine
+
+    settings = _settings(
+        workspace=workspace, slots=slots, scheduler=scheduler, engine_host=host, engine_port=port, tls=tls
+    )
+    run_engine(settings, idle_seconds=idle)
+
+
+@cli.command()
+def worker(
+    address: Annotated[str, typer.Argument(help="Where the engine takes workers; `vaefrag jobs list` shows it.")],
+    slots: Annotated[int, typer.Option(min=1, help="Processes that train side by side.")] = 1,
+    gpus: Annotated[int, typer.Option(min=0, help="GPUs that they train on, in turn; 0 for the CPU.")] = 0,
+    host: Annotated[
+        str | None, typer.Option(help="Address of this machine that the engine reaches.", show_default=False)
+    ] = None,
+    tls: Annotated[
+        Path | None, typer.Option(help="Folder of ca.pem, cert.pem and key.pem.", show_default=False)
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="End when the engine is lost, as a batch job should.")] = False,
+) -> None:
+    """Lend this machine's cores to an engine, and join it again whenever it was lost."""
+    from vaefrag.jobs.worker_node import work_for
+
+    settings = _settings(tls=tls)
+    work_for(address, slots=slots, gpus=gpus, host=host, tls=settings.tls, once=once, device=settings.gpu_device)
+
+
+def _settings(**flags: object) -> Any:
+    from vaefrag.settings import load_settings
+
+    return load_settings(**flags)
+
+
+def main() -> None:
+    """Run the command; what a user can mend becomes one line and exit code 1."""
+    try:
+        cli()
+    except VaefragError as error:
+        terminal.fail(str(error))
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""Analyses that a person waits for: with progress, and their result as a table and as JSON content."""
+
+from typing import Any
+
+from vaefrag import terminal
+from vaefrag.commands import reports, training_reports
+from vaefrag.commands.options import by_option
+
+# Where each option of `analyze` stands in an `AnalysisConfig`, and in a `SpaceConfig`.
+CHANNEL_OPTIONS = {
+    **{option: f"hotspots.{option}" for option in ("measure", "min_bits", "min_samples", "xi")},
+    "bootstrap": "bootstrap.resamples",
+    "seed": ("map.seed", "bootstrap.seed"),
+}
+SPACE_OPTIONS = {"draws": "draws", "seed": "seed"}
+
+
+def analyze_channels(
+    ensemble_id: str, values: dict[str, Any], settings: Any, *, over_training: bool = False
+) -> dict[str, Any]:
+    """Analyse the channels of an ensemble, show the result and give it as JSON content.
+
+    Args:
+        ensemble_id: the ensemble.
+        values: fields of an `AnalysisConfig`.
+        settings: of the workspace.
+        over_training: whether the table of training's steps is shown instead of that of hotspots, and given with them.
+
+    Raises:
+        MissingDataError: when it is wanted and the ensemble has kept no snapshots.
+    """
+    from vaefrag_core.config import AnalysisConfig
+    from vaefrag_core.config_errors import parse
+    from vaefrag_core.errors import MissingDataError
+
+    with by_option(CHANNEL_OPTIONS):
+        config = parse(AnalysisConfig, values)
+    store = _store_with(ensemble_id, settings)
+    if over_training and not store.record(ensemble_id).spec.train.snapshots:
+        raise MissingDataError(
+            f"Ensemble {ensemble_id} has kept no snapshots of its training."
+            " Train one that does with `vaefrag train --snapshots 8`."
+        )
+    from vaefrag_core import pipeline
+
+    with terminal.analysis_progress() as on_stage:
+        analysis = pipeline.analyze(ensemble_id, store, config, on_stage=on_stage)
+        pipeline.renew_atlases(ensemble_id, store, on_stage=on_stage)
+    result = reports.analysis_result(ensemble_id, analysis)
+    if over_training and analysis.over_training is not None:
+        training_reports.show_over_training(analysis.over_training)
+        return result | training_reports.over_training_result(analysis.over_training)
+    reports.show_analysis(analysis)
+    return result
+
+
+def analyze_spaces(ensemble_id: str, values: dict[str, Any], settings: Any) -> dict[str, Any]:
+    """Compare members by their whole latent spaces, show the result and give it as JSON content."""
+    from vaefrag_core import pipeline
+    from vaefrag_core.config import SpaceConfig
+    from vaefrag_core.config_errors import parse
+
+    with by_option(SPACE_OPTIONS):
+        config = parse(SpaceConfig, values)
+    store = _store_with(ensemble_id, settings)
+    with terminal.analysis_progress() as on_stage:
+        spaces = pipeline.analyze_spaces(ensemble_id, store, config, on_stage=on_stage)
+        pipeline.renew_atlases(ensemble_id, store, on_stage=on_stage)
+    reports.show_spaces(spaces)
+    return reports.spaces_result(ensemble_id, spaces)
+
+
+def _store_with(ensemble_id: str, settings: Any) -> Any:
+    """Open the workspace, and see that the ensemble is there before anything is shown."""
+    from vaefrag_core.ensemble_store import EnsembleStore
+
+    store = EnsembleStore(settings.workspace)
+    store.record(ensemble_id)
+    return store

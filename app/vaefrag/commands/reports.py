@@ -1,0 +1,326 @@
+"""Results of commands: as JSON for scripts, as tables for people."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from vaefrag import terminal
+from vaefrag.plurals import counted, first_few
+
+if TYPE_CHECKING:
+    from vaefrag_core.artifacts import Analysis, ChannelMatrix, Hotspots, SpaceMatrix
+    from vaefrag_core.artifacts.stability import Over
+    from vaefrag_core.datasets.base import ImageDataset
+    from vaefrag_core.structure.member_metrics import MemberMetrics
+    from vaefrag_core.training.checkpoints import MemberStatus
+
+OVERS: "tuple[Over, ...]" = ("members", "images")  # what is drawn anew to try hotspots
+MATRIX_MEMBERS = 7  # that fit side by side on a terminal
+LABEL_WIDTH = 20  # of the names of labels, likewise; of more, only the label is shown that a hotspot tells most of
+_LEVELS, _FILES = 12, 50  # of a factor, and left out of a data set: as many as are shown
+
+
+def training_result(ensemble_id: str, statuses: "Sequence[MemberStatus]") -> dict[str, Any]:
+    """Say how training ended: "done", "failed" (some members), or "stopped"."""
+    states = [status.state for status in statuses]
+    open_ones = any(state in ("running", "waiting") for state in states)
+    return {
+        "id": ensemble_id,
+        "state": "stopped" if open_ones else "failed" if "failed" in states else "done",
+        "members": len(states),
+        "members_done": states.count("done"),
+        "members_failed": states.count("failed"),
+        "loss_nats": [status.loss for status in statuses],
+    }
+
+
+def show_failures(statuses: "Sequence[MemberStatus]") -> None:
+    """Name the members that failed, and why."""
+    for line in first_few([status.message for status in statuses if status.state == "failed"]):
+        terminal.say(line, markup=False)
+
+
+def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
+    """Give what was found, for the measure that was asked for."""
+    measure = analysis.config.hotspots.measure
+    matrix, hotspots = analysis.matrix, analysis.hotspots[measure]
+    names = [{"member": int(m), "channel": int(d)} for m, d in matrix.channel_names]
+    groups = [
+        {
+            "label": group.label,
+            "size": group.size,
+            "members": group.n_members,
+            "mean_nmi": group.mean_nmi,
+            "mean_nmi_corrected": _inside(matrix.corrected_nmi(list(group.channels))),
+            "mean_nmi_by_chance": _inside(matrix.chance_nmi(list(group.channels))),
+            "mean_vi_bits": group.mean_vi_bits,
+            "mean_bits": group.mean_bits,
+            "medoid": names[group.medoid],
+            "channels": [names[c] for c in group.channels],
+            "label_nmi": dict(zip(matrix.label_names, group.label_nmi, strict=True)),
+            "best_label": None if (best := matrix.best_label(group.label_nmi)) is None else matrix.label_names[best],
+            **_stability(analysis, group.label),
+        }
+        for group in hotspots.groups
+    ]
+    return {
+        "id": ensemble_id,
+        "measure": measure,
+        "members": len(set(matrix.member.tolist())),
+        "channels": matrix.n_channels,
+        "live_channels": int((~hotspots.dead).sum()),
+        "images": matrix.n_images,
+        "ceiling_bits": matrix.ceiling_bits,
+        "channels_near_ceiling": int((matrix.near_ceiling & ~hotspots.dead).sum()),
+        "nmi_by_chance": matrix.typical_chance_nmi((~hotspots.dead).nonzero()[0]),
+        "min_samples": hotspots.min_samples,
+        "identifiers": list(matrix.identifiers),
+        "resamples": analysis.config.bootstrap.resamples,
+        "messages": list(hotspots.messages),
+        "hotspots": groups,
+    }
+
+
+def _stability(analysis: "Analysis", hotspot: int) -> dict[str, Any]:
+    """Give what became of a hotspot on resamples, when there are any."""
+    found = analysis.stability.get(analysis.config.hotspots.measure)
+    if found is None:
+        return {}
+    return {
+        "stability": {
+            over: {
+                "mean_jaccard": float(found.mean_jaccard(over)[hotspot]),
+                "returned": float(found.returned(over)[hotspot]),
+            }
+            for over in OVERS
+        }
+    }
+
+
+def _show_stability(analysis: "Analysis", hotspots: int) -> None:
+    """Show how surely hotspots come back, when it was asked for."""
+    if not analysis.stability or not hotspots:
+        return
+    columns = ["hotspot", "returns, of members", "Jaccard", "returns, of images", "Jaccard "]
+    rows = []
+    for hotspot in range(hotspots):
+        over = _stability(analysis, hotspot)["stability"]
+        shown = [(_percent(over[kind]["returned"]), _number(over[kind]["mean_jaccard"])) for kind in OVERS]
+        rows.append([hotspot, *shown[0], *shown[1]])
+    terminal.show_table(columns, rows, right=columns)
+    terminal.say(
+        f"Over {analysis.config.bootstrap.resamples} resamples of members, and as many of images: the share in which a"
+        " hotspot comes back (Jaccard index 0.5 or more), and its mean Jaccard index."
+    )
+
+
+def show_analysis(analysis: "Analysis") -> None:
+    """Show the hotspots as a table."""
+    measure = analysis.config.hotspots.measure
+    matrix, hotspots = analysis.matrix, analysis.hotspots[measure]
+    members = len(set(matrix.member.tolist()))
+    live, found = int((~hotspots.dead).sum()), len(hotspots.groups)
+    terminal.say(
+        f"{counted(found, 'hotspot')} among {counted(live, 'live channel')} of {counted(members, 'member')}"
+        f" ({counted(matrix.n_channels - live, 'dead channel')} set aside){':' if found else '.'}"
+    )
+    if found:
+        _show_hotspots(matrix, hotspots, members)
+    _show_stability(analysis, found)
+    chance = matrix.typical_chance_nmi((~hotspots.dead).nonzero()[0])
+    if math.isfinite(chance):
+        terminal.say(
+            f"On {matrix.n_images:,} images, channels like these that share nothing show an NMI of about {chance:.3f};"
+            " the corrected NMI counts from there."
+        )
+    for message in hotspots.messages:
+        terminal.say(message)
+
+
+def _show_hotspots(matrix: "ChannelMatrix", hotspots: "Hotspots", members: int) -> None:
+    apart = sum(2 + len(name) for name in matrix.label_names) <= LABEL_WIDTH
+    columns = [
+        "hotspot",
+        "channels",
+        "members",
+        "NMI\ninside",
+        "corrected",
+        "bits",
+        "medoid",
+        *([f"NMI\n{name}" for name in matrix.label_names] if apart else ["label\nNMI", "best\nlabel"]),
+    ]
+    rows = [
+        [
+            group.label,
+            group.size,
+            f"{group.n_members} of {members}",
+            f"{group.mean_nmi:.2f}",
+            _number(_inside(matrix.corrected_nmi(list(group.channels)))),
+            f"{group.mean_bits:.2f}",
+            ".".join(str(part) for part in matrix.channel_names[group.medoid]),
+            *(map(_number, group.label_nmi) if apart else _best_label(matrix, group.label_nmi)),
+        ]
+        for group in hotspots.groups
+    ]
+    terminal.show_table(columns, rows, right=[c for c in columns if c not in ("medoid", "best\nlabel")])
+
+
+def _best_label(matrix: "ChannelMatrix", nmi: Any) -> tuple[str, str]:
+    best = matrix.best_label(nmi)
+    return ("–", "") if best is None else (_number(nmi[best]), matrix.label_names[best])
+
+
+def spaces_result(ensemble_id: str, spaces: "SpaceMatrix") -> dict[str, Any]:
+    """Give what whole latent spaces tell, and how alike they are, as JSON content."""
+    return {
+        "id": ensemble_id,
+        "space": "full",
+        "members": spaces.member_ids.tolist(),
+        "images": spaces.n_images,
+        "draws": spaces.draws,
+        "input_bits": spaces.input_bits,
+        "information_bits": spaces.information_bits.tolist(),
+        "information_error": spaces.information_error.tolist(),
+        "nmi": spaces.nmi.tolist(),
+        "nmi_error": spaces.nmi_error.tolist(),
+        "vi_bits": spaces.vi_bits.tolist(),
+        "vi_error": spaces.vi_error.tolist(),
+    }
+
+
+def show_spaces(spaces: "SpaceMatrix") -> None:
+    """Show what members tell as a table, and how alike they are as a matrix."""
+    members = [str(member) for member in spaces.member_ids]
+    columns = ["member", "I(X;U) bits", "I/H(X)"]
+    shares = spaces.information_bits / spaces.input_bits if spaces.input_bits else spaces.information_bits
+    told = zip(members, spaces.information_bits, spaces.information_error, shares, strict=True)
+    rows = [[member, _with_error(bits, error), _number(share)] for member, bits, error, share in told]
+    terminal.show_table(columns, rows, right=columns)
+    if len(members) <= MATRIX_MEMBERS:
+        square = [
+            [member, *(_similarity(spaces, u, v) for v in range(len(members)))] for u, member in enumerate(members)
+        ]
+        terminal.show_table(["", *members], square, right=["", *members])
+        terminal.say("Below the diagonal NMI, above it VI in bits; in brackets one standard error, of the last digit.")
+    else:
+        terminal.say(f"The matrices of more than {MATRIX_MEMBERS} members are in --json.")
+    terminal.say(
+        f"H(X) = log2 {spaces.n_images:,} = {spaces.input_bits:.2f} bits: each image of the sample for itself."
+        f" {spaces.draws:,} draws."
+    )
+
+
+def _similarity(spaces: "SpaceMatrix", u: int, v: int) -> str:
+    if u == v:
+        return "·"
+    value, error = (spaces.nmi, spaces.nmi_error) if v < u else (spaces.vi_bits, spaces.vi_error)
+    return _with_error(value[u, v], error[u, v])
+
+
+def _with_error(value: float, error: float) -> str:
+    """Write 0.834 ± 0.012 as 0.83(2): the error in units of the last digit, rounded up."""
+    if not math.isfinite(value):
+        return "–"
+    digits = max(0, min(3, -math.floor(math.log10(error)))) if error > 0 else 3
+    return f"{value:.{digits}f}({math.ceil(error * 10**digits - 1e-9)})"
+
+
+def metrics_result(ensemble_id: str, found: "MemberMetrics") -> dict[str, Any]:
+    """Give the metrics of each member, and their mean and standard deviation over members."""
+    from vaefrag_core.structure.member_metrics import METRICS
+
+    def named(values: Any) -> dict[str, float]:
+        return dict(zip(METRICS, values.tolist(), strict=True))
+
+    members = zip(found.member_ids, found.live_channels, found.values, strict=True)
+    return {
+        "id": ensemble_id,
+        "factors": list(found.factors),
+        "messages": list(found.messages),
+        "members": [{"member": m, "live_channels": live, **named(values)} for m, live, values in members],
+        "mean": named(found.mean),
+        "spread": named(found.spread),
+    }
+
+
+def show_metrics(found: "MemberMetrics") -> None:
+    """Show the metrics as a table of members."""
+    lines = [
+        *zip(found.member_ids, found.live_channels, found.values, strict=True),
+        ("mean", "", found.mean),
+        ("spread", "", found.spread),
+    ]
+    columns = ["member", "live", "MIG", "disent.", "compl.", "inform.", "SAP", "FactorVAE", "UDR"]  # for 80 columns
+    terminal.show_table(columns, [[m, n, *map(_number, values)] for m, n, values in lines], right=columns)
+    terminal.say(
+        "live: channels that carry KL; disent., compl., inform.: disentanglement, completeness, informativeness (DCI)."
+    )
+    if found.factors:
+        terminal.say(f"Factors: {', '.join(found.factors)}.")
+    for message in found.messages:
+        terminal.say(message)
+
+
+def _inside(square: Any) -> float:
+    """Average over pairs of two different channels."""
+    count = len(square)
+    return float(square.sum() - square.trace()) / (count * (count - 1)) if count > 1 else math.nan
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if math.isfinite(value) else "–"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if math.isfinite(share) else "–"
+
+
+def show_datasets(entries: Sequence[Mapping[str, Any]]) -> None:
+    """Show the data sets as a table, and below it where each is; places are too long for a column."""
+    rows = [
+        [
+            entry["name"],
+            f"{entry['n_images']:,}" if entry["n_images"] else "–",
+            "×".join(str(n) for n in entry["image_shape"][:2]) if entry["image_shape"] else "–",
+            "yes" if entry["available"] else "no",
+            entry["description"],
+        ]
+        for entry in entries
+    ]
+    terminal.show_table(["name", "images", "pixels", "here", "what"], rows, right=["images"])
+    terminal.say("")
+    for entry in entries:
+        factors = f" Factors: {', '.join(entry['factors'])}."
+        terminal.say(f"{entry['name']}: {entry['location'].rstrip('.')}.{factors}", markup=False)
+
+
+def dataset_result(dataset: "ImageDataset") -> dict[str, Any]:
+    """Give what a data set holds as JSON content."""
+    return {
+        "name": dataset.name,
+        "origin": dataset.origin,
+        "n_images": dataset.n_images,
+        "image_shape": list(dataset.image_shape),
+        "factors": {factor.name: list(factor.levels) for factor in dataset.factors},
+        "remarks": list(dataset.remarks),
+        "files": [{"name": name, "found": found} for name, found in dataset.report],
+    }
+
+
+def show_dataset(found: Mapping[str, Any]) -> None:
+    """Show what a data set holds; of many files, those that were left out."""
+    height, width, channels = found["image_shape"]
+    colour = "in colour" if channels == 3 else "in grey"
+    terminal.say(
+        f"{found['n_images']:,} images of {width}×{height} pixels {colour}, from {found['origin']}.", markup=False
+    )
+    for name, levels in found["factors"].items():
+        shown = ", ".join(levels[:_LEVELS]) + (", …" if len(levels) > _LEVELS else "")
+        terminal.say(f"Factor {name}: {len(levels):,} levels, {shown}.", markup=False)
+    for remark in found["remarks"]:
+        terminal.say(remark, markup=False)
+    left_out = [(file["name"], file["found"]) for file in found["files"] if not file["found"].startswith("read")]
+    if left_out:
+        terminal.show_table(["left out", "why"], left_out[:_FILES])
+    if len(left_out) > _FILES:
+        terminal.say(f"{len(left_out) - _FILES:,} more are in --json.")

@@ -1,0 +1,280 @@
+"""`vaefrag train` and `vaefrag demo`: ensembles from the command line."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vaefrag import terminal
+from vaefrag.commands.options import Json, Workspace, by_option, flag
+from vaefrag.commands.serve import check_door, show_pages
+
+if TYPE_CHECKING:
+    from vaefrag_core.config import EnsembleSpec
+    from vaefrag_core.sweeps import Sweep
+
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="Processes that train an ensemble side by side.", show_default="one per core"),
+]
+
+
+NUMBERS = "NUMBER[,…]"  # a coefficient: one value, or the values of a sweep
+
+
+# Where each option of `train` stands in an `EnsembleSpec`; they are read by this table, not one by one.
+PLACES = {
+    "name": "name",
+    "dataset": "dataset.name",
+    "path": "dataset.path",
+    "image_size": "dataset.image_size",
+    "fingerprint_size": "fingerprint.size",
+    "fingerprint_seed": "fingerprint.seed",
+    "members": "members",
+    **{
+        option: f"model.{option}"
+        for option in ("architecture", "network", "widths", "activation", "channels", "likelihood", "pixel_variance")
+    },
+    **{
+        option: f"train.{option}"
+        for option in (
+            *("objective", "beta", "gamma", "capacity_steps", "gamma_tc", "lambda_od", "lambda_d"),
+            *("discriminator_widths", "discriminator_learning_rate"),
+            *("steps", "batch_size", "learning_rate", "clip_gradient", "precision", "seed", "snapshots"),
+        )
+    },
+    "capacity": "train.capacity_nats",
+}
+LISTS = ("widths", "discriminator_widths")
+
+
+class ArchitectureChoice(StrEnum):
+    """Networks; auto takes conv28 for images of 28×28 pixels, conv64 for those of 64×64, and mlp for others."""
+
+    auto = "auto"
+    mlp = "mlp"
+    conv28 = "conv28"
+    conv64 = "conv64"
+
+
+def demo(
+    members: Annotated[int, typer.Option(help="VAEs to train.")] = 30,
+    steps: Annotated[int, typer.Option(help="Gradient steps of each.")] = 1500,
+    workspace: Workspace = None,
+    workers: Workers = None,
+    host: Annotated[str | None, typer.Option(help="Address to serve on.", show_default=False)] = None,
+    port: Annotated[int | None, typer.Option(help="Port to serve on.", show_default=False)] = None,
+    browser: Annotated[bool, typer.Option(help="Open the explorer in a browser.")] = True,
+    serving: Annotated[bool, typer.Option("--serve/--no-serve", help="Show the result when it is there.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Train 30 small VAEs on real handwritten digits, find their hotspots and open the explorer. Offline."""
+    from vaefrag.settings import load_settings
+    from vaefrag_core.spec_validation import resolve
+
+    settings = load_settings(workspace=workspace, host=host, port=port)
+    values = {
+        "name": "Demo: handwritten digits",
+        "dataset": {"name": "digits"},
+        "model": {"architecture": "mlp"},
+        "train": {"beta": 1.0, "steps": steps},
+        "members": members,
+    }
+    if serving:
+        check_door(settings)  # now, not after minutes of training
+    with by_option({"members": "members", "steps": "train.steps"}):
+        spec = resolve(values)
+    result = _train_and_analyze(None, [spec], settings, workers, analyze_after=True)
+    if as_json:
+        terminal.emit(result)
+    if serving:
+        show_pages(settings, browser, path=f"/ensemble/{result['id']}")
+
+
+def train(
+    ctx: typer.Context,
+    preset: Annotated[
+        str | None, typer.Option(help="A paper's setting, which other options vary: see docs/training.md.")
+    ] = None,
+    dataset: Annotated[str, typer.Option(help="A name from `vaefrag datasets`.")] = "digits",
+    path: Annotated[Path | None, typer.Option(help="The data set's folder or file.", show_default=False)] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Of pictures of a folder: pixels of a side.", show_default=False)
+    ] = None,
+    objective: Annotated[
+        str, typer.Option(help="Loss: beta-vae, annealed-vae, beta-tcvae, factor-vae, dip-vae-i or dip-vae-ii.")
+    ] = "beta-vae",
+    beta: Annotated[
+        str, typer.Option(metavar=NUMBERS, help="Weight of the KL term; in beta-tcvae, of the total correlation.")
+    ] = "1",
+    gamma: Annotated[
+        str, typer.Option(metavar=NUMBERS, help="annealed-vae: weight of the KL's distance from the capacity.")
+    ] = "1000",
+    capacity: Annotated[
+        str, typer.Option(metavar=NUMBERS, help="annealed-vae: KL that is allowed at the end, nats.")
+    ] = "25",
+    capacity_steps: Annotated[
+        str, typer.Option(metavar=NUMBERS, help="annealed-vae: steps over which it grows from 0.")
+    ] = "100000",
+    gamma_tc: Annotated[
+        str, typer.Option(metavar=NUMBERS, help="factor-vae: weight γ of the total correlation.")
+    ] = "10",
+    discriminator_widths: Annotated[
+        str, typer.Option(help="factor-vae: hidden layers of the discriminator, separated by commas.")
+    ] = "256,256,256",
+    discriminator_learning_rate: Annotated[float, typer.Option(help="factor-vae: of the discriminator's Adam.")] = 1e-4,
+    lambda_od: Annotated[
+        str, typer.Option(metavar=NUMBERS, help="dip-vae: weight of covariances between channels.")
+    ] = "10",
+    lambda_d: Annotated[
+        str, typer.Option(metavar=NUMBERS, help="dip-vae: weight of the variances' distance from 1.")
+    ] = "100",
+    members: Annotated[int, typer.Option(help="VAEs to train, each from its own seed.")] = 20,
+    steps: Annotated[int, typer.Option(help="Gradient steps of each member.")] = 5000,
+    batch_size: Annotated[int, typer.Option(help="Images in a step.")] = 64,
+    learning_rate: Annotated[float, typer.Option(help="Of Adam.")] = 1e-3,
+    clip_gradient: Annotated[
+        float | None, typer.Option(help="Largest norm of a member's gradient.", show_default="not cut")
+    ] = None,
+    precision: Annotated[
+        str,
+        typer.Option(help="Of the networks' products: float32, or bfloat16 for processors with instructions for it."),
+    ] = "float32",
+    seed: Annotated[int, typer.Option(help="Of the ensemble; members' seeds are made from it.")] = 0,
+    snapshots: Annotated[
+        int, typer.Option(help="Log-spaced steps at which encoders are kept, to follow channels over training.")
+    ] = 0,
+    architecture: Annotated[ArchitectureChoice, typer.Option(help="Encoder and decoder.")] = ArchitectureChoice.auto,
+    network: Annotated[
+        str | None, typer.Option(help="Your own encoder and decoder, package.module:Class.", show_default=False)
+    ] = None,
+    widths: Annotated[str, typer.Option(help="Hidden layers of the mlp, separated by commas.")] = "128,128",
+    activation: Annotated[str, typer.Option(help="Of the mlp: relu or tanh.")] = "relu",
+    channels: Annotated[int, typer.Option(help="Latent channels of a member.")] = 10,
+    likelihood: Annotated[
+        str, typer.Option(help="Of a pixel: bernoulli, gaussian or mse (the mean over pixels).")
+    ] = "bernoulli",
+    pixel_variance: Annotated[float, typer.Option(help="Of the gaussian likelihood.")] = 0.05,
+    fingerprint_size: Annotated[int, typer.Option(help="Images on which channels are compared.")] = 1000,
+    fingerprint_seed: Annotated[int, typer.Option(help="Which images are drawn.")] = 0,
+    name: Annotated[str, typer.Option(help="What the pages call the ensemble.")] = "",
+    workspace: Workspace = None,
+    workers: Workers = None,
+    analyze_after: Annotated[bool, typer.Option("--analyze/--no-analyze", help="Analyse when all are trained.")] = True,
+    detach: Annotated[bool, typer.Option("--detach", help="Leave it to the engine, and return at once.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train an ensemble, then analyse it. The same settings again go on where they were stopped.
+
+    A list of one coefficient, such as --beta 1,2,4,8,16, trains a sweep: an ensemble for each value, and an atlas that
+    follows their hotspots from value to value.
+    """
+    from vaefrag.settings import load_settings
+    from vaefrag_core.sweeps import resolve_sweep
+
+    values = _asked_for(ctx, preset)
+    with by_option(PLACES):
+        sweep, specs = resolve_sweep(values)
+    _refuse_unread([option for option in PLACES if _typed(ctx, option)], specs[0])
+    _say_what_the_cpu_lacks(specs[0])
+    settings = load_settings(workspace=workspace)
+    if detach:
+        result = _leave_to_engine(sweep, specs, settings, workers, analyze_after)
+    else:
+        result = _train_and_analyze(sweep, specs, settings, workers, analyze_after)
+    if as_json:
+        terminal.emit(result)
+
+
+def _asked_for(ctx: typer.Context, preset: str | None) -> dict[str, Any]:
+    """Give the options as fields of an `EnsembleSpec`; with a preset, those alone that were typed, over it."""
+    from vaefrag_core.presets import with_preset
+
+    values: dict[str, Any] = {}
+    for option, place in PLACES.items():
+        if preset is not None and not _typed(ctx, option):
+            continue
+        *parents, name = place.split(".")
+        fields = values
+        for parent in parents:
+            fields = fields.setdefault(parent, {})
+        fields[name] = _as_read(option, ctx.params[option])
+    return values if preset is None else with_preset(preset, values)
+
+
+def _typed(ctx: typer.Context, option: str) -> bool:
+    source = ctx.get_parameter_source(option)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _refuse_unread(typed: list[str], spec: "EnsembleSpec") -> None:
+    """Refuse an option that nothing would come of, rather than train something else than was meant."""
+    from vaefrag_core.config import COEFFICIENTS, read_by
+    from vaefrag_core.errors import InvalidInputError
+
+    model, train = spec.model, spec.train
+    for option in typed:
+        place, name = PLACES[option].rpartition(".")[::2]
+        if place == "train" and name in train.unread:
+            readers = " or ".join(other for other in COEFFICIENTS if name in read_by(other))
+            reason, remedy = f"{train.objective} does not read it", f"choose --objective {readers}"
+        elif name == "pixel_variance" and model.likelihood != "gaussian":
+            reason, remedy = f"the likelihood {model.likelihood} does not read it", "choose --likelihood gaussian"
+        elif name in ("widths", "activation") and not model.stackable:
+            reason = f"it is of the mlp, and {model.network or model.architecture} is to be trained"
+            remedy = "choose --architecture mlp"
+        else:
+            continue
+        raise InvalidInputError(f"Nothing would come of {flag(option)}: {reason}. Leave it out, or {remedy}.")
+
+
+def _as_read(option: str, given: Any) -> Any:
+    if option in LISTS:
+        return [part.strip() for part in given.split(",")]
+    if option == "path":
+        return str(Path(given).absolute()) if given else None
+    return given.value if isinstance(given, StrEnum) else given
+
+
+def _say_what_the_cpu_lacks(spec: "EnsembleSpec") -> None:
+    if spec.train.precision == "float32":
+        return
+    from vaefrag_core.training.precision import cpu_multiplies_bfloat16
+
+    if not cpu_multiplies_bfloat16():
+        terminal.say(
+            "The CPU of this machine has no instructions for bfloat16: members that it trains take longer, not less,"
+            " than with --precision float32."
+        )
+
+
+def _leave_to_engine(
+    sweep: "Sweep | None", specs: "list[EnsembleSpec]", settings: Any, workers: int | None, analyze_after: bool
+) -> dict[str, Any]:
+    from vaefrag.commands import training_runs
+
+    if sweep is None:
+        result = training_runs.train_detached(specs[0], settings, workers=workers, analyze_after=analyze_after)
+        what = f"Job {result['job']} trains {result['id']}"
+    else:
+        result = training_runs.train_sweep_detached(
+            sweep, specs, settings, workers=workers, analyze_after=analyze_after
+        )
+        what = f"{len(specs)} jobs train the sweep {sweep.id}"
+    terminal.say(f"{what} in the background; `vaefrag jobs list` shows how far.")
+    return result
+
+
+def _train_and_analyze(
+    sweep: "Sweep | None", specs: "list[EnsembleSpec]", settings: Any, workers: int | None, analyze_after: bool
+) -> dict[str, Any]:
+    from vaefrag.commands import training_runs
+
+    try:
+        if sweep is None:
+            return training_runs.train_and_wait(specs[0], settings, workers=workers, analyze_after=analyze_after)
+        return training_runs.train_sweep_and_wait(sweep, specs, settings, workers=workers, analyze_after=analyze_after)
+    except training_runs.StoppedError as stopped:
+        terminal.say(str(stopped))
+        raise typer.Exit(130) from None

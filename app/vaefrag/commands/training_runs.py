@@ -1,0 +1,194 @@
+"""Training as a command shows it: the engine does the work, the record says how it goes."""
+
+from typing import TYPE_CHECKING, Any
+
+from vaefrag import terminal
+from vaefrag.commands import job_reports, reports, sweep_reports
+from vaefrag.commands.collapse_watch import CollapseWatch
+from vaefrag.jobs.engine_process import EngineKeeper, cores, needed_engine
+from vaefrag.jobs.job_models import JobRecord, JobSnapshot
+from vaefrag.jobs.job_store import JobStore
+from vaefrag.jobs.job_watcher import analysis_of, as_statuses, follow, follow_all
+from vaefrag_core.ensemble_store import EnsembleStore
+from vaefrag_core.errors import VaefragError
+from vaefrag_core.sweeps import SweepStore
+
+if TYPE_CHECKING:
+    from vaefrag.settings import Settings
+    from vaefrag_core.config import EnsembleSpec
+    from vaefrag_core.sweeps import Sweep
+
+
+class StoppedError(VaefragError):
+    """The work was stopped, and can go on."""
+
+
+def train_detached(
+    spec: "EnsembleSpec", settings: "Settings", *, workers: int | None, analyze_after: bool
+) -> dict[str, Any]:
+    """Ask for an ensemble to be trained, and see that there is an engine."""
+    _say_remarks(spec)
+    job_store = JobStore(settings.workspace)
+    with needed_engine(settings, slots=_slots(settings, workers)):
+        job_id = job_store.submit_training(spec, analyze=analyze_after, most_slots=workers)
+    return job_reports.job_result(job_store.job(job_id))
+
+
+def _say_remarks(spec: "EnsembleSpec") -> None:
+    """Say what is odd about images that someone brought along."""
+    from vaefrag_core.datasets.catalog import remarks_on
+
+    for remark in remarks_on(spec.dataset):
+        terminal.say(remark, markup=False)
+
+
+def train_and_wait(
+    spec: "EnsembleSpec", settings: "Settings", *, workers: int | None, analyze_after: bool
+) -> dict[str, Any]:
+    """Train an ensemble, show how it goes, and what was found.
+
+    Returns:
+        The result of the command.
+
+    Raises:
+        StoppedError: when it was stopped on the way, here or elsewhere.
+        VaefragError: when the analysis fails, or the engine.
+    """
+    _say_remarks(spec)
+    job_store = JobStore(settings.workspace)
+    with (
+        terminal.stop_on_interrupt() as should_stop,
+        needed_engine(settings, slots=_slots(settings, workers)) as keeper,
+    ):
+        job_id = job_store.submit_training(spec, analyze=analyze_after, most_slots=workers)
+        told, watch = False, CollapseWatch(spec.train)
+
+        with terminal.training_progress(spec.members, spec.train.steps) as on_progress:
+
+            def show(snapshot: JobSnapshot) -> None:
+                nonlocal told
+                statuses = as_statuses(snapshot.members)
+                on_progress(statuses)
+                watch(statuses)
+                if snapshot.job.state == "queued" and snapshot.job.progress.error and not told:
+                    told = True
+                    terminal.say(snapshot.job.progress.error)
+
+            ended = follow(job_store, job_id, keeper, on_change=show, should_stop=should_stop)
+        statuses = as_statuses(ended.members)
+        result = reports.training_result(ended.job.submission.ensemble_id, statuses)
+        reports.show_failures(statuses)
+        if ended.job.state not in ("done", "failed") or result["state"] == "stopped":
+            raise StoppedError(f"Stopped. Repeat the same command to go on with {result['id']}.")
+        if not result["members_done"]:
+            raise VaefragError(f"No member of {result['id']} was trained to its end. {_again(job_id)}")
+        if analyze_after:
+            result |= _wait_for_analysis(job_store, ended.job, settings, keeper, should_stop)
+    terminal.say(f"It is [bold]{result['id']}[/]; `vaefrag serve` shows it.")
+    return result
+
+
+def train_sweep_detached(
+    sweep: "Sweep", specs: "list[EnsembleSpec]", settings: "Settings", *, workers: int | None, analyze_after: bool
+) -> dict[str, Any]:
+    """Ask for the ensembles of a sweep to be trained, and see that there is an engine."""
+    job_store = JobStore(settings.workspace)
+    sweep = SweepStore(EnsembleStore(settings.workspace)).create(sweep, specs)
+    with needed_engine(settings, slots=_slots(settings, workers)):
+        jobs = [job_store.submit_training(spec, analyze=analyze_after, most_slots=workers) for spec in specs]
+    results = [job_reports.job_result(job_store.job(job_id)) for job_id in jobs]
+    return sweep_reports.sweep_result(sweep, results)
+
+
+def train_sweep_and_wait(
+    sweep: "Sweep", specs: "list[EnsembleSpec]", settings: "Settings", *, workers: int | None, analyze_after: bool
+) -> dict[str, Any]:
+    """Train the ensembles of a sweep, show how it goes, and its atlas.
+
+    Returns:
+        The result of the command.
+
+    Raises:
+        StoppedError: when it was stopped on the way, here or elsewhere.
+        VaefragError: when the engine fails, or there is no atlas in the end.
+    """
+    job_store, sweeps = JobStore(settings.workspace), SweepStore(EnsembleStore(settings.workspace))
+    sweep = sweeps.create(sweep, specs)
+    with (
+        terminal.stop_on_interrupt() as should_stop,
+        needed_engine(settings, slots=_slots(settings, workers)) as keeper,
+    ):
+        jobs = [job_store.submit_training(spec, analyze=analyze_after, most_slots=workers) for spec in specs]
+        labels = {job: f"{sweep.symbol} = {value:g}" for job, value in zip(jobs, sweep.values, strict=True)}
+        watches = {job: CollapseWatch(spec.train, labels[job]) for job, spec in zip(jobs, specs, strict=True)}
+        with terminal.sweep_progress(labels, specs[0].members, specs[0].train.steps) as on_progress:
+
+            def show(snapshot: JobSnapshot) -> None:
+                statuses = as_statuses(snapshot.members)
+                on_progress(snapshot.job.id, statuses)
+                watches[snapshot.job.id](statuses)
+
+            ended = follow_all(job_store, jobs, keeper, on_change=show, should_stop=should_stop)
+        results = []
+        for snapshot in ended:
+            statuses = as_statuses(snapshot.members)
+            results.append(reports.training_result(snapshot.job.submission.ensemble_id, statuses))
+            reports.show_failures(statuses)
+        if any(result["state"] == "stopped" for result in results):
+            raise StoppedError(f"Stopped. Repeat the same command to go on with {sweep.name}.")
+        trained = [job for job, result in zip(ended, results, strict=True) if result["members_done"]]
+        if not trained:
+            raise VaefragError(
+                f"No member of any ensemble of {sweep.name} was trained to its end. {_again('JOB')}"
+                " `vaefrag jobs list` names the jobs."
+            )
+        result = sweep_reports.sweep_result(sweep, results)
+        if analyze_after:
+            analyses = [analysis_of(job_store, snapshot.job) for snapshot in trained]
+            with terminal.analyses_progress(len(analyses)) as on_count:
+                done: set[str] = set()
+
+                def count(snapshot: JobSnapshot) -> None:
+                    done.update([snapshot.job.id] if snapshot.job.ended else [])
+                    on_count(len(done))
+
+                analysed = follow_all(job_store, analyses, keeper, on_change=count, should_stop=should_stop)
+            for snapshot in analysed:
+                if snapshot.job.state == "failed":
+                    terminal.say(snapshot.job.progress.error)
+            if any(not snapshot.job.ended for snapshot in analysed):
+                raise StoppedError(f"Stopped. Repeat the same command to go on with {sweep.name}.")
+            atlas = sweeps.atlas(sweep.id)
+            sweep_reports.show_atlas(sweep, atlas)
+            result["atlas"] = sweep_reports.atlas_result(sweep, atlas)
+    terminal.say(f"It is the sweep [bold]{sweep.id}[/]; `vaefrag serve` shows it, `vaefrag list` names its ensembles.")
+    return result
+
+
+def _again(job: str) -> str:
+    return f"Mend what is named above, then `vaefrag jobs retry {job}`; or train with other settings."
+
+
+def _wait_for_analysis(
+    job_store: JobStore, training: JobRecord, settings: "Settings", keeper: EngineKeeper, should_stop: Any
+) -> dict[str, Any]:
+    with terminal.analysis_progress() as on_stage:
+
+        def show(snapshot: JobSnapshot) -> None:
+            if snapshot.job.progress.stage:
+                on_stage(snapshot.job.progress.stage, snapshot.job.progress.share)
+
+        analysis_id = analysis_of(job_store, training)
+        job = follow(job_store, analysis_id, keeper, on_change=show, should_stop=should_stop).job
+    if job.state == "failed":
+        raise VaefragError(job.progress.error)
+    ensemble_id = training.submission.ensemble_id
+    if job.state != "done":
+        raise StoppedError(f"Stopped. Repeat the same command to go on with {ensemble_id}.")
+    analysis = EnsembleStore(settings.workspace).analysis(ensemble_id)
+    reports.show_analysis(analysis)
+    return reports.analysis_result(ensemble_id, analysis)
+
+
+def _slots(settings: "Settings", workers: int | None) -> int:
+    return max(workers or 1, settings.slots or cores())

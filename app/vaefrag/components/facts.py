@@ -1,0 +1,38 @@
+"""Small parts that show numbers with their names."""
+
+from dash import html
+
+from vaefrag.components.glossary import help_mark
+from vaefrag_core.artifacts import Stability
+
+
+def fact(name: str, value: object, term: str | None = None) -> html.Div:
+    """Show one number under its name, with the term explained."""
+    head = html.Dt([name, help_mark(term)] if term else name)
+    return html.Div([head, html.Dd(value)], className="fact")
+
+
+def section(title: str, term: str | None, content: object, note: str = "", switch: object = None) -> html.Section:
+    """Give a part of a panel.
+
+    Args:
+        title: its heading.
+        term: of the glossary, explained beside the heading.
+        content: what it shows.
+        note: a sentence below.
+        switch: shown at the right of the heading.
+    """
+    heading = html.Div([html.H3([title, help_mark(term)] if term else title), switch], className="section-head")
+    foot = [html.P(note, className="note")] if note else []
+    return html.Section([heading, content, *foot], className="section")
+
+
+def returned(stability: Stability, hotspot: int) -> str:
+    """Say in which share of the resamples a hotspot came back: of members / of images."""
+    shares = [stability.returned(over)[hotspot] for over in ("members", "images")]
+    return " / ".join("–" if share != share else f"{share:.0%}" for share in shares)
+
+
+def chip(colour: str) -> html.Span:
+    """Give a dot of colour; decoration, since a number stands beside it."""
+    return html.Span(className="chip", style={"background": colour}, **{"aria-hidden": "true"})

@@ -1,0 +1,73 @@
+"""The fields of a form for a fusion: what each asks, and what they hold at first."""
+
+from typing import Any, get_args
+
+import dash_mantine_components as dmc
+from dash import html
+
+from vaefrag.components.glossary import help_mark
+from vaefrag.components.number_inputs import as_number, number_box, number_text
+from vaefrag_core.config import FusionConfig, FusionObjective
+
+OBJECTIVES: dict[FusionObjective, str] = {
+    "vi": "mean exp(−VI)",
+    "nmi": "mean NMI",
+    "mutual-information": "mean I(U;V), bits",
+}
+FIELDS = ("name", "objective", "dimension", "steps", "restarts")
+
+
+def form(title: str, text: str) -> html.Div:
+    """Show the form.
+
+    Args:
+        title: says what would be fused.
+        text: a sentence below it.
+    """
+    head = html.Div(html.H2([title, help_mark("fused space")]), className="card-head")
+    boxes = [html.Div(_control(name), className=f"fuse-{name}") for name in FIELDS]
+    button = html.Button("Fuse", id="fuse", type="button", className="button primary")
+    hint = html.Span("It is fused in the background. This page can be closed meanwhile.", className="quiet")
+    launch = html.Div([button, hint], className="launch")
+    grid = html.Div(boxes, className="fuse-grid")
+    return html.Div([head, html.P(text, className="note"), grid, html.Div(id="fuse-problem"), launch], className="fuse")
+
+
+def _control(name: str) -> Any:
+    field = FusionConfig.model_fields[name]
+    shared: dict[str, Any] = {"id": {"fuse": name}, "value": field.default, "inputWrapperOrder": _ORDER}
+    match name:
+        case "name":
+            return dmc.TextInput(
+                label="Name of the space", description="What the pages call it. May be empty.", **shared
+            )
+        case "objective":
+            options = [
+                {"value": value, "label": f"{value}: {OBJECTIVES[value]}"} for value in get_args(FusionObjective)
+            ]
+            label = html.Span(["Objective", help_mark("objective of a fusion")])
+            what = "What is maximized. Only vi has an end."
+            return dmc.Select(
+                label=label,
+                description=what,
+                data=options,
+                allowDeselect=False,
+                comboboxProps={"shadow": "md"},
+                **shared,
+            )
+    title, what = _NUMBERS[name]
+    text = number_text(shared.pop("value"), grouped=True)
+    return number_box(text, label=title, description=what, whole=True, **shared)
+
+
+def read(name: str, value: Any) -> Any:
+    """Give what stands in a field as a `FusionConfig` takes it: not yet checked."""
+    return as_number(value) if name in _NUMBERS else value
+
+
+_ORDER = ["label", "input", "error", "description"]
+_NUMBERS = {
+    "dimension": ("Dimension", "Channels of the fused space. Up to 3 are drawn whole."),
+    "steps": ("Steps", "At most; it ends when nothing rises."),
+    "restarts": ("Restarts", "Starts, the best of which is kept."),
+}

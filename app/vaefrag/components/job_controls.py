@@ -1,0 +1,180 @@
+"""Parts that show a job and steer it; each is drawn from its snapshot alone."""
+
+from collections.abc import Sequence
+
+import dash_mantine_components as dmc
+from dash import dcc, html
+
+from vaefrag.components.facts import fact
+from vaefrag.components.member_strip import STATES
+from vaefrag.components.notices import alarms
+from vaefrag.components.time_format import clock, duration
+from vaefrag.jobs.job_models import JobRecord, JobSnapshot, LogLine, MemberRow
+from vaefrag.jobs.job_watcher import as_statuses
+from vaefrag.jobs.progress_estimate import estimate, steps_wanted
+from vaefrag.plurals import first_few
+from vaefrag_core.config import TrainConfig
+from vaefrag_core.config_errors import parse
+from vaefrag_core.training.collapse import collapse_sentence, collapsed_members, live_channels
+
+KINDS = {"train": "Training", "analyze": "Analysis", "fuse": "Fusion"}
+STAGES = {
+    "compare": "comparing channels",
+    "hotspots": "finding hotspots",
+    "maps": "mapping channels",
+    "stability": "trying hotspots on resamples",
+    "over-training": "following channels over training",
+    "traversals": "painting traversals",
+    "atlas": "following hotspots through the sweep",
+    "fuse": "fusing",
+    "judge": "judging what was gained",
+    "distil": "teaching an encoder",
+}
+
+
+def state_word(job: JobRecord) -> str:
+    """Say how a job stands, or what it is about to be."""
+    if job.ended:
+        return job.state
+    if job.wish.want == "cancel":
+        return "cancelling"
+    if job.wish.want == "pause" and job.state != "paused":
+        return "pausing"
+    if job.wish.want == "run" and job.state == "paused":
+        return "resuming"
+    return "waiting" if job.state == "queued" else job.state
+
+
+def badge(job: JobRecord) -> html.Span:
+    """Show the state of a job as a coloured word."""
+    word = state_word(job)
+    return html.Span(word, className=f"badge badge-{word}")
+
+
+def progress(snapshot: JobSnapshot) -> html.Div:
+    """Show how far a job is: state, bar, words."""
+    job, share = snapshot.job, estimate(snapshot).share
+    words = _progress_words(snapshot, share)
+    bar = html.Div(
+        html.Div(className=f"meter-fill meter-{job.state}", style={"width": f"{100 * share:.1f}%"}),
+        className="meter",
+        role="progressbar",
+        **{"aria-label": words, "aria-valuenow": round(100 * share), "aria-valuemin": 0, "aria-valuemax": 100},
+    )
+    return html.Div([html.Div([badge(job), html.Span(words, className="quiet")], className="job-state"), bar])
+
+
+def _progress_words(snapshot: JobSnapshot, share: float) -> str:
+    job = snapshot.job
+    if snapshot.members:
+        failed = job.counts.get("failed", 0)
+        words = f"{job.counts.get('done', 0)} of {len(snapshot.members)} members trained"
+        return words + (f", {failed} failed" if failed else "") + ("" if job.state == "done" else f" · {share:.0%}")
+    if job.state == "done":
+        if job.submission.kind == "fuse":
+            return "fused"
+        return f"{job.progress.analysed} members analysed"
+    return f"{STAGES[job.progress.stage]} · {share:.0%}" if job.progress.stage in STAGES else ""
+
+
+def pace(snapshot: JobSnapshot) -> html.Div:
+    """Show how fast a job goes and how long it will take; or took."""
+    job, found = snapshot.job, estimate(snapshot)
+    lines = []
+    if job.state == "running":
+        if found.steps_per_second:
+            lines.append(f"{found.steps_per_second:,.0f} steps/s")
+        if found.seconds_left is not None:
+            lines.append(f"{duration(found.seconds_left)} left")
+    elif job.ended and job.progress.started and job.progress.ended:
+        lines.append(f"took {duration(job.progress.ended - job.progress.started)}")
+    return html.Div([html.Div(line) for line in lines], className="pace")
+
+
+def actions_key(job: JobRecord) -> str:
+    """Name what can be asked of a job now: while it stays, its buttons need not be drawn again."""
+    return " ".join(_possible(job))
+
+
+def actions(job: JobRecord) -> list:
+    """Give the buttons of what can be asked of a job now."""
+    return [_BUTTONS[name](job) for name in _possible(job)]
+
+
+def _possible(job: JobRecord) -> list[str]:
+    troubled = bool(job.counts.get("failed") or job.counts.get("cancelled") or job.state in ("failed", "cancelled"))
+    if job.ended:
+        return ["retry"] if troubled else []
+    if job.wish.want == "cancel":
+        return []
+    found = ["resume"] if job.wish.want == "pause" else ["pause"]
+    return [*found, "cancel"] + (["retry"] if job.counts.get("failed") else [])
+
+
+def _button(job: JobRecord, name: str, text: str, title: str, **more: object) -> html.Button:
+    label = {"aria-label": f"{text}: {job.submission.title}"}
+    return html.Button(
+        text, id={"do": name, "job": job.id}, type="button", className="button small", title=title, **label, **more
+    )
+
+
+def _cancel(job: JobRecord) -> dmc.Popover:
+    """Ask once more before a job is cancelled."""
+    keeps = "What its members have learnt is kept, and can be gone on with." if job.submission.members else ""
+    really = html.Button("Cancel the job", id={"do": "cancel", "job": job.id}, type="button", className="button danger")
+    first = html.Button(
+        "Cancel", type="button", className="button small", **{"aria-label": f"Cancel: {job.submission.title}"}
+    )
+    question = html.Div([html.P(f"End this job? {keeps}"), really], className="question")
+    return dmc.Popover(
+        [dmc.PopoverTarget(first), dmc.PopoverDropdown(question)], width=250, position="bottom-end", withArrow=True
+    )
+
+
+_BUTTONS = {
+    "pause": lambda job: _button(job, "pause", "Pause", "Stop at the next checkpoint, and wait"),
+    "resume": lambda job: _button(job, "resume", "Resume", "Go on from the checkpoints"),
+    "cancel": _cancel,
+    "retry": lambda job: _button(job, "retry", "Retry", "Try what failed or was cancelled again, and nothing else"),
+}
+
+
+def reasons(job: JobRecord, members: Sequence[MemberRow]) -> html.Div:
+    """Name what went wrong; nothing when nothing did."""
+    lines = first_few([row.error for row in members if row.state == "failed"])
+    if members and job.submission.kind == "train":
+        train = parse(TrainConfig, job.submission.request["train"])
+        lines += filter(None, [collapse_sentence(collapsed_members(as_statuses(members), train), len(members))])
+    if job.progress.error and job.progress.error not in lines:
+        lines.insert(0, job.progress.error)
+    return alarms(lines)
+
+
+def member_facts(snapshot: JobSnapshot, chosen: int) -> list:
+    """Show one member of a job."""
+    row = snapshot.members[chosen]
+    kl = sum(row.kl_nats)
+    facts = [
+        fact("state", STATES[row.state]),
+        fact("step", f"{row.step:,} of {steps_wanted(snapshot):,}"),
+        fact("loss", "–" if row.loss is None else f"{row.loss:.2f} nats", "loss"),
+        fact("KL", f"{kl:.2f} nats" if row.kl_nats else "–", "KL"),
+        fact("live channels", f"{live_channels(row.kl_nats)} of {len(row.kl_nats)}" if row.kl_nats else "–", "live_kl"),
+        fact("attempt", row.attempt or "–", "attempt"),
+        fact("worker", row.worker or "–"),
+    ]
+    return [html.H2(f"Member {chosen}"), html.Dl(facts, className="facts")]
+
+
+def log_lines(lines: Sequence[LogLine]) -> html.Ol:
+    """Show what has happened, the newest first."""
+    return html.Ol([html.Li([clock(line.at), html.Span(line.text)]) for line in reversed(lines)], className="log")
+
+
+def links(texts: Sequence[tuple[str, str]]) -> list:
+    """Give links, as buttons, to what belongs to a job.
+
+    Args:
+        texts: text and path of each.
+    """
+    return [dcc.Link(text, href=path, className="button small") for text, path in texts]

@@ -1,0 +1,254 @@
+"""The fields of a form for an ensemble: what each asks, how it is shown, and how what was typed becomes a spec.
+
+There is none for a network by import path: that is code to be run, which nobody may name from a web page.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import dash_mantine_components as dmc
+from dash import html
+
+from vaefrag.components.number_inputs import as_number, number_box, number_text
+from vaefrag_core.config import COEFFICIENTS, DatasetConfig, EnsembleSpec, ModelConfig, TrainConfig
+from vaefrag_core.config_errors import parse
+from vaefrag_core.datasets.catalog import describe_datasets, points_of, settings_of
+from vaefrag_core.presets import PRESETS, with_preset
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field.
+
+    Args:
+        path: of the spec, dotted.
+        label: what it is called.
+        help: one sentence below the label.
+        kind: "whole" or "real" (numbers), "choice", "text", "swept" (a number, or several that make a sweep).
+        choices: of a choice.
+    """
+
+    path: str
+    label: str
+    help: str
+    kind: Literal["whole", "real", "choice", "text", "swept"]
+    choices: tuple[str, ...] = ()
+
+
+def _choices(model: type[ModelConfig] | type[TrainConfig], name: str) -> tuple[str, ...]:
+    return get_args(model.model_fields[name].annotation)
+
+
+IMAGES = (
+    Field("dataset.name", "Data set", "The images that every member learns.", "choice"),
+    Field(
+        "dataset.path",
+        "Folder or file",
+        "Of its images, on the server's disk.",
+        "text",
+    ),
+    Field(
+        "dataset.image_size", "Image size", "Pixels of a side. Left empty: that of most pictures, at most 64.", "whole"
+    ),
+)
+LOSS = (
+    Field(
+        "train.objective", "Objective", "The loss that training lowers.", "choice", _choices(TrainConfig, "objective")
+    ),
+    Field("train.beta", "β", "Weight of the KL term: the larger, the fewer bits channels may carry.", "swept"),
+    Field("train.gamma", "γ", "Weight of the KL's distance from the capacity.", "swept"),
+    Field("train.capacity_nats", "Capacity C", "KL that is allowed at the end, nats.", "swept"),
+    Field("train.capacity_steps", "Capacity steps", "Over which C grows from 0.", "whole"),
+    Field("train.gamma_tc", "γ", "Weight of the total correlation between channels.", "swept"),
+    Field(
+        "train.discriminator_widths",
+        "Discriminator",
+        "Hidden layers of the network that estimates the total correlation: units of each, separated by commas.",
+        "text",
+    ),
+    Field("train.discriminator_learning_rate", "Discriminator's learning rate", "Of its own Adam.", "real"),
+    Field("train.lambda_od", "λ off the diagonal", "Weight of the covariances between channels.", "swept"),
+    Field("train.lambda_d", "λ on the diagonal", "Weight of the variances' distance from 1.", "swept"),
+)
+SIZE = (
+    Field("name", "Name", "What the pages call it. Left empty: data set, objective and β.", "text"),
+    Field("members", "Members", "VAEs to train, each from its own random seed.", "whole"),
+    Field("train.steps", "Steps", "Gradient steps of each member.", "whole"),
+    Field("train.seed", "Seed", "Of the ensemble; members' seeds are made from it.", "whole"),
+)
+NETWORK = (
+    Field(
+        "model.architecture",
+        "Architecture",
+        "auto: conv28 for images of 28×28 pixels, conv64 for 64×64, else mlp.",
+        "choice",
+        (AUTO, *_choices(ModelConfig, "architecture")),
+    ),
+    Field("model.channels", "Latent channels", "Of each member.", "whole"),
+    Field("fingerprint.size", "Fingerprint sample", "Images on which channels are compared.", "whole"),
+    Field("fingerprint.seed", "Fingerprint seed", "Which images are drawn.", "whole"),
+)
+MORE = (
+    Field("train.batch_size", "Batch size", "Images in a step.", "whole"),
+    Field("train.learning_rate", "Learning rate", "Of Adam.", "real"),
+    Field("train.clip_gradient", "Longest gradient", "Norm to which longer ones are cut. Empty: not cut.", "real"),
+    Field(
+        "train.precision",
+        "Precision",
+        "Of the networks' products. bfloat16 is for processors with instructions for it, and slower on others.",
+        "choice",
+        _choices(TrainConfig, "precision"),
+    ),
+    Field(
+        "train.snapshots",
+        "Snapshots",
+        "Log-spaced steps at which encoders are kept, to follow channels over training. 0: none.",
+        "whole",
+    ),
+    Field("model.widths", "Hidden layers", "Of the mlp: units of each, separated by commas.", "text"),
+    Field("model.activation", "Activation", "Of the mlp.", "choice", _choices(ModelConfig, "activation")),
+    Field(
+        "model.likelihood",
+        "Likelihood",
+        "Of a pixel; mse: mean squared error.",
+        "choice",
+        _choices(ModelConfig, "likelihood"),
+    ),
+    Field("model.pixel_variance", "Pixel variance", "Of the Gaussian likelihood, for images in 0…1.", "real"),
+)
+LISTS = ("model.widths", "train.discriminator_widths")
+OPTIONAL = ("dataset.path", "dataset.image_size", "train.clip_gradient")  # may be left empty
+FIELDS = {field.path: field for field in (*IMAGES, *LOSS, *SIZE, *NETWORK, *MORE)}
+
+
+def start(spec: EnsembleSpec | None = None) -> dict[str, Any]:
+    """Give what the fields hold at first: the defaults, or another ensemble's settings, the name aside."""
+    content = (spec or EnsembleSpec()).model_dump(mode="json")
+    values = {path: _at(content, path) for path in FIELDS}
+    values["name"] = ""
+    for path in LISTS:
+        values[path] = ", ".join(str(number) for number in values[path])
+    for field in FIELDS.values():
+        if field.kind in ("whole", "real", "swept"):
+            grouped = field.kind == "whole" and not field.path.endswith("seed")
+            values[field.path] = number_text(values[field.path], grouped=grouped)
+    values["dataset.path"] = values["dataset.path"] or ""
+    if spec is None:
+        values["model.architecture"] = AUTO
+    return values
+
+
+def start_from_preset(name: str) -> dict[str, Any]:
+    """Give what the fields hold when a preset was chosen: its settings, and the defaults for the rest."""
+    return start(parse(EnsembleSpec, with_preset(name, {})))
+
+
+def presets() -> html.Section:
+    """Show the papers whose settings can be taken over; those of data sets that are not known here are left out."""
+    known = {entry.name for entry in describe_datasets()}
+    found = [preset for preset in PRESETS.values() if preset.values["dataset"]["name"] in known]
+    select = dmc.Select(
+        id="preset",
+        label="Preset",
+        placeholder="None",
+        description="Fills the fields below with the settings of a paper. Change what you like.",
+        data=[{"value": preset.name, "label": f"{preset.name} · {preset.reference}"} for preset in found],
+        inputWrapperOrder=["label", "input", "error", "description"],
+        comboboxProps={"shadow": "md"},
+    )
+    return html.Section(
+        [select, html.P(id="preset-summary", className="quiet", style={"margin": "8px 0 0"})], className="card"
+    )
+
+
+def read(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what was typed as fields of an `EnsembleSpec`, one of which may be a list: not yet checked.
+
+    What stands in a box that is not shown, as the objective or the data set does not read it, is left out.
+    """
+    content: dict[str, Any] = {}
+    for path, value in values.items():
+        if not is_read(path, values["train.objective"], str(values["dataset.name"])):
+            continue
+        *parents, name = path.split(".")
+        place = content
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[name] = _as_read(path, value)
+    return content
+
+
+def _as_read(path: str, value: Any) -> Any:
+    if path in LISTS:
+        return [part.strip() for part in str(value).split(",")]
+    text = value.strip() if isinstance(value, str) else value
+    if path in OPTIONAL and text == "":
+        return None
+    return as_number(text) if FIELDS[path].kind in ("whole", "real") else text
+
+
+def control(field: Field, value: Any) -> Any:
+    """Show a field."""
+    shared: dict[str, Any] = {"id": {"field": field.path}, "label": field.label, "description": field.help}
+    shared["inputWrapperOrder"] = ["label", "input", "error", "description"]
+    if field.kind == "choice":
+        data: Any = _datasets() if field.path == "dataset.name" else list(field.choices)
+        return dmc.Select(data=data, allowDeselect=False, value=value, comboboxProps={"shadow": "md"}, **shared)
+    if field.kind in ("text", "swept"):
+        return dmc.TextInput(value=value, **shared)
+    return number_box(value, whole=field.kind == "whole", **shared)
+
+
+def is_read(path: str, objective: str, dataset: str) -> bool:
+    """Say whether a field is read: coefficients by some objectives, paths by some data sets, others always."""
+    if path in ("dataset.path", "dataset.image_size"):
+        return path.removeprefix("dataset.") in settings_of(dataset)
+    unread = TrainConfig.model_construct(objective=objective).unread if objective in COEFFICIENTS else frozenset()
+    return path.removeprefix("train.") not in unread
+
+
+def group(title: str, fields: tuple[Field, ...], values: Mapping[str, Any], note: str = "") -> html.Section:
+    """Show fields that belong together; coefficients in a box that comes and goes with the objective.
+
+    Args:
+        title: its heading.
+        fields: in order.
+        values: what they hold.
+        note: a sentence below.
+    """
+    boxes = [
+        html.Div(
+            control(field, values[field.path]),
+            id={"box": field.path},
+            hidden=not is_read(field.path, values["train.objective"], values["dataset.name"]),
+        )
+        for field in fields
+    ]
+    controls = html.Div(boxes, className="form-grid")
+    foot = [html.P(note, className="note")] if note else []
+    return html.Section([html.H2(title), controls, *foot], className="card")
+
+
+def _datasets() -> list[dict[str, Any]]:
+    found = []
+    for entry in describe_datasets():
+        label = f"{entry.name} · {entry.description}"
+        if entry.image_shape is not None:
+            height, width, _ = entry.image_shape
+            points = points_of(DatasetConfig(name=entry.name)) is not None
+            what = "points" if points else f"images of {height}×{width}"
+            label = f"{entry.name} · {entry.n_images:,} {what}"
+        if not entry.available:
+            label += " · not on this machine"
+        found.append({"value": entry.name, "label": label})
+    return found
+
+
+def _at(content: Mapping[str, Any], path: str) -> Any:
+    value: Any = content
+    for part in path.split("."):
+        value = value[part]
+    return value

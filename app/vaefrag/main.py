@@ -1,0 +1,204 @@
+"""The pages as one app: everything they need is given to `create_app`, nothing is global."""
+
+from importlib.resources import files
+from urllib.parse import unquote
+
+from dash import ClientsideFunction, Dash, Input, Output, State, html, set_props
+from flask import Response
+from flask_caching import Cache
+
+from vaefrag.auth import sign_in
+from vaefrag.auth.guard import HEALTH, SIGN_OUT, guard
+from vaefrag.components.notices import notice, remarks
+from vaefrag.components.shell import shell
+from vaefrag.jobs.job_store import JobStore
+from vaefrag.pages import (
+    atlas,
+    combine,
+    ensemble,
+    ensemble_list,
+    explorer,
+    fuse,
+    fusion,
+    health_route,
+    image_routes,
+    job_polling,
+    jobs,
+    new_ensemble,
+    notifications,
+)
+from vaefrag.pages.site import Page, Site
+from vaefrag.queries import Queries
+from vaefrag.settings import Settings
+from vaefrag_core.ensemble_store import EnsembleStore
+from vaefrag_core.errors import VaefragError
+
+ASSETS = files("vaefrag.assets")
+MOST_REQUEST_BYTES = 2**20  # no page sends more than a selection
+
+INDEX = """<!DOCTYPE html>
+<html lang="en">
+    <head>
+        {%metas%}
+        <meta name="viewport" content="width=device-width, initial-scale=1">
+        <title>{%title%}</title>
+        <link rel="icon" type="image/svg+xml" href="FAVICON">
+        {%css%}
+        <script src="EARLY"></script>
+    </head>
+    <body>
+        {%app_entry%}
+        <footer>{%config%}{%scripts%}{%renderer%}</footer>
+    </body>
+</html>"""
+
+
+def create_app(settings: Settings, store: EnsembleStore) -> Dash:
+    """Make the pages of a workspace.
+
+    Args:
+        settings: how they are served.
+        store: the workspace.
+
+    Raises:
+        InvalidInputError: when others could reach the pages and no token guards them, or the token is no good.
+    """
+    app = Dash(
+        "vaefrag",
+        assets_folder=str(ASSETS),
+        assets_ignore=r"early\.js",  # goes into the head, before anything is painted
+        url_base_pathname=settings.url_prefix,
+        title="vaefrag",
+        update_title=None,
+        on_error=_tell,
+        # Pages come and go below the bar, so at the start most ids are not there yet.
+        suppress_callback_exceptions=True,
+    )
+    app.server.config["MAX_CONTENT_LENGTH"] = MOST_REQUEST_BYTES
+    door = guard(app.server, settings)
+    health_route.register(app.server, settings.url_prefix + HEALTH, settings.workspace)
+    if door.sessions is not None:
+        sign_in.register(app.server, door, door.sessions)
+    app.index_string = INDEX.replace("FAVICON", app.get_asset_url("logo.svg")).replace(
+        "EARLY", app.get_asset_url("early.js")
+    )
+    site = Site(Queries(store, _cache(app, settings)), settings.url_prefix, JobStore(store.workspace))
+    places = [("Ensembles", site.prefix), ("Combine", site.combine()), ("Jobs", site.jobs)]
+    way_out = site.prefix + SIGN_OUT if door.sessions is not None else None
+    app.layout = shell(site.prefix, app.get_asset_url("logo.svg"), places, notifications.watch(), way_out)
+    _register_router(app, site)
+    for page in (explorer, ensemble):
+        page.register(app, site, lambda path: _ensemble_in(site, path) or "")
+    fusion.register(app, site, lambda path: _named(site, path, "fusion") or "")
+    for part in (combine, job_polling, new_ensemble, notifications, atlas):
+        part.register(app, site)
+    fuse.register(app, site, lambda path: _named(site, path, "fuse") or "")
+    image_routes.register(app.server, site)
+    _secure(app)
+    return app
+
+
+def _tell(error: Exception) -> None:
+    """Put what a user can mend on the page; anything else is a fault of ours and goes to the log."""
+    if not isinstance(error, VaefragError):
+        raise error
+    set_props("alarm", {"children": remarks([str(error)], tone="alarm")})
+
+
+def _register_router(app: Dash, site: Site) -> None:
+    @app.callback(
+        Output("page", "children"),
+        Output("crumbs", "children"),
+        Output("title", "data"),
+        Output("alarm", "children"),
+        Input("url", "pathname"),
+        State("url", "search"),
+    )
+    def route(path: str, search: str) -> tuple:
+        """The path → a page."""
+        page = _page(site, path or site.prefix, search)
+        crumbs = [] if _parts(site, path or "") in ([], ["jobs"], ["combine"]) else [html.Span(page.title)]
+        return page.content, crumbs, f"{page.title} · vaefrag", None
+
+    app.clientside_callback(
+        ClientsideFunction("pages", "title"),
+        Output("title-set", "data"),
+        Input("title", "data"),
+        prevent_initial_call=True,
+    )
+
+
+def _page(site: Site, path: str, search: str | None) -> Page:
+    match _parts(site, path):
+        case []:
+            return ensemble_list.page(site)
+        case ["ensemble", ensemble_id]:
+            return ensemble.ensemble_page(site, ensemble_id, search)
+        case ["fusion", fusion_id]:
+            return fusion.fusion_page(site, fusion_id, search)
+        case ["fuse", ensemble_id]:
+            return fuse.members_page(site, ensemble_id)
+        case ["jobs"]:
+            return jobs.list_page(site)
+        case ["jobs", job_id]:
+            return jobs.job_page(site, job_id)
+        case ["atlas", sweep_id]:
+            return atlas.page(site, sweep_id, search)
+        case ["combine"]:
+            return combine.page(site, search)
+        case ["new"]:
+            return new_ensemble.page(site, search)
+    text = html.P([html.Code(path[:80]), " is not an address of this site."])
+    return Page(site.error_page(notice("search", "No such page", text)), "Not found")
+
+
+def _ensemble_in(site: Site, path: str) -> str | None:
+    """Give the ensemble that a path names."""
+    return _named(site, path, "ensemble")
+
+
+def _named(site: Site, path: str, kind: str) -> str | None:
+    """Give the id in a path of a kind: /kind/<id>."""
+    parts = _parts(site, path)
+    return parts[1] if len(parts) == 2 and parts[0] == kind else None
+
+
+def _parts(site: Site, path: str) -> list[str]:
+    """Give the parts of a path below the prefix."""
+    below = f"{path}/".removeprefix(site.prefix).strip("/")
+    return [unquote(part) for part in below.split("/")] if below else []
+
+
+def _cache(app: Dash, settings: Settings) -> Cache:
+    """Keep derived pictures in a folder of our own.
+
+    What is read from it is unpickled, so it must never be writable by others.
+    """
+    folder = settings.cache_folder
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    config = {
+        "CACHE_TYPE": "FileSystemCache",
+        "CACHE_DIR": str(folder),
+        "CACHE_THRESHOLD": settings.cache_files,
+        "CACHE_DEFAULT_TIMEOUT": 0,  # keys name what they depend on: nothing grows old
+    }
+    return Cache(app.server, config=config)
+
+
+def _secure(app: Dash) -> None:
+    """Let the browser refuse whatever is not ours: no script, picture or request from or to anywhere else."""
+
+    @app.server.after_request
+    def headers(response: Response) -> Response:
+        response.headers["Content-Security-Policy"] = (
+            f"default-src 'none'; script-src 'self' {' '.join(app.csp_hashes())}; style-src 'self' 'unsafe-inline';"
+            " img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; worker-src 'self' blob:;"
+            " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+        )
+        response.headers.setdefault("Cache-Control", "no-store")  # what only some may see stays in no cache
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "same-origin"
+        response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        return response

@@ -1,0 +1,104 @@
+"""Asking for a fusion: of the set that is combined, or, at /fuse/<ensemble>, of an ensemble's members."""
+
+from collections.abc import Callable
+from typing import Any
+
+from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
+from dash.exceptions import PreventUpdate
+
+from vaefrag.components import fusion_form
+from vaefrag.components.notices import notice, remarks
+from vaefrag.components.number_inputs import forget_errors
+from vaefrag.pages.channel_set_view import ChannelSetView
+from vaefrag.pages.job_polling import asker
+from vaefrag.pages.site import Page, Site
+from vaefrag_core.config import FusionConfig
+from vaefrag_core.config_errors import parse
+from vaefrag_core.errors import InvalidInputError, VaefragError
+from vaefrag_core.fusion_store import channels_of
+
+LEAST_CHANNELS = 2  # to fuse
+
+
+def set_form() -> html.Div:
+    """Give the form that fuses the set of the page."""
+    text = "One space of few channels that is as similar as can be, on average, to every channel of the set above."
+    return fusion_form.form("Fuse this set", text)
+
+
+def members_page(site: Site, ensemble_id: str) -> Page:
+    """Give the form that fuses an ensemble's members, or say why they cannot be."""
+    try:
+        record, posteriors = site.queries.store.record(ensemble_id), site.queries.store.posteriors(ensemble_id)
+    except VaefragError as error:
+        return Page(site.error_page(notice("search", "Nothing to fuse", html.P(str(error)))), "Not found")
+    words = [html.Span(f"{posteriors.n_members} members"), html.Span(f"sample of {posteriors.n_images:,} images")]
+    back = dcc.Link("Open the ensemble", href=site.ensemble(ensemble_id), className="button")
+    heading = html.Div([html.Div([html.H1(record.name), html.P(words, className="words")]), back])
+    heading.className = "heading heading-row"
+    text = (
+        "One space of few channels that is as similar as can be, on average, to the whole latent space of every member."
+    )
+    card = html.Section(fusion_form.form("Fuse its members", text), className="card")
+    return Page(html.Div([heading, card], className="narrow stack form"), f"Fuse {record.name}")
+
+
+def register(app: Dash, site: Site, id_in_path: Callable[[str], str]) -> None:
+    """Let the form ask.
+
+    Args:
+        app: the app.
+        site: queries, addresses and the record.
+        id_in_path: gives the ensemble whose members a path fuses, or "".
+    """
+    forget_errors(app, "fuse")
+
+    @app.callback(
+        Output({"fuse": ALL}, "error"),
+        Output("fuse-problem", "children"),
+        Output("url", "pathname", allow_duplicate=True),
+        Output("url", "search", allow_duplicate=True),
+        Input("fuse", "n_clicks"),
+        State({"fuse": ALL}, "value"),
+        State("url", "pathname"),
+        State("url", "search"),
+        running=[(Output("fuse", "disabled"), True, False)],
+        prevent_initial_call=True,
+    )
+    def ask(clicks: int | None, values: list[Any], path: str, search: str) -> tuple:
+        """What was typed → a job and its page, or the space when there is one; or what is wrong, by field."""
+        if not clicks:
+            raise PreventUpdate
+        names = [state["id"]["fuse"] for state in ctx.states_list[0]]
+        if set(names) != set(fusion_form.FIELDS):  # a made-up request
+            raise PreventUpdate
+        try:
+            ensemble_id, source = _source(site, id_in_path(path), search)
+            typed = {name: fusion_form.read(name, value) for name, value in zip(names, values, strict=True)}
+            config = parse(FusionConfig, source | typed)
+            target = _launch(site, ensemble_id, config)
+        except VaefragError as error:
+            problems = [error.fields.get(name) for name in names]
+            return problems, None if any(problems) else remarks([str(error)], tone="alarm"), no_update, no_update
+        return [None] * len(names), None, target, ""
+
+
+def _source(site: Site, ensemble_id: str, search: str) -> tuple[str, dict[str, Any]]:
+    """Give the ensemble that a fusion is asked of, and what of it is fused."""
+    if ensemble_id:
+        return ensemble_id, {}
+    channels = ChannelSetView(site, search).channels
+    if len(channels) < LEAST_CHANNELS:
+        got = "one" if channels else "none"
+        raise InvalidInputError(f"Expected a set of at least two channels to fuse, got {got}. Pick more of them.")
+    return channels[0].ensemble, {"channels": channels_of(channels, channels[0].ensemble)}
+
+
+def _launch(site: Site, ensemble_id: str, config: FusionConfig) -> str:
+    """Ask for a fusion, and give the path of its job; of the space when exactly this was fused before."""
+    fusions = site.queries.fusions
+    fusions.learners(ensemble_id, config)  # refuses what cannot be fused
+    fusion_id = fusions.id_of(ensemble_id, config)
+    if fusions.report(ensemble_id, fusion_id):
+        return site.fusion(fusion_id)
+    return site.job(site.job_store.submit_fusion(ensemble_id, config, who=asker()))

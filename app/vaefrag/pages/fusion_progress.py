@@ -1,0 +1,71 @@
+"""A fusion on its way, read from the state that it keeps: the best space so far, its objective and its bits."""
+
+import plotly.graph_objects as go
+from dash import dcc, html
+
+from vaefrag.components.fusion_form import OBJECTIVES
+from vaefrag.components.glossary import help_mark
+from vaefrag.figures.fusion import optimization_figure, space_figure
+from vaefrag.figures.theme import nothing
+from vaefrag.jobs.job_models import JobRecord
+from vaefrag.pages.site import Site
+from vaefrag_core.config import FusionConfig
+from vaefrag_core.config_errors import parse
+from vaefrag_core.errors import VaefragError
+
+PLOTS = ("fusing-space", "fusing-objective", "fusing-bits")
+TITLES = {
+    "fusing-space": ("The best space so far", "fused space", "One point for each image, coloured by the first label."),
+    "fusing-objective": ("Objective over the steps", "objective of a fusion", "Every start; the best one in front."),
+    "fusing-bits": ("Information over the steps", "information", "Every start. Dashed: log2 N, the most there is."),
+}
+
+
+def fusion_of(site: Site, job: JobRecord) -> str:
+    """Give the id of what a job fuses; "" when its ensembles are gone."""
+    try:
+        config = parse(FusionConfig, job.submission.request)
+        return site.queries.fusion_of(job.submission.ensemble_id, config)
+    except VaefragError:
+        return ""
+
+
+def heading(name: str) -> tuple[html.H2, str]:
+    """Give the heading of a plot, and a note."""
+    title, term, note = TITLES[name]
+    return html.H2([title, help_mark(term)]), note
+
+
+def made(site: Site, job: JobRecord) -> list:
+    """Lead to the space that a job has fused, or to the best so far of one that was stopped."""
+    ensemble_id, fusions = job.submission.ensemble_id, site.queries.fusions
+    fusion_id = fusion_of(site, job) if job.submission.kind == "fuse" else ""
+    if not fusion_id or fusion_id not in fusions.ids(ensemble_id):
+        return []
+    text = "Open the fused space" if fusions.report(ensemble_id, fusion_id) else "Open the best so far"
+    return [dcc.Link(text, href=site.fusion(fusion_id), className="button small primary")]
+
+
+def draw(site: Site, name: str, job: JobRecord) -> go.Figure:
+    """Draw how far a fusion is.
+
+    Args:
+        site: queries.
+        name: of `PLOTS`.
+        job: that fuses.
+    """
+    ensemble_id, fusion_id = job.submission.ensemble_id, fusion_of(site, job)
+    try:
+        state = site.queries.fusions.state(ensemble_id, fusion_id) if fusion_id else None
+        if state is None:
+            return nothing("It is drawn after the first steps.")
+        if name == "fusing-objective":
+            return optimization_figure(state.objectives, state.best, OBJECTIVES[job.submission.request["objective"]])
+        if name == "fusing-bits":
+            return optimization_figure(state.bits, state.best, "bits", state.ceiling_bits)
+        posteriors = site.queries.store.posteriors(ensemble_id)
+    except VaefragError as error:
+        return nothing(str(error))
+    names = posteriors.label_names or ()
+    values = [str(value) for value in posteriors.labels[:, 0]] if names else None
+    return space_figure(state.mean, state.logvar, names[0] if names else None, values, revision=job.id)

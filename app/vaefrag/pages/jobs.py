@@ -1,0 +1,93 @@
+"""/jobs: all that is trained and analysed; /jobs/<id>: one of them."""
+
+from dash import dcc, html
+
+from vaefrag.components import job_controls as show
+from vaefrag.components.glossary import help_mark
+from vaefrag.components.graph import graph
+from vaefrag.components.notices import notice
+from vaefrag.components.time_format import clock
+from vaefrag.jobs.job_models import JobSnapshot
+from vaefrag.pages import fusion_progress
+from vaefrag.pages.job_polling import watch
+from vaefrag.pages.job_views import JobViews
+from vaefrag.pages.site import Page, Site
+from vaefrag_core.errors import MissingDataError
+
+
+def list_page(site: Site) -> Page:
+    """Show the jobs, the newest first, and who works on them."""
+    board = JobViews(site)
+    jobs = board.shown()
+    new = dcc.Link("New ensemble", href=site.new(), className="button primary")
+    heading = html.Div([html.Div([html.H1("Jobs"), board.part("engine")]), new], className="heading heading-row")
+    workers = html.Section([html.H2("Workers"), board.part("workers")], className="card")
+    content = [heading, html.Section(board.part("list"), className="card"), workers, *watch(board, jobs)]
+    return Page(html.Div(content, className="wide stack"), "Jobs")
+
+
+def job_page(site: Site, job_id: str) -> Page:
+    """Show one job, or say that there is none."""
+    board = JobViews(site)
+    try:
+        snapshot = site.job_store.snapshot(job_id)
+    except MissingDataError as error:
+        return Page(site.error_page(notice("search", "No such job", html.P(str(error)))), "Not found")
+    submission = snapshot.job.submission
+    words = [
+        html.Span(show.KINDS[submission.kind]),
+        html.Span(["asked for at ", clock(submission.created)]),
+        html.Span(f"by {submission.who}"),
+        html.Span(html.Code(job_id)),
+    ]
+    title = board.title(snapshot.job)
+    links = [("Open the ensemble", site.ensemble(submission.ensemble_id))]
+    if submission.kind == "train":
+        links.append(("Train again with changes", site.new(submission.ensemble_id)))
+    parts = [board.part(name, snapshot) for name in ("actions", "made")]
+    buttons = html.Div([*parts, *show.links(links)], className="buttons")
+    heading = html.Div(
+        [html.Div([html.H1(title), html.P(words, className="words")]), buttons], className="heading heading-row"
+    )
+    content = [heading, board.part("alarm"), *job_panel(board, snapshot), *watch(board, [snapshot.job])]
+    return Page(html.Div(content, className="wide stack"), title)
+
+
+def job_panel(board: JobViews, snapshot: JobSnapshot) -> list:
+    """Give everything about a job that is followed: how far, its members, their curves, what has happened."""
+    head = html.Div([board.part("progress", snapshot), board.part("pace", snapshot)], className="job-head")
+    log = html.Section([html.H2("What has happened"), board.part("log", snapshot)], className="card")
+    reasons = board.part("reasons", snapshot)
+    if snapshot.job.submission.kind == "fuse":
+        space, objective, bits = (_climb(board, snapshot, name) for name in fusion_progress.PLOTS)
+        curves = html.Div([space, html.Div([objective, bits], className="column")], className="halves-cards")
+        return [html.Section([head, reasons], className="card"), curves, log]
+    if not snapshot.members:
+        return [html.Section([head, reasons], className="card"), log]
+    members = html.Section([head, reasons, board.part("members", snapshot)], className="card")
+    hint = html.P("Choose a cell to see its member here and in the curves.", className="note")
+    member = html.Section([board.part("member", snapshot), hint], className="card")
+    curves = html.Div([_curve(board, snapshot, "loss"), _curve(board, snapshot, "kl")], className="halves-cards")
+    return [members, member, curves, log]
+
+
+_CURVES = {
+    "loss": ("Loss", "loss", "Loss of the members over training", "All members in grey, the chosen one in front."),
+    "kl": ("KL of each channel", "KL", "KL of each channel of the chosen member", "One line for each channel."),
+}
+
+
+def _curve(board: JobViews, snapshot: JobSnapshot, name: str) -> html.Section:
+    title, term, label, note = _CURVES[name]
+    plot = graph(
+        {"plot": name, "job": snapshot.job.id}, board.plot(name, snapshot), label, buttons=["zoom2d", "resetScale2d"]
+    )
+    head = html.H2([title, help_mark(term)])
+    return html.Section([head, plot, html.P(note, className="note")], className="card")
+
+
+def _climb(board: JobViews, snapshot: JobSnapshot, name: str) -> html.Section:
+    head, note = fusion_progress.heading(name)
+    place, figure = {"plot": name, "job": snapshot.job.id}, board.plot(name, snapshot)
+    plot = graph(place, figure, fusion_progress.TITLES[name][0], buttons=["zoom2d", "pan2d", "resetScale2d"])
+    return html.Section([head, plot, html.P(note, className="note")], className="card")

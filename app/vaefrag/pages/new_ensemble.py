@@ -1,0 +1,180 @@
+"""/new: a form that asks for an ensemble to be trained."""
+
+from typing import Any
+from urllib.parse import parse_qs
+
+import dash_mantine_components as dmc
+from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
+from dash.exceptions import PreventUpdate
+
+from vaefrag.components import spec_form
+from vaefrag.components.notices import remarks
+from vaefrag.components.number_inputs import forget_errors
+from vaefrag.components.spec_form import IMAGES, LOSS, MORE, NETWORK, SIZE
+from vaefrag.pages.job_polling import asker
+from vaefrag.pages.site import Page, Site
+from vaefrag_core.config import EnsembleSpec
+from vaefrag_core.ensemble_store import ensemble_id_of
+from vaefrag_core.errors import InvalidInputError, MissingDataError, VaefragError
+from vaefrag_core.presets import PRESETS
+from vaefrag_core.sweeps import Sweep, resolve_sweep
+
+SWEEP_HINT = (
+    "Several values of one coefficient, such as 1, 2, 4, train a sweep: an ensemble for each, and an atlas that follows"
+    " their hotspots from value to value."
+)
+
+
+def page(site: Site, search: str | None) -> Page:
+    """Show the form, empty or filled in as another ensemble was (`?from=<id>`)."""
+    like = (parse_qs((search or "").removeprefix("?")).get("from") or [""])[0]
+    spec, told = None, html.Div(hidden=True)
+    if like:
+        try:
+            record = site.queries.store.record(like)
+            if record.imported:
+                raise MissingDataError(f"{record.name} was imported: nothing is known of how it was trained.")
+            if record.spec.model.network:
+                raise InvalidInputError(
+                    f"{record.name} was trained with the network {record.spec.model.network}, which only the command"
+                    " line can ask for: `vaefrag train --network …`."
+                )
+            spec, told = record.spec, remarks([f"Filled in with the settings of {record.name}. Change what you like."])
+        except VaefragError as error:
+            told = remarks([str(error)], tone="alarm")
+    values = spec_form.start(spec)
+    more = dmc.Accordion(
+        dmc.AccordionItem(
+            [
+                dmc.AccordionControl("More settings"),
+                dmc.AccordionPanel(
+                    html.Div([spec_form.control(field, values[field.path]) for field in MORE], className="form-grid")
+                ),
+            ],
+            value="more",
+        ),
+        id="more-settings",
+        className="card fold",
+    )
+    launch = html.Div(
+        [
+            html.Button("Train", id="launch", type="button", className="button primary"),
+            html.Span(
+                "It is trained in the background, then analysed. This page can be closed meanwhile.", className="quiet"
+            ),
+        ],
+        className="launch",
+    )
+    content = [
+        html.Div([html.H1("New ensemble")], className="heading"),
+        told,
+        spec_form.presets(),
+        spec_form.group("Images", IMAGES, values),
+        spec_form.group("Objective", LOSS, values, SWEEP_HINT),
+        spec_form.group("Ensemble", SIZE, values),
+        spec_form.group("Network and comparison", NETWORK, values),
+        more,
+        html.Div(id="launch-problem"),
+        launch,
+    ]
+    return Page(html.Div(content, className="narrow stack form"), "New ensemble")
+
+
+def register(app: Dash, site: Site) -> None:
+    """Let the form ask.
+
+    Args:
+        app: the app.
+        site: queries, addresses and the record.
+    """
+    forget_errors(app, "field")
+
+    @app.callback(
+        Output({"box": ALL}, "hidden"),
+        Input({"field": "train.objective"}, "value"),
+        Input({"field": "dataset.name"}, "value"),
+        prevent_initial_call=True,
+    )
+    def choose(objective: str, dataset: str) -> list[bool]:
+        """The objective and the data set → the fields that they read."""
+        return [not spec_form.is_read(box["id"]["box"], objective, dataset) for box in ctx.outputs_list]
+
+    @app.callback(
+        Output({"field": ALL}, "value"),
+        Output("preset-summary", "children"),
+        Input("preset", "value"),
+        prevent_initial_call=True,
+    )
+    def fill(preset: str | None) -> tuple[list[Any], str]:
+        """A preset → what the fields hold, and what it is."""
+        if preset not in PRESETS:
+            raise PreventUpdate
+        values = spec_form.start_from_preset(preset)
+        return [values[place["id"]["field"]] for place in ctx.outputs_list[0]], PRESETS[preset].summary
+
+    @app.callback(
+        Output({"field": ALL}, "error"),
+        Output("launch-problem", "children"),
+        Output("more-settings", "value"),
+        Output("url", "pathname"),
+        Output("url", "search", allow_duplicate=True),
+        Input("launch", "n_clicks"),
+        State({"field": ALL}, "value"),
+        running=[
+            (Output("launch", "disabled"), True, False),
+            (Output("launch", "children"), "Looking at the images …", "Train"),  # a folder's are all read
+        ],
+        prevent_initial_call=True,
+    )
+    def launch(clicks: int | None, values: list[Any]) -> tuple:
+        """What was typed → its jobs, and the page of the ensemble or sweep; or what is wrong with it, by field."""
+        if not clicks:
+            raise PreventUpdate
+        paths = [state["id"]["field"] for state in ctx.states_list[0]]
+        if not set(paths) <= set(spec_form.FIELDS):  # a made-up request, which may name code to be run
+            raise PreventUpdate
+        try:
+            sweep, (spec, *more) = resolve_sweep(spec_form.read(dict(zip(paths, values, strict=True))))
+            if sweep is not None:
+                _launch_sweep(site, sweep, [spec, *more])
+                return [None] * len(paths), None, no_update, site.atlas(sweep.id), ""
+            ensemble_id = ensemble_id_of(spec)
+            if _is_whole(site, ensemble_id):
+                link = dcc.Link("Open it", href=site.ensemble(ensemble_id), className="button small")
+                text = "An ensemble with exactly these settings has been trained. Change a setting, such as the seed."
+                there = html.Div([remarks([text]), link], className="already")
+                return [None] * len(paths), there, no_update, no_update, no_update
+            site.queries.store.create(spec)
+            site.job_store.submit_training(spec, who=asker())
+        except VaefragError as error:
+            problems, elsewhere = _by_field(error, paths)
+            fold = "more" if any(field.path in problems for field in MORE) else no_update
+            words = remarks(elsewhere or ["Nothing was begun: see the fields marked above."], tone="alarm")
+            return [problems.get(path) for path in paths], words, fold, no_update, no_update
+        return [None] * len(paths), None, no_update, site.ensemble(ensemble_id), ""
+
+
+def _launch_sweep(site: Site, sweep: Sweep, specs: list[EnsembleSpec]) -> None:
+    """Ask for the ensembles of a sweep to be trained, but for those that are."""
+    site.queries.sweeps.create(sweep, specs)
+    for spec in specs:
+        if not _is_whole(site, ensemble_id_of(spec)):
+            site.job_store.submit_training(spec, who=asker())
+
+
+def _is_whole(site: Site, ensemble_id: str) -> bool:
+    try:
+        members = site.queries.members(site.queries.store.record(ensemble_id))
+    except VaefragError:
+        return False
+    return all(member.state == "done" for member in members)
+
+
+def _by_field(error: VaefragError, paths: list[str]) -> tuple[dict[str, str], list[str]]:
+    """Give what is wrong with each field of the form, and what is wrong with none of them."""
+    problems: dict[str, str] = {}
+    for name, sentence in error.fields.items():
+        path = next((path for path in paths if name == path or name.startswith(f"{path}.")), "")
+        if path:
+            problems[path] = sentence
+    return problems, [] if problems else [str(error)]

@@ -1,0 +1,115 @@
+"""What every page is given: the queries, the record of jobs, and the addresses under the URL prefix."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode
+
+from dash import dcc, html
+
+from vaefrag.jobs.job_store import JobStore
+from vaefrag.queries import OpenAnalysis, Queries
+from vaefrag_core.config import Measure
+
+FULL_VIEW_PIXELS = 800  # longer side of the picture of a whole matrix
+CELL_PIXELS = 56  # side wanted of an image in a traversal
+SMALL_CELL_PIXELS = 28  # of one of two traversals side by side
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page, ready to be shown.
+
+    Args:
+        content: below the bar.
+        title: of the browser's tab, and the last of the crumbs.
+    """
+
+    content: html.Div
+    title: str
+
+
+@dataclass(frozen=True)
+class Site:
+    """The queries, the record of jobs and the addresses.
+
+    Args:
+        queries: what pages may ask.
+        prefix: path under which the site is served; begins and ends with a slash.
+        job_store: the record of the workspace's jobs.
+    """
+
+    queries: Queries
+    prefix: str
+    job_store: JobStore
+
+    @property
+    def jobs(self) -> str:
+        """Path of the list of jobs."""
+        return f"{self.prefix}jobs"
+
+    def job(self, job_id: str) -> str:
+        """Path of a job's page."""
+        return f"{self.prefix}jobs/{quote(job_id)}"
+
+    def new(self, like: str = "") -> str:
+        """Path of the form for a new ensemble, filled in as another one was."""
+        return f"{self.prefix}new" + (f"?{urlencode({'from': like})}" if like else "")
+
+    def ensemble(self, ensemble_id: str) -> str:
+        """Path of an ensemble's page."""
+        return f"{self.prefix}ensemble/{quote(ensemble_id)}"
+
+    def atlas(self, sweep_id: str) -> str:
+        """Path of the atlas of a sweep."""
+        return f"{self.prefix}atlas/{quote(sweep_id)}"
+
+    def combine(self, ensemble_id: str = "", channels: Sequence[str] = ()) -> str:
+        """Path of the page that combines channels, beginning with some of an ensemble."""
+        fields = {"channels": f"{ensemble_id}:{','.join(channels)}"} if channels else {}
+        return f"{self.prefix}combine" + (f"?{urlencode(fields, safe=',:;', quote_via=quote)}" if fields else "")
+
+    def combine_set(self, set_id: str) -> str:
+        """Path of a saved set."""
+        return f"{self.prefix}combine?{urlencode({'set': set_id})}"
+
+    def set_file(self, set_id: str) -> str:
+        """URL of a saved set's posteriors file."""
+        return f"{self.prefix}data/sets/{quote(set_id)}.npz"
+
+    def fuse(self, ensemble_id: str) -> str:
+        """Path of the form that fuses an ensemble's members."""
+        return f"{self.prefix}fuse/{quote(ensemble_id)}"
+
+    def fusion(self, fusion_id: str) -> str:
+        """Path of a fused space's page."""
+        return f"{self.prefix}fusion/{quote(fusion_id)}"
+
+    def matrix(self, opened: OpenAnalysis, measure: Measure, dead: bool, pixels: int = FULL_VIEW_PIXELS) -> str:
+        """URL of the picture of a whole matrix."""
+        return f"{self.tiles(opened, measure, dead)}&px={pixels}"
+
+    def tiles(self, opened: OpenAnalysis, measure: Measure, dead: bool) -> str:
+        """URL of the picture of a part of a matrix, but for the part."""
+        fields = {"dead": int(dead), "v": opened.version}
+        return f"{self.prefix}data/matrix/{quote(opened.ensemble_id)}/{measure}/tile.png?{urlencode(fields)}"
+
+    def values(self, opened: OpenAnalysis, measure: Measure, dead: bool) -> str:
+        """URL of the exact values of one pair, but for the pair."""
+        fields = {"dead": int(dead), "v": opened.version}
+        return f"{self.prefix}data/matrix/{quote(opened.ensemble_id)}/{measure}/pair.json?{urlencode(fields)}"
+
+    def traversal(self, opened: OpenAnalysis, channel: int, *, flip: bool, cell: int, base: int | None = None) -> str:
+        """URL of a channel's traversal; of one base image, or of all."""
+        fields = {"flip": int(flip), "cell": cell, "v": opened.version} | ({} if base is None else {"base": base})
+        name = opened.names[channel]
+        return f"{self.prefix}data/traversals/{quote(opened.ensemble_id)}/{name}.png?{urlencode(fields)}"
+
+    def base_images(self, opened: OpenAnalysis, *, cell: int, base: int | None = None) -> str:
+        """URL of the images that traversals start from; of one, or of all."""
+        fields = {"cell": cell, "v": opened.version} | ({} if base is None else {"base": base})
+        return f"{self.prefix}data/traversals/{quote(opened.ensemble_id)}/base.png?{urlencode(fields)}"
+
+    def error_page(self, notice: html.Section) -> html.Div:
+        """Give a page that has only a notice, with a way back to the list."""
+        back = html.P(dcc.Link("All ensembles", href=self.prefix, className="button"))
+        return html.Div([notice, back], className="narrow")

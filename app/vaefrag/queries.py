@@ -1,0 +1,308 @@
+"""The store → arrays for pages. Nothing is estimated here: what is shown was computed by the core.
+
+Analyses stay open, memory-mapped, as long as they are the newest; derived pictures are kept in a cache under
+plain strings that name the artifacts they were made from, so that nothing stale is ever shown.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import Literal, TypeVar
+
+import numpy as np
+from flask_caching import Cache
+from numpy.typing import NDArray
+
+from vaefrag_core.artifacts import Analysis, ChannelMatrix, Hotspots, Posteriors
+from vaefrag_core.config import FusionConfig, Measure
+from vaefrag_core.ensemble_store import EnsembleRecord, EnsembleStore
+from vaefrag_core.errors import BrokenFileError, MissingDataError, VaefragError
+from vaefrag_core.fusion_store import FusionStore
+from vaefrag_core.measures.kl_divergence import kl_to_prior_nats
+from vaefrag_core.sweeps import SweepStore
+from vaefrag_core.training.checkpoints import History, MemberStatus, checkpoint_path, load_history, member_statuses
+
+Layout = Literal["mds", "umap"]
+Made = TypeVar("Made")
+
+OPEN_AT_ONCE = 4  # analyses; their large arrays are memory-mapped, so that an open one costs little
+NEAREST = 8  # channels listed as neighbours of one
+HISTORIES_KEPT = 500  # of members
+MEMBERS_SHOWN = 6  # whose traversals stand side by side for a group
+
+
+@dataclass(frozen=True)
+class EnsembleSummary:
+    """An ensemble as the list of the workspace shows it.
+
+    Args:
+        id: of the ensemble.
+        record: None when its folder is damaged.
+        imported: True when the posteriors came from elsewhere, so that there is nothing to train.
+        hotspots: how many were found; None when it has not been analysed.
+        measure: by which they were found.
+        problem: what is wrong with its files.
+    """
+
+    id: str
+    record: EnsembleRecord | None = None
+    imported: bool = False
+    hotspots: int | None = None
+    measure: Measure = "nmi"
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class OpenAnalysis:
+    """An analysis that is open, with names for its channels.
+
+    Args:
+        ensemble_id: of the ensemble.
+        version: names the artifacts; the key of everything derived from them.
+        analysis: what was found.
+        names: (C,) "member.channel" of each flat index.
+        index: flat index of each name.
+    """
+
+    ensemble_id: str
+    version: str
+    analysis: Analysis
+    names: tuple[str, ...]
+    index: dict[str, int]
+
+    @property
+    def matrix(self) -> ChannelMatrix:
+        """Information and similarity of all channels."""
+        return self.analysis.matrix
+
+    @property
+    def measure(self) -> Measure:
+        """The measure that was asked for."""
+        return self.analysis.config.hotspots.measure
+
+    @property
+    def ceiling_bits(self) -> float:
+        """log2 N: no channel can tell N images apart by more."""
+        return math.log2(self.matrix.n_images)
+
+    def hotspots(self, measure: Measure) -> Hotspots:
+        """Give the hotspots found by a measure."""
+        return self.analysis.hotspots[measure]
+
+    def order(self, measure: Measure, dead: bool) -> NDArray[np.int64]:
+        """Give flat indices in OPTICS order, live channels first; dead ones last, or not at all."""
+        hotspots = self.hotspots(measure)
+        return hotspots.order if dead else hotspots.order[~hotspots.dead[hotspots.order]]
+
+    def high(self, measure: Measure) -> float:
+        """Give the end of the colour scale: 1 for NMI; for VI the largest among live channels, bits."""
+        if measure == "nmi":
+            return 1.0
+        live = np.flatnonzero(~self.hotspots(measure).dead)
+        largest = max((float(self.matrix.vi_bits[c][live].max()) for c in live), default=1.0)
+        return math.ceil(largest * 2) / 2 or 1.0
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A channel near another one."""
+
+    channel: int
+    nmi: float
+    vi_bits: float
+
+
+@dataclass(frozen=True)
+class PairFacts:
+    """What two channels tell together, bits; NMI is NaN where it is undefined."""
+
+    nmi: float
+    vi_bits: float
+    bits: tuple[float, float]
+    joint_bits: float
+
+
+class Queries:
+    """What pages may ask.
+
+    Args:
+        store: of the workspace.
+        cache: for derived things.
+    """
+
+    def __init__(self, store: EnsembleStore, cache: Cache) -> None:
+        self.store = store
+        self.sweeps, self.fusions = SweepStore(store), FusionStore(store)
+        self._cache = cache
+        self._open: dict[str, OpenAnalysis] = {}
+        self._posteriors: dict[tuple[str, str], Posteriors] = {}
+        self._fusion_ids: dict[tuple, str] = {}
+        self._histories: dict[tuple[str, int], tuple[int, History]] = {}
+        self._lock = Lock()
+
+    def summaries(self) -> list[EnsembleSummary]:
+        """List the ensembles of the workspace, the newest first, damaged ones last."""
+        sound = [self.summary(record) for record in self.store.records()]
+        damaged = []
+        for ensemble_id in sorted(set(self.store.ids()) - {item.id for item in sound}):
+            try:
+                self.store.record(ensemble_id)
+            except VaefragError as error:
+                damaged.append(EnsembleSummary(ensemble_id, problem=str(error)))
+        return sound + damaged
+
+    def summary(self, record: EnsembleRecord) -> EnsembleSummary:
+        """Describe one ensemble."""
+        imported = record.imported
+        try:
+            opened = self.open(record.id)
+        except MissingDataError:
+            return EnsembleSummary(record.id, record, imported)
+        except BrokenFileError as error:
+            return EnsembleSummary(record.id, record, imported, problem=str(error))
+        measure = opened.measure
+        return EnsembleSummary(record.id, record, imported, len(opened.hotspots(measure).groups), measure)
+
+    def members(self, record: EnsembleRecord) -> list[MemberStatus]:
+        """Say how far each member is."""
+        return member_statuses(self.store.members_folder(record.id), record.spec.members)
+
+    def open(self, ensemble_id: str) -> OpenAnalysis:
+        """Open the newest analysis of an ensemble.
+
+        Raises:
+            MissingDataError: when there is none.
+            BrokenFileError: when its files cannot be read.
+        """
+        index = self.store.analysis_index(ensemble_id)
+        version = index.key
+        with self._lock:
+            found = self._open.get(ensemble_id)
+        if found is not None and found.version == version:
+            return found
+        analysis = self.store.analysis(ensemble_id)
+        names = tuple(f"{member}.{channel}" for member, channel in analysis.matrix.channel_names)
+        opened = OpenAnalysis(ensemble_id, version, analysis, names, {name: c for c, name in enumerate(names)})
+        with self._lock:
+            self._open[ensemble_id] = opened
+            while len(self._open) > OPEN_AT_ONCE:
+                self._open.pop(next(iter(self._open)))
+        return opened
+
+    def history(self, ensemble_id: str, member: int) -> History:
+        """Give what training has logged of a member so far; read again only when its checkpoint is another."""
+        folder = self.store.members_folder(ensemble_id) / str(member)
+        try:
+            changed = checkpoint_path(folder).stat().st_mtime_ns
+        except FileNotFoundError:
+            return History.empty(0)
+        key = (ensemble_id, member)
+        found = self._histories.get(key)
+        if found is None or found[0] != changed:
+            try:
+                found = changed, load_history(folder) or History.empty(0)
+            except BrokenFileError:
+                return History.empty(0)  # the job says what is wrong with it
+            with self._lock:
+                self._histories[key] = found
+                while len(self._histories) > HISTORIES_KEPT:
+                    self._histories.pop(next(iter(self._histories)))
+        return found[1]
+
+    def fusion_of(self, ensemble_id: str, config: FusionConfig) -> str:
+        """Name what a fusion makes; worked out again only when the posteriors it is made from are others.
+
+        Raises:
+            MissingDataError: when an ensemble, or its posteriors, are not there.
+        """
+        paths = [self.store.folder(source) / "posteriors.npz" for source in (ensemble_id, *config.others)]
+        key = (ensemble_id, config.key, *(path.stat().st_mtime_ns for path in paths if path.is_file()))
+        if key not in self._fusion_ids:
+            self._fusion_ids[key] = self.fusions.id_of(ensemble_id, config)
+        return self._fusion_ids[key]
+
+    def posteriors(self, opened: OpenAnalysis) -> Posteriors:
+        """Give the posteriors that an open analysis was made from, kept while they are asked for."""
+        key = (opened.ensemble_id, opened.analysis.posteriors_key)
+        with self._lock:
+            found = self._posteriors.get(key)
+        if found is None:
+            found = self.store.posteriors(opened.ensemble_id)
+            with self._lock:
+                self._posteriors = {k: v for k, v in self._posteriors.items() if k[0] != key[0]} | {key: found}
+                while len(self._posteriors) > OPEN_AT_ONCE:
+                    self._posteriors.pop(next(iter(self._posteriors)))
+        return found
+
+    def cached(self, key: str, make: Callable[[], Made]) -> Made:
+        """Give what `make` gives, remembered under a key that names everything it depends on."""
+        found: Made | None = self._cache.get(key)
+        if found is None:
+            found = make()
+            self._cache.set(key, found)
+        return found
+
+
+def distinct_names(records: Iterable[EnsembleRecord]) -> dict[str, str]:
+    """Give what each ensemble is called, by id; those called the same are told apart by the end of their ids."""
+    names = {record.id: record.name for record in records}
+    count = Counter(names.values())
+    return {key: name if count[name] == 1 else f"{name} · {key[-8:]}" for key, name in names.items()}
+
+
+def pair_facts(matrix: ChannelMatrix, u: int, v: int) -> PairFacts:
+    """Give the numbers of a pair.
+
+    From VI(U,V) = 2 I(X;U,V) − I(X;U,U′) − I(X;V,V′) follows the joint information; for a channel and itself,
+    that of two draws from the same posterior.
+    """
+    vi_bits = float(matrix.vi_bits[u, v])
+    joint = (vi_bits + matrix.information_twice_bits[u] + matrix.information_twice_bits[v]) / 2
+    bits = (float(matrix.information_bits[u]), float(matrix.information_bits[v]))
+    return PairFacts(float(matrix.nmi[u, v]), vi_bits, bits, float(joint))
+
+
+def nearest(matrix: ChannelMatrix, hotspots: Hotspots, channel: int, measure: Measure) -> list[Neighbour]:
+    """List the live channels most similar to one, the nearest first."""
+    row = np.asarray(matrix.similarity(measure)[channel], dtype=np.float64)
+    distance = np.nan_to_num(-row if measure == "nmi" else row, nan=np.inf)
+    distance[hotspots.dead] = np.inf
+    distance[channel] = np.inf
+    first = np.argsort(distance, kind="stable")[:NEAREST]
+    return [
+        Neighbour(int(c), float(matrix.nmi[channel, c]), float(matrix.vi_bits[channel, c]))
+        for c in first
+        if np.isfinite(distance[c])
+    ]
+
+
+def representatives(matrix: ChannelMatrix, channels: Sequence[int], medoid: int, measure: Measure) -> list[int]:
+    """Choose channels of distinct members that stand for a group: the medoid, then those nearest to it."""
+    row = np.asarray(matrix.similarity(measure)[medoid], dtype=np.float64)[list(channels)]
+    distance = np.nan_to_num(-row if measure == "nmi" else row, nan=np.inf)
+    ranked = [medoid, *(channels[i] for i in np.argsort(distance, kind="stable") if channels[i] != medoid)]
+    chosen = {int(matrix.member[c]): int(c) for c in reversed(ranked)}  # the nearest of each member stays
+    return sorted(chosen.values(), key=ranked.index)[:MEMBERS_SHOWN]
+
+
+def kl_nats(posteriors: Posteriors, channel: int) -> float:
+    """KL divergence of a channel's posteriors from the prior, mean over the fingerprint sample, nats."""
+    return float(kl_to_prior_nats(*channel_posterior(posteriors, channel)).mean())
+
+
+def channel_posterior(posteriors: Posteriors, channel: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give means and ln σ² of a flat channel, (N,) each."""
+    ends = np.cumsum(posteriors.channels_of_member)
+    member = int(np.searchsorted(ends, channel, side="right"))
+    within = channel - int(ends[member]) + posteriors.channels_of_member[member]
+    mean, logvar = posteriors.mean[member][:, within], posteriors.logvar[member][:, within]
+    return np.asarray(mean, dtype=np.float64), np.asarray(logvar, dtype=np.float64)
+
+
+def middle_of(matrix: ChannelMatrix, channels: Sequence[int], measure: Measure) -> int:
+    """Give the channel of a group that is nearest to all others in it."""
+    square = np.asarray(matrix.similarity(measure)[np.ix_(channels, channels)], dtype=np.float64)
+    total = np.nan_to_num(-square if measure == "nmi" else square, nan=0.0).sum(axis=1)
+    return int(channels[int(total.argmin())])

@@ -1,0 +1,116 @@
+"""How the pages are served: a flag wins over the environment, the environment over a file, a file over the default."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from vaefrag_core.config_errors import field_errors
+from vaefrag_core.errors import InvalidInputError
+
+SETTINGS_FILE = "vaefrag.toml"
+
+
+class Settings(BaseSettings):
+    """Where the pages listen, and where they read.
+
+    Every field can be set by the environment as VAEFRAG_<FIELD>, or in `vaefrag.toml` in the current folder.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="VAEFRAG_", frozen=True, extra="forbid", toml_file=SETTINGS_FILE)
+
+    host: str = Field("127.0.0.1", min_length=1, description="address to listen on; 0.0.0.0 for every network")
+    port: int = Field(8050, ge=0, le=65_535, description="port to listen on; 0 for any free one")
+    token: SecretStr | None = Field(
+        None, description="access token of 20 characters or more, without which nobody comes in"
+    )
+    token_file: Path | None = Field(
+        None, description="file that holds the access token; default token within the workspace, when it is there"
+    )
+    session_hours: float = Field(168.0, gt=0, le=8760, description="for which a browser stays signed in")
+    public_url: str | None = Field(
+        None, description="address by which people reach the pages through a proxy, such as https://lab.example"
+    )
+    proxies: int = Field(0, ge=0, le=10, description="proxies in front whose word on the client's address is believed")
+    web_processes: int = Field(1, ge=1, le=64, description="processes that answer requests side by side")
+    start_engine: bool = Field(True, description="whether `serve` starts an engine when none runs")
+    workspace: Path = Field(Path("data"), description="folder of the ensembles")
+    cache_dir: Path | None = Field(
+        None, description="folder of derived pictures, safe to delete; default .cache within the workspace"
+    )
+    cache_files: int = Field(5_000, ge=10, le=1_000_000, description="most files kept in the cache")
+    slots: int | None = Field(
+        None, ge=1, le=4096, description="processes of the engine that train side by side; default one per core"
+    )
+    scheduler: str | None = Field(
+        None, description="address of a Dask scheduler that runs elsewhere; default the engine's own"
+    )
+    engine_host: str = Field("127.0.0.1", min_length=1, description="address at which workers join the engine")
+    engine_port: int = Field(0, ge=0, le=65_535, description="port at which workers join; 0 for any free one")
+    tls: Path | None = Field(None, description="folder of ca.pem, cert.pem and key.pem, for work on several machines")
+    engine_idle_seconds: float = Field(
+        30.0, gt=0, description="without work, after which an engine ends that was started by another command"
+    )
+    worker_lost_seconds: float = Field(
+        60.0, ge=1, description="silence of a worker after which its work is given to another"
+    )
+    checkpoint_seconds: float = Field(
+        5.0, ge=0, description="between two checkpoints of a member: what the loss of a worker costs at most"
+    )
+    grace_seconds: float = Field(
+        10.0, gt=0, description="that a member has to stop by itself before its process is killed"
+    )
+    turn_seconds: float = Field(20.0, ge=0, description="that work keeps its slot before it makes room for other jobs")
+    analysis_seconds: float = Field(60.0, ge=0, description="between analyses of an ensemble that is still trained")
+    gpu_device: str = Field("cuda", min_length=1, description="torch's name for the GPUs of workers")
+    gpu_members: int = Field(32, ge=1, le=4096, description="members trained together on one GPU: as many as fit")
+    url_prefix: str = Field("/", description="path under which the pages are served, such as /lab/")
+
+    @field_validator("url_prefix")
+    @classmethod
+    def _slashes(cls, value: str) -> str:
+        if not all(part.replace("-", "").replace("_", "").isalnum() for part in value.split("/") if part):
+            raise ValueError("a path of letters, digits, - and _, such as /lab/")
+        return f"/{value.strip('/')}/".replace("//", "/")
+
+    @field_validator("public_url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[\w.\-\[\]:]+(/\S*)?", value, flags=re.ASCII):
+            raise ValueError("an address such as https://lab.example")
+        return value
+
+    @property
+    def cache_folder(self) -> Path:
+        """The folder of derived pictures."""
+        return self.cache_dir or self.workspace / ".cache"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Rank the sources, the strongest first."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load_settings(**flags: Any) -> Settings:
+    """Gather the settings; flags that are None were not given.
+
+    Raises:
+        InvalidInputError: naming every setting at fault, what was expected and what came.
+    """
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        raise InvalidInputError(" ".join(field_errors(error, Settings).values())) from None
+    except ValueError as error:
+        raise InvalidInputError(
+            f"{SETTINGS_FILE}: expected a TOML file, got one that cannot be read: {error}."
+        ) from None

@@ -1,0 +1,1 @@
+"""Style, scripts and icons of the pages."""

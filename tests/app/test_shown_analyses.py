@@ -1,0 +1,80 @@
+"""What an analysis found beyond hotspots, on the pages: their stability, the level of chance, labels."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vaefrag_core import pipeline
+from vaefrag_core.artifacts import Posteriors
+from vaefrag_core.config import AnalysisConfig, BootstrapConfig
+from vaefrag_core.ensemble_store import EnsembleStore
+from webpages import Tab, app_of
+
+RESAMPLES = 5
+
+
+def imported(store: EnsembleStore, bootstrap: int = RESAMPLES) -> str:
+    """Take 6 members in that all know one source, and analyse them."""
+    rng = np.random.default_rng(2)
+    mean = rng.normal(size=(6, 60, 2))
+    mean[..., 0] = rng.normal(size=60)
+    labels = np.stack([np.arange(60), mean[0, :, 0] > 0, np.where(np.arange(60) < 50, 1, np.nan)], axis=1)
+    posteriors = Posteriors(mean, np.full_like(mean, -3.0), labels=labels, label_names=("file", "sign", "one"))
+    record = store.add(posteriors, "One source")
+    pipeline.analyze(record.id, store, AnalysisConfig(bootstrap=BootstrapConfig(resamples=bootstrap)))
+    return record.id
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> EnsembleStore:
+    store = EnsembleStore(tmp_path_factory.mktemp("found"))
+    imported(store)
+    return store
+
+
+@pytest.fixture
+def path(store: EnsembleStore) -> str:
+    return f"/ensemble/{store.ids()[0]}"
+
+
+def test_the_hotspot_table_says_how_often_each_returns(store: EnsembleStore, path: str, tmp_path: Path) -> None:
+    tab = Tab(app_of(store, tmp_path), path, "?hotspot=0")
+    found = store.analysis(store.ids()[0]).stability["nmi"]
+    cell = f"{found.returned('members')[0]:.0%} / {found.returned('images')[0]:.0%}"
+    assert tab.words.count(cell) == 2  # in the table, and in the details of the one chosen
+    assert f"in how many of {RESAMPLES} resamples" in tab.words
+    assert f"{found.mean_jaccard('members')[0]:.2f} / {found.mean_jaccard('images')[0]:.2f}" in tab.words
+
+
+def test_without_resamples_nothing_is_said_of_them(workspace: EnsembleStore, tmp_path: Path) -> None:
+    words = Tab(app_of(workspace, tmp_path), f"/ensemble/{imported(workspace, bootstrap=0)}").words
+    assert "returns" not in words
+    assert "resamples" not in words
+
+
+def test_the_level_of_chance_stands_below_the_matrix_and_the_corrected_nmi_in_the_details(
+    store: EnsembleStore, path: str, tmp_path: Path
+) -> None:
+    app, matrix = app_of(store, tmp_path), store.analysis(store.ids()[0]).matrix
+    words = Tab(app, path, "?pair=0.1,3.1").words
+    level = matrix.typical_chance_nmi(range(12))
+    assert f"that share nothing would show an NMI of about {level:.3f}" in words
+    corrected = matrix.corrected_nmi([1, 7])[0, 1]
+    assert abs(corrected - matrix.nmi[1, 7]) > 0.01
+    shown = f"{round(corrected, 3) + 0.0:.3f}".replace("-", "−")
+    assert f"corrected NMI ? {shown}" in words
+
+
+def test_a_label_that_names_images_is_said_to_and_is_not_the_best(
+    store: EnsembleStore, path: str, tmp_path: Path
+) -> None:
+    tab = Tab(app_of(store, tmp_path), path)
+    (group,) = store.analysis(store.ids()[0]).hotspots["nmi"].groups
+    file, sign, one = group.label_nmi
+    assert file > sign
+    assert np.isnan(one)
+    assert f"sign {sign:.2f}" in tab.words
+    assert f"file {file:.2f}" not in tab.words
+    assert "Label file has 60 values on 60 images: it seems to name images" in tab.words
+    assert "Label one is known of 50 of 60 images" in tab.words

@@ -1,0 +1,176 @@
+"""Workers started by hand: on a second address, with and without the engine's folder, over TLS, cut off and back."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support import wait_until
+from support_jobs import Lab, spec_of
+from vaefrag.jobs.job_models import WorkerRow
+from vaefrag_core.ensemble_store import ensemble_id_of
+from vaefrag_core.training.checkpoints import checkpoint_path
+
+STEPS = 1_000
+OFTEN = 0.1  # seconds between two checkpoints
+ALLOWED_SILENCE = 5.0  # seconds
+NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="hiding a folder from a process needs to be root")
+
+
+def hidden(folder: Path) -> tuple[str, ...]:
+    """Give what to put before a command that shall not see a folder."""
+    return ("unshare", "-m", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(folder))
+
+
+def joined(lab: Lab, count: int) -> list[WorkerRow]:
+    lab.wait(lambda: len(lab.job_store.workers()) == count)
+    return [row for row in lab.job_store.workers() if "127.0.0.2" in row.address]
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Give an engine with one slot, and a worker on a second address that shares its folder."""
+    yield from _with_a_worker(Lab(tmp_path_factory.mktemp("together") / "workspace"), shared=True)
+
+
+@pytest.fixture(scope="module")
+def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Give the same, but the worker does not see the folder."""
+    yield from _with_a_worker(Lab(tmp_path_factory.mktemp("apart") / "workspace"), shared=False)
+
+
+def _with_a_worker(lab: Lab, *, shared: bool) -> Iterator[Lab]:
+    lab.engine(worker_lost_seconds=ALLOWED_SILENCE, checkpoint_seconds=OFTEN)
+    lab.worker("--host", "127.0.0.2", before=() if shared else hidden(lab.workspace))
+    joined(lab, 2)
+    yield lab
+    lab.close()
+
+
+@pytest.mark.parametrize("shared", [True, pytest.param(False, marks=NEEDS_ROOT)])
+def test_a_worker_joins_takes_members_dies_and_goes_on(
+    request: pytest.FixtureRequest, tmp_path: Path, shared: bool
+) -> None:
+    lab: Lab = request.getfixturevalue("together" if shared else "apart")
+    lab.wait(lambda: all(("workspace" in row.offers) == shared for row in joined(lab, 2)))
+    spec = spec_of(members=2, steps=STEPS, snapshots=5)
+    job_id = lab.job_store.submit_training(spec, analyze=False)
+    lab.wait(lambda: any("127.0.0.2" in row.address and row.members for row in lab.job_store.workers()))
+    (member,) = next(row.members for row in lab.job_store.workers() if "127.0.0.2" in row.address)
+    lab.wait_for_step(job_id, member)
+    os.kill(lab.worker_pid(job_id, member), signal.SIGKILL)
+    lab.wait(lambda: lab.state(job_id) == "done", 120)
+    assert lab.snapshot(job_id).members[member].attempt == 2
+    assert lab.weights_are_those_of_a_plain_run(spec, tmp_path / "plain")
+
+
+@NEEDS_ROOT
+def test_an_analysis_waits_for_a_worker_that_sees_the_folder(apart: Lab) -> None:
+    joined(apart, 2)
+    spec = spec_of(members=2, steps=50, snapshots=2)
+    job_id = apart.job_store.submit_training(spec)
+    apart.wait(lambda: all(job.state == "done" for job in apart.job_store.jobs()))
+    assert apart.job_store.jobs()[0].submission.kind == "analyze"
+    assert apart.job_store.job(job_id).progress.analysed == 2
+    followed = apart.store.analysis(ensemble_id_of(spec)).over_training
+    assert followed is not None
+    assert followed.steps.tolist() == [10, 50]
+
+
+def test_a_worker_joins_the_next_engine_by_itself(lab: Lab) -> None:
+    engine = lab.engine()
+    port = lab.address().rsplit(":", 1)[1]
+    lab.worker("--host", "127.0.0.2")
+    joined(lab, 2)
+    engine.kill()
+    engine.wait()
+    lab.engine("--port", port)
+    assert joined(lab, 2)
+
+
+def test_a_worker_that_was_cut_off_and_comes_back_changes_nothing(together: Lab, tmp_path: Path) -> None:
+    lab, by_hand = together, together.processes[-1]
+    joined(lab, 2)
+    spec = spec_of(members=2, steps=STEPS)
+    job_id = lab.job_store.submit_training(spec, analyze=False)
+    lab.wait(lambda: any("127.0.0.2" in row.address and row.members for row in lab.job_store.workers()))
+    (member,) = next(row.members for row in lab.job_store.workers() if "127.0.0.2" in row.address)
+    lab.wait_for_step(job_id, member)
+    stopped = time.time()
+    os.killpg(by_hand.pid, signal.SIGSTOP)
+    try:
+        lab.wait(lambda: lab.state(job_id) == "done", 120)
+        file = checkpoint_path(lab.store.members_folder(lab.job_store.job(job_id).submission.ensemble_id) / str(member))
+        before = file.stat().st_ino
+    finally:
+        os.killpg(by_hand.pid, signal.SIGCONT)
+    lab.wait(
+        lambda: any("127.0.0.2" in row.address for row in lab.job_store.workers())
+    )  # it has noticed, and joined anew
+    assert file.stat().st_ino == before
+    noticed = next(line.at for line in lab.job_store.log(job_id) if "A worker died" in line.text)
+    assert noticed - stopped < 4 * ALLOWED_SILENCE  # it is not waited for as well
+    assert lab.snapshot(job_id).members[member].attempt == 2
+    assert lab.weights_are_those_of_a_plain_run(spec, tmp_path / "plain")
+
+
+def test_tls_lets_in_whom_the_lab_has_signed_and_nobody_else(lab: Lab, tmp_path: Path) -> None:
+    ours, theirs = certificates(tmp_path / "ours"), certificates(tmp_path / "theirs")
+    lab.engine("--tls", str(ours))
+    assert lab.address().startswith("tls://")
+    stranger = lab.worker("--tls", str(theirs), "--host", "127.0.0.3", "--once")
+    lab.worker("--tls", str(ours), "--host", "127.0.0.2")
+    joined(lab, 2)
+    wait_until(lambda: stranger.poll() is not None, 60)
+    assert not any("127.0.0.3" in row.address for row in lab.job_store.workers())
+    job_id = lab.job_store.submit_training(spec_of(members=2, steps=50), analyze=False)
+    lab.wait(lambda: lab.state(job_id) == "done")
+
+
+def certificates(folder: Path) -> Path:
+    """Make an authority and a certificate, by the commands of docs/engine.md."""
+    folder.mkdir()
+    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"]
+    authority = ["-subj", "/CN=lab authority", "-keyout", "ca.key", "-out", "ca.pem"]
+    subprocess.run([*new, *authority], cwd=folder, check=True, capture_output=True)
+    signed = ["-CA", "ca.pem", "-CAkey", "ca.key", "-subj", "/CN=vaefrag", "-keyout", "key.pem", "-out", "cert.pem"]
+    subprocess.run([*new, *signed], cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+def test_members_train_on_gpus_alone_as_long_as_there_are_any(lab: Lab, tmp_path: Path) -> None:
+    """No GPU is at hand: the CPU stands in its place, and all else is as it would be."""
+    lab.engine(gpu_device="cpu", gpu_members=1, checkpoint_seconds=OFTEN)
+    worker = lab.start("worker", lab.address(), "--gpus", "1", "--slots", "2", "--host", "127.0.0.2", gpu_device="cpu")
+    lab.wait(lambda: [row for row in joined(lab, 3) if row.offers.get("gpu")])
+    spec = spec_of(members=4, steps=300)
+    job_id = lab.job_store.submit_training(spec, analyze=False)
+    busy: set[tuple[str, tuple[int, ...]]] = set()
+
+    def ended() -> bool:
+        busy.update((row.address, row.members) for row in lab.job_store.workers() if row.members)
+        return lab.state(job_id) == "done"
+
+    lab.wait(ended, 120)
+    assert busy
+    assert all("127.0.0.2" in address and len(members) == 1 for address, members in busy)
+    assert lab.weights_are_those_of_a_plain_run(spec, tmp_path / "plain")
+    worker.send_signal(signal.SIGTERM)
+    lab.wait(lambda: not joined(lab, 1))
+    after = lab.job_store.submit_training(spec_of(steps=50), analyze=False)
+    lab.wait(lambda: lab.state(after) == "done")
+
+
+def test_a_worker_without_the_gpus_it_promises_does_not_join(lab: Lab) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "vaefrag.cli", "worker", "tcp://127.0.0.1:1", "--gpus", "99"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "Expected 99 GPUs on this machine, got" in done.stderr

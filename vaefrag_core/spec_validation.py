@@ -1,0 +1,54 @@
+"""Checks what was asked for before anything is trained. Needs no torch, so that a page can ask as well."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vaefrag_core.config import EnsembleSpec
+from vaefrag_core.config_errors import parse
+from vaefrag_core.datasets.catalog import dataset_size, points_of
+from vaefrag_core.errors import InvalidInputError, VaefragError
+from vaefrag_core.models.image_shapes import architecture_for, check_images
+
+
+def resolve(values: Mapping[str, Any]) -> EnsembleSpec:
+    """Check what was asked for, and settle what was left open.
+
+    Args:
+        values: fields of an `EnsembleSpec`. The architecture "auto" becomes conv28 for images of 28×28 pixels,
+            conv64 for those of 64×64, and mlp for others.
+
+    Returns:
+        A spec that can be trained.
+
+    Raises:
+        InvalidInputError: a value out of bounds, an unknown data set, a fingerprint larger than the data, an
+            architecture or a likelihood that does not take the images. `fields` says which field is at fault.
+        MissingDataError: when the data set's files are not to be found.
+    """
+    model = dict(values.get("model", {}))
+    left_open = model.get("architecture") == "auto"
+    if left_open:
+        model["architecture"] = "mlp"
+    spec = parse(EnsembleSpec, {**values, "model": model})
+    try:
+        n_images, (height, width, image_channels) = dataset_size(spec.dataset)
+    except VaefragError as error:
+        error.fields = error.fields or {"dataset.name": str(error)}
+        raise
+    if left_open and spec.model.network is None:
+        spec = parse(EnsembleSpec, {**values, "model": model | {"architecture": architecture_for(height, width)}})
+    if spec.fingerprint.size > n_images:
+        sentence = (
+            f"The fingerprint asks for {spec.fingerprint.size:,} images; {spec.dataset.name!r} has {n_images:,}."
+            " Lower the fingerprint size."
+        )
+        raise InvalidInputError(sentence, {"fingerprint.size": sentence})
+    check_images((image_channels, height, width), spec.model)
+    points = points_of(spec.dataset)
+    if points is not None and spec.model.likelihood == "bernoulli":
+        sentence = (
+            f"Likelihood bernoulli expects values in 0…1; those of {spec.dataset.name!r} reach from {points.low:g} to"
+            f" {points.high:g}. Use the likelihood gaussian."
+        )
+        raise InvalidInputError(sentence, {"model.likelihood": sentence})
+    return spec
