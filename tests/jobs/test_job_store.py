@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from vaefrag.jobs import job_store as job_store_module
 from vaefrag.jobs.engine_job_store import EngineJobStore
 from vaefrag.jobs.job_models import MemberRow, pack_members, unpack_members
 from vaefrag.jobs.job_store import JobStore
@@ -151,7 +152,7 @@ def test_reading_waits_for_no_writer(tmp_path: Path) -> None:
 def test_reading_needs_neither_torch_nor_dask(tmp_path: Path) -> None:
     JobStore(tmp_path).submit_training(spec_of())
     script = (
-        "import sys, json; from app.jobs.record import JobBook; jobs = JobBook(sys.argv[1]).jobs();"
+        "import sys, json; from vaefrag.jobs.job_store import JobStore; jobs = JobStore(sys.argv[1]).jobs();"
         "print(json.dumps([len(jobs), sorted({'torch', 'dask', 'distributed', 'umap', 'sklearn'} & set(sys.modules))]))"
     )
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
@@ -205,9 +206,11 @@ def test_an_older_record_is_brought_up_step_by_step(tmp_path: Path, monkeypatch:
     job_store = JobStore(tmp_path)
     job_id = job_store.submit_training(spec_of())
     job_store.close()
-    monkeypatch.setattr(job_store, "FORMAT", 3)
+    monkeypatch.setattr(job_store_module, "FORMAT", 3)
     monkeypatch.setattr(
-        job_store, "MIGRATIONS", {1: lambda cache: cache.set("steps", [1]), 2: lambda cache: cache.set("steps", [1, 2])}
+        job_store_module,
+        "MIGRATIONS",
+        {1: lambda cache: cache.set("steps", [1]), 2: lambda cache: cache.set("steps", [1, 2])},
     )
     engine_store = EngineJobStore(tmp_path)
     assert engine_store._get("steps", None) == [1, 2]
