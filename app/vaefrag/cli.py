@@ -1,12 +1,13 @@
 """The `vaefrag` command: thin, and quick to start, since each command imports what it needs."""
 
+import os
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vaefrag import terminal
+from vaefrag import __version__, terminal
 from vaefrag.commands import analysis_runs
 from vaefrag.commands.atlas import atlas
 from vaefrag.commands.combine import combine
@@ -20,6 +21,9 @@ from vaefrag.commands.options import Json, Workspace
 from vaefrag.commands.serve import serve
 from vaefrag.commands.train import demo, train
 from vaefrag_core.errors import VaefragError
+
+if TYPE_CHECKING:
+    from vaefrag.settings import Settings
 
 cli = typer.Typer(
     no_args_is_help=True,
@@ -61,6 +65,22 @@ class SpaceChoice(StrEnum):
 
     channels = "channels"
     full = "full"
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"vaefrag {__version__}")
+        raise typer.Exit
+
+
+@cli.callback()
+def options_of_all_commands(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and exit."),
+    ] = False,
+) -> None:
+    """Take the options that stand before the name of a command."""
 
 
 @cli.command()
@@ -209,7 +229,7 @@ def worker(
     work_for(address, slots=slots, gpus=gpus, host=host, tls=settings.tls, once=once, device=settings.gpu_device)
 
 
-def _settings(**flags: object) -> Any:
+def _settings(**flags: object) -> "Settings":
     from vaefrag.settings import load_settings
 
     return load_settings(**flags)
@@ -217,8 +237,11 @@ def _settings(**flags: object) -> Any:
 
 def main() -> None:
     """Run the command; what a user can mend becomes one line and exit code 1."""
+    # Python processes that this one starts must not take modules from the current folder either. multiprocessing, and
+    # with it Dask, starts them by `python -c`, which without this looks there first.
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
     try:
-        cli()
+        cli(prog_name="vaefrag")
     except VaefragError as error:
         terminal.print_error(str(error))
         raise SystemExit(1) from None
