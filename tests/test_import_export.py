@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from support import Trained
 from test_cli import vaefrag
+from vaefrag.cli import cli
 from vaefrag_core import pipeline
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.ensemble_store import EnsembleStore
@@ -165,3 +167,20 @@ def test_hotspots_are_told_on_a_terminal_s_width_whatever_the_labels(tmp_path: P
 def test_an_ensemble_of_one_image_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="expected a value greater than or equal to 2, got 1"):
         EnsembleStore(tmp_path).add(Posteriors(np.zeros((1, 1, 1)), np.zeros((1, 1, 1))), "one")
+
+
+def test_a_file_that_may_not_be_replaced_is_named_before_anything_is_computed(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compute(*_: Any, **__: Any) -> None:
+        raise AssertionError("something was computed")
+
+    monkeypatch.setattr("vaefrag_core.synthesis.combination.grow", compute)
+    monkeypatch.setattr(EnsembleStore, "posteriors", compute)
+    (tmp_path / "there.npz").touch()
+    place = ["--workspace", str(trained.store.workspace), "--output"]
+    for path, sentence in (("there.npz", "is there already"), ("nowhere/x.npz", "Expected a folder")):
+        for command in (["export", trained.id], ["combine", trained.id, "0.0", "--greedy", "2"]):
+            refused = CliRunner().invoke(cli, [*command, *place, str(tmp_path / path)])
+            assert isinstance(refused.exception, InvalidInputError), refused.exception
+            assert sentence in str(refused.exception)

@@ -208,14 +208,16 @@ def test_attempts_come_back_with_time_and_take_bounded_space() -> None:
     now = 0.0
     attempts = SignInThrottle(lambda: now)
     for number in range(FREE_ATTEMPTS):
-        assert attempts.wait("2001:db8::1") == 0
-        attempts.failed("2001:db8::1", f"wrong {number}")
-    assert attempts.wait("2001:db8::ffff") == SECONDS_EACH  # a neighbour in the same network is the same client
-    assert attempts.wait("2001:db8:1::1") == 0
+        assert attempts.seconds_to_wait("2001:db8::1") == 0
+        attempts.record_failure("2001:db8::1", f"wrong {number}")
+    assert (
+        attempts.seconds_to_wait("2001:db8::ffff") == SECONDS_EACH
+    )  # a neighbour in the same network is the same client
+    assert attempts.seconds_to_wait("2001:db8:1::1") == 0
     now += SECONDS_EACH
-    assert attempts.wait("2001:db8::1") == 0
+    assert attempts.seconds_to_wait("2001:db8::1") == 0
     for number in range(2 * MOST_CLIENTS):
-        attempts.failed(f"client {number}", "wrong")
+        attempts.record_failure(f"client {number}", "wrong")
     assert len(attempts) == MOST_CLIENTS
 
 

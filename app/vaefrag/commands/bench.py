@@ -1,4 +1,4 @@
-"""How fast channels are compared: `vaefrag bench`. Every figure is a ratio to what was timed in the same run."""
+"""`vaefrag bench measures`: the speed of comparing channels, against simpler ways that are timed in the same run."""
 
 import resource
 import sys
@@ -27,11 +27,13 @@ def bench_measures(
 ) -> dict[str, Any]:
     """Time the comparison of all pairs of channels against two simpler ways.
 
+    When something fails or is interrupted, the sizes before it are shown.
+
     Args:
         sizes: channels and images of each row of the table.
-        repeats: of everything, in turns; the least time counts, as others may use the machine.
-        threads: as many as torch uses when not given.
-        growth: also fit the exponents in channels and in images.
+        repeats: turns of everything; the least time counts, as others may use the machine.
+        threads: None for as many as torch uses.
+        growth: whether the exponents in channels and in images are fitted, too.
 
     Returns:
         JSON content: a row per size, and the exponents.
@@ -39,15 +41,21 @@ def bench_measures(
     threads = threads or torch.get_num_threads()
     terminal.print_message("Compiling, or reading what was compiled before …")
     shared_bits(_rows(8, 8), threads=threads)
-    rows = []
-    for channels, images in sizes:
-        terminal.print_message(f"{channels:,} channels on {images:,} images …")
-        rows.append(_row(channels, images, repeats, threads))
+    rows: list[dict[str, Any]] = []
     result: dict[str, Any] = {"threads": threads, "repeats": repeats, "rows": rows}
-    if growth:
-        terminal.print_message("Growth …")
-        result["exponent_in_channels"] = _exponent([(c, 300) for c in GROWTH_CHANNELS], 0, repeats, threads)
-        result["exponent_in_images"] = _exponent([(200, n) for n in GROWTH_IMAGES], 1, repeats, threads)
+    try:
+        for channels, images in sizes:
+            terminal.print_message(f"{channels:,} channels on {images:,} images …")
+            rows.append(_row(channels, images, repeats, threads))
+        if growth:
+            terminal.print_message("Growth …")
+            exponent_in_channels = _exponent([(c, 300) for c in GROWTH_CHANNELS], 0, repeats, threads)
+            exponent_in_images = _exponent([(200, n) for n in GROWTH_IMAGES], 1, repeats, threads)
+            result |= {"exponent_in_channels": exponent_in_channels, "exponent_in_images": exponent_in_images}
+    except BaseException:
+        if rows:
+            show_measures(result)
+        raise
     return result
 
 
@@ -123,7 +131,7 @@ def _rows(channels: int, images: int) -> Rows:
 
 
 def _gram_seconds(rows: Rows) -> float:
-    """Time the Gram form; of many channels on a part of the images, each of which costs the same."""
+    """Time the Gram form; of many channels on some of the images, each of which costs the same."""
     images = rows.shape[1]
     part = images if rows.shape[0] <= 1000 else 4
 
@@ -142,7 +150,7 @@ def _gram_seconds(rows: Rows) -> float:
 
 
 def _loop_seconds(rows: Rows) -> float:
-    """Time the straightforward way on a sample: distances of a channel once, then one joint information per pair."""
+    """Time the plain loop on a sample: distances of a channel once, then one joint information per pair."""
     count = rows.shape[0]
     few = [torch.tensor(array[:SAMPLE_OF_PAIRS])[..., None] for array in (rows.mean, rows.logvar)]
     distance = bhattacharyya_distance(few[0], few[1])
@@ -183,13 +191,13 @@ def _seconds(work: Callable[[], Any]) -> float:
 
 
 def _forget_peak() -> None:
-    """Let the most memory held be counted from here on, where the system can (Linux)."""
+    """Reset the count of the most memory held, where the system can (Linux)."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
 def _peak_megabytes() -> float:
-    """Give the most memory that this process has held, its libraries included."""
+    """Return the most memory that this process has held, its libraries included."""
     with suppress(OSError, StopIteration):
         lines = Path("/proc/self/status").read_text().splitlines()
         return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1e3

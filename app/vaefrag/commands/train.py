@@ -8,7 +8,7 @@ import typer
 
 from vaefrag import terminal
 from vaefrag.commands.options import Json, Workspace, by_option, flag
-from vaefrag.commands.serve import check_door, show_pages
+from vaefrag.commands.serve import prepare_to_serve, show_pages
 
 if TYPE_CHECKING:
     from vaefrag_core.config import EnsembleSpec
@@ -81,15 +81,14 @@ def demo(
         "train": {"beta": 1.0, "steps": steps},
         "members": members,
     }
-    if serving:
-        check_door(settings)  # now, not after minutes of training
     with by_option({"members": "members", "steps": "train.steps"}):
         spec = resolve(values)
+    bound = prepare_to_serve(settings) if serving else None  # a refusal comes now, not after minutes of training
     result = _train_and_analyze(None, [spec], settings, workers, analyze_after=True)
     if as_json:
         terminal.print_json(result)
-    if serving:
-        show_pages(settings, browser, path=f"/ensemble/{result['id']}")
+    if bound is not None:
+        show_pages(settings, bound, browser, path=f"ensemble/{result['id']}")
 
 
 def train(
