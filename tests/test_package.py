@@ -184,11 +184,12 @@ def page_at(url: str) -> str:
         "state": [item | {"value": values[item["property"]]} for item in router["state"]],
         "changedPropIds": ["url.pathname"],
     }
-    return fetch(urljoin(url, "/_dash-update-component"), body)
+    answer = fetch(urljoin(url, "/_dash-update-component"), body)
+    return json.dumps(json.loads(answer))  # in it, slashes are slashes
 
 
 # In a page, in the content that its script asks for, and in a sheet of styles.
-ADDRESS = re.compile(r"""(?:src|href)="([^"]+)"|"(/assets/[^"]+)"|url\("([^"]+)"\)""")
+ADDRESS = re.compile(r"""(?:src|href)(?:=|": )"([^"]+)"|"(/assets/[^"]+)"|url\("([^"]+)"\)""")
 
 
 def named_by(url: str, text: str) -> set[str]:

@@ -130,11 +130,11 @@ def test_callbacks_answer_with_addresses_that_lead_back(site: str, visitor: Visi
         "state": [item | {"value": ""} for item in router["state"]],
         "changedPropIds": ["url.pathname"],
     }
-    update = visitor.ask(
-        f"{site}_dash-update-component", json.dumps(body).encode(), Content_Type="application/json", Origin=site[:-5]
-    )[1].decode()
+    headers = {"Content_Type": "application/json", "Origin": site.removesuffix("/lab/")}
+    answer = visitor.ask(f"{site}_dash-update-component", json.dumps(body).encode(), **headers)[1]
+    update = json.dumps(json.loads(answer))  # in it, slashes are slashes
     assert trained.spec.name in update
-    addresses = re.findall(r'"(?:href|src)":\s*"(/[^"]*)"', update)
+    addresses = re.findall(r'"(?:href|src)":\s*"([^"]*)"', update)
     assert any(address.startswith(f"/lab/ensemble/{trained.id}") for address in addresses)
     assert all(address.startswith("/lab/") for address in addresses)
 

@@ -47,14 +47,14 @@ cli.command("serve")(serve)
 
 
 class MeasureChoice(StrEnum):
-    """The two measures of similarity."""
+    """Measures of similarity."""
 
     nmi = "nmi"
     vi = "vi"
 
 
 class BenchChoice(StrEnum):
-    """What can be timed."""
+    """Benchmarks."""
 
     measures = "measures"
     train = "train"
@@ -144,23 +144,22 @@ def bench(
 ) -> None:
     """Time the comparison of all channels, or training, against simpler ways of the same run, and print a table."""
     if what is BenchChoice.train:
-        from vaefrag.commands import bench_train as trainings
+        from vaefrag.commands import bench_train
 
-        cases = ([trainings.QUICK], [trainings.QUICK_PRECISION]) if quick else (trainings.CASES, trainings.PRECISION)
-        result = trainings.bench_train(*cases, repeats=repeats, threads=threads)
-        if as_json:
-            terminal.print_json(result)
-        else:
-            trainings.show_train(result)
-        return
-    from vaefrag.commands import bench as benches
+        cases = bench_train.CASES if not quick else (bench_train.QUICK,)
+        precision = bench_train.PRECISION if not quick else (bench_train.QUICK_PRECISION,)
+        result = bench_train.bench_train(cases, precision, repeats=repeats, threads=threads)
+        show = bench_train.show_train
+    else:
+        from vaefrag.commands import bench as bench_measures
 
-    sizes = benches.SIZES[:1] if quick else (*benches.SIZES, *([benches.LARGE] if large else []))
-    result = benches.bench_measures(sizes, repeats=repeats, threads=threads, growth=not quick)
+        sizes = bench_measures.SIZES[:1] if quick else bench_measures.SIZES + ((bench_measures.LARGE,) if large else ())
+        result = bench_measures.bench_measures(sizes, repeats=repeats, threads=threads, growth=not quick)
+        show = bench_measures.show_measures
     if as_json:
         terminal.print_json(result)
     else:
-        benches.show_measures(result)
+        show(result)
 
 
 @cli.command()

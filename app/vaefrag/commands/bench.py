@@ -92,7 +92,7 @@ def show_measures(result: dict[str, Any]) -> None:
 
 def _row(channels: int, images: int, repeats: int, threads: int) -> dict[str, Any]:
     rows = _rows(channels, images)
-    ours: list[float] = []
+    streamed: list[float] = []
     gram: list[float] = []
     loop: list[float] = []
     product: list[float] = []
@@ -100,13 +100,13 @@ def _row(channels: int, images: int, repeats: int, threads: int) -> dict[str, An
     for turn in range(repeats):
         if turn == 0:
             _forget_peak()  # that of compiling, which happens once on a machine
-        ours.append(_seconds(lambda: shared_bits(rows, threads=threads)))
+        streamed.append(_seconds(lambda: shared_bits(rows, threads=threads)))
         if turn == 0:
             peak = _peak_megabytes()  # before the others add to it
         gram.append(_gram_seconds(rows))
         loop.append(_loop_seconds(rows))
         product.append(_product_seconds(channels, images))
-    best = min(ours)
+    best = min(streamed)
     return {
         "channels": channels,
         "images": images,
@@ -166,13 +166,13 @@ def _loop_seconds(rows: Rows) -> float:
 def _product_seconds(channels: int, images: int) -> float:
     matrix = torch.randn(channels, images)
     out = torch.empty(channels, channels)
-    times = max(1, int(2e10 / (2 * channels**2 * images)))
+    count = max(1, int(2e10 / (2 * channels**2 * images)))  # one small product is too quick to be timed
 
     def products() -> None:
-        for _ in range(times):
+        for _ in range(count):
             torch.mm(matrix, matrix.T, out=out)
 
-    return _seconds(products) / times
+    return _seconds(products) / count
 
 
 def _exponent(sizes: list[tuple[int, int]], axis: int, repeats: int, threads: int) -> float:

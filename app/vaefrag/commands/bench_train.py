@@ -207,26 +207,30 @@ def _row(case: Case, repeats: int, processes: int, pool: ProcessPoolExecutor) ->
     dataset = _dataset(spec.dataset)
     short = _warm_up(spec, processes, pool)
     _train_plainly(short, dataset, 1)
-    ours, plain, cpu, losses, plain_losses = [], [], [], [], []
+    rates: list[float] = []  # member-steps per second
+    plain_rates: list[float] = []
+    cpu_ratios: list[float] = []
+    losses: list[float] = []
+    plain_losses: list[float] = []
     for _ in range(repeats):
         start, spent = time.perf_counter(), time.process_time()
         plain_losses = _train_plainly(spec, dataset, case.plain)
-        plain.append(case.plain * case.steps / (time.perf_counter() - start))
+        plain_rates.append(case.plain * case.steps / (time.perf_counter() - start))
         plain_cpu = (time.process_time() - spent) / (case.plain * case.steps)
         start = time.perf_counter()
         losses, seconds = _train_members(spec, processes, pool)
-        ours.append(case.members * case.steps / (time.perf_counter() - start))
-        cpu.append(plain_cpu * case.members * case.steps / seconds)
+        rates.append(case.members * case.steps / (time.perf_counter() - start))
+        cpu_ratios.append(plain_cpu * case.members * case.steps / seconds)
     return {
         "dataset": case.dataset,
         "architecture": case.architecture,
         "precision": case.precision,
         "members": case.members,
         "steps": case.steps,
-        "steps_per_second": statistics.median(ours),
-        "plain_steps_per_second": statistics.median(plain),
-        "ratio": statistics.median(a / b for a, b in zip(ours, plain, strict=True)),
-        "cpu_ratio": statistics.median(cpu),
+        "steps_per_second": statistics.median(rates),
+        "plain_steps_per_second": statistics.median(plain_rates),
+        "ratio": statistics.median(a / b for a, b in zip(rates, plain_rates, strict=True)),
+        "cpu_ratio": statistics.median(cpu_ratios),
         "loss": statistics.mean(losses),
         "loss_error": _error(losses),
         "plain_loss": statistics.mean(plain_losses),

@@ -11,6 +11,7 @@ from vaefrag.commands.options import Json, Workspace, by_option, flag
 from vaefrag.commands.serve import prepare_to_serve, show_pages
 
 if TYPE_CHECKING:
+    from vaefrag.settings import Settings
     from vaefrag_core.config import EnsembleSpec
     from vaefrag_core.sweeps import Sweep
 
@@ -23,8 +24,8 @@ Workers = Annotated[
 NUMBERS = "NUMBER[,…]"  # a coefficient: one value, or the values of a sweep
 
 
-# Where each option of `train` stands in an `EnsembleSpec`; they are read by this table, not one by one.
-PLACES = {
+# The field of an `EnsembleSpec` that each option of `train` sets; they are read by this table, not one by one.
+FIELDS = {
     "name": "name",
     "dataset": "dataset.name",
     "path": "dataset.path",
@@ -46,7 +47,7 @@ PLACES = {
     },
     "capacity": "train.capacity_nats",
 }
-LISTS = ("widths", "discriminator_widths")
+LISTS = ("widths", "discriminator_widths")  # options that hold values separated by commas
 
 
 class ArchitectureChoice(StrEnum):
@@ -172,37 +173,37 @@ def train(
     from vaefrag.settings import load_settings
     from vaefrag_core.sweeps import resolve_sweep
 
-    values = _asked_for(ctx, preset)
-    with by_option(PLACES):
+    values = _typed_values(ctx, preset)
+    with by_option(FIELDS):
         sweep, specs = resolve_sweep(values)
-    _refuse_unread([option for option in PLACES if _typed(ctx, option)], specs[0])
-    _say_what_the_cpu_lacks(specs[0])
+    _refuse_unread([option for option in FIELDS if _is_typed(ctx, option)], specs[0])
+    _warn_of_slow_products(specs[0])
     settings = load_settings(workspace=workspace)
     if detach:
-        result = _leave_to_engine(sweep, specs, settings, workers, analyze_after)
+        result = _train_detached(sweep, specs, settings, workers, analyze_after)
     else:
         result = _train_and_analyze(sweep, specs, settings, workers, analyze_after)
     if as_json:
         terminal.print_json(result)
 
 
-def _asked_for(ctx: typer.Context, preset: str | None) -> dict[str, Any]:
-    """Give the options as fields of an `EnsembleSpec`; with a preset, those alone that were typed, over it."""
+def _typed_values(ctx: typer.Context, preset: str | None) -> dict[str, Any]:
+    """Return the options as fields of an `EnsembleSpec`; with a preset, only those that were typed, over it."""
     from vaefrag_core.presets import with_preset
 
     values: dict[str, Any] = {}
-    for option, place in PLACES.items():
-        if preset is not None and not _typed(ctx, option):
+    for option, field in FIELDS.items():
+        if preset is not None and not _is_typed(ctx, option):
             continue
-        *parents, name = place.split(".")
+        *parents, name = field.split(".")
         fields = values
         for parent in parents:
             fields = fields.setdefault(parent, {})
-        fields[name] = _as_read(option, ctx.params[option])
+        fields[name] = _field_value(option, ctx.params[option])
     return values if preset is None else with_preset(preset, values)
 
 
-def _typed(ctx: typer.Context, option: str) -> bool:
+def _is_typed(ctx: typer.Context, option: str) -> bool:
     source = ctx.get_parameter_source(option)
     return source is not None and source.name == "COMMANDLINE"
 
@@ -214,8 +215,8 @@ def _refuse_unread(typed: list[str], spec: "EnsembleSpec") -> None:
 
     model, train = spec.model, spec.train
     for option in typed:
-        place, name = PLACES[option].rpartition(".")[::2]
-        if place == "train" and name in train.unread:
+        parent, _, name = FIELDS[option].rpartition(".")
+        if parent == "train" and name in train.unread:
             readers = " or ".join(other for other in COEFFICIENTS if name in read_by(other))
             reason, remedy = f"{train.objective} does not read it", f"choose --objective {readers}"
         elif name == "pixel_variance" and model.likelihood != "gaussian":
@@ -228,15 +229,16 @@ def _refuse_unread(typed: list[str], spec: "EnsembleSpec") -> None:
         raise InvalidInputError(f"Nothing would come of {flag(option)}: {reason}. Leave it out, or {remedy}.")
 
 
-def _as_read(option: str, given: Any) -> Any:
+def _field_value(option: str, value: Any) -> Any:
+    """Return the value of an option in the form that its field of an `EnsembleSpec` takes."""
     if option in LISTS:
-        return [part.strip() for part in given.split(",")]
+        return [part.strip() for part in value.split(",")]
     if option == "path":
-        return str(Path(given).absolute()) if given else None
-    return given.value if isinstance(given, StrEnum) else given
+        return str(Path(value).absolute()) if value else None  # the engine runs in another folder
+    return value.value if isinstance(value, StrEnum) else value
 
 
-def _say_what_the_cpu_lacks(spec: "EnsembleSpec") -> None:
+def _warn_of_slow_products(spec: "EnsembleSpec") -> None:
     if spec.train.precision == "float32":
         return
     from vaefrag_core.training.precision import cpu_multiplies_bfloat16
@@ -248,8 +250,8 @@ def _say_what_the_cpu_lacks(spec: "EnsembleSpec") -> None:
         )
 
 
-def _leave_to_engine(
-    sweep: "Sweep | None", specs: "list[EnsembleSpec]", settings: Any, workers: int | None, analyze_after: bool
+def _train_detached(
+    sweep: "Sweep | None", specs: "list[EnsembleSpec]", settings: "Settings", workers: int | None, analyze_after: bool
 ) -> dict[str, Any]:
     from vaefrag.commands import training_runs
 
@@ -266,7 +268,7 @@ def _leave_to_engine(
 
 
 def _train_and_analyze(
-    sweep: "Sweep | None", specs: "list[EnsembleSpec]", settings: Any, workers: int | None, analyze_after: bool
+    sweep: "Sweep | None", specs: "list[EnsembleSpec]", settings: "Settings", workers: int | None, analyze_after: bool
 ) -> dict[str, Any]:
     from vaefrag.commands import training_runs
 
