@@ -22,8 +22,10 @@ from vaefrag_core.ensemble_store import EnsembleStore
 ROOT = Path(__file__).parents[1]
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "app", "assets", "vaefrag_core")
 PACKAGES = {"vaefrag": "app/vaefrag", "vaefrag/assets": "assets", "vaefrag_core": "vaefrag_core"}
-# Modules that vaefrag, what it stands on, or Python itself imports, and files that servers read by themselves.
+# Modules that vaefrag, its libraries or Python itself import, and files that servers read by themselves.
 STRANGERS = ("app", "queue", "torch", "numpy", "struct", "vaefrag_core", "sitecustomize", "gunicorn.conf")
+# In a folder on PYTHONPATH: names of our own modules, and of what our packages were called once.
+NAMESAKES = ("app", "assets", "auth", "cli", "commands", "jobs", "main", "pages", "settings", "server", "terminal")
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,8 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def hostile(tmp_path: Path) -> Path:
     """Make a folder of modules and assets that would leave a mark if anything ran or served them."""
-    for name in STRANGERS:
+    (tmp_path / "networks").mkdir()
+    for name in (*STRANGERS, *(f"networks/{name}" for name in NAMESAKES)):
         (tmp_path / f"{name}.py").write_text("open(__file__ + '.ran', 'w').close()\n")
     (tmp_path / "assets").mkdir()
     for name in ("app.css", "stranger.js"):
@@ -143,7 +146,7 @@ def demo(installed: Path, folder: Path) -> Iterator[tuple[str, str]]:
     with subprocess.Popen(
         [str(part) for part in [*command, "--workspace", folder / "data"]],
         cwd=folder,
-        env=environment | {"VAEFRAG_ENGINE_IDLE_SECONDS": "1"},
+        env=environment | {"VAEFRAG_ENGINE_IDLE_SECONDS": "1", "PYTHONPATH": str(folder / "networks")},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -66,7 +66,9 @@ class Settings(BaseSettings):
     analysis_seconds: float = Field(60.0, ge=0, description="between analyses of an ensemble that is still trained")
     gpu_device: str = Field("cuda", min_length=1, description="torch's name for the GPUs of workers")
     gpu_members: int = Field(32, ge=1, le=4096, description="members trained together on one GPU: as many as fit")
-    url_prefix: str = Field("/", description="path under which the pages are served, such as /lab/")
+    url_prefix: str = Field(
+        "/", description="path under which the pages are served, such as /lab/, whether a proxy strips it or not"
+    )
 
     @field_validator("url_prefix")
     @classmethod

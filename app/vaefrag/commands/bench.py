@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def bench_measures(
     """
     threads = threads or torch.get_num_threads()
     terminal.print_message("Compiling, or reading what was compiled before …")
-    shared_bits(_rows(8, 8), threads=threads)
+    shared_bits(_random_channels(8, 8), threads=threads)
     rows: list[dict[str, Any]] = []
     result: dict[str, Any] = {"threads": threads, "repeats": repeats, "rows": rows}
     try:
@@ -91,7 +92,7 @@ def show_measures(result: dict[str, Any]) -> None:
 
 
 def _row(channels: int, images: int, repeats: int, threads: int) -> dict[str, Any]:
-    rows = _rows(channels, images)
+    rows = _random_channels(channels, images)
     streamed: list[float] = []
     gram: list[float] = []
     loop: list[float] = []
@@ -121,7 +122,7 @@ def _row(channels: int, images: int, repeats: int, threads: int) -> dict[str, An
     }
 
 
-def _rows(channels: int, images: int) -> Rows:
+def _random_channels(channels: int, images: int) -> Rows:
     rng = np.random.default_rng(0)
     return Rows(
         rng.normal(size=(channels, images)),
@@ -176,10 +177,11 @@ def _product_seconds(channels: int, images: int) -> float:
 
 
 def _exponent(sizes: list[tuple[int, int]], axis: int, repeats: int, threads: int) -> float:
+    """Fit the power of the channels (axis 0) or images (axis 1) with which the time grows."""
     seconds = []
     for channels, images in sizes:
-        rows = _rows(channels, images)
-        seconds.append(min(_seconds(lambda rows=rows: shared_bits(rows, threads=threads)) for _ in range(repeats)))  # type: ignore[misc]
+        compare = partial(shared_bits, _random_channels(channels, images), threads=threads)
+        seconds.append(min(_seconds(compare) for _ in range(repeats)))
     grown = [size[axis] for size in sizes]
     return float(np.polyfit(np.log(grown), np.log(seconds), 1)[0])
 
