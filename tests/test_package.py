@@ -20,7 +20,7 @@ import pytest
 from vaefrag_core.ensemble_store import EnsembleStore
 
 ROOT = Path(__file__).parents[1]
-SOURCES = ("pyproject.toml", "README.md", "LICENSE", "app", "assets", "vaefrag_core")
+SOURCES = ("pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", "app", "assets", "docs", "vaefrag_core")
 PACKAGES = {"vaefrag": "app/vaefrag", "vaefrag/assets": "assets", "vaefrag_core": "vaefrag_core"}
 # Modules that vaefrag, its libraries or Python itself import, and files that servers read by themselves.
 STRANGERS = ("app", "queue", "torch", "numpy", "struct", "vaefrag_core", "sitecustomize", "gunicorn.conf")
@@ -90,9 +90,21 @@ def test_the_wheel_holds_every_file_of_both_packages_and_nothing_else(wheel: Pat
         for path in (ROOT / folder).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    files = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    files = {name for name in ZipFile(wheel).namelist() if name.startswith(("vaefrag/", "vaefrag_core/"))}
     assert files == expected
     assert {"vaefrag/py.typed", "vaefrag_core/py.typed", "vaefrag/assets/icons/sun.svg"} <= files
+
+
+def test_documents_that_messages_name_are_installed_and_the_help_says_where(installed: Path, hostile: Path) -> None:
+    sources = [path.read_text() for folder in ("app", "vaefrag_core") for path in (ROOT / folder).rglob("*.py")]
+    named = {name for text in sources for name in re.findall(r"docs/\w+\.md", text)}
+    assert named >= {"docs/engine.md", "docs/posteriors.md", "docs/training.md"}
+    wide = os.environ | {"COLUMNS": "300"}
+    usage = re.sub(r"\x1b\[[0-9;]*m", "", run(installed / "vaefrag", "--help", cwd=hostile, env=wide))
+    (folder,) = re.findall(r"Documentation: (\S+)", usage)
+    assert Path(folder).is_relative_to(installed.parent)
+    for name in named:
+        assert (Path(folder) / name).read_text() == (ROOT / name).read_text()
 
 
 def test_what_is_installed_is_found_from_anywhere_and_is_not_the_checkout(installed: Path, hostile: Path) -> None:

@@ -1,6 +1,7 @@
 """The `vaefrag` command: thin, and quick to start, since each command imports what it needs."""
 
 import os
+import sysconfig
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,10 +26,19 @@ from vaefrag_core.errors import VaefragError
 if TYPE_CHECKING:
     from vaefrag.settings import Settings
 
+
+def _documentation() -> str | None:
+    """Return a line that says where `docs/` lies, which messages name: in the checkout, or where the wheel put it."""
+    checkout, installed = Path(__file__).parents[2], Path(sysconfig.get_path("data")) / "share" / "doc" / "vaefrag"
+    folder = next((folder for folder in (checkout, installed) if (folder / "docs" / "training.md").is_file()), None)
+    return None if folder is None else f"Documentation: {folder}"
+
+
 cli = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    epilog=_documentation(),
     help="Train ensembles of variational autoencoders and find the fragments of information that come back in run"
     " after run.",
 )
