@@ -312,7 +312,7 @@ def test_health_is_an_exit_code(trained: Trained, tmp_path: Path, monkeypatch: p
     assert (no_engine.returncode, "has no engine" in no_engine.stderr) == (1, True)
 
 
-@pytest.mark.parametrize("command", [["serve"], ["demo", "--members", "2", "--steps", "50"]])
+@pytest.mark.parametrize("command", [["serve"], ["serve", "--new-token"], ["demo", "--members", "2", "--steps", "50"]])
 def test_a_port_that_is_taken_is_named_before_anything_is_done(tmp_path: Path, command: list[str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

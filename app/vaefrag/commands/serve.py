@@ -36,12 +36,15 @@ def serve(
 
     What other machines can reach is served with an access token only: --new-token makes one, VAEFRAG_TOKEN sets one.
     """
+    from vaefrag.auth.token import make_token
+    from vaefrag.server import claim_port
     from vaefrag.settings import load_settings
 
     settings = load_settings(workspace=workspace, host=host, port=port, start_engine=start_engine)
-    if new_token:
-        from vaefrag.auth.token import make_token
-
+    if not new_token:
+        bound = prepare_to_serve(settings)
+    else:
+        bound = claim_port(settings)  # first: a port that is taken should not cost others their sessions
         token, path = make_token(settings)
         on_screen = terminal.console.is_terminal  # a log, by contrast, is no place for it
         terminal.print_message(
@@ -49,7 +52,7 @@ def serve(
             "People type it to sign in; programs send it as `Authorization: Bearer …`."
             f" It is kept in {path}, where every `vaefrag serve` finds it. Delete that file to do without."
         )
-    show_pages(settings, prepare_to_serve(settings), browser, as_json=as_json)
+    show_pages(settings, bound, browser, as_json=as_json)
 
 
 def prepare_to_serve(settings: "Settings") -> socket.socket:
