@@ -116,7 +116,7 @@ def compare_optimizers(posteriors: Posteriors, descent_steps: int) -> None:
 def draw(rows: list[dict[str, Any]], sizes: list[int]) -> str:
     """Draw continuity against the number of learners: medians over repeats, bars from the least to the greatest.
 
-    A dot is hollow where most fusions are the known failure of their objective.
+    A dot is hollow where most fusions are the usual failure of their objective.
     """
     width, height, left, right, top, bottom = 640, 400, 64, 16, 40, 48
     top_value = max(2.0, *(row["continuity"] for row in rows if math.isfinite(row["continuity"])))

@@ -27,7 +27,7 @@ TINY = ["--members", "2", "--steps", "50", "--widths", "8", "--channels", "2", "
 
 @pytest.fixture
 def own(trained: Trained, tmp_path: Path) -> Trained:
-    """Give a copy of the small real ensemble: what a command finds anew in it, the other tests should not see."""
+    """Copy the small real ensemble: other tests should not see what a command adds to it."""
     workspace = shutil.copytree(trained.store.workspace, tmp_path / "own")
     return trained._replace(store=EnsembleStore(workspace))
 

@@ -149,19 +149,19 @@ def test_hotspots_are_told_on_a_terminal_s_width_whatever_the_labels(tmp_path: P
     factors = rng.integers(0, 4, (120, 5))
     mean = np.stack([4.0 * factors[:, [0, 2]] + rng.normal(0, 0.1, (120, 2)) for _ in range(4)])
     names = np.array(["shape", "scale", "orientation", "position x", "position y"])
-    told = {}
+    texts = {}
     for count in (2, 5):
         file = tmp_path / f"{count}.npz"
         np.savez(file, mean=mean, logvar=np.full_like(mean, -2), labels=factors[:, :count], label_names=names[:count])
         place = ("--workspace", str(tmp_path / "workspace"))
         ensemble_id = json.loads(vaefrag("import", str(file), "--name", "planted", *place, "--json").stdout)["id"]
-        told[count] = vaefrag("analyze", ensemble_id, *place).stderr
-        assert "2 hotspots among 8 live channels" in told[count]
-        assert "…" not in told[count]
-    assert all(name in told[2] for name in ("shape", "scale"))
-    rows = [line.split() for line in told[5].splitlines() if re.match(r" +\d", line)]
+        texts[count] = vaefrag("analyze", ensemble_id, *place).stderr
+        assert "2 hotspots among 8 live channels" in texts[count]
+        assert "…" not in texts[count]
+    assert all(name in texts[2] for name in ("shape", "scale"))
+    rows = [line.split() for line in texts[5].splitlines() if re.match(r" +\d", line)]
     assert sorted(row[-1] for row in rows) == ["orientation", "shape"]
-    assert "position" not in told[5]
+    assert "position" not in texts[5]
 
 
 def test_an_ensemble_of_one_image_is_refused(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install the wheel into a fresh environment, beside the packages it needs; gives the folder of its programs."""
+    """Install the wheel into a fresh environment, beside the packages it needs; return the folder of programs."""
     folder = tmp_path_factory.mktemp("installed")
     run(sys.executable, "-m", "venv", "--without-pip", folder)
     programs = folder / "bin"
@@ -139,7 +139,7 @@ def test_importing_the_package_loads_nothing_but_itself(installed: Path) -> None
 
 @contextmanager
 def demo(installed: Path, folder: Path) -> Iterator[tuple[str, str]]:
-    """Run the demo in a folder until its pages are served; gives their address and the ensemble's id."""
+    """Run the demo in a folder until its pages are served, and yield their address and the ensemble's id."""
     command = [
         installed / "vaefrag",
         "demo",
@@ -166,11 +166,11 @@ def demo(installed: Path, folder: Path) -> Iterator[tuple[str, str]]:
         assert process.stdout is not None
         assert process.stderr is not None
         try:
-            said = ""
-            while process.poll() is None and "vaefrag is at" not in said:
-                said += process.stderr.readline()
-            match = re.search(r"vaefrag is at (\S+)", said)
-            assert match, said
+            text = ""
+            while process.poll() is None and "vaefrag is at" not in text:
+                text += process.stderr.readline()
+            match = re.search(r"vaefrag is at (\S+)", text)
+            assert match, text
             yield match[1], json.loads(process.stdout.readline())["id"]
         finally:
             process.send_signal(signal.SIGTERM)
@@ -178,7 +178,7 @@ def demo(installed: Path, folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def fetch(url: str, content: object = None) -> str:
-    """Ask for what is at a URL, which has to be there."""
+    """Return what is at a URL, which has to be there."""
     data = None if content is None else json.dumps(content).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"} if data else {})
     with urllib.request.urlopen(request, timeout=60) as answer:

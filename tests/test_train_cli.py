@@ -33,13 +33,13 @@ def test_what_a_cpu_lacks_for_bfloat16_is_said_and_not_refused(
     specs: list[EnsembleSpec], monkeypatch: pytest.MonkeyPatch, instructions: bool, detach: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr("vaefrag_core.training.precision.cpu_multiplies_bfloat16", lambda: instructions)
-    said: list[str] = []
-    monkeypatch.setattr("vaefrag.terminal.print_message", lambda text, **_: said.append(text))
+    messages: list[str] = []
+    monkeypatch.setattr("vaefrag.terminal.print_message", lambda text, **_: messages.append(text))
     done = CliRunner().invoke(cli, ["train", "--precision", "bfloat16", "--no-analyze", *detach])
     CliRunner().invoke(cli, ["train", "--no-analyze"])
     assert done.exit_code == 0, done.exception
     assert [spec.train.precision for spec in specs] == ["bfloat16", "float32"]
-    lacks = [text for text in said if "The CPU of this machine has no instructions for bfloat16" in text]
+    lacks = [text for text in messages if "The CPU of this machine has no instructions for bfloat16" in text]
     assert len(lacks) == (not instructions)
 
 

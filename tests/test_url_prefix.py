@@ -49,7 +49,7 @@ class StrippingProxy(BaseHTTPRequestHandler):
 
 @contextmanager
 def stripping_proxy(upstream: str) -> Iterator[str]:
-    """Run a proxy in front of a host; gives the address of /lab/ on it."""
+    """Run a proxy in front of a host, and yield the address of /lab/ on it."""
     handler = type("Handler", (StrippingProxy,), {"upstream": upstream})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -66,7 +66,7 @@ class Visitor:
         self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self.cookies))
 
     def ask(self, url: str, data: bytes | None = None, **headers: str) -> tuple[str, bytes]:
-        """Ask for a URL, which has to be there; gives where it led, and the content."""
+        """Return where a URL led, which has to be there, and the content."""
         request = urllib.request.Request(url, data, {name.replace("_", "-"): value for name, value in headers.items()})
         with self._opener.open(request, timeout=20) as answer:
             return answer.url, answer.read()
@@ -74,7 +74,7 @@ class Visitor:
 
 @pytest.fixture(scope="module", params=["as it is", "stripped"])
 def site(request: pytest.FixtureRequest, trained: Trained) -> Iterator[str]:
-    """Serve the small real ensemble under /lab/, behind a token; gives the address by which people reach it."""
+    """Serve the small real ensemble under /lab/, behind a token, and yield the address by which people reach it."""
     environment = {"VAEFRAG_URL_PREFIX": "/lab/", "VAEFRAG_TOKEN": TOKEN}
     with served(trained.store.workspace, "--no-engine", **environment) as (_, url):
         if request.param == "as it is":

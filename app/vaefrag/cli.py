@@ -115,7 +115,7 @@ def analyze(
     """Compare all channels of an ensemble, find its hotspots, map them and paint its traversals.
 
     With --space full: estimate what each member's whole latent space tells and how alike these spaces are, by Monte
-    Carlo, with standard errors. With --over-training: show what channels told at each step kept of their training.
+    Carlo, with standard errors. With --over-training: show the channels' information at each step of training kept.
     """
     if space is SpaceChoice.full:
         result = analysis_runs.analyze_spaces(

@@ -17,7 +17,7 @@ from vaefrag_core.training.collapse import live_channels
 if TYPE_CHECKING:
     from vaefrag_core.training.checkpoints import MemberStatus
 
-console = Console(stderr=True)
+console = Console(stderr=True)  # standard output belongs to --json
 
 STAGES = {
     "compare": "Comparing channels",
@@ -119,12 +119,12 @@ def training_progress(members: int, steps: int) -> "Iterator[Callable[[Sequence[
 
 @contextmanager
 def sweep_progress(
-    labels: Mapping[str, str], members: int, steps: int
+    titles: Mapping[str, str], members: int, steps: int
 ) -> "Iterator[Callable[[str, Sequence[MemberStatus]], None]]":
     """Show how far the trainings of a sweep are, a line for each, while this lasts.
 
     Args:
-        labels: the text of each job's line.
+        titles: the text of each job's line, by the job's id.
         members: of each ensemble.
         steps: of each member.
 
@@ -139,8 +139,8 @@ def sweep_progress(
     )
     with Progress(*columns, console=console) as progress:
         tasks = {
-            job: progress.add_task(label, total=members * steps, done=0, members=members)
-            for job, label in labels.items()
+            job: progress.add_task(title, total=members * steps, done=0, members=members)
+            for job, title in titles.items()
         }
 
         def update(job: str, statuses: "Sequence[MemberStatus]") -> None:
@@ -164,6 +164,7 @@ def analysis_progress() -> Iterator[Callable[[str, float], None]]:
         tasks: dict[str, TaskID] = {}
 
         def update(stage: str, share: float) -> None:
+            # A stage whose result was stored before may report no end of its own.
             for earlier, task in tasks.items():
                 if earlier != stage:
                     progress.update(task, completed=1.0)

@@ -35,7 +35,7 @@ def sign_in(client: FlaskClient, token: str = TOKEN, **more: object) -> object:
 
 
 def a_path(rule: str) -> str:
-    """Give a path that a rule of the server matches."""
+    """Return a path that a rule of the server matches."""
     return re.sub(r"<[^>]*>", "x", rule)
 
 

@@ -8,6 +8,9 @@ from vaefrag import terminal
 from vaefrag.plurals import counted, first_few
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from vaefrag_core.artifacts import Analysis, ChannelMatrix, Hotspots, SpaceMatrix
     from vaefrag_core.artifacts.stability import Over
     from vaefrag_core.datasets.base import ImageDataset
@@ -35,7 +38,7 @@ def training_result(ensemble_id: str, statuses: "Sequence[MemberStatus]") -> dic
 
 
 def show_failures(statuses: "Sequence[MemberStatus]") -> None:
-    """Name the members that failed, and why."""
+    """Show which members failed, and why."""
     for line in first_few([status.message for status in statuses if status.state == "failed"]):
         terminal.print_message(line, markup=False)
 
@@ -165,7 +168,7 @@ def _show_hotspots(matrix: "ChannelMatrix", hotspots: "Hotspots", members: int) 
     terminal.show_table(columns, rows, right=[c for c in columns if c not in ("medoid", "best\nlabel")])
 
 
-def _best_label(matrix: "ChannelMatrix", nmi: Any) -> tuple[str, str]:
+def _best_label(matrix: "ChannelMatrix", nmi: "Sequence[float]") -> tuple[str, str]:
     best = matrix.best_label(nmi)
     return ("–", "") if best is None else (_number(nmi[best]), matrix.label_names[best])
 
@@ -193,8 +196,8 @@ def show_spaces(spaces: "SpaceMatrix") -> None:
     members = [str(member) for member in spaces.member_ids]
     columns = ["member", "I(X;U) bits", "I/H(X)"]
     shares = spaces.information_bits / spaces.input_bits if spaces.input_bits else spaces.information_bits
-    told = zip(members, spaces.information_bits, spaces.information_error, shares, strict=True)
-    rows = [[member, _with_error(bits, error), _number(share)] for member, bits, error, share in told]
+    columns_of_members = zip(members, spaces.information_bits, spaces.information_error, shares, strict=True)
+    rows = [[member, _with_error(bits, error), _number(share)] for member, bits, error, share in columns_of_members]
     terminal.show_table(columns, rows, right=columns)
     if len(members) <= MATRIX_MEMBERS:
         square = [
@@ -223,6 +226,7 @@ def _with_error(value: float, error: float) -> str:
     """Write 0.834 ± 0.012 as 0.83(2): the error in units of the last digit, rounded up."""
     if not math.isfinite(value):
         return "–"
+    # As many digits as make the error at least 1 of the last one, and 3 at most.
     digits = max(0, min(3, -math.floor(math.log10(error)))) if error > 0 else 3
     return f"{value:.{digits}f}({math.ceil(error * 10**digits - 1e-9)})"
 
@@ -231,7 +235,7 @@ def metrics_result(ensemble_id: str, metrics: "MemberMetrics") -> dict[str, Any]
     """Return the metrics of each member, their mean and standard deviation over members, as JSON content."""
     from vaefrag_core.structure.member_metrics import METRICS
 
-    def named(values: Any) -> dict[str, float]:
+    def named(values: "NDArray[np.float64]") -> dict[str, float]:
         return dict(zip(METRICS, values.tolist(), strict=True))
 
     members = zip(metrics.member_ids, metrics.live_channels, metrics.values, strict=True)
@@ -263,7 +267,7 @@ def show_metrics(metrics: "MemberMetrics") -> None:
         terminal.print_message(message)
 
 
-def _inside(square: Any) -> float:
+def _inside(square: "NDArray[np.float64]") -> float:
     """Return the mean over pairs of two different channels; NaN of a single one."""
     count = len(square)
     return float(square.sum() - square.trace()) / (count * (count - 1)) if count > 1 else math.nan
