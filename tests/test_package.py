@@ -232,3 +232,31 @@ def test_demo_and_pages_work_from_a_folder_of_strangers_and_run_none(installed: 
     assert any(path.startswith("/_dash-component-suites/") for path in served)
     assert EnsembleStore(hostile / "data").ids() == [ensemble_id]
     assert ran(hostile) == []
+
+
+CHILD = """
+if __name__ == "__main__":
+    import multiprocessing
+    import sys
+
+    from vaefrag.cli import main
+
+    sys.argv = ["vaefrag", "--version"]
+    try:
+        main()
+    except SystemExit:
+        child = multiprocessing.get_context("spawn").Process(target=abs, args=(1,))
+        child.start()
+        child.join()
+        sys.exit(child.exitcode)
+"""
+
+
+def test_processes_that_a_command_starts_run_no_stranger_either(
+    installed: Path, hostile: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    script = tmp_path_factory.mktemp("script") / "child.py"
+    script.write_text(CHILD)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    assert run(installed / "python", script, cwd=hostile, env=environment).startswith("vaefrag ")
+    assert ran(hostile) == []
