@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from vaefrag import terminal
-from vaefrag.jobs.engine_process import cores
+from vaefrag.jobs.engine_process import count_cores
 from vaefrag_core.config import DatasetConfig, EnsembleSpec, Precision
 from vaefrag_core.config_errors import parse
 from vaefrag_core.datasets.base import ImageDataset
@@ -95,7 +95,7 @@ def bench_train(
         MissingDataError: when no data set is there.
     """
     left_out = _missing_datasets([*cases, *precision])
-    processes, threads_before = cores(), torch.get_num_threads()
+    processes, threads_before = count_cores(), torch.get_num_threads()
     rows: list[dict[str, Any]] = []
     precision_rows: list[dict[str, Any]] = []
     result = {

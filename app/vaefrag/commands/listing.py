@@ -63,7 +63,7 @@ def _ensemble(record: "EnsembleRecord", store: "EnsembleStore", job_store: "JobS
     from vaefrag_core.errors import BrokenFileError, MissingDataError
 
     status = status_of(record, store, job_store)
-    state: str = status.stage
+    state: str = status.state
     hotspots = None
     try:
         analysis = store.analysis(record.id)

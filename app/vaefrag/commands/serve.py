@@ -94,8 +94,8 @@ def show_pages(
         return server
 
     def beside() -> AbstractContextManager[None]:
-        from vaefrag.jobs.engine_process import kept_engine
+        from vaefrag.jobs.engine_process import supervise_engine
 
-        return kept_engine(settings) if settings.start_engine else nullcontext()
+        return supervise_engine(settings) if settings.start_engine else nullcontext()
 
     serve_until_stopped(make_server, settings, beside, bound, path=path, browser=browser, as_json=as_json)
