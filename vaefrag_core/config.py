@@ -79,6 +79,12 @@ class ModelConfig(Config):
         return value
 
     @property
+    def unread_settings(self) -> frozenset[str]:
+        """The settings of other networks and likelihoods: nothing in training depends on them."""
+        of_networks = frozenset() if self.stackable else frozenset({"widths", "activation"})
+        return of_networks | (frozenset() if self.likelihood == "gaussian" else frozenset({"pixel_variance"}))
+
+    @property
     def stackable(self) -> bool:
         """Whether members are trained fastest when one operation steps them all, on a CPU as well."""
         return self.architecture == "mlp" and self.network is None
@@ -248,13 +254,11 @@ class EnsembleSpec(Config):
 
     @property
     def key(self) -> str:
-        """The content without the name, what its objective does not read, and what was added and is not used."""
-        left_out = {
-            "train": set(self.train.unread_settings) | _unset(self.train, "clip_gradient", "precision", "snapshots"),
-            "dataset": _unset(self.dataset, "image_size"),
-            "model": _unset(self.model, "network") or {"architecture", "widths", "activation"},
-        }
-        return content_key(self.model_dump(mode="json", exclude={"name": True, **left_out}))
+        """Twelve hexadecimal digits of the content that training depends on: equal specs have equal keys."""
+        # A value that nothing reads is taken for the default, so that the keys of earlier versions hold.
+        defaults = ModelConfig()
+        unread = {name: getattr(defaults, name) for name in self.model.unread_settings}
+        return legacy_spec_key(self.model_copy(update={"model": self.model.model_copy(update=unread)}))
 
     @model_validator(mode="after")
     def _name_from_content(self) -> "EnsembleSpec":
@@ -265,10 +269,27 @@ class EnsembleSpec(Config):
 
 
 def content_key(content: object) -> str:
-    """Name any JSON content by twelve hexadecimal digits of its SHA-256."""
+    """Return twelve hexadecimal digits of the SHA-256 of JSON content.
+
+    Example:
+        >>> content_key({"b": 1, "a": [1.5]}) == content_key({"a": [1.5], "b": 1})
+        True
+    """
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _unset(config: Config, *names: str) -> set[str]:
+def legacy_spec_key(spec: EnsembleSpec) -> str:
+    """Return the key that versions up to 0.1 gave a spec: it also depends on settings of the network nothing reads."""
+    # What was added after ensembles had been trained counts only where it is used: their keys are older.
+    omitted = {
+        "train": set(spec.train.unread_settings) | _at_default(spec.train, "clip_gradient", "precision", "snapshots"),
+        "dataset": _at_default(spec.dataset, "image_size"),
+        "model": _at_default(spec.model, "network") or {"architecture", "widths", "activation"},
+    }
+    return content_key(spec.model_dump(mode="json", exclude={"name": True, **omitted}))
+
+
+def _at_default(config: Config, *names: str) -> set[str]:
+    """Return those of the fields that have their default value."""
     return {name for name in names if getattr(config, name) == type(config).model_fields[name].default}

@@ -14,7 +14,7 @@ from typing import Any
 
 from vaefrag_core.artifacts import Atlas
 from vaefrag_core.config import Config, EnsembleSpec, TrainConfig, content_key
-from vaefrag_core.ensemble_store import EnsembleStore, ensemble_id_of, made_once, readable, write_text
+from vaefrag_core.ensemble_store import EnsembleStore, ensemble_id_of, read_undamaged, write_once, write_text
 from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
 from vaefrag_core.objectives import OBJECTIVES, SETTINGS
 from vaefrag_core.spec_validation import resolve
@@ -76,9 +76,14 @@ class SweepStore:
         self._sweeps = store.workspace / "sweeps"
 
     def create(self, sweep: Sweep, specs: Sequence[EnsembleSpec]) -> Sweep:
-        """Put a sweep and its ensembles, from `resolve_sweep`, into the workspace, or give it as it stands."""
-        for spec in specs:
-            self.store.create(spec)
+        """Put a sweep and its ensembles, from `resolve_sweep`, into the workspace.
+
+        Returns:
+            The sweep as it stands, by its first name. Ensembles that versions before this one have named keep their
+            ids, and so does a sweep over them.
+        """
+        ids = tuple(self.store.create(spec).id for spec in specs)
+        sweep = sweep.model_copy(update={"ensembles": ids})
         path = self._sweeps / f"{sweep.id}.json"
         if not path.exists():
             write_text(path, sweep.model_dump_json(indent=1))
@@ -106,7 +111,7 @@ class SweepStore:
 
     def sweeps(self) -> list[Sweep]:
         """Give the sweeps that can be read, by name."""
-        return sorted(readable(self.ids(), self.sweep), key=lambda sweep: (sweep.name, sweep.id))
+        return sorted(read_undamaged(self.ids(), self.sweep), key=lambda sweep: (sweep.name, sweep.id))
 
     def of_ensemble(self, ensemble_id: str) -> list[Sweep]:
         """Give the sweeps that an ensemble is part of."""
@@ -129,7 +134,7 @@ class SweepStore:
             sources: the key of the analysis of each ensemble in it.
             make: writes the atlas into an empty folder.
         """
-        folder = made_once(self.folder(sweep_id) / f"atlas-{content_key(inputs)}", make)
+        folder = write_once(self.folder(sweep_id) / f"atlas-{content_key(inputs)}", make)
         index = AtlasIndex(folder=folder.name, sources=dict(sources))
         write_text(self.folder(sweep_id) / "latest.json", index.model_dump_json(indent=1))
         return Atlas.load(folder)

@@ -59,6 +59,7 @@ def contents(store: "EnsembleStore", job_store: "JobStore") -> dict[str, Any]:
 
 def _ensemble(record: "EnsembleRecord", store: "EnsembleStore", job_store: "JobStore") -> dict[str, Any]:
     from vaefrag.jobs.ensemble_status import status_of
+    from vaefrag_core.ensemble_record import ImportedSource
     from vaefrag_core.errors import BrokenFileError, MissingDataError
 
     standing = status_of(record, store, job_store)
@@ -70,9 +71,10 @@ def _ensemble(record: "EnsembleRecord", store: "EnsembleStore", job_store: "JobS
         pass
     except BrokenFileError:
         state = "analysis damaged"
-    trained = record.spec.members if record.imported else standing.done
-    words = {"id": record.id, "name": record.name, "state": state, "imported": record.imported}
-    return words | {"members": record.spec.members, "members_done": trained, "hotspots": hotspots}
+    imported, n_members = isinstance(record.source, ImportedSource), record.source.n_members
+    words = {"id": record.id, "name": record.name, "state": state, "imported": imported}
+    members_done = n_members if imported else standing.done
+    return words | {"members": n_members, "members_done": members_done, "hotspots": hotspots}
 
 
 def _unreadable(ensemble_id: str) -> dict[str, Any]:

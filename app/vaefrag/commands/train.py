@@ -189,11 +189,12 @@ def _refuse_unread(typed: list[str], spec: "EnsembleSpec") -> None:
         if place == "train" and name in train.unread_settings:
             readers = " or ".join(SETTINGS[name].readers)
             reason, remedy = f"{train.objective} does not read it", f"choose --objective {readers}"
-        elif name == "pixel_variance" and model.likelihood != "gaussian":
-            reason, remedy = f"the likelihood {model.likelihood} does not read it", "choose --likelihood gaussian"
-        elif name in ("widths", "activation") and not model.stackable:
-            reason = f"it is of the mlp, and {model.network or model.architecture} is to be trained"
-            remedy = "choose --architecture mlp"
+        elif place == "model" and name in model.unread_settings:
+            if name == "pixel_variance":
+                reason, remedy = f"the likelihood {model.likelihood} does not read it", "choose --likelihood gaussian"
+            else:
+                reason = f"it is of the mlp, and {model.network or model.architecture} is to be trained"
+                remedy = "choose --architecture mlp"
         else:
             continue
         raise InvalidInputError(f"Nothing would come of {flag(option)}: {reason}. Leave it out, or {remedy}.")

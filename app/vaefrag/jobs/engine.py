@@ -169,7 +169,7 @@ class Engine:
             job.say(f"{job.submission.who} asked for it.")
             try:
                 if job.submission.kind == "train":
-                    self.store.create(parse(EnsembleSpec, job.submission.request))
+                    self.store.create(parse(EnsembleSpec, job.submission.request), job.submission.ensemble_id)
                     read_checkpoints(job, range(job.submission.members), self.store)
             except VaefragError as error:
                 job.update(state="failed", error=str(error))

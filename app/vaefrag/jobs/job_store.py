@@ -42,7 +42,7 @@ from vaefrag.jobs.job_models import (
     unpack_members,
 )
 from vaefrag_core.config import AnalysisConfig, Config, EnsembleSpec, FusionConfig, content_key
-from vaefrag_core.ensemble_store import ensemble_id_of
+from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
 
 FORMAT = 1
@@ -148,7 +148,7 @@ class JobStore:
             Submission(
                 id=_new_id(),
                 kind="train",
-                ensemble_id=ensemble_id_of(spec),
+                ensemble_id=EnsembleStore(self.workspace).id_of(spec),
                 title=spec.name,
                 request=_checked("train", spec),
                 members=spec.members,
