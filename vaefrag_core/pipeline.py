@@ -391,6 +391,7 @@ def _save_traversals(
     dataset = store.record(ensemble_id).spec.dataset
     points = points_of(dataset)
     if points is None:  # the sample tells the shape, even when the data set has been moved away since
+        assert posteriors.images is not None
         height, width, *image_channels = posteriors.images.shape[1:]
         shape = (height, width, image_channels[0] if image_channels else 1)
     else:

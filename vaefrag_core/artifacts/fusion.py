@@ -87,7 +87,7 @@ class FusedSpace:
         return replace(
             alone,
             labels=source.labels,
-            label_names=source.label_names or None,
+            label_names=source.label_names,
             images=source.images,
             copy_of=source.image_copies,
         )

@@ -31,7 +31,7 @@ class FingerprintSample:
     labels: TextArray
     label_names: tuple[str, ...]
     sample_id: str
-    copy_of: IndexArray
+    copy_of: IntArray
 
     @property
     def duplicates(self) -> int:
