@@ -226,9 +226,8 @@ class EnsembleStore:
         try:
             return Posteriors.load(path)
         except (BrokenFileError, InvalidInputError) as error:
-            raise BrokenFileError(
-                f"The posteriors of {ensemble_id} cannot be read ({path}). {self.record(ensemble_id).source.remedy}"
-            ) from error
+            remedy = self.record(ensemble_id).source.remedy
+            raise BrokenFileError(f"{path} cannot be read ({str(error).rstrip('.')}). {remedy}") from error
 
     def artifact(self, ensemble_id: str, kind: str, inputs: object, compute: Callable[[Path], None]) -> Path:
         """Return the folder of a result, computed only when it is not there.

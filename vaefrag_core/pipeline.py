@@ -137,7 +137,7 @@ def analyze(
 
     on_stage("compare", 0.0)
     matrix_folder = store.artifact(ensemble_id, "matrix", source, compare)
-    matrix = ChannelMatrix.load(matrix_folder)
+    matrix = store.load_artifact(ensemble_id, ChannelMatrix.load, matrix_folder)
     hotspots: dict[Measure, Path] = {}
     maps: dict[Measure, str] = {}
     for position, measure in enumerate(MEASURES):
@@ -206,7 +206,8 @@ def analyze_spaces(
         compare_spaces(posteriors, config, on_progress=lambda done, n: on_stage("spaces", done / n)).save(folder)
 
     on_stage("spaces", 0.0)
-    return SpaceMatrix.load(store.artifact(ensemble_id, "spaces", _space_inputs(posteriors.key, config), compare))
+    folder = store.artifact(ensemble_id, "spaces", _space_inputs(posteriors.key, config), compare)
+    return store.load_artifact(ensemble_id, SpaceMatrix.load, folder, options="--space full")
 
 
 def follow_hotspots(

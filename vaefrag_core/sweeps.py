@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vaefrag_core.artifacts import Atlas
+from vaefrag_core.artifacts.files import recomputed_by
 from vaefrag_core.config import Config, EnsembleSpec, TrainConfig, content_key
 from vaefrag_core.ensemble_store import EnsembleStore, ensemble_id_of, read_undamaged, write_once, write_text
 from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
@@ -137,7 +138,8 @@ class SweepStore:
         folder = write_once(self.folder(sweep_id) / f"atlas-{content_key(inputs)}", make)
         index = AtlasIndex(folder=folder.name, sources=dict(sources))
         write_text(self.folder(sweep_id) / "latest.json", index.model_dump_json(indent=1))
-        return Atlas.load(folder)
+        with recomputed_by(f"vaefrag atlas {sweep_id}", folder):
+            return Atlas.load(folder)
 
     def atlas_index(self, sweep_id: str) -> AtlasIndex:
         """Say where the newest atlas lies.
@@ -167,16 +169,12 @@ class SweepStore:
             BrokenFileError: when it cannot be read.
         """
         folder = self.folder(sweep_id) / self.atlas_index(sweep_id).folder
-        try:
+        with recomputed_by(f"vaefrag atlas {sweep_id}", folder):
             end = Atlas.load(folder)
             if step is None or step in end.steps[-1:]:
                 return end
             if step in end.steps:
                 return Atlas.load(folder / step_folder(step))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BrokenFileError(
-                f"{folder} cannot be read ({error}). Delete it and run `vaefrag atlas {sweep_id}`."
-            ) from error
         there = f"There are {', '.join(map(str, end.steps))}." if end.steps else "Its ensembles have kept no snapshots."
         raise MissingDataError(f"Sweep {sweep_id} has no atlas at step {step} of training. {there}")
 

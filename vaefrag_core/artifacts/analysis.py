@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from vaefrag_core.array_types import BoolArray, FloatArray, ImageArray, IntArray, RealArray
-from vaefrag_core.artifacts.files import load_arrays, load_json, save_arrays, save_json
+from vaefrag_core.artifacts.files import check_shapes, load_arrays, load_json, reports_damage, save_arrays, save_json
 from vaefrag_core.artifacts.hotspot import Hotspot
 from vaefrag_core.artifacts.image_copies import ceiling_name
 from vaefrag_core.artifacts.over_training import OverTraining
@@ -144,6 +144,7 @@ class ChannelMatrix:
         save_json(folder, {name: getattr(self, name) for name in ("n_images", "input_entropy_bits", *_TEXTS)})
 
     @classmethod
+    @reports_damage
     def load(cls, folder: Path) -> "ChannelMatrix":
         """Read what `save` wrote; the square matrices stay on disk, memory-mapped."""
         facts = load_json(folder)
@@ -152,6 +153,8 @@ class ChannelMatrix:
         arrays |= load_arrays(folder, "nmi", "vi_bits", mmap=True)
         # analyses of earlier versions have no such arrays
         arrays |= load_arrays(folder, *(n for n in ("chance", "label_chance") if (folder / f"{n}.npy").exists()))
+        check_shapes(folder, arrays, information_bits="C", information_twice_bits="C", channel_names="C 2", nmi="C C")
+        check_shapes(folder, arrays, nmi="C C", vi_bits="C C", label_nmi="C F", label_vi_bits="C F", label_bits="F")
         texts: Any = {name: tuple(facts.get(name, ())) for name in _TEXTS}
         return cls(**arrays, **texts, n_images=facts["n_images"], input_entropy_bits=facts.get("input_entropy_bits"))
 
@@ -194,11 +197,13 @@ class Hotspots:
         save_json(folder, {"groups": groups, "min_samples": self.min_samples, "messages": self.messages})
 
     @classmethod
+    @reports_damage
     def load(cls, folder: Path) -> "Hotspots":
         """Read what `save` wrote."""
         facts = load_json(folder)
         groups = tuple(Hotspot.read(group) for group in facts["groups"])
         arrays = load_arrays(folder, "order", "reachability", "labels", "dead", "sign")
+        check_shapes(folder, arrays, order="C", reachability="C", labels="C", dead="C", sign="C")
         return cls(**arrays, groups=groups, min_samples=facts["min_samples"], messages=tuple(facts["messages"]))
 
 
@@ -228,10 +233,12 @@ class ChannelMap:
         save_json(folder, {"stress": self.stress, "messages": self.messages})
 
     @classmethod
+    @reports_damage
     def load(cls, folder: Path) -> "ChannelMap":
         """Read what `save` wrote."""
         facts = load_json(folder)
         arrays = load_arrays(folder, "mds", "umap")
+        check_shapes(folder, arrays, mds="C 2", umap="C 2")
         return cls(**arrays, stress=facts["stress"], messages=tuple(facts["messages"]))
 
 
@@ -254,9 +261,11 @@ class Traversals:
         save_arrays(folder, images=self.images, values=self.values, base=self.base)
 
     @classmethod
+    @reports_damage
     def load(cls, folder: Path) -> "Traversals":
         """Read what `save` wrote; the images stay on disk, memory-mapped."""
         arrays = load_arrays(folder, "values", "base") | load_arrays(folder, "images", mmap=True)
+        check_shapes(folder, arrays, values="C T", base="K", images="C K T *")
         return cls(**arrays)
 
 

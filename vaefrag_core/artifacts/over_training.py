@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from vaefrag_core.array_types import BoolArray, Float32Array, FloatArray, IntArray
-from vaefrag_core.artifacts.files import load_arrays, load_json, save_arrays, save_json
+from vaefrag_core.artifacts.files import check_shapes, load_arrays, load_json, reports_damage, save_arrays, save_json
 from vaefrag_core.artifacts.hotspot import Hotspot
 
 
@@ -29,9 +29,12 @@ class Snapshots:
         save_arrays(folder, steps=self.steps, mean=self.mean, logvar=self.logvar)
 
     @classmethod
+    @reports_damage
     def load(cls, folder: Path) -> "Snapshots":
         """Read what `save` wrote; the posteriors stay on disk, memory-mapped."""
-        return cls(**load_arrays(folder, "steps"), **load_arrays(folder, "mean", "logvar", mmap=True))
+        arrays = load_arrays(folder, "steps") | load_arrays(folder, "mean", "logvar", mmap=True)
+        check_shapes(folder, arrays, steps="S", mean="S M N D", logvar="S M N D")
+        return cls(**arrays)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,12 +82,15 @@ class OverTraining:
         save_arrays(folder, **arrays)
 
     @classmethod
+    @reports_damage
     def load(cls, folder: Path) -> "OverTraining":
         """Read what `save` wrote."""
         names = ("steps", "information_bits", "nmi_with_end", "live", "hotspots")
         facts = load_json(folder)
         groups = tuple(tuple(map(Hotspot.read, at_step)) for at_step in facts.get("groups", ()))
-        return cls(**load_arrays(folder, *names), n_members=int(facts["n_members"]), groups=groups)
+        arrays = load_arrays(folder, *names)
+        check_shapes(folder, arrays, steps="S", information_bits="S C", nmi_with_end="S C", live="S C", hotspots="S")
+        return cls(**arrays, n_members=int(facts["n_members"]), groups=groups)
 
 
 def _mean(values: FloatArray, counted: BoolArray) -> FloatArray:
