@@ -23,7 +23,7 @@ def list_workspace(workspace: Workspace = None, as_json: Json = False) -> None:
     folder = load_settings(workspace=workspace).workspace
     result = contents(EnsembleStore(folder), JobStore(folder))
     if as_json:
-        terminal.emit(result)
+        terminal.print_json(result)
     else:
         _show(result)
 
@@ -63,7 +63,7 @@ def _ensemble(record: "EnsembleRecord", store: "EnsembleStore", job_store: "JobS
     from vaefrag_core.errors import BrokenFileError, MissingDataError
 
     standing = status_of(record, store, job_store)
-    state, hotspots = standing.stage, None
+    state, hotspots = standing.state, None
     try:
         analysis = store.analysis(record.id)
         hotspots = len(analysis.hotspots[analysis.config.hotspots.measure].groups)
@@ -94,7 +94,9 @@ def _fusion(fusions: "FusionStore", ensemble_id: str, fusion_id: str) -> dict[st
 
 def _show(result: dict[str, Any]) -> None:
     if not result["ensembles"]:
-        terminal.say(f"{result['workspace']} holds no ensembles. `vaefrag demo` or `vaefrag train` makes one.")
+        terminal.print_message(
+            f"{result['workspace']} holds no ensembles. `vaefrag demo` or `vaefrag train` makes one."
+        )
         return
     rows = [
         [item["id"], f"{item['members_done']} of {item['members']}", _found(item), item["name"][:NAME_WIDTH]]
@@ -107,7 +109,7 @@ def _show(result: dict[str, Any]) -> None:
         ("sets", "set", lambda item: f"{item['name']}: {counted(item['channels'], 'channel')}"),
     ):
         if found := result[kind]:
-            terminal.say("")
+            terminal.print_message("")
             rows = [[next(iter(item.values())), words(item)] for item in found]
             terminal.show_table([head, "what"], rows, whole=[head])
 

@@ -84,7 +84,7 @@ def demo(
         spec = resolve(values)
     result = _train_and_analyze(None, [spec], settings, workers, analyze_after=True)
     if as_json:
-        terminal.emit(result)
+        terminal.print_json(result)
     if serving:
         show_pages(settings, browser, path=f"/ensemble/{result['id']}")
 
@@ -155,7 +155,7 @@ def train(
     else:
         result = _train_and_analyze(sweep, specs, settings, workers, analyze_after)
     if as_json:
-        terminal.emit(result)
+        terminal.print_json(result)
 
 
 def _asked_for(ctx: typer.Context, preset: str | None) -> dict[str, Any]:
@@ -214,7 +214,7 @@ def _say_what_the_cpu_lacks(spec: "EnsembleSpec") -> None:
     from vaefrag_core.training.precision import cpu_multiplies_bfloat16
 
     if not cpu_multiplies_bfloat16():
-        terminal.say(
+        terminal.print_message(
             "The CPU of this machine has no instructions for bfloat16: members that it trains take longer, not less,"
             " than with --precision float32."
         )
@@ -233,7 +233,7 @@ def _leave_to_engine(
             sweep, specs, settings, workers=workers, analyze_after=analyze_after
         )
         what = f"{len(specs)} jobs train the sweep {sweep.id}"
-    terminal.say(f"{what} in the background; `vaefrag jobs list` shows how far.")
+    terminal.print_message(f"{what} in the background; `vaefrag jobs list` shows how far.")
     return result
 
 
@@ -247,5 +247,5 @@ def _train_and_analyze(
             return training_runs.train_and_wait(specs[0], settings, workers=workers, analyze_after=analyze_after)
         return training_runs.train_sweep_and_wait(sweep, specs, settings, workers=workers, analyze_after=analyze_after)
     except training_runs.StoppedError as stopped:
-        terminal.say(str(stopped))
+        terminal.print_message(str(stopped))
         raise typer.Exit(130) from None
