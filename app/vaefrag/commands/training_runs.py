@@ -161,7 +161,9 @@ def train_sweep_and_wait(
             atlas = sweeps.atlas(sweep.id)
             sweep_reports.show_atlas(sweep, atlas)
             result["atlas"] = sweep_reports.atlas_result(sweep, atlas)
-    terminal.print_message(f"It is the sweep [bold]{sweep.id}[/]; `vaefrag serve` shows it, `vaefrag list` names its ensembles.")
+    terminal.print_message(
+        f"It is the sweep [bold]{sweep.id}[/]; `vaefrag serve` shows it, `vaefrag list` names its ensembles."
+    )
     return result
 
 
