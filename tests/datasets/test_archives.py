@@ -150,6 +150,19 @@ def test_smallnorb_without_its_testing_split_says_so(tmp_path: Path) -> None:
     assert dataset.remarks == ("The testing split is not there: its instances of toys are missing.",)
 
 
+def test_smallnorb_may_have_as_many_pictures_as_the_published_one(tmp_path: Path) -> None:
+    count = 1_500  # 24,300 in each published split
+    info = np.stack([np.arange(count) % 10, np.arange(count) % 9, np.zeros(count), np.zeros(count)], axis=1)
+    pictures = np.broadcast_to(
+        np.arange(count, dtype=np.uint16).astype(np.uint8)[:, None, None, None], (count, 2, 8, 8)
+    )
+    pictures = np.ascontiguousarray(pictures)
+    pictures[:, :, 0, 0] += 1
+    for kind, array in (("dat", pictures), ("cat", np.arange(count, dtype="<i4") % 5), ("info", info.astype("<i4"))):
+        (tmp_path / f"{SPLITS[0]}-{kind}.mat").write_bytes(matrix(array))
+    assert smallnorb(tmp_path).n_images == count
+
+
 ARCHIVES = {"dsprites": put_dsprites, "shapes3d": put_shapes3d, "cars3d": put_cars, "smallnorb": put_norb}
 
 
@@ -219,6 +232,7 @@ def test_another_hdf5_file_is_refused(tmp_path: Path) -> None:
         ("dat", matrix(np.zeros((6, 2, 8, 8), np.uint8))[:-1], "expected 768 more bytes, as its head says, got 767"),
         ("dat", matrix(np.zeros((5, 2, 8, 8), np.uint8)), r"a matrix \(6, 2, 8, 8\) of uint8, got \(5, 2, 8, 8\)"),
         ("cat", matrix(np.zeros(6, np.uint8)), r"a matrix \(6,\) of int32, got \(6,\) of uint8"),
+        ("cat", struct.pack("<IIIII", 0x1E3D4C54, 1, 2**32 - 1, 1, 1) + b"1234", "expected .* more bytes, .* got 4"),
         ("info", matrix(np.zeros((5, 4), "<i4")), "expected 6 rows, as in .*-cat.mat, got 5"),
     ],
 )

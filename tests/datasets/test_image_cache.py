@@ -54,6 +54,14 @@ def test_what_is_damaged_is_made_again(home_cache: Path, name: str) -> None:
     np.testing.assert_array_equal(keep("d", 1, write).images, PICTURES)
 
 
+@pytest.mark.parametrize("facts", ["[]", '{"factors": [1], "remarks": [], "files": []}', '{"factors": 3}'])
+def test_notes_of_another_form_are_made_again(home_cache: Path, facts: str) -> None:
+    keep("d", 1, write)
+    (file,) = home_cache.glob("d/*/facts.json")
+    file.write_text(facts)
+    assert keep("d", 1, write).notes.remarks == ("Odd.",)
+
+
 def test_a_full_disk_is_said_before_anything_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(2**40, 2**40, 2**28))
     with pytest.raises(MissingDataError, match=r"need 0\.0 GiB in .*, where 0\.2 are free\. Make room"):

@@ -214,6 +214,6 @@ def _read(folder: Path) -> CachedImages | None:
         facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
         factors = [Factor(f["name"], c, tuple(f["levels"])) for f, c in zip(facts["factors"], codes, strict=True)]
         files = [(name, found) for name, found in facts["files"]]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):  # whatever a damaged file, or other JSON, makes of it
         return None
     return CachedImages(images, ImageNotes(tuple(factors), tuple(facts["remarks"]), tuple(files)))

@@ -80,7 +80,7 @@ def _unpack(stored: StoredArray, with_labels: bool, with_names: bool, folder: Pa
     factors: tuple[Factor, ...] = ()
     if with_labels:
         names = find_array(stored.path, "label_names").whole() if with_names else None
-        texts = None if names is None else [str(name) for name in np.atleast_1d(names)]
+        texts = None if names is None else np.atleast_1d(names).tolist()
         factors = factors_of(find_array(stored.path, "labels").whole(), texts, stored.shape[0])
     values = _Values()
     for part in stored.chunks():

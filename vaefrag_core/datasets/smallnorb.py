@@ -35,6 +35,7 @@ _CATEGORIES = ("animal", "human", "airplane", "truck", "car")
 _TYPES: dict[int, np.dtype[Any]] = {0x1E3D4C55: np.dtype("u1"), 0x1E3D4C54: np.dtype("<i4")}
 _MAX_AXES, _MAX_SIDE = 8, 1_024
 _PART = 500  # pairs read at a time
+_PIECE_BYTES = 2**24
 
 
 def _find(folder: Path) -> Sequence[Path]:
@@ -144,15 +145,19 @@ def _matrix(path: Path) -> Iterator[tuple[BufferedIOBase, tuple[int, ...], np.dt
 def _expect(
     path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], wanted: tuple[int, ...], wanted_dtype: np.dtype[Any]
 ) -> None:
-    if shape != wanted or dtype != wanted_dtype or not 1 <= shape[-1] <= _MAX_SIDE:
+    # Rows are as many as the data set has; the axes behind them are sides of pictures, or columns.
+    if shape != wanted or dtype != wanted_dtype or not all(1 <= length <= _MAX_SIDE for length in shape[1:]):
         raise BrokenFileError(
             f"{path}: expected a matrix {wanted} of {wanted_dtype}, got {shape} of {dtype}. That is another file."
         )
 
 
 def _values(path: Path, file: BufferedIOBase, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    wanted = math.prod(shape) * dtype.itemsize
-    data = file.read(wanted)
-    if len(data) != wanted:
-        raise BrokenFileError(f"{path}: expected {wanted:,} more bytes, as its head says, got {len(data):,}.")
+    n_bytes = math.prod(shape) * dtype.itemsize
+    data = bytearray()
+    # Piece by piece: a damaged head may promise more than fits into memory, which one read would set aside at once.
+    while len(data) < n_bytes and (piece := file.read(min(_PIECE_BYTES, n_bytes - len(data)))):
+        data += piece
+    if len(data) != n_bytes:
+        raise BrokenFileError(f"{path}: expected {n_bytes:,} more bytes, as its head says, got {len(data):,}.")
     return np.frombuffer(data, dtype=dtype).reshape(shape)
