@@ -17,7 +17,7 @@ from vaefrag_core.datasets.cars3d import cars3d
 from vaefrag_core.datasets.catalog import dataset_size, describe_datasets, load_dataset
 from vaefrag_core.datasets.dsprites import FILE as DSPRITES_FILE
 from vaefrag_core.datasets.dsprites import dsprites
-from vaefrag_core.datasets.image_cache import home
+from vaefrag_core.datasets.image_cache import cache_folder
 from vaefrag_core.datasets.shapes3d import FILE as SHAPES3D_FILE
 from vaefrag_core.datasets.shapes3d import shapes3d
 from vaefrag_core.datasets.smallnorb import SPLITS, smallnorb
@@ -170,7 +170,7 @@ ARCHIVES = {"dsprites": put_dsprites, "shapes3d": put_shapes3d, "cars3d": put_ca
 def test_what_is_missing_is_said_with_where_it_is_to_be_had(name: str, tmp_path: Path) -> None:
     entry = next(entry for entry in describe_datasets() if entry.name == name)
     assert not entry.available
-    assert str(home(name)) in entry.location
+    assert str(cache_folder(name)) in entry.location
     assert "from http" in entry.location
     with pytest.raises(MissingDataError, match=f"'{name}' cannot be used: needs") as caught:
         dataset_size(DatasetConfig(name=name))
@@ -182,8 +182,8 @@ def test_what_is_missing_is_said_with_where_it_is_to_be_had(name: str, tmp_path:
 
 @pytest.mark.parametrize("name", list(ARCHIVES))
 def test_files_in_the_folder_of_the_data_set_are_found_without_a_path(name: str) -> None:
-    home(name).mkdir(parents=True)
-    ARCHIVES[name](home(name))
+    cache_folder(name).mkdir(parents=True)
+    ARCHIVES[name](cache_folder(name))
     assert next(entry for entry in describe_datasets() if entry.name == name).available
     dataset = load_dataset(DatasetConfig(name=name))
     assert dataset.name == name

@@ -1,4 +1,4 @@
-"""Labels of any kind become factors: numbered levels, each with a name."""
+"""Labels of any kind as factors: numbered levels, each with a name."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,14 +14,14 @@ MAX_VALUES = 20  # of a label of fractions; with more, images fall into as many 
 
 
 def factors_of(labels: Any, names: Sequence[str] | None, n_images: int) -> tuple[Factor, ...]:
-    """Make a factor of each label.
+    """Turn each label into a factor.
 
     Whole numbers and text keep their values, in order; fractions too, up to 20 of them. More fractions are cut into 20
-    bins of equal population, called by their ends.
+    bins of equal population, named by their ends.
 
     Args:
         labels: (N,) or (N, F), numbers or text.
-        names: the labels' names, as text or bytes; "label", or "label 0", "label 1", …, when not given.
+        names: the labels' names, as text or bytes; "label", or "label 0", "label 1", … when None.
         n_images: N.
 
     Raises:
