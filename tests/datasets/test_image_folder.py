@@ -71,7 +71,7 @@ def test_what_can_be_read_is_read_and_the_rest_is_listed(path: Path) -> None:
 
 def test_they_are_decoded_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = load_image_folder(path)
-    monkeypatch.setattr(module, "decode", None)
+    monkeypatch.setattr(module, "decode_image", None)
     again = load_image_folder(path)
     np.testing.assert_array_equal(again.images[np.arange(4)], first.images[np.arange(4)])
     assert (again.report, again.remarks) == (first.report, first.remarks)

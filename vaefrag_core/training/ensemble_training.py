@@ -1,4 +1,4 @@
-"""Trains all members of an ensemble in this process. Many processes and machines: `vaefrag.jobs`."""
+"""Training of a whole ensemble in this process; `vaefrag.jobs` trains on many processes and machines."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,20 +20,20 @@ def train_ensemble(
     """Train every member that is not done yet.
 
     Args:
-        spec: of the ensemble.
-        folder: its `members` folder.
-        on_progress: called with the state of all members whenever some have moved.
-        should_stop: asked between slices; when it says yes, all members are brought to a checkpoint.
+        spec: the ensemble to train.
+        folder: the ensemble's `members` folder.
+        on_progress: called with the status of all members whenever some have trained further.
+        should_stop: called between slices; once it returns True, checkpoints are written and training ends.
 
     Returns:
-        The state of all members.
+        The status of all members.
     """
     statuses = member_statuses(folder, spec.members)
     pending = [status.index for status in statuses if status.state in ("waiting", "running")]
     size = group_size(spec, len(pending))
 
-    def report(moved: Sequence[MemberStatus]) -> None:
-        for status in moved:
+    def report(updates: Sequence[MemberStatus]) -> None:
+        for status in updates:
             statuses[status.index] = status
         if on_progress is not None:
             on_progress(list(statuses))

@@ -64,7 +64,7 @@ def write_checkpoint(member: Path, attempt: int, content: bytes) -> None:
     """
     ticket = lease_path(member, attempt)
     try:
-        replace_checkpoint(member, content, via=ticket)
+        replace_checkpoint(member, content, staging=ticket)
     except FileNotFoundError:
         if ticket.is_dir():
             raise

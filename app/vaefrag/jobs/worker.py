@@ -241,7 +241,7 @@ def _folder(work: Work) -> Iterator[tuple[Path, Callable[[Path, Checkpoint], Non
             m, content = int(member.name), pack_checkpoint(checkpoint)
             save_remotely(work.ensemble_id, m, work.attempts[m], content)
             member.mkdir(exist_ok=True)
-            replace_checkpoint(member, content, via=member)
+            replace_checkpoint(member, content, staging=member)
 
         yield scratch, send
     finally:
