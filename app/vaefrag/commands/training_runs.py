@@ -36,9 +36,9 @@ def train_detached(
 
 def _say_remarks(spec: "EnsembleSpec") -> None:
     """Say what is odd about images that someone brought along."""
-    from vaefrag_core.datasets.catalog import remarks_on
+    from vaefrag_core.datasets.catalog import dataset_remarks
 
-    for remark in remarks_on(spec.dataset):
+    for remark in dataset_remarks(spec.dataset):
         terminal.print_message(remark, markup=False)
 
 
