@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from vaefrag_core.datasets.base import IndexArray
+from vaefrag_core.array_types import IntArray
 
 
-def draw_without_replacement(population: int, count: int, seed: int) -> IndexArray:
+def draw_without_replacement(population: int, count: int, seed: int) -> IntArray:
     """Draw different whole numbers, each set equally likely, in the order of the draw.
 
     Every number gets 64 random bits; the `count` smallest win. numpy promises the raw bits of PCG64 for good,
@@ -13,9 +13,9 @@ def draw_without_replacement(population: int, count: int, seed: int) -> IndexArr
     study that is a year old.
 
     Args:
-        population: the numbers are 0 … population − 1.
-        count: how many are drawn, at most `population`.
-        seed: which draw; 0 or more.
+        population: size of the set 0 … population − 1 to draw from.
+        count: number of draws, at most `population`.
+        seed: selects the draw; 0 or more.
 
     Returns:
         (count,) numbers. A smaller count with the same seed gives the beginning of the same draw.

@@ -1,4 +1,4 @@
-"""Sprites with five known causes, in the manner of dSprites, drawn when they are asked for.
+"""Sprites with five known causes, after dSprites, drawn on demand.
 
 3 shapes × 6 scales × 40 orientations × 32 × 32 positions = 737,280 white-on-black images without grey, of 64×64
 or 32×32 pixels. Lengths below are pixels of the 64×64 picture; x runs right, y runs down, orientation turns
@@ -16,9 +16,9 @@ from functools import cache
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
-from vaefrag_core.datasets.base import Factor, ImageArray, ImageDataset, IndexArray
+from vaefrag_core.array_types import BoolArray, FloatArray, ImageArray, IntArray
+from vaefrag_core.datasets.base import Factor, ImageDataset
 from vaefrag_core.datasets.sampling import draw_without_replacement
 from vaefrag_core.errors import InvalidInputError
 
@@ -38,13 +38,13 @@ _HEART_CENTRE = 0.25  # of the smallest circle around that curve, upwards; it re
 
 
 def sprites(size: int = 64, count: int | None = None, seed: int = 0) -> ImageDataset:
-    """Give the sprites, all of them or a seeded subset.
+    """Build the data set of all sprites, or of a seeded subset.
 
     Args:
         size: pixels of a side, 64 or 32.
-        count: how many of the 737,280 images, drawn without replacement and kept in the grid's order; all when
-            not given.
-        seed: which subset; without `count` it decides nothing.
+        count: number of images, drawn from the 737,280 without replacement and kept in the grid's order; all when
+            None.
+        seed: selects the subset; has no effect without `count`.
 
     Returns:
         The data set, with the factors shape, scale, orientation, x and y.
@@ -74,16 +74,16 @@ def sprites(size: int = 64, count: int | None = None, seed: int = 0) -> ImageDat
 
 
 class SpriteImages:
-    """An image source that draws sprites when they are asked for.
+    """An image source that draws sprites on demand.
 
     Args:
         size: pixels of a side, 64 or 32.
-        grid_index: (N,) which images of the grid.
+        grid_index: (N,) positions of the images in the grid.
     """
 
     dtype = np.dtype(np.uint8)
 
-    def __init__(self, size: int, grid_index: IndexArray) -> None:
+    def __init__(self, size: int, grid_index: IntArray) -> None:
         self.size = size
         self._grid_index = grid_index
         self.shape = (len(grid_index), size, size)
@@ -91,13 +91,13 @@ class SpriteImages:
     def __len__(self) -> int:
         return len(self._grid_index)
 
-    def __getitem__(self, indices: IndexArray, /) -> ImageArray:
+    def __getitem__(self, indices: IntArray, /) -> ImageArray:
         shape, scale, orientation, x, y = np.unravel_index(self._grid_index[indices], GRID)
         window = POSITIONS - 1
         return _windows(self.size)[shape, scale, orientation, window - y, window - x]
 
 
-def _factors(grid_index: IndexArray) -> tuple[Factor, ...]:
+def _factors(grid_index: IntArray) -> tuple[Factor, ...]:
     levels = {
         "shape": SHAPES,
         "scale": tuple(f"{scale:.1f}" for scale in SCALES),
@@ -133,7 +133,8 @@ def _windows(size: int) -> ImageArray:
 
 
 def _turns() -> list[tuple[float, float]]:
-    """Give cosine and sine of each orientation; a quarter turn swaps them exactly, so the symmetries are exact."""
+    """Return cosine and sine of each orientation."""
+    # Computed for a quarter turn and swapped for the others, so that the symmetries hold pixel for pixel.
     quarter = [(float(np.cos(a)), float(np.sin(a))) for a in np.arange(ORIENTATIONS // 4) * (2 * np.pi / ORIENTATIONS)]
     turns = list(quarter)
     for _ in range(3):
@@ -142,20 +143,20 @@ def _turns() -> list[tuple[float, float]]:
     return turns
 
 
-def _in_square(u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _in_square(u: FloatArray, v: FloatArray) -> BoolArray:
     half_side = np.sqrt(AREA) / 2
-    inside: NDArray[np.bool_] = np.maximum(np.abs(u), np.abs(v)) <= half_side
+    inside: BoolArray = np.maximum(np.abs(u), np.abs(v)) <= half_side
     return inside
 
 
-def _in_ellipse(u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _in_ellipse(u: FloatArray, v: FloatArray) -> BoolArray:
     short = AREA / (np.pi * _ELLIPSE_LONG)
-    inside: NDArray[np.bool_] = (u / _ELLIPSE_LONG) ** 2 + (v / short) ** 2 <= 1
+    inside: BoolArray = (u / _ELLIPSE_LONG) ** 2 + (v / short) ** 2 <= 1
     return inside
 
 
-def _in_heart(u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _in_heart(u: FloatArray, v: FloatArray) -> BoolArray:
     unit = np.sqrt(AREA / _HEART_AREA)
     x, y = u / unit, v / unit + _HEART_CENTRE
-    inside: NDArray[np.bool_] = (x**2 + y**2 - 1) ** 3 <= x**2 * y**3
+    inside: BoolArray = (x**2 + y**2 - 1) ** 3 <= x**2 * y**3
     return inside

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from vaefrag_core.array_types import FloatArray
 from vaefrag_core.artifacts import ChannelMatrix, Posteriors
 from vaefrag_core.structure.chance_level import chance_factors, dealt_panel
 from vaefrag_core.structure.label_factors import Label, read_labels
-from vaefrag_core.structure.pairwise_information import FloatArray, Progress, Rows, shared_bits
+from vaefrag_core.structure.pairwise_information import Progress, Rows, shared_bits
 
 OWN_BITS_FLOOR = 1e-20  # below, what a channel's own draws repeat is zero but for rounding in the inputs
 
@@ -80,7 +81,11 @@ def compare_channels(
         chance=chance[back],
         label_chance=_placed(chance[label], whole, len(labels)),
         identifiers=tuple(label.name for label in labels if label.identifier),
-        messages=tuple(message for label in labels for message in label.messages),
+        messages=(
+            *([posteriors.copies_message] if posteriors.copies_message else []),
+            *(message for label in labels for message in label.messages),
+        ),
+        input_entropy_bits=posteriors.input_entropy_bits,
         member_keys=posteriors.member_keys,
     )
 

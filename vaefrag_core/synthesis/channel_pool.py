@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vaefrag_core.array_types import IntArray
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.errors import InvalidInputError
 
@@ -73,6 +73,8 @@ def pool(ensembles: Mapping[str, Posteriors]) -> Pool:
     check_same_sample(ensembles)
     names = tuple(ChannelName(key, int(m), int(d)) for key, found in items for m, d in found.channel_names)
     first = items[0][1]
+    # They are of one sample: whichever knows its images, or its copies, knows them for all.
+    copies = [found.image_copies for _, found in items if found.copy_of is not None or found.images is not None]
     pooled = Posteriors(
         [mean for _, found in items for mean in found.mean],
         [logvar for _, found in items for logvar in found.logvar],
@@ -80,6 +82,7 @@ def pool(ensembles: Mapping[str, Posteriors]) -> Pool:
         label_names=first.label_names,
         images=first.images,
         sample_id=first.sample_id,
+        copy_of=copies[0] if copies else None,
     )
     return Pool(pooled, names, {name: c for c, name in enumerate(names)})
 
@@ -138,7 +141,7 @@ def channel_word(posteriors: Posteriors, channel: int) -> str:
     return f"{member}.{within}"
 
 
-def label_codes(posteriors: Posteriors) -> NDArray[np.int64]:
+def label_codes(posteriors: Posteriors) -> IntArray:
     """Number the values of each label, (F, N): equal where and only where the values are equal."""
     labels = np.zeros((posteriors.n_images, 0)) if posteriors.labels is None else posteriors.labels
     columns = [np.unique(column, return_inverse=True)[1] for column in labels.T]

@@ -33,7 +33,10 @@ def import_file(
         "images": posteriors.n_images,
         "labels": list(posteriors.label_names or ()),
         "sample_id": posteriors.sample_id,
+        "warnings": list(posteriors.oddities),
     }
+    for oddity in posteriors.oddities:
+        terminal.print_message(oddity, markup=False)
     terminal.print_message(
         f"{record.name}: {counted(posteriors.n_channels, 'channel')} of {counted(posteriors.n_members, 'member')} on"
         f" {posteriors.n_images:,} images. Compare them by `vaefrag analyze {record.id}`."

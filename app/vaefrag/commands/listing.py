@@ -60,6 +60,7 @@ def contents(store: "EnsembleStore", job_store: "JobStore") -> dict[str, Any]:
 
 def _ensemble(record: "EnsembleRecord", store: "EnsembleStore", job_store: "JobStore") -> dict[str, Any]:
     from vaefrag.jobs.ensemble_status import status_of
+    from vaefrag_core.ensemble_record import ImportedSource
     from vaefrag_core.errors import BrokenFileError, MissingDataError
 
     status = status_of(record, store, job_store)
@@ -72,9 +73,10 @@ def _ensemble(record: "EnsembleRecord", store: "EnsembleStore", job_store: "JobS
         pass
     except BrokenFileError:
         state = "analysis damaged"
-    trained = record.spec.members if record.imported else status.done
-    texts = {"id": record.id, "name": record.name, "state": state, "imported": record.imported}
-    return texts | {"members": record.spec.members, "members_done": trained, "hotspots": hotspots}
+    imported, n_members = isinstance(record.source, ImportedSource), record.source.n_members
+    texts = {"id": record.id, "name": record.name, "state": state, "imported": imported}
+    members_done = n_members if imported else status.done
+    return texts | {"members": n_members, "members_done": members_done, "hotspots": hotspots}
 
 
 def _unreadable(ensemble_id: str) -> dict[str, Any]:

@@ -36,9 +36,9 @@ def train_detached(
 
 def _say_remarks(spec: "EnsembleSpec") -> None:
     """Say what is odd about images that someone brought along."""
-    from vaefrag_core.datasets.catalog import remarks_on
+    from vaefrag_core.datasets.catalog import dataset_remarks
 
-    for remark in remarks_on(spec.dataset):
+    for remark in dataset_remarks(spec.dataset):
         terminal.print_message(remark, markup=False)
 
 
@@ -161,7 +161,9 @@ def train_sweep_and_wait(
             atlas = sweeps.atlas(sweep.id)
             sweep_reports.show_atlas(sweep, atlas)
             result["atlas"] = sweep_reports.atlas_result(sweep, atlas)
-    terminal.print_message(f"It is the sweep [bold]{sweep.id}[/]; `vaefrag serve` shows it, `vaefrag list` names its ensembles.")
+    terminal.print_message(
+        f"It is the sweep [bold]{sweep.id}[/]; `vaefrag serve` shows it, `vaefrag list` names its ensembles."
+    )
     return result
 
 

@@ -21,6 +21,7 @@ from vaefrag.pages.job_views import JobViews
 from vaefrag.pages.jobs import job_panel
 from vaefrag.pages.site import Page, Site
 from vaefrag.plurals import counted, first_few
+from vaefrag_core.ensemble_record import ImportedSource, TrainedSource
 from vaefrag_core.ensemble_store import EnsembleRecord
 from vaefrag_core.errors import BrokenFileError, MissingDataError, VaefragError
 
@@ -107,7 +108,7 @@ def _news(site: Site, explorer: Explorer) -> list:
         links = show.links([("Open the job", site.job(job.id))])
         bar = html.Div([board.part("progress", snapshot), board.part("pace", snapshot), *links], className="job-head")
         return [html.Div([bar, html.P(text, className="note")], className="card news"), *watch(board, [snapshot.job])]
-    if explorer.record.imported:
+    if isinstance(explorer.record.source, ImportedSource):
         return []
     standing = status_of(explorer.record, site.queries.store, site.job_store)
     rows = []
@@ -148,12 +149,13 @@ def _ask(what: str, ensemble_id: str, text: str) -> html.Div:
 
 
 def _words(record: EnsembleRecord) -> list[html.Span]:
-    spec = record.spec
-    rest = (
-        [f"{spec.fingerprint.size:,} images"] if record.imported else [spec.train.words, f"{spec.train.steps:,} steps"]
-    )
-    words = (spec.dataset.name, counted(spec.members, "member"), *rest, html.Code(record.id))
-    return [html.Span(word) for word in words]
+    members = counted(record.source.n_members, "member")
+    match record.source:
+        case TrainedSource(spec=spec):
+            words = [spec.dataset.name, members, spec.train.title, f"{spec.train.steps:,} steps"]
+        case ImportedSource(images=images):
+            words = ["imported", members, f"{images:,} images"]
+    return [*(html.Span(word) for word in words), html.Span(html.Code(record.id))]
 
 
 def _shown_as(site: Site, ensemble_id: str) -> dict[str, str]:

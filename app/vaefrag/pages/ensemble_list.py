@@ -12,6 +12,7 @@ from vaefrag.jobs.ensemble_status import ACTIVE_STATES, EnsembleStatus, status_o
 from vaefrag.pages.site import Page, Site
 from vaefrag.plurals import counted
 from vaefrag.queries import EnsembleSummary, distinct_names
+from vaefrag_core.ensemble_record import ImportedSource, TrainedSource
 from vaefrag_core.errors import VaefragError
 from vaefrag_core.sweeps import Sweep
 
@@ -72,17 +73,19 @@ def _empty() -> html.Section:
 def _card(site: Site, item: EnsembleSummary, name: str) -> dcc.Link:
     record = item.record
     assert record is not None
-    spec, standing = record.spec, status_of(record, site.queries.store, site.job_store)
+    standing = status_of(record, site.queries.store, site.job_store)
     created = datetime.fromisoformat(record.created)
-    members = f"{spec.members}" if item.imported else f"{standing.done} of {spec.members} trained"
-    trained = [
-        ("data set", spec.dataset.name),
-        ("objective", spec.train.words),
-        ("members", members),
-        ("steps", f"{spec.train.steps:,}"),
-    ]
-    imported = [("from", "posteriors file"), ("members", members), ("images", f"{spec.fingerprint.size:,}")]
-    facts = [*(imported if item.imported else trained), ("created", f"{created.astimezone():%-d %b %Y, %H:%M}")]
+    match record.source:
+        case TrainedSource(spec=spec):
+            facts = [
+                ("data set", spec.dataset.name),
+                ("objective", spec.train.title),
+                ("members", f"{standing.done} of {spec.members} trained"),
+                ("steps", f"{spec.train.steps:,}"),
+            ]
+        case ImportedSource(members=members, images=images):
+            facts = [("from", "posteriors file"), ("members", f"{members}"), ("images", f"{images:,}")]
+    facts.append(("created", f"{created.astimezone():%-d %b %Y, %H:%M}"))
     rows = [html.Div([html.Dt(name), html.Dd(value)]) for name, value in facts]
     foot = html.P(_result(item, standing), className="card-foot")
     told_apart = [] if name == record.name else [html.Code(record.id, className="card-id")]
@@ -116,7 +119,7 @@ def _thumbnail(site: Site, item: EnsembleSummary, standing: EnsembleStatus) -> h
                 return html.Div(html.Img(src=source, alt="", className="pixels"), className="thumbnail")
         except VaefragError:
             pass  # replaced this moment by another analysis; the strip is true either way
-    if item.imported:
+    if item.record is not None and isinstance(item.record.source, ImportedSource):
         return html.Div(icon("grid"), className="thumbnail thumbnail-empty")
     return html.Div(
         strip(standing.members, at_work=standing.state in ACTIVE_STATES), className="thumbnail thumbnail-strip"
