@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from vaefrag_core.artifacts import Atlas
-from vaefrag_core.config import COEFFICIENTS, SYMBOLS, Config, EnsembleSpec, content_key
-from vaefrag_core.ensemble_store import EnsembleStore, ensemble_id_of, made_once, readable, write_text
+from vaefrag_core.artifacts.files import recomputed_by
+from vaefrag_core.config import Config, EnsembleSpec, TrainConfig, content_key
+from vaefrag_core.ensemble_store import EnsembleStore, ensemble_id_of, read_undamaged, write_once, write_text
 from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
+from vaefrag_core.objectives import OBJECTIVES, SETTINGS
 from vaefrag_core.spec_validation import resolve
 
 NAME_LENGTH = 80
@@ -75,9 +77,14 @@ class SweepStore:
         self._sweeps = store.workspace / "sweeps"
 
     def create(self, sweep: Sweep, specs: Sequence[EnsembleSpec]) -> Sweep:
-        """Put a sweep and its ensembles, from `resolve_sweep`, into the workspace, or give it as it stands."""
-        for spec in specs:
-            self.store.create(spec)
+        """Put a sweep and its ensembles, from `resolve_sweep`, into the workspace.
+
+        Returns:
+            The sweep as it stands, by its first name. Ensembles that versions before this one have named keep their
+            ids, and so does a sweep over them.
+        """
+        ids = tuple(self.store.create(spec).id for spec in specs)
+        sweep = sweep.model_copy(update={"ensembles": ids})
         path = self._sweeps / f"{sweep.id}.json"
         if not path.exists():
             write_text(path, sweep.model_dump_json(indent=1))
@@ -105,7 +112,7 @@ class SweepStore:
 
     def sweeps(self) -> list[Sweep]:
         """Give the sweeps that can be read, by name."""
-        return sorted(readable(self.ids(), self.sweep), key=lambda sweep: (sweep.name, sweep.id))
+        return sorted(read_undamaged(self.ids(), self.sweep), key=lambda sweep: (sweep.name, sweep.id))
 
     def of_ensemble(self, ensemble_id: str) -> list[Sweep]:
         """Give the sweeps that an ensemble is part of."""
@@ -128,10 +135,11 @@ class SweepStore:
             sources: the key of the analysis of each ensemble in it.
             make: writes the atlas into an empty folder.
         """
-        folder = made_once(self.folder(sweep_id) / f"atlas-{content_key(inputs)}", make)
+        folder = write_once(self.folder(sweep_id) / f"atlas-{content_key(inputs)}", make)
         index = AtlasIndex(folder=folder.name, sources=dict(sources))
         write_text(self.folder(sweep_id) / "latest.json", index.model_dump_json(indent=1))
-        return Atlas.load(folder)
+        with recomputed_by(f"vaefrag atlas {sweep_id}", folder):
+            return Atlas.load(folder)
 
     def atlas_index(self, sweep_id: str) -> AtlasIndex:
         """Say where the newest atlas lies.
@@ -161,16 +169,12 @@ class SweepStore:
             BrokenFileError: when it cannot be read.
         """
         folder = self.folder(sweep_id) / self.atlas_index(sweep_id).folder
-        try:
+        with recomputed_by(f"vaefrag atlas {sweep_id}", folder):
             end = Atlas.load(folder)
             if step is None or step in end.steps[-1:]:
                 return end
             if step in end.steps:
                 return Atlas.load(folder / step_folder(step))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BrokenFileError(
-                f"{folder} cannot be read ({error}). Delete it and run `vaefrag atlas {sweep_id}`."
-            ) from error
         there = f"There are {', '.join(map(str, end.steps))}." if end.steps else "Its ensembles have kept no snapshots."
         raise MissingDataError(f"Sweep {sweep_id} has no atlas at step {step} of training. {there}")
 
@@ -182,7 +186,7 @@ def step_folder(step: int) -> str:
 
 def symbol_of(coefficient: str) -> str:
     """Give a coefficient as people write it: β for beta."""
-    return SYMBOLS.get(coefficient, coefficient.replace("_", " "))
+    return SETTINGS[coefficient].labels.symbol or coefficient.replace("_", " ")
 
 
 def resolve_sweep(values: Mapping[str, Any]) -> tuple[Sweep | None, list[EnsembleSpec]]:
@@ -201,17 +205,18 @@ def resolve_sweep(values: Mapping[str, Any]) -> tuple[Sweep | None, list[Ensembl
         MissingDataError: when the data set's files are not to be found.
     """
     train = dict(values.get("train", {}))
-    every = sorted({name for names in COEFFICIENTS.values() for name in names})
-    lists = [name for name in every if isinstance(train.get(name), str) and "," in train[name]]
-    read = COEFFICIENTS.get(train.get("objective", "beta-vae"))  # None of an unknown one, which `resolve` refuses
-    if not lists or read is None:
+    coefficients = sorted(name for name, setting in SETTINGS.items() if setting.labels.coefficient)
+    lists = [name for name in coefficients if isinstance(train.get(name), str) and "," in train[name]]
+    objective = train.get("objective", TrainConfig().objective)
+    declaration = OBJECTIVES.get(objective)
+    if not lists or declaration is None:  # an unknown objective is refused by `resolve`
         return None, [resolve(values)]
     if len(lists) > 1:
         raise _wrong(lists, f"Expected a list of one coefficient, got lists of {' and '.join(lists)}. Fix the others.")
     name = lists[0]
-    if name not in read:
-        objective = train["objective"]
-        raise _wrong([name], f"{objective} does not read {name}. Give a list of one of {', '.join(read)}.")
+    if name not in declaration.coefficients:
+        readable = ", ".join(declaration.coefficients)
+        raise _wrong([name], f"{objective} does not read {name}. Give a list of one of {readable}.")
     parts = [part.strip() for part in train[name].split(",") if part.strip()]
     if len(parts) > MOST_VALUES:
         raise _wrong([name], f"A sweep takes at most {MOST_VALUES} values of {name}, got {len(parts)}.")

@@ -92,7 +92,7 @@ def analyze(
             ensemble_id, {"draws": draws, "seed": seed}, _settings(workspace=workspace)
         )
         if as_json:
-            terminal.emit(result)
+            terminal.print_json(result)
         return
     values = {
         "hotspots": {"measure": measure.value, "min_bits": min_bits, "min_samples": min_samples, "xi": xi},
@@ -103,7 +103,7 @@ def analyze(
         ensemble_id, values, _settings(workspace=workspace), over_training=over_training
     )
     if as_json:
-        terminal.emit(result)
+        terminal.print_json(result)
 
 
 @cli.command()
@@ -129,7 +129,7 @@ def bench(
         cases = ([trainings.QUICK], [trainings.QUICK_PRECISION]) if quick else (trainings.CASES, trainings.PRECISION)
         result = trainings.bench_train(*cases, repeats=repeats, threads=threads)
         if as_json:
-            terminal.emit(result)
+            terminal.print_json(result)
         else:
             trainings.show_train(result)
         return
@@ -138,7 +138,7 @@ def bench(
     sizes = benches.SIZES[:1] if quick else (*benches.SIZES, *([benches.LARGE] if large else []))
     result = benches.bench_measures(sizes, repeats=repeats, threads=threads, growth=not quick)
     if as_json:
-        terminal.emit(result)
+        terminal.print_json(result)
     else:
         benches.show_measures(result)
 
@@ -150,14 +150,14 @@ def health(
     as_json: Json = False,
 ) -> None:
     """Ask the pages on this machine whether they are alive; exit code 1 when they are not."""
-    from vaefrag.health_check import ask_engine, ask_pages
+    from vaefrag.health_check import check_engine, check_pages
 
     settings = _settings(workspace=workspace)
-    result = ask_engine(settings) if of_engine else ask_pages(settings)
+    result = check_engine(settings) if of_engine else check_pages(settings)
     if as_json:
-        terminal.emit(result)
+        terminal.print_json(result)
     else:
-        terminal.say("Alive." if result["engine"] else "Alive, without an engine.")
+        terminal.print_message("Alive." if result["engine"] else "Alive, without an engine.")
 
 
 @cli.command()
@@ -203,10 +203,10 @@ def worker(
     once: Annotated[bool, typer.Option("--once", help="End when the engine is lost, as a batch job should.")] = False,
 ) -> None:
     """Lend this machine's cores to an engine, and join it again whenever it was lost."""
-    from vaefrag.jobs.worker_node import work_for
+    from vaefrag.jobs.worker_node import run_worker_node
 
     settings = _settings(tls=tls)
-    work_for(address, slots=slots, gpus=gpus, host=host, tls=settings.tls, once=once, device=settings.gpu_device)
+    run_worker_node(address, slots=slots, gpus=gpus, host=host, tls=settings.tls, once=once, device=settings.gpu_device)
 
 
 def _settings(**flags: object) -> Any:
@@ -220,7 +220,7 @@ def main() -> None:
     try:
         cli()
     except VaefragError as error:
-        terminal.fail(str(error))
+        terminal.print_error(str(error))
         raise SystemExit(1) from None
 
 

@@ -13,7 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-IntArray = NDArray[np.int64]
+from vaefrag_core.array_types import BoolArray, IntArray, RealArray
+
 Evidence = Literal["images", "posteriors", "declared"]
 
 # Copies that were encoded in different batches, or on a GPU, differ by rounding: far less than this share of overlap.
@@ -87,8 +88,8 @@ def equal_images(images: NDArray[np.generic]) -> IntArray:
 
 def copies_by_images(
     images: NDArray[np.generic],
-    mean: Sequence[NDArray[np.floating]],
-    logvar: Sequence[NDArray[np.floating]],
+    mean: Sequence[RealArray],
+    logvar: Sequence[RealArray],
 ) -> IntArray:
     """Find equal images that no channel tells apart.
 
@@ -115,7 +116,7 @@ def copies_by_images(
     return _refine(copy_of, rows[told_apart], mean, logvar, same=same_picture)
 
 
-def copies_by_posteriors(mean: Sequence[NDArray[np.floating]], logvar: Sequence[NDArray[np.floating]]) -> IntArray:
+def copies_by_posteriors(mean: Sequence[RealArray], logvar: Sequence[RealArray]) -> IntArray:
     """Find images whose posteriors are identical in every channel; none where these are most of all images.
 
     Encoders give different images different numbers. Channels that give most images the numbers of another one sort
@@ -133,9 +134,7 @@ def copies_by_posteriors(mean: Sequence[NDArray[np.floating]], logvar: Sequence[
     return copy_of if 2 * count_copies(copy_of) <= len(copy_of) else every
 
 
-def _told_apart(
-    mean: NDArray[np.floating], logvar: NDArray[np.floating], rows: IntArray, others: IntArray
-) -> NDArray[np.bool_]:
+def _told_apart(mean: RealArray, logvar: RealArray, rows: IntArray, others: IntArray) -> BoolArray:
     """Return whether a channel of a member tells each of some images from another one, (R,)."""
     first, second = logvar[rows].astype(np.float64), logvar[others].astype(np.float64)
     shift = np.square(mean[rows].astype(np.float64) - mean[others])
@@ -144,15 +143,15 @@ def _told_apart(
         ratio = (np.exp(first - second) + 1) / 2
         distance = np.where(shift > 0, shift / (8 * ratio * np.exp(second)), 0.0)
         distance += np.log(ratio) / 2 - (first - second) / 4
-    apart: NDArray[np.bool_] = np.any(~(distance <= -math.log(SAME_COEFFICIENT)), axis=1)  # NaN counts as apart
+    apart: BoolArray = np.any(~(distance <= -math.log(SAME_COEFFICIENT)), axis=1)  # NaN counts as apart
     return apart
 
 
 def _refine(
     copy_of: IntArray,
     rows: IntArray,
-    mean: Sequence[NDArray[np.floating]],
-    logvar: Sequence[NDArray[np.floating]],
+    mean: Sequence[RealArray],
+    logvar: Sequence[RealArray],
     *,
     same: IntArray,
 ) -> IntArray:
@@ -171,9 +170,7 @@ def _refine(
     return copy_of
 
 
-def _columns(
-    mean: Sequence[NDArray[np.floating]], logvar: Sequence[NDArray[np.floating]]
-) -> Iterable[NDArray[np.floating]]:
+def _columns(mean: Sequence[RealArray], logvar: Sequence[RealArray]) -> Iterable[RealArray]:
     for arrays in zip(mean, logvar, strict=True):
         for array in arrays:
             yield from array.T

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from vaefrag_core.datasets.base import ImageArray
+from vaefrag_core.array_types import ImageArray
 
 MAX_PIXELS = 2**26  # of a picture: 64 million, above any camera's in a study, below what could fill the memory
 _ORIENTATION = 0x0112  # EXIF tag

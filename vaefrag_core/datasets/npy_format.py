@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vaefrag_core.array_types import AnyArray
 from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
 
 CHUNK_BYTES = 2**24
@@ -37,7 +37,7 @@ class StoredArray:
     dtype: np.dtype[Any]
     fortran: bool
 
-    def chunks(self) -> Iterator[NDArray[Any]]:
+    def chunks(self) -> Iterator[AnyArray]:
         """Read the array part by part along its first axis.
 
         Raises:
@@ -54,7 +54,7 @@ class StoredArray:
                 count = min(rows, self.shape[0] - first)
                 yield _read_exactly(file, (count, *self.shape[1:]), self.dtype, self)
 
-    def read(self) -> NDArray[Any]:
+    def read(self) -> AnyArray:
         """Read a small array at once.
 
         Raises:
@@ -139,7 +139,7 @@ def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]
     return shape, fortran, dtype
 
 
-def _read_exactly(file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any], array: StoredArray) -> NDArray[Any]:
+def _read_exactly(file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any], array: StoredArray) -> AnyArray:
     n_bytes = math.prod(shape) * dtype.itemsize
     data = file.read(n_bytes)
     if len(data) != n_bytes:

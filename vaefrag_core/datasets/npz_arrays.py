@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vaefrag_core.datasets.base import Factor, ImageArray, ImageDataset
+from vaefrag_core.array_types import AnyArray, ImageArray
+from vaefrag_core.datasets.base import Factor, ImageDataset
 from vaefrag_core.datasets.image_cache import (
     IMAGES,
     ImageNotes,
@@ -74,7 +74,7 @@ class _PixelRange:
     high: float = -np.inf
     non_finite: int = 0  # images with NaN or infinity
 
-    def update(self, part: NDArray[Any]) -> None:
+    def update(self, part: AnyArray) -> None:
         if part.dtype.kind == "f":
             finite = np.isfinite(part)
             images = ~finite.reshape(len(part), -1).all(axis=1)
@@ -133,7 +133,7 @@ def _image_shape(stored: StoredArray) -> tuple[int, ...]:
     return shape[1:3] if len(shape) == 3 or shape[3] == 1 else shape[1:]
 
 
-def _grey_level_conversion(stored: StoredArray, values: _PixelRange) -> Callable[[NDArray[Any]], ImageArray] | None:
+def _grey_level_conversion(stored: StoredArray, values: _PixelRange) -> Callable[[AnyArray], ImageArray] | None:
     """Return the function that turns values into grey levels 0…255; None for values that are grey levels."""
     low, high = values.low, values.high
     if values.non_finite:

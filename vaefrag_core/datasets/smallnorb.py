@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vaefrag_core.array_types import AnyArray, IntArray
 from vaefrag_core.datasets.archives import Archive
 from vaefrag_core.datasets.base import Factor, ImageDataset
 from vaefrag_core.datasets.image_cache import ImageNotes, ImageWriter, cached_images, file_versions
@@ -94,7 +94,7 @@ def _unpack(files: Sequence[Path], folder: Path) -> ImageNotes:
     return ImageNotes(_factors(np.concatenate(tables)), remarks)
 
 
-def _read_table(cat: Path, info: Path) -> NDArray[np.int64]:
+def _read_table(cat: Path, info: Path) -> IntArray:
     """Read the (N, 5) numbers: category, instance, elevation, azimuth, lighting."""
     columns = []
     for path, width in ((cat, 1), (info, 4)):
@@ -107,7 +107,7 @@ def _read_table(cat: Path, info: Path) -> NDArray[np.int64]:
     return np.concatenate(columns, axis=1).astype(np.int64)
 
 
-def _factors(table: NDArray[np.int64]) -> list[Factor]:
+def _factors(table: IntArray) -> list[Factor]:
     factors = []
     for name, column in zip(SMALLNORB_FACTORS, table.T, strict=True):
         values, codes = np.unique(column, return_inverse=True)
@@ -157,7 +157,7 @@ def _expect(
         )
 
 
-def _read_values(path: Path, file: BufferedIOBase, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+def _read_values(path: Path, file: BufferedIOBase, shape: tuple[int, ...], dtype: np.dtype[Any]) -> AnyArray:
     n_bytes = math.prod(shape) * dtype.itemsize
     data = bytearray()
     # Piece by piece: a damaged head may promise more than fits into memory, which one read would set aside at once.

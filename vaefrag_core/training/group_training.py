@@ -12,20 +12,26 @@ from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call, vmap
 
+from vaefrag_core.array_types import AnyArray, FloatArray
 from vaefrag_core.config import EnsembleSpec
 from vaefrag_core.datasets.base import ImageDataset
 from vaefrag_core.models.custom_networks import check_custom_networks
 from vaefrag_core.models.discriminator import BETAS, Discriminator, build_discriminator
+from vaefrag_core.models.losses import (
+    LossInputs,
+    discriminator_nats,
+    kl_nats,
+    loss_and_penalty,
+    reconstruction_nats,
+    shuffled,
+)
 from vaefrag_core.models.networks import to_channels_last
-from vaefrag_core.models.objectives import discriminator_nats, kl_nats, objective, reconstruction_nats, shuffled
 from vaefrag_core.models.vae import ENCODER, VAE, build_member, member_seed
 from vaefrag_core.training.batch_schedule import NOISE_BLOCK_STEPS, Schedule, snapshot_steps
 from vaefrag_core.training.checkpoints import (
@@ -155,7 +161,7 @@ class _MemberGroup:
         if self.step > 0:
             self.stack.resume([c.optimizer for c in checkpoints], self.step)
         self.discriminators = None
-        if train.objective == "factor-vae":
+        if train.declaration.discriminator:
             self.discriminators = _DiscriminatorStack(
                 spec, self.schedules, checkpoints, device, vectorized=self.vectorized
             )
@@ -241,23 +247,23 @@ class _MemberGroup:
         kl = kl_nats(mean, logvar)
         n_images = self.dataset.n_images
         if order is None:
-            loss, penalty = objective(train, reconstruction, kl, mean, logvar, noise, n_images=n_images, step=step)
+            loss, penalty = loss_and_penalty(train, LossInputs(reconstruction, kl, mean, logvar, noise, n_images, step))
             return loss, reconstruction, penalty, torch.zeros_like(loss), kl
         assert self.discriminators is not None
         # The VAE's loss moves the VAE alone: there the discriminator is a constant.
         frozen = {name: p.detach() for name, p in discriminator.items()}
         discriminate = partial(functional_call, self.discriminators.skeleton)
-        loss, penalty = objective(
-            train, reconstruction, kl, mean, logvar, noise,
-            n_images=n_images, step=step, discriminator=lambda latents: discriminate(frozen, (latents,)),
-        )  # fmt: skip
+        inputs = LossInputs(
+            reconstruction, kl, mean, logvar, noise, n_images, step, lambda latents: discriminate(frozen, (latents,))
+        )
+        loss, penalty = loss_and_penalty(train, inputs)
         latents = (mean + torch.exp(logvar / 2) * noise).detach()
         discriminator_loss = discriminator_nats(
             discriminate(discriminator, (latents,)), discriminate(discriminator, (shuffled(latents, order),))
         )
         return loss, reconstruction, penalty, discriminator_loss, kl
 
-    def _add_to_history(self, member: int, stop: int, terms: NDArray[np.float64]) -> None:
+    def _add_to_history(self, member: int, stop: int, terms: FloatArray) -> None:
         """Add a row to a member's history, or mark the member as failed when a loss is not finite."""
         if self.last_good[member].state == "failed":
             return
@@ -340,7 +346,7 @@ class _DiscriminatorStack:
         """Return the order of each channel, (S, M, B, D), for steps start … stop−1."""
         return torch.stack([s.shuffles(start, stop) for s in self.schedules], dim=1).to(self.device)
 
-    def states(self) -> list[dict[str, NDArray[Any]]]:
+    def states(self) -> list[dict[str, AnyArray]]:
         """Return copies of what a checkpoint stores of each discriminator."""
         return [
             {f"weights.{name}": array for name, array in weights.items()} | moments

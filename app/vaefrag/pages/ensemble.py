@@ -13,7 +13,7 @@ from dash.exceptions import PreventUpdate
 from vaefrag.components import job_controls as show
 from vaefrag.components.member_strip import strip
 from vaefrag.components.notices import alarms, notice, remarks
-from vaefrag.jobs.ensemble_status import EnsembleStatus, go_on, open_job, status_of
+from vaefrag.jobs.ensemble_status import EnsembleStatus, continue_training, open_job, status_of
 from vaefrag.pages.explorer import Explorer
 from vaefrag.pages.explorer_view import View
 from vaefrag.pages.job_polling import asker, pressed, watch
@@ -21,6 +21,7 @@ from vaefrag.pages.job_views import JobViews
 from vaefrag.pages.jobs import job_panel
 from vaefrag.pages.site import Page, Site
 from vaefrag.plurals import counted, first_few
+from vaefrag_core.ensemble_record import ImportedSource, TrainedSource
 from vaefrag_core.ensemble_store import EnsembleRecord
 from vaefrag_core.errors import BrokenFileError, MissingDataError, VaefragError
 
@@ -77,7 +78,7 @@ def _what_to_do(site: Site, record: EnsembleRecord) -> list:
     look = [strip(members, at_work=False)] if members else []
     trained = f"{standing.done} of {len(members)} members are trained" if members else "The posteriors are here"
     tone = "calm"
-    match standing.stage:
+    match standing.state:
         case "stopped":
             share = sum(status.step for status in members) / (record.spec.train.steps * len(members))
             symbol, title, ask = "wait", "Stopped", _ask("train", record.id, "Go on")
@@ -107,7 +108,7 @@ def _news(site: Site, explorer: Explorer) -> list:
         links = show.links([("Open the job", site.job(job.id))])
         bar = html.Div([board.part("progress", snapshot), board.part("pace", snapshot), *links], className="job-head")
         return [html.Div([bar, html.P(text, className="note")], className="card news"), *watch(board, [snapshot.job])]
-    if explorer.record.imported:
+    if isinstance(explorer.record.source, ImportedSource):
         return []
     standing = status_of(explorer.record, site.queries.store, site.job_store)
     rows = []
@@ -148,12 +149,13 @@ def _ask(what: str, ensemble_id: str, text: str) -> html.Div:
 
 
 def _words(record: EnsembleRecord) -> list[html.Span]:
-    spec = record.spec
-    rest = (
-        [f"{spec.fingerprint.size:,} images"] if record.imported else [spec.train.words, f"{spec.train.steps:,} steps"]
-    )
-    words = (spec.dataset.name, counted(spec.members, "member"), *rest, html.Code(record.id))
-    return [html.Span(word) for word in words]
+    members = counted(record.source.n_members, "member")
+    match record.source:
+        case TrainedSource(spec=spec):
+            words = [spec.dataset.name, members, spec.train.title, f"{spec.train.steps:,} steps"]
+        case ImportedSource(images=images):
+            words = ["imported", members, f"{images:,} images"]
+    return [*(html.Span(word) for word in words), html.Span(html.Code(record.id))]
 
 
 def _shown_as(site: Site, ensemble_id: str) -> dict[str, str]:
@@ -216,7 +218,7 @@ def register(app: Dash, site: Site, id_in_path: Callable[[str], str]) -> None:
         ensemble_id = asked["ensemble"]
         record = site.queries.store.record(ensemble_id)
         if asked["ask"] == "train":
-            go_on(record, site.job_store, who=asker())
+            continue_training(record, site.job_store, who=asker())
         else:
             site.job_store.submit_analysis(ensemble_id, who=asker())
         return (tick or 0) + 1

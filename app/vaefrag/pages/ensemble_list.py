@@ -8,10 +8,11 @@ from vaefrag.components.glossary import help_mark
 from vaefrag.components.icons import icon
 from vaefrag.components.member_strip import strip
 from vaefrag.components.notices import command, notice
-from vaefrag.jobs.ensemble_status import AT_WORK, EnsembleStatus, status_of
+from vaefrag.jobs.ensemble_status import ACTIVE_STATES, EnsembleStatus, status_of
 from vaefrag.pages.site import Page, Site
 from vaefrag.plurals import counted
 from vaefrag.queries import EnsembleSummary, distinct_names
+from vaefrag_core.ensemble_record import ImportedSource, TrainedSource
 from vaefrag_core.errors import VaefragError
 from vaefrag_core.sweeps import Sweep
 
@@ -72,17 +73,19 @@ def _empty() -> html.Section:
 def _card(site: Site, item: EnsembleSummary, name: str) -> dcc.Link:
     record = item.record
     assert record is not None
-    spec, standing = record.spec, status_of(record, site.queries.store, site.job_store)
+    standing = status_of(record, site.queries.store, site.job_store)
     created = datetime.fromisoformat(record.created)
-    members = f"{spec.members}" if item.imported else f"{standing.done} of {spec.members} trained"
-    trained = [
-        ("data set", spec.dataset.name),
-        ("objective", spec.train.words),
-        ("members", members),
-        ("steps", f"{spec.train.steps:,}"),
-    ]
-    imported = [("from", "posteriors file"), ("members", members), ("images", f"{spec.fingerprint.size:,}")]
-    facts = [*(imported if item.imported else trained), ("created", f"{created.astimezone():%-d %b %Y, %H:%M}")]
+    match record.source:
+        case TrainedSource(spec=spec):
+            facts = [
+                ("data set", spec.dataset.name),
+                ("objective", spec.train.title),
+                ("members", f"{standing.done} of {spec.members} trained"),
+                ("steps", f"{spec.train.steps:,}"),
+            ]
+        case ImportedSource(members=members, images=images):
+            facts = [("from", "posteriors file"), ("members", f"{members}"), ("images", f"{images:,}")]
+    facts.append(("created", f"{created.astimezone():%-d %b %Y, %H:%M}"))
     rows = [html.Div([html.Dt(name), html.Dd(value)]) for name, value in facts]
     foot = html.P(_result(item, standing), className="card-foot")
     told_apart = [] if name == record.name else [html.Code(record.id, className="card-id")]
@@ -100,10 +103,10 @@ def _result(item: EnsembleSummary, standing: EnsembleStatus) -> html.Span:
     if item.hotspots is not None:
         words = f"{counted(item.hotspots, 'hotspot')} by {item.measure.upper()}"
         return html.Span(words, className="good" if item.hotspots else "quiet")
-    if standing.stage in ("failed", "analysis failed"):
-        words = "training failed" if standing.stage == "failed" else standing.stage
+    if standing.state in ("failed", "analysis failed"):
+        words = "training failed" if standing.state == "failed" else standing.state
         return html.Span([icon("alert"), words], className="bad")
-    return html.Span("not analysed yet" if standing.stage == "trained" else standing.stage, className="quiet")
+    return html.Span("not analysed yet" if standing.state == "trained" else standing.state, className="quiet")
 
 
 def _thumbnail(site: Site, item: EnsembleSummary, standing: EnsembleStatus) -> html.Div:
@@ -116,9 +119,11 @@ def _thumbnail(site: Site, item: EnsembleSummary, standing: EnsembleStatus) -> h
                 return html.Div(html.Img(src=source, alt="", className="pixels"), className="thumbnail")
         except VaefragError:
             pass  # replaced this moment by another analysis; the strip is true either way
-    if item.imported:
+    if item.record is not None and isinstance(item.record.source, ImportedSource):
         return html.Div(icon("grid"), className="thumbnail thumbnail-empty")
-    return html.Div(strip(standing.members, at_work=standing.stage in AT_WORK), className="thumbnail thumbnail-strip")
+    return html.Div(
+        strip(standing.members, at_work=standing.state in ACTIVE_STATES), className="thumbnail thumbnail-strip"
+    )
 
 
 def _damaged(item: EnsembleSummary) -> html.Div:
