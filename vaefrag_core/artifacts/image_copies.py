@@ -8,11 +8,14 @@ No channel tells copies apart. With n_k copies of the k-th distinct image, no ch
 import hashlib
 import math
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vaefrag_core.array_types import BoolArray, IntArray, RealArray
+
+Evidence = Literal["images", "posteriors", "declared"]
 
 # Copies that were encoded in different batches, or on a GPU, differ by rounding: far less than this share of overlap.
 SAME_COEFFICIENT = 0.999
@@ -41,25 +44,25 @@ def count_copies(copy_of: IntArray) -> int:
     return int((copy_of != np.arange(len(copy_of))).sum())
 
 
-def copies_message(copy_of: IntArray, *, seen: bool = True) -> str | None:
+def copies_message(copy_of: IntArray, evidence: Evidence = "images") -> str | None:
     """Return what a reader of the results should know about copies; None without any.
 
     Args:
         copy_of: (N,) as of `entropy_bits`.
-        seen: whether the images themselves were compared, and not their posteriors.
+        evidence: how copies are known: by their pixels, by their posteriors, or by what a file says.
     """
     copies, n_images = count_copies(copy_of), len(copy_of)
     if not copies:
         return None
-    one = copies == 1
-    how = (
-        f"{'is' if one else 'are'} identical, pixel for pixel, to an earlier one of the fingerprint sample."
-        if seen
-        else f"{'has' if one else 'have'} in every channel the posteriors of an earlier one, as copies have."
-    )
+    are, have = ("is", "has") if copies == 1 else ("are", "have")
+    how = {
+        "images": f"{are} identical, pixel for pixel, to an earlier one of the fingerprint sample",
+        "posteriors": f"{have} in every channel the posteriors of an earlier one, as copies have",
+        "declared": f"{are}, as their file says, the same as an earlier one",
+    }
     return (
-        f"{copies:,} of {n_images:,} images {how} No channel can tell them apart: the most that can be measured is"
-        f" {entropy_bits(copy_of):.2f} bits, not log2 {n_images:,} = {math.log2(n_images):.2f}."
+        f"{copies:,} of {n_images:,} images {how[evidence]}. No channel can tell them apart: the most that can be"
+        f" measured is {entropy_bits(copy_of):.2f} bits, not log2 {n_images:,} = {math.log2(n_images):.2f}."
     )
 
 
@@ -100,7 +103,8 @@ def copies_by_images(
     Returns:
         (N,) the position of the first image that each one equals.
     """
-    copy_of = equal_images(images)
+    same_picture = equal_images(images)
+    copy_of = same_picture.copy()
     rows = np.flatnonzero(copy_of != np.arange(len(copy_of)))
     if not len(rows):
         return copy_of
@@ -109,7 +113,7 @@ def copies_by_images(
         told_apart |= _told_apart(member_mean, member_logvar, rows, copy_of[rows])
     # Of those that differ from the first of their picture, only exact equals are copies of each other.
     copy_of[rows[told_apart]] = rows[told_apart]
-    return _refine(copy_of, rows[told_apart], mean, logvar, same=equal_images(images))
+    return _refine(copy_of, rows[told_apart], mean, logvar, same=same_picture)
 
 
 def copies_by_posteriors(mean: Sequence[RealArray], logvar: Sequence[RealArray]) -> IntArray:

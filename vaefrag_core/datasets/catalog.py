@@ -95,7 +95,7 @@ def dataset_size(config: DatasetConfig) -> tuple[int, tuple[int, int, int]]:
     The data set is loaded only if these depend on the user's files.
 
     Args:
-        config: as for `load_dataset`.
+        config: the data set's name and settings, as for `load_dataset`.
 
     Raises:
         InvalidInputError, MissingDataError, BrokenFileError: as `load_dataset`.
