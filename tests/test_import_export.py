@@ -176,3 +176,15 @@ def test_what_is_likely_a_mistake_is_said_when_it_is_imported(tmp_path: Path) ->
 def test_an_ensemble_of_one_image_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="expected a value greater than or equal to 2, got 1"):
         EnsembleStore(tmp_path).add(Posteriors(np.zeros((1, 1, 1)), np.zeros((1, 1, 1))), "one")
+
+
+def test_two_images_are_analysed_without_a_warning_of_numpy(tmp_path: Path) -> None:
+    mean = np.array([[[0.0, 0.0, 0.0, 0.0], [3.0, 3.0, 3.0, 3.0]]] * 3)
+    store = EnsembleStore(tmp_path)
+    posteriors = Posteriors(mean, np.full_like(mean, -4.0))
+    (oddity,) = [text for text in posteriors.oddities if "two images" in text]
+    assert oddity.startswith("There are two images: all channels that tell them apart are the same on them.")
+    analysis = pipeline.analyze(store.add(posteriors, "two").id, store)
+    np.testing.assert_allclose(analysis.matrix.information_bits, 1.0, atol=1e-3)
+    for measure in ("nmi", "vi"):
+        assert analysis.maps[measure].stress == 0.0
