@@ -56,17 +56,16 @@ def queries_of(store: EnsembleStore) -> Queries:
 
 def check_readers(readers: dict[str, Callable[[], object]], context: str) -> int:
     """Call every reader; an error has to be one of ours, in a sentence. Returns how many raised one."""
-    refused = 0
+    sentences: list[str] = []
     for name, read in readers.items():
         try:
             read()
         except VaefragError as error:
-            refused += 1
-            assert str(error).endswith((".", "`.")), (context, name, str(error))
-            assert "Traceback" not in str(error)
+            sentences.append(str(error))
         except Exception as error:
             raise AssertionError(f"{name} of {context} raised {error!r}") from error
-    return refused
+    assert all(sentence.endswith(".") for sentence in sentences), (context, sentences)
+    return len(sentences)
 
 
 @pytest.fixture
@@ -82,7 +81,8 @@ def test_no_damage_to_an_ensemble_ends_in_a_traceback_or_hides_another(
 ) -> None:
     other = analysed.add(trained.store.posteriors(trained.id), "another")
     workspace, folder = analysed.workspace, analysed.folder(trained.id)
-    unread = {"checkpoint.safetensors"}  # of one member; the others are read
+    # Of a checkpoint its member alone is left out; the index is written anew; early analyses had no chance levels.
+    tolerated = ("checkpoint.safetensors", "latest.json")
     for path in files_of(folder):
         for number, content in enumerate(damages(path)):
             context = f"{path.relative_to(folder)}, damage {number}"
@@ -103,7 +103,8 @@ def test_no_damage_to_an_ensemble_ends_in_a_traceback_or_hides_another(
                     "analyze": lambda store=store: pipeline.analyze(trained.id, store, BOOTSTRAP),
                 }
                 refused = check_readers(readers, context)
-                assert refused or path.name in unread or path.name == "latest.json" or "snapshots" in str(path), context
+                optional = content is None and path.name in ("chance.npy", "label_chance.npy")
+                assert refused or optional or path.name in tolerated, context
             (folder / "analysis" / "latest.json").write_bytes(index)
 
 
@@ -113,12 +114,8 @@ def test_no_damage_to_a_sweep_ends_in_a_traceback(kept: EnsembleStore, tmp_path:
     sweep_id = SweepStore(store).ids()[0]
     ensemble_id = SweepStore(store).sweep(sweep_id).ensembles[0]
     analysis = store.folder(ensemble_id) / "analysis"
-    paths = files_of(store.workspace / "sweeps") + [
-        path
-        for kind in ("over-training", "snapshots")
-        for folder in analysis.glob(f"{kind}-*")
-        for path in files_of(folder)
-    ]
+    over_training = [p for p in files_of(analysis) if p.parent.name.startswith(("over-training", "snapshots"))]
+    paths = files_of(store.workspace / "sweeps") + over_training
     assert len(paths) > 10
     for path in paths:
         for number, content in enumerate(damages(path)):
@@ -145,10 +142,9 @@ def test_what_to_delete_and_run_is_said_and_helps(trained: Trained, analysed: En
     before = np.array(analysed.analysis(trained.id).matrix.nmi)
     path = matrix / "nmi.npy"
     path.write_bytes(path.read_bytes()[:200])
+    sentence = rf"nmi\.npy cannot be read .* Delete {matrix} and run `vaefrag analyze"
     for read in (analysed.analysis, lambda key: pipeline.analyze(key, analysed)):
-        with pytest.raises(
-            BrokenFileError, match=rf"nmi\.npy cannot be read .* Delete {matrix} and run `vaefrag analyze"
-        ):
+        with pytest.raises(BrokenFileError, match=sentence):
             read(trained.id)
     shutil.rmtree(matrix)
     np.testing.assert_array_equal(np.asarray(pipeline.analyze(trained.id, analysed).matrix.nmi), before)

@@ -195,3 +195,15 @@ def test_a_file_that_may_not_be_replaced_is_named_before_anything_is_computed(
             refused = CliRunner().invoke(cli, [*command, *place, str(tmp_path / path)])
             assert isinstance(refused.exception, InvalidInputError), refused.exception
             assert sentence in str(refused.exception)
+
+
+def test_two_images_are_analysed_without_a_warning_of_numpy(tmp_path: Path) -> None:
+    mean = np.array([[[0.0, 0.0, 0.0, 0.0], [3.0, 3.0, 3.0, 3.0]]] * 3)
+    store = EnsembleStore(tmp_path)
+    posteriors = Posteriors(mean, np.full_like(mean, -4.0))
+    (oddity,) = [text for text in posteriors.oddities if "two images" in text]
+    assert oddity.startswith("There are two images: all channels that tell them apart are the same on them.")
+    analysis = pipeline.analyze(store.add(posteriors, "two").id, store)
+    np.testing.assert_allclose(analysis.matrix.information_bits, 1.0, atol=1e-3)
+    for measure in ("nmi", "vi"):
+        assert analysis.maps[measure].stress == 0.0

@@ -96,7 +96,7 @@ def renew_atlases(ensemble_id: str, store: EnsembleStore, *, on_stage: OnStage =
 
 
 def _spaces(ensemble_id: str, store: EnsembleStore, posteriors_key: str) -> SpaceMatrix | None:
-    """Read the comparison of whole latent spaces; None where it was not asked for."""
+    """Read the comparison of whole latent spaces; None where there is none."""
     folder = store.artifact_folder(ensemble_id, "spaces", space_inputs(posteriors_key, SpaceConfig()))
     if not folder.is_dir():
         return None

@@ -1,4 +1,4 @@
-"""What was asked for: frozen values, checked once, whose keys name what was made from them."""
+"""Configuration: frozen values, validated once, whose keys name what is computed from them."""
 
 import hashlib
 import json
@@ -38,7 +38,7 @@ class Config(BaseModel):
 
 
 class DatasetConfig(Config):
-    """Which images."""
+    """The images that members are trained on."""
 
     name: str = Field("digits", description="a name listed by `vaefrag datasets`")
     path: str | None = Field(None, description="folder or file, where the data set needs one")
@@ -53,7 +53,7 @@ class ModelConfig(Config):
     `conv28` is the network of the paper for 28×28 images: two convolutions (32 and 64 filters, 4×4, stride
     2), a layer of 256 units, and the mirror image of it as decoder. `conv64`, for 64×64 images, is that of Locatello
     et al. 2019: convolutions of 32, 32, 64 and 64 filters, then the same. `widths` are the hidden layers of `mlp`.
-    A `network` of one's own takes the place of all of these; `models/own.py` says what it must be.
+    A `network` of one's own takes the place of all of these; `models/custom_networks.py` says what it must be.
     """
 
     architecture: Architecture = Field("mlp", description=f"one of {', '.join(get_args(Architecture))}")
@@ -112,7 +112,7 @@ class FingerprintConfig(Config):
 
 
 class HotspotConfig(Config):
-    """How recurring groups of channels are found.
+    """How recurring groups of channels are detected.
 
     `min_bits` sets channels aside that tell the sample's images apart by less than a hundredth of a bit:
     their NMI is a ratio of two vanishing numbers. `xi` is the relative drop of the reachability that OPTICS
@@ -179,7 +179,7 @@ class AtlasConfig(Config):
 
 
 class AnalysisConfig(Config):
-    """Everything that `analyze` may be asked to vary."""
+    """The settings of `analyze`."""
 
     hotspots: HotspotConfig = HotspotConfig()
     map: MapConfig = MapConfig()
@@ -187,8 +187,8 @@ class AnalysisConfig(Config):
     bootstrap: BootstrapConfig = BootstrapConfig()
 
     @model_serializer(mode="wrap")
-    def _as_asked_for(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out a bootstrap that is not wanted: the keys of analyses without one are older than it is."""
+    def _without_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `bootstrap` out where there is none: the keys of such analyses are older than the field."""
         content: dict[str, Any] = dump(self)
         if self.bootstrap.resamples == 0:
             content.pop("bootstrap", None)
@@ -241,7 +241,7 @@ class FusionConfig(Config):
 
 
 class EnsembleSpec(Config):
-    """An ensemble as it was asked for. Equal specs are the same ensemble, whatever it is called."""
+    """What the members of an ensemble are trained by. Equal specs are the same ensemble, whatever it is called."""
 
     name: Annotated[str, StringConstraints(strip_whitespace=True, max_length=80)] = Field(
         "", description="what the ensemble is called on the pages"

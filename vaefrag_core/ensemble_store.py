@@ -58,7 +58,7 @@ _ID = re.compile(r"[a-z0-9][a-z0-9.\-]{0,99}")
 
 
 class AnalysisIndex(Config):
-    """The settings of an analysis and the folders, within `analysis/`, that hold its results."""
+    """The settings of an analysis, and the folders within `analysis/` that hold its results."""
 
     config: AnalysisConfig
     posteriors_key: str
@@ -140,7 +140,7 @@ class EnsembleStore:
         return f"{IMPORTED}-{posteriors_key[:KEY_DIGITS]}"
 
     def _write_record(self, ensemble_id: str, source: TrainedSource | ImportedSource) -> None:
-        """Write spec.json, unless there is one: what was asked for first stands."""
+        """Write spec.json, unless there is one: the first name stands."""
         path = self.folder(ensemble_id) / "spec.json"
         if not path.exists():
             created = datetime.now(UTC).isoformat(timespec="seconds")
@@ -204,7 +204,7 @@ class EnsembleStore:
             ) from None
 
     def save_posteriors(self, ensemble_id: str, posteriors: Posteriors) -> None:
-        """Put the posteriors of an ensemble in place of earlier ones."""
+        """Replace the posteriors of an ensemble, whole or not at all."""
         path = self.folder(ensemble_id) / "posteriors.npz"
         with replacing(path) as temporary:
             posteriors.save(temporary)
@@ -334,7 +334,7 @@ def write_once(folder: Path, write: Callable[[Path], None]) -> Path:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Put text in place of a file, whole or not at all."""
+    """Replace the content of a file by text, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

@@ -118,7 +118,7 @@ def analyze(
 ) -> Analysis:
     """Compare the channels of an ensemble, find its hotspots, map them and paint its traversals.
 
-    Both measures are worked out, so that the pages can switch; `config.hotspots.measure` is the one asked for.
+    Both measures are evaluated, so that the pages can switch; `config.hotspots.measure` is the one they open with.
     What has been computed before from the same posteriors and settings is not computed again.
 
     Args:
@@ -193,7 +193,7 @@ def analyze_spaces(
     *,
     on_stage: OnStage = ignore_stage,
 ) -> SpaceMatrix:
-    """Compare the members of an ensemble by their whole latent spaces, or read what was found before.
+    """Compare the members of an ensemble by their whole latent spaces, or read an earlier comparison.
 
     Args:
         ensemble_id: an ensemble with posteriors.

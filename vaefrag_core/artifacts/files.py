@@ -70,8 +70,8 @@ def check_shapes(folder: Path, arrays: Mapping[str, Any], **shapes: str) -> None
         fits = len(shape) >= len(letters) if open_ended else len(shape) == len(letters)
         expected = [int(letter) if letter.isdigit() else sizes.get(letter, letter) for letter in letters]
         if not fits or any(isinstance(e, int) and e != n for e, n in zip(expected, shape, strict=False)):
-            wanted = ", ".join(map(str, [*expected, *["…"] * open_ended]))
-            raise BrokenFileError(f"{folder / f'{name}.npy'}: expected an array of shape ({wanted}), got {shape}.")
+            dimensions = ", ".join(map(str, [*expected, *["…"] * open_ended]))
+            raise BrokenFileError(f"{folder / f'{name}.npy'}: expected an array of shape ({dimensions}), got {shape}.")
         sizes |= {letter: n for letter, n in zip(letters, shape, strict=False) if not letter.isdigit()}
 
 

@@ -40,6 +40,8 @@ def map_channels(
 
 
 def _mds(distance: FloatArray, config: MapConfig) -> tuple[FloatArray, float]:
+    if not distance.any():  # equal channels lie on one point; the stress of no distances would be 0/0
+        return np.zeros((len(distance), 2)), 0.0
     from sklearn.manifold import MDS
 
     mds = MDS(

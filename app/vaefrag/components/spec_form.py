@@ -26,11 +26,11 @@ class Field:
     """One field.
 
     Args:
-        path: of the spec, dotted.
-        label: what it is called.
-        help: one sentence below the label.
+        path: the dotted name of the setting in an `EnsembleSpec`.
+        label: the name above the box.
+        help: one sentence below the box.
         kind: "whole" or "real" (numbers), "choice", "text", "swept" (a number, or several that make a sweep).
-        choices: of a choice.
+        choices: the options of a choice.
     """
 
     path: str
@@ -123,7 +123,7 @@ FIELDS = {field.path: field for field in (*IMAGES, *LOSS, *SIZE, *NETWORK, *MORE
 
 
 def start(spec: EnsembleSpec | None = None) -> dict[str, Any]:
-    """Give what the fields hold at first: the defaults, or another ensemble's settings, the name aside."""
+    """Return what the fields hold at first: the defaults, or another ensemble's settings without its name."""
     content = (spec or EnsembleSpec()).model_dump(mode="json")
     values = {path: _at(content, path) for path in FIELDS}
     values["name"] = ""
@@ -140,20 +140,20 @@ def start(spec: EnsembleSpec | None = None) -> dict[str, Any]:
 
 
 def start_from_preset(name: str) -> dict[str, Any]:
-    """Give what the fields hold when a preset was chosen: its settings, and the defaults for the rest."""
+    """Return what the fields hold after the choice of a preset: its settings, and the defaults for the rest."""
     return start(parse(EnsembleSpec, with_preset(name, {})))
 
 
 def presets() -> html.Section:
-    """Show the papers whose settings can be taken over; those of data sets that are not known here are left out."""
-    known = {entry.name for entry in describe_datasets()}
-    found = [preset for preset in PRESETS.values() if preset.values["dataset"]["name"] in known]
+    """Render the choice of presets, without those of data sets that this installation does not have."""
+    datasets = {entry.name for entry in describe_datasets()}
+    usable = [preset for preset in PRESETS.values() if preset.values["dataset"]["name"] in datasets]
     select = dmc.Select(
         id="preset",
         label="Preset",
         placeholder="None",
         description="Fills the fields below with the settings of a paper. Change what you like.",
-        data=[{"value": preset.name, "label": f"{preset.name} · {preset.reference}"} for preset in found],
+        data=[{"value": preset.name, "label": f"{preset.name} · {preset.reference}"} for preset in usable],
         inputWrapperOrder=["label", "input", "error", "description"],
         comboboxProps={"shadow": "md"},
     )
@@ -163,23 +163,23 @@ def presets() -> html.Section:
 
 
 def read(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what was typed as fields of an `EnsembleSpec`, one of which may be a list: not yet checked.
+    """Return what was typed as fields of an `EnsembleSpec`, one of which may be a list: not validated yet.
 
-    What stands in a box that is not shown, as the objective or the data set does not read it, is left out.
+    Boxes that are hidden, as the objective or the data set does not read them, are left out.
     """
     content: dict[str, Any] = {}
     for path, value in values.items():
         if not is_read(path, values["train.objective"], str(values["dataset.name"])):
             continue
         *parents, name = path.split(".")
-        place = content
+        section = content
         for parent in parents:
-            place = place.setdefault(parent, {})
-        place[name] = _as_read(path, value)
+            section = section.setdefault(parent, {})
+        section[name] = _field_value(path, value)
     return content
 
 
-def _as_read(path: str, value: Any) -> Any:
+def _field_value(path: str, value: Any) -> Any:
     if path in LISTS:
         return [part.strip() for part in str(value).split(",")]
     text = value.strip() if isinstance(value, str) else value
@@ -189,7 +189,7 @@ def _as_read(path: str, value: Any) -> Any:
 
 
 def control(field: Field, value: Any) -> Any:
-    """Show a field."""
+    """Render a field."""
     shared: dict[str, Any] = {"id": {"field": field.path}, "label": field.label, "description": field.help}
     shared["inputWrapperOrder"] = ["label", "input", "error", "description"]
     if field.kind == "choice":
@@ -201,7 +201,7 @@ def control(field: Field, value: Any) -> Any:
 
 
 def is_read(path: str, objective: str, dataset: str) -> bool:
-    """Say whether a field is read: coefficients by some objectives, paths by some data sets, others always."""
+    """Return whether a field is read: coefficients by some objectives, paths by some data sets, others always."""
     if path in ("dataset.path", "dataset.image_size"):
         return path.removeprefix("dataset.") in dataset_settings(dataset)
     setting = SETTINGS.get(path.removeprefix("train."))
@@ -209,13 +209,13 @@ def is_read(path: str, objective: str, dataset: str) -> bool:
 
 
 def group(title: str, fields: tuple[Field, ...], values: Mapping[str, Any], note: str = "") -> html.Section:
-    """Show fields that belong together; coefficients in a box that comes and goes with the objective.
+    """Render a section of fields; boxes that the objective or the data set does not read are hidden.
 
     Args:
-        title: its heading.
-        fields: in order.
-        values: what they hold.
-        note: a sentence below.
+        title: the section's heading.
+        fields: the fields, in order.
+        values: what the fields hold.
+        note: a sentence below the fields.
     """
     boxes = [
         html.Div(
@@ -231,7 +231,7 @@ def group(title: str, fields: tuple[Field, ...], values: Mapping[str, Any], note
 
 
 def _datasets() -> list[dict[str, Any]]:
-    found = []
+    options = []
     for entry in describe_datasets():
         label = f"{entry.name} · {entry.description}"
         if entry.image_shape is not None:
@@ -241,8 +241,8 @@ def _datasets() -> list[dict[str, Any]]:
             label = f"{entry.name} · {entry.n_images:,} {what}"
         if not entry.available:
             label += " · not on this machine"
-        found.append({"value": entry.name, "label": label})
-    return found
+        options.append({"value": entry.name, "label": label})
+    return options
 
 
 def _at(content: Mapping[str, Any], path: str) -> Any:
