@@ -129,7 +129,7 @@ NEVER_WAS = "261128-000000-0-1-ffff"
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the engine look at once, and let no cancelled task be given up as time goes by."""
+    """Let the engine look at once, and let no cancelled task be released as time goes by."""
     monkeypatch.setattr(engine_module, "POLL_SECONDS", 0.0)
     monkeypatch.setattr(engine_module, "BEGIN_SECONDS", 1_000.0)
 
@@ -253,7 +253,7 @@ def test_an_event_does_what_it_is_to_do_and_nothing_else(
     assert scene.outcome() == expected
     if state.startswith("retried"):
         member = scene.people.snapshot(scene.job).members
-        assert all((m.worker, m.step, m.loss) == ("", 0, None) for m in member)  # of the attempt that was given up
+        assert all((m.worker, m.step, m.loss) == ("", 0, None) for m in member)  # of the attempt that was abandoned
 
 
 @pytest.mark.parametrize(("last", "expected"), [("done", DONE), ("error", FAILED)])
@@ -271,9 +271,7 @@ def test_what_the_worker_reported_last_counts_however_dask_ends_the_task(
 
 
 @pytest.mark.parametrize("state", ["cancelled", "retried", "paused"])
-def test_a_task_that_was_given_up_holds_its_slot_until_its_process_is_killed_or_gone(
-    tmp_path: Path, state: str
-) -> None:
+def test_an_abandoned_task_holds_its_slot_until_its_process_is_killed_or_gone(tmp_path: Path, state: str) -> None:
     scene = Scene(tmp_path)
     bring_to(scene, state)
     scene.happen("begin")
