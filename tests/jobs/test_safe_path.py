@@ -22,7 +22,7 @@ SMALL = ("--members", "2", "--steps", "50", "--widths", "8", "--channels", "2")
 
 @pytest.fixture
 def traps(tmp_path: Path) -> Path:
-    """Give a folder of modules that leave a marker when they are imported."""
+    """A folder of modules that leave a marker when they are imported."""
     folder = tmp_path / "traps"
     (folder / "assets").mkdir(parents=True)
     trap = f"import os\nos.open({str(tmp_path / 'sprung')!r} + '-' + __name__, os.O_CREAT)\n"
