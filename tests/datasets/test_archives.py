@@ -88,10 +88,10 @@ def texts(dataset: ImageDataset, name: str) -> list[str]:
     return factor.texts(np.arange(dataset.n_images)).tolist()
 
 
-@pytest.mark.parametrize("given", ["folder", "file"])
-def test_dsprites(tmp_path: Path, given: str) -> None:
+@pytest.mark.parametrize("path_of", ["folder", "file"])
+def test_dsprites(tmp_path: Path, path_of: str) -> None:
     images = put_dsprites(tmp_path)
-    dataset = dsprites(tmp_path if given == "folder" else tmp_path / DSPRITES_FILE)
+    dataset = dsprites(tmp_path if path_of == "folder" else tmp_path / DSPRITES_FILE)
     np.testing.assert_array_equal(dataset.images[np.arange(len(images))], images * 255)
     assert isinstance(dataset.images, np.memmap)
     assert dataset.factor_names() == ("shape", "scale", "orientation", "x", "y")

@@ -12,11 +12,11 @@ def test_the_grey_levels_are_spread_over_the_range_of_uint8_and_come_back() -> N
 
 
 def test_a_sixteenth_is_rounded_not_cut() -> None:
-    found = load_digits().images
+    levels = load_digits().images
     images = digits().images[np.arange(1_797)]
-    assert set(images[found == 15]) == {239}  # 15 × 255 / 16 = 239.06
-    assert set(images[found == 9]) == {143}  # 9 × 255 / 16 = 143.44
-    assert set(images[found == 7]) == {112}  # 7 × 255 / 16 = 111.56
+    assert set(images[levels == 15]) == {239}  # 15 × 255 / 16 = 239.06
+    assert set(images[levels == 9]) == {143}  # 9 × 255 / 16 = 143.44
+    assert set(images[levels == 7]) == {112}  # 7 × 255 / 16 = 111.56
 
 
 def test_the_factor_is_the_digit() -> None:

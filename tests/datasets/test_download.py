@@ -75,11 +75,11 @@ def test_a_bad_file_is_refused_and_leaves_nothing(
 
 
 def test_a_bad_file_does_not_replace_a_good_one(site: tuple[str, Path], tmp_path: Path) -> None:
-    kept = tmp_path / "file.gz"
-    kept.write_bytes(b"kept")
+    stored = tmp_path / "file.gz"
+    stored.write_bytes(b"kept")
     with pytest.raises(MissingDataError):
         fetch([f"{site[0]}/wrong/"], "file.gz", tmp_path, SHA256)
-    assert kept.read_bytes() == b"kept"
+    assert stored.read_bytes() == b"kept"
 
 
 def test_every_mirror_that_failed_is_named(site: tuple[str, Path], tmp_path: Path) -> None:

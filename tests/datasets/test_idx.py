@@ -107,8 +107,8 @@ def test_places_are_looked_at_in_order(tmp_path: Path, cache: Path) -> None:
     assert find_files(source) == (cache / f"{IMAGES}.gz", cache / f"{LABELS}.gz")
     put(system)
     assert find_files(source) == (system / f"{IMAGES}.gz", system / f"{LABELS}.gz")
-    given = put(tmp_path / "given", packed=False)
-    assert find_files(source, given) == (given / IMAGES, given / LABELS)
+    folder = put(tmp_path / "given", packed=False)
+    assert find_files(source, folder) == (folder / IMAGES, folder / LABELS)
 
 
 def test_a_folder_with_one_of_the_two_is_passed_over(tmp_path: Path, cache: Path) -> None:

@@ -55,7 +55,7 @@ def test_what_can_be_read_is_read_and_the_rest_is_listed(path: Path) -> None:
     (factor,) = dataset.factors
     assert factor.name == "class"
     assert factor.texts(np.arange(4)).tolist() == ["cat", "cat", "dog", "dog"]
-    report = {Path(name).name: found for name, found in dataset.report}
+    report = {Path(name).name: outcome for name, outcome in dataset.report}
     assert report["1.PNG"] == "read: 8×8 L"
     assert report["0.jpg"] == "read: 30×20 L"
     assert report["broken.png"].startswith("damaged")

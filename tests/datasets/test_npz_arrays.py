@@ -21,7 +21,7 @@ def saved(folder: Path, **content: Any) -> Path:
 
 
 @pytest.mark.parametrize(
-    "given",
+    "pixels",
     [
         BYTES,
         BYTES[..., None],
@@ -35,13 +35,13 @@ def saved(folder: Path, **content: Any) -> Path:
 )
 @pytest.mark.parametrize("chunk_bytes", [npy_format.CHUNK_BYTES, 600])
 def test_every_range_becomes_grey_levels(
-    tmp_path: Path, given: np.ndarray, chunk_bytes: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, pixels: np.ndarray, chunk_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(npy_format, "CHUNK_BYTES", chunk_bytes)
-    dataset = load_npz_images(saved(tmp_path, images=given))
+    dataset = load_npz_images(saved(tmp_path, images=pixels))
     assert isinstance(dataset.images, np.memmap)
     np.testing.assert_array_equal(dataset.images[EVERY], BYTES)
-    np.save(tmp_path / "mine.npy", given)
+    np.save(tmp_path / "mine.npy", pixels)
     np.testing.assert_array_equal(load_npz_images(tmp_path / "mine.npy").images[EVERY], BYTES)
 
 

@@ -152,3 +152,11 @@ def test_a_stored_analysis_keeps_the_entropy_and_an_older_one_means_log2_n(tmp_p
 def test_copies_that_cannot_be_are_refused(copy_of: NDArray[np.generic], words: str) -> None:
     with pytest.raises(InvalidInputError, match=words):
         with_copies(copy_of=copy_of)
+
+
+def test_zero_of_either_sign_is_one_value() -> None:
+    mean = np.tile(np.arange(6.0)[:, None], (2, 1, 3))
+    mean[:, 1] = -0.0
+    mean[:, 5] = 4.0
+    copies = Posteriors(mean, np.zeros_like(mean)).image_copies
+    assert copies.tolist() == [0, 0, 2, 3, 4, 4]

@@ -110,8 +110,8 @@ def test_what_a_discriminator_knows_comes_back(tmp_path: Path) -> None:
 
 
 def test_snapshots_come_back_in_the_order_of_their_steps(tmp_path: Path) -> None:
-    kept = {step: {"encoder.weight": np.full(2, step)} for step in (9, 10, 200)}
-    save_checkpoint(tmp_path, replace(checkpoint(), snapshots=kept))
+    snapshots = {step: {"encoder.weight": np.full(2, step)} for step in (9, 10, 200)}
+    save_checkpoint(tmp_path, replace(checkpoint(), snapshots=snapshots))
     loaded = load_checkpoint(tmp_path)
     assert loaded is not None
     assert list(loaded.snapshots) == [9, 10, 200]

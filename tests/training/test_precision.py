@@ -64,8 +64,8 @@ def test_products_are_taken_in_the_precision_asked_for_and_what_is_kept_is_float
     assert set().union(*products.seen.values()) == {dtype}
     if case == "convolutions":
         assert {"convolution", "convolution_backward"} <= set(products.seen)
-    kept = loaded(tmp_path, 1)
-    assert {w.dtype for w in (*kept.weights.values(), *kept.optimizer.values())} == {np.dtype(np.float32)}
+    stored = loaded(tmp_path, 1)
+    assert {w.dtype for w in (*stored.weights.values(), *stored.optimizer.values())} == {np.dtype(np.float32)}
 
 
 def test_losses_are_given_float32_whatever_the_layers_gave() -> None:

@@ -60,13 +60,13 @@ def test_steps_are_spaced_evenly_on_a_log_axis_and_end_at_the_end() -> None:
 def test_what_is_kept_is_the_encoder_as_it_was_after_that_many_steps(
     dataset: ImageDataset, through: Path, tmp_path: Path
 ) -> None:
-    kept = loaded(through, 1).snapshots
-    assert tuple(kept) == KEPT
+    snapshots = loaded(through, 1).snapshots
+    assert tuple(snapshots) == KEPT
     for step in KEPT:
         train_members(spec_of(steps=step, snapshots=0), dataset, [1], tmp_path / str(step))
         then = loaded(tmp_path / str(step), 1).weights
-        assert set(kept[step]) == {name for name in then if name.startswith("encoder.")}
-        assert all(np.array_equal(array, then[name]) for name, array in kept[step].items())
+        assert set(snapshots[step]) == {name for name in then if name.startswith("encoder.")}
+        assert all(np.array_equal(array, then[name]) for name, array in snapshots[step].items())
 
 
 def test_keeping_changes_nothing_else(dataset: ImageDataset, through: Path, tmp_path: Path) -> None:

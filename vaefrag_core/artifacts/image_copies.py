@@ -7,7 +7,7 @@ No channel tells copies apart. With n_k copies of the k-th distinct image, no ch
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -157,20 +157,16 @@ def _refine(
 ) -> IntArray:
     """Make some images copies of the first of them that has the same number in `same` and the same posteriors."""
     codes = same[rows]
-    for column in _columns(mean, logvar):
+    for array in (*mean, *logvar):
         _, codes, counts = np.unique(codes, return_inverse=True, return_counts=True)
-        shared = counts[codes] > 1  # an image that stands alone needs no other column
+        shared = counts[codes] > 1  # an image that stands alone needs no further comparison
         rows, codes = rows[shared], codes[shared]
         if not len(rows):
             return copy_of
-        _, values = np.unique(column[rows], return_inverse=True)
+        # Rows as single values, which sort far faster than column by column; adding 0 makes −0 and 0 the same bytes.
+        table = np.ascontiguousarray(array[rows] + 0)
+        _, values = np.unique(table.view(f"V{table.shape[1] * table.itemsize}")[:, 0], return_inverse=True)
         codes = codes * (values.max() + 1) + values
     _, first, codes = np.unique(codes, return_index=True, return_inverse=True)
     copy_of[rows] = rows[first][codes]
     return copy_of
-
-
-def _columns(mean: Sequence[RealArray], logvar: Sequence[RealArray]) -> Iterable[RealArray]:
-    for arrays in zip(mean, logvar, strict=True):
-        for array in arrays:
-            yield from array.T
