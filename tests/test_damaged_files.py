@@ -65,6 +65,8 @@ def check_readers(readers: dict[str, Callable[[], object]], context: str) -> int
         except Exception as error:
             raise AssertionError(f"{name} of {context} raised {error!r}") from error
     assert all(sentence.endswith(".") for sentence in sentences), (context, sentences)
+    if "analysis/" in context:
+        assert all("Delete" in sentence or "Run `vaefrag" in sentence for sentence in sentences), (context, sentences)
     return len(sentences)
 
 

@@ -196,6 +196,7 @@ class EnsembleStore:
         folder = self.folder(ensemble_id)
         folder.mkdir(parents=True, exist_ok=True)
         try:
+            # Not waited for: who holds it may train for hours. The system frees it when its process dies.
             with FileLock(folder / ".lock", timeout=0):
                 yield
         except Timeout:
