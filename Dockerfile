@@ -19,14 +19,12 @@ COPY README.md LICENSE ./
 COPY vaefrag_core vaefrag_core
 COPY app app
 COPY assets assets
-RUN python3 -m pip --python /opt/venv/bin/python install --no-cache-dir --no-deps --editable . \
-    && /opt/venv/bin/python -m compileall -q app vaefrag_core
+RUN python3 -m pip --python /opt/venv/bin/python install --no-cache-dir --no-deps .
 
 FROM ${BASE_IMAGE}
 # No pip, no compiler, no cache comes along. The programs belong to root; what they write goes to /data.
 RUN useradd --uid 10001 --create-home vaefrag && install --directory --owner vaefrag --group vaefrag --mode 700 /data
 COPY --from=build /opt/venv /opt/venv
-COPY --from=build /opt/vaefrag /opt/vaefrag
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     NUMBA_CACHE_DIR=/tmp/numba \

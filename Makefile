@@ -11,7 +11,7 @@ demo: $(VENV)/demo.installed ## Train an ensemble on real digits, find its hotsp
 	$(BIN)/vaefrag demo $(ARGS)
 
 # Tests that watch how soon engines and pages do a thing have the machine to themselves; the others run side by side.
-ALONE := $(addprefix tests/jobs/test_,engine.py nodes.py record.py slots.py) tests/browser
+ALONE := $(addprefix tests/jobs/test_,engine.py worker_node.py job_store.py slots.py) tests/browser
 
 test: lint browser ## Every check and every test
 ifdef ARGS

@@ -33,7 +33,7 @@ os.environ |= {"BUILDAH_ISOLATION": "chroot", "STORAGE_DRIVER": os.environ.get("
 
 
 def buildah(*arguments: str) -> str:
-    """Run buildah; gives its output."""
+    """Run buildah, and return its output."""
     return subprocess.run(["buildah", *arguments], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
@@ -41,9 +41,9 @@ class Service:
     """A container of the image, with the shared volume.
 
     Args:
-        volume: folder that is /data.
-        command: what runs in it.
-        environment: what compose.yaml would set.
+        volume: the folder that is /data in it.
+        command: the command that runs in it.
+        environment: variables that compose.yaml would set.
     """
 
     def __init__(self, volume: Path, command: list[str], **environment: str) -> None:
@@ -76,7 +76,7 @@ class Service:
         return int(path.read_text() or 0) if path.is_file() else 0
 
     def end(self, number: signal.Signals) -> int:
-        """Send a signal to its first process, or kill all as the end of a container does; gives the exit code."""
+        """Send a signal to its first process, or kill all as the end of a container does; return the exit code."""
         assert self._process is not None
         for pid in family(self.pid) if number == signal.SIGKILL else [self.pid]:
             os.kill(pid, number)
@@ -103,7 +103,7 @@ class Site:
         self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self.cookies))
 
     def get(self, path: str, form: dict[str, str] | None = None) -> tuple[int, str]:
-        """Ask for a path; gives status and text."""
+        """Ask for a path, and return status and text."""
         data = None if form is None else urllib.parse.urlencode(form).encode()
         try:
             with self._opener.open(self._url + path, data, timeout=20) as answer:
@@ -114,18 +114,18 @@ class Site:
             return 0, ""
 
     def health(self) -> dict[str, Any]:
-        """Give the body of /healthz; empty when nothing answers."""
+        """Return the body of /healthz; empty when nothing answers."""
         return json.loads(self.get("/healthz")[1] or "{}")
 
 
 def family(pid: int) -> list[int]:
-    """Give a process and all that descend from it."""
+    """Return a process and all that descend from it."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [pid, *(each for child in children for each in family(int(child)))]
 
 
 def wait_for(what: str, condition: Callable[[], object], seconds: float = 120) -> float:
-    """Wait until something holds; gives the seconds it took."""
+    """Wait until a condition holds, and return the seconds it took."""
     began = time.monotonic()
     while not condition():
         if time.monotonic() - began > seconds:
@@ -135,19 +135,19 @@ def wait_for(what: str, condition: Callable[[], object], seconds: float = 120) -
 
 
 def check(what: str, holds: object, remark: object = "") -> None:
-    """Say that something holds; end when it does not."""
+    """Print whether something holds, and end when it does not."""
     print("ok     " if holds else "FAILED ", what, remark, flush=True)
     if not holds:
         sys.exit(1)
 
 
 def build(base: str | None, more: list[str]) -> None:
-    """Build the image, and look at what it says of itself."""
+    """Build the image, and check its configuration."""
     began = time.monotonic()
-    given = [] if base is None else ["--build-arg", f"BASE_IMAGE={base}"]
+    base_image = [] if base is None else ["--build-arg", f"BASE_IMAGE={base}"]
     # The format keeps HEALTHCHECK, which is Docker's own.
     subprocess.run(
-        ["buildah", "bud", "-q", "--layers", "--format=docker", "-t", IMAGE, *given, *more, str(ROOT)], check=True
+        ["buildah", "bud", "-q", "--layers", "--format=docker", "-t", IMAGE, *base_image, *more, str(ROOT)], check=True
     )
     check("the image builds", True, f"in {time.monotonic() - began:.0f} s")
     config = json.loads(buildah("inspect", "--type", "image", IMAGE))["Docker"]["config"]
@@ -156,16 +156,17 @@ def build(base: str | None, more: list[str]) -> None:
     check("it holds no token", not any("TOKEN" in line for line in config["Env"]))
 
 
-def look_at_files(web: Service) -> None:
-    """Tell how large the image is, and that its user cannot change it."""
-    size = {path: int(web.run("du", "-sm", path).stdout.split()[0]) for path in ("/opt/venv", "/opt/vaefrag")}
+def check_files(web: Service) -> None:
+    """Measure how large the image is, and check that its user cannot change it."""
+    packages = int(web.run("du", "-sm", "/opt/venv").stdout.split()[0])
+    own = web.run("sh", "-c", "du -smc /opt/venv/lib/python3*/site-packages/vaefrag* | tail -n 1").stdout.split()[0]
     whole = int(subprocess.run(["du", "-smx", str(web.root)], stdout=subprocess.PIPE, text=True).stdout.split()[0])
-    check("size", True, f"{whole} MB, of them {size['/opt/venv']} MB packages and {size['/opt/vaefrag']} MB vaefrag")
+    check("size", True, f"{whole} MB, of them {packages} MB packages, in which vaefrag takes {own} MB")
     check("packages have no builder's tools", web.run("ls", "/opt/venv/bin/pip").returncode != 0)
-    check("its user cannot change the programs", web.run("touch", "/opt/vaefrag/app/x").returncode != 0)
+    check("its user cannot change the programs", web.run("sh", "-c", "touch $(which vaefrag)").returncode != 0)
 
 
-def look_at_the_door(web: Service, site: Site) -> None:
+def check_authentication(web: Service, site: Site) -> None:
     """Try to come in without the token and with it."""
     refused = web.run("env", "--unset=VAEFRAG_TOKEN", "vaefrag", "serve", "--no-browser")
     check("without a token nothing is served", refused.returncode == 1 and "access token" in refused.stderr)
@@ -175,8 +176,8 @@ def look_at_the_door(web: Service, site: Site) -> None:
     check("then they answer", site.get("/_dash-layout")[0] == 200)
 
 
-def look_at_a_crash(web: Service, engine: Service, site: Site, members: int) -> str:
-    """Kill the engine while it trains; gives the ensemble that the next engine made whole."""
+def check_crash(web: Service, engine: Service, site: Site, members: int) -> str:
+    """Kill the engine while it trains; return the ensemble that the next engine trained to the end."""
     options = ["--dataset=digits", "--beta=1", f"--members={members}", "--steps=1500", "--detach", "--json"]
     began = time.monotonic()
     job = json.loads(engine.run("vaefrag", "train", *options).stdout)
@@ -201,8 +202,8 @@ def look_at_a_crash(web: Service, engine: Service, site: Site, members: int) -> 
     return job["id"]
 
 
-def look_at_the_result(web: Service, site: Site, ensemble_id: str) -> None:
-    """See that pages show what was trained, and load nothing to train with."""
+def check_result(web: Service, site: Site, ensemble_id: str) -> None:
+    """Check that pages show what was trained, and load nothing to train with."""
     picture = f"/data/matrix/{ensemble_id}/nmi/tile.png"
     wait_for("the analysis", lambda: site.get(picture)[0] == 200, 600)
     check("its matrix is shown", True)
@@ -214,8 +215,8 @@ def look_at_the_result(web: Service, site: Site, ensemble_id: str) -> None:
     check("memory", True, f"{memory / 1024:.0f} MB for the pages")
 
 
-def look_at_a_restart(web: Service, engine: Service, site: Site) -> None:
-    """End both as `docker stop` does, begin again, and see what they have written besides the volume."""
+def check_restart(web: Service, engine: Service, site: Site) -> None:
+    """End both as `docker stop` does, begin again, and check what they have written besides the volume."""
     check("the pages end when told", web.end(signal.SIGTERM) == 0)
     web.start()
     seconds = wait_for("the pages", lambda: site.health())
@@ -224,14 +225,14 @@ def look_at_a_restart(web: Service, engine: Service, site: Site) -> None:
     check("the engine ends when told", engine.end(signal.SIGTERM) == 0)
     for service in (web, engine):
         newer = ["find", str(service.root), "-xdev", "-newer", str(service.root / "tmp/began"), "-type", "f"]
-        found = subprocess.run(newer, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
-        inside = {path.removeprefix(str(service.root)) for path in found}
+        files = subprocess.run(newer, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+        inside = {path.removeprefix(str(service.root)) for path in files}
         outside = [path for path in inside if not path.startswith(("/tmp/", "/data/", "/run/", "/proc/", "/dev/"))]
         check("nothing was written outside /data and /tmp", not outside, " ".join(outside[:5]))
 
 
 def main() -> None:
-    """Go through it all; the first thing that does not hold ends it."""
+    """Check everything; the first thing that does not hold ends it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--base", default=None, help="base image; default the Dockerfile's")
     parser.add_argument("--members", type=int, default=30, help="members that are trained; default the demo's 30")
@@ -247,7 +248,7 @@ def main() -> None:
     engine = Service(volume, ["vaefrag", "engine"])
     site = Site(f"http://127.0.0.1:{port}")
     try:
-        look_at_files(web)
+        check_files(web)
         for service in (web, engine):
             (service.root / "tmp/began").touch()
             service.start()
@@ -255,9 +256,9 @@ def main() -> None:
         check("both are alive", True, f"after {seconds:.1f} s")
         check("as the health checks say", not web.run("vaefrag", "health").returncode)
         wait_for("the engine", lambda: not engine.run("vaefrag", "health", "--engine").returncode)
-        look_at_the_door(web, site)
-        look_at_the_result(web, site, look_at_a_crash(web, engine, site, arguments.members))
-        look_at_a_restart(web, engine, site)
+        check_authentication(web, site)
+        check_result(web, site, check_crash(web, engine, site, arguments.members))
+        check_restart(web, engine, site)
         check("no log holds the token", not any(TOKEN in service.log.read_text() for service in (web, engine)))
     except BaseException:
         print(web.log.read_text(), engine.log.read_text(), sep="\n")

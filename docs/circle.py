@@ -40,7 +40,7 @@ COLOURS = {"vi": "#1f77b4", "nmi": "#d62728", "mutual-information": "#2ca02c"}
 
 
 def main() -> None:
-    """Train, fuse, judge, write."""
+    """Train, fuse, evaluate, and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workspace", type=Path, default=Path("circle"))
     parser.add_argument("--sizes", type=int, nargs="+", default=[2, 3, 5, 10, 20, 30, 50], help="learners fused")
@@ -52,37 +52,37 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer and smaller")
     parser.add_argument("--optimizers", action="store_true", help="compare optimizers instead")
     parser.add_argument("--descent-steps", type=int, default=20_000, help="of plain gradient descent")
-    asked = parser.parse_args()
-    if asked.quick:
-        asked.sizes, asked.repeats, asked.steps, asked.images = [2, 5, 10], 2, min(asked.steps, 2_000), 100
-        asked.ensembles = 1
+    arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.sizes, arguments.repeats, arguments.ensembles = [2, 5, 10], 2, 1
+        arguments.steps, arguments.images = min(arguments.steps, 2_000), 100
     torch.set_num_threads(1)
-    store = EnsembleStore(asked.workspace)
-    if asked.optimizers:
-        compare_optimizers(store.posteriors(_train(store, asked, seed=0)), asked.descent_steps)
+    store = EnsembleStore(arguments.workspace)
+    if arguments.optimizers:
+        compare_optimizers(store.posteriors(_train(store, arguments, seed=0)), arguments.descent_steps)
         return
-    path = asked.workspace / "circle.json"
-    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    path = arguments.workspace / "circle.json"
+    rows_before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
     rows: list[dict[str, Any]] = []
-    ensembles = [_train(store, asked, seed) for seed in range(asked.ensembles)]
-    pool = [(ensemble_id, m, 0) for ensemble_id in ensembles for m in range(max(asked.sizes))]
-    for size in asked.sizes:
-        for repeat in range(min(asked.repeats, len(pool) // size)):
+    ensembles = [_train(store, arguments, seed) for seed in range(arguments.ensembles)]
+    pool = [(ensemble_id, m, 0) for ensemble_id in ensembles for m in range(max(arguments.sizes))]
+    for size in arguments.sizes:
+        for repeat in range(min(arguments.repeats, len(pool) // size)):
             learners = pool[repeat * size : (repeat + 1) * size]
             for objective in OBJECTIVES:
-                place = {"ensembles": ensembles, "repeat": repeat, "learners": size, "objective": objective}
-                row = next((row for row in known if row.items() >= place.items()), None)
+                key = {"ensembles": ensembles, "repeat": repeat, "learners": size, "objective": objective}
+                row = next((row for row in rows_before if row.items() >= key.items()), None)
                 if row is None:
-                    row = place | _fuse(store, learners, objective, asked.fusion_steps)
-                    known.append(row)
-                    path.write_text(json.dumps(known, indent=1), encoding="utf-8")
+                    row = key | _fuse(store, learners, objective, arguments.fusion_steps)
+                    rows_before.append(row)
+                    path.write_text(json.dumps(rows_before, indent=1), encoding="utf-8")
                 rows.append(row)
                 print(json.dumps(row), flush=True)
-    (asked.workspace / "circle.svg").write_text(draw(rows, asked.sizes), encoding="utf-8")
+    (arguments.workspace / "circle.svg").write_text(draw(rows, arguments.sizes), encoding="utf-8")
     torn = [continuity(mean[_ring(store, e)]) for e in ensembles for mean in store.posteriors(e).mean]
     print(f"{len(torn)} learners alone: continuity {np.median(torn):.1f}  ({min(torn):.1f} … {max(torn):.1f})")
     for objective in OBJECTIVES:
-        for size in asked.sizes:
+        for size in arguments.sizes:
             low, middle, high = _spread(rows, objective, size)
             held, count = _held(rows, objective, size)
             line = f"{objective:>18}  {size:>2} learners: continuity {middle:6.1f}  ({low:.1f} … {high:.1f})"
@@ -90,7 +90,7 @@ def main() -> None:
 
 
 def compare_optimizers(posteriors: Posteriors, descent_steps: int) -> None:
-    """Print the steps that both ways need for the same similarity, on the first five learners."""
+    """Print the steps that both optimizers need for the same similarity, on the first five learners."""
     part = Posteriors(posteriors.mean[:5], posteriors.logvar[:5])
     began = time.monotonic()
     ours = fuse(part)
@@ -99,14 +99,14 @@ def compare_optimizers(posteriors: Posteriors, descent_steps: int) -> None:
     panel = ReferenceSpaces(bhattacharyya_coefficient(mean, logvar))
     generator = torch.Generator().manual_seed(0)
     shape = (1, posteriors.n_images, 2)
-    place = [torch.randn(shape, generator=generator, dtype=torch.float64), torch.zeros(shape, dtype=torch.float64)]
+    space = [torch.randn(shape, generator=generator, dtype=torch.float64), torch.zeros(shape, dtype=torch.float64)]
     began, value = time.monotonic(), torch.zeros(1)
     for _ in range(descent_steps):  # at learning rate 3, from a standard normal
-        for tensor in place:
+        for tensor in space:
             tensor.requires_grad_()
-        value = objective_value(panel.compare(bhattacharyya_coefficient(*place)), "vi")
-        slopes = torch.autograd.grad(value.sum(), place)
-        place = [(tensor + 3 * slope).detach() for tensor, slope in zip(place, slopes, strict=True)]
+        value = objective_value(panel.compare(bhattacharyya_coefficient(*space)), "vi")
+        slopes = torch.autograd.grad(value.sum(), space)
+        space = [(tensor + 3 * slope).detach() for tensor, slope in zip(space, slopes, strict=True)]
     reached = ours.objectives.max(axis=1) >= float(value)
     needed = f"{int(reached.argmax()) + 1:,} steps" if reached.any() else "not reached"
     print(f"plain gradient descent: {float(value):.4f} after {descent_steps:,} steps, {time.monotonic() - began:.0f} s")
@@ -116,7 +116,7 @@ def compare_optimizers(posteriors: Posteriors, descent_steps: int) -> None:
 def draw(rows: list[dict[str, Any]], sizes: list[int]) -> str:
     """Draw continuity against the number of learners: medians over repeats, bars from the least to the greatest.
 
-    A dot is hollow where most fusions are the known failure of their objective.
+    A dot is hollow where most fusions are the usual failure of their objective.
     """
     width, height, left, right, top, bottom = 640, 400, 64, 16, 40, 48
     top_value = max(2.0, *(row["continuity"] for row in rows if math.isfinite(row["continuity"])))
@@ -140,8 +140,8 @@ def draw(rows: list[dict[str, Any]], sizes: list[int]) -> str:
         parts.append(f'<path d="M{left} {y(value):.1f}H{width - right}" stroke="#ddd"/>')
         parts.append(f'<text x="{left - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value}</text>')
     parts += [f'<text x="{x(n):.1f}" y="{height - bottom + 18}" text-anchor="middle">{n}</text>' for n in sizes]
-    for place, objective in enumerate(OBJECTIVES):
-        colour, shift = COLOURS[objective], 4 * (place - 1)
+    for o, objective in enumerate(OBJECTIVES):
+        colour, shift = COLOURS[objective], 4 * (o - 1)
         spread = {size: _spread(rows, objective, size) for size in sizes}
         line = " ".join(f"{x(n) + shift:.1f},{y(spread[n][1]):.1f}" for n in sizes)
         parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
@@ -151,14 +151,14 @@ def draw(rows: list[dict[str, Any]], sizes: list[int]) -> str:
             held, count = _held(rows, objective, size)
             fill = colour if 2 * held > count else "white"
             parts.append(f'<circle cx="{at:.1f}" cy="{y(middle):.1f}" r="3.5" fill="{fill}" stroke="{colour}"/>')
-        parts.append(f'<text x="{left + 8 + 60 * place}" y="24" fill="{colour}">{objective}</text>')
+        parts.append(f'<text x="{left + 8 + 60 * o}" y="24" fill="{colour}">{objective}</text>')
     hint = f'<text x="{width - right}" y="24" text-anchor="end">hollow: most have shrunk or run to the ceiling</text>'
     parts.append(hint)
     return "\n".join([*parts, "</svg>"])
 
 
-def _train(store: EnsembleStore, asked: argparse.Namespace, seed: int) -> str:
-    """Train one ensemble, or what is left of it; gives its id."""
+def _train(store: EnsembleStore, arguments: argparse.Namespace, seed: int) -> str:
+    """Train one ensemble, or the rest of it, and return its id."""
     spec = pipeline.resolve(
         {
             "dataset": {"name": "circle"},
@@ -170,9 +170,9 @@ def _train(store: EnsembleStore, asked: argparse.Namespace, seed: int) -> str:
                 "likelihood": "gaussian",
                 "pixel_variance": 1.0,
             },
-            "train": {"beta": 0.03, "steps": asked.steps, "learning_rate": 1e-3, "seed": seed},
-            "fingerprint": {"size": asked.images},
-            "members": max(asked.sizes),
+            "train": {"beta": 0.03, "steps": arguments.steps, "learning_rate": 1e-3, "seed": seed},
+            "fingerprint": {"size": arguments.images},
+            "members": max(arguments.sizes),
         }
     )
     pipeline.train(spec, store)
@@ -199,23 +199,23 @@ def _fuse(store: EnsembleStore, channels: list[tuple[str, int, int]], objective:
 
 
 def _ring(store: EnsembleStore, ensemble_id: str) -> NDArray[np.intp]:
-    """Give the order of the sample's points around the circle."""
+    """Return the order of the sample's points around the circle."""
     spec = store.record(ensemble_id).spec
     return np.argsort(draw_fingerprint(load_dataset(spec.dataset), spec.fingerprint).index)
 
 
 def _spread(rows: list[dict[str, Any]], objective: str, size: int) -> tuple[float, float, float]:
-    found = [row["continuity"] for row in _of(rows, objective, size)]
-    return min(found), float(np.median(found)), max(found)
+    values = [row["continuity"] for row in _rows_of(rows, objective, size)]
+    return min(values), float(np.median(values)), max(values)
 
 
 def _held(rows: list[dict[str, Any]], objective: str, size: int) -> tuple[int, int]:
-    """Give how many fusions did not fail, and how many there are."""
-    found = [row["success"] for row in _of(rows, objective, size)]
-    return sum(found), len(found)
+    """Return how many fusions did not fail, and how many there are."""
+    successes = [row["success"] for row in _rows_of(rows, objective, size)]
+    return sum(successes), len(successes)
 
 
-def _of(rows: list[dict[str, Any]], objective: str, size: int) -> list[dict[str, Any]]:
+def _rows_of(rows: list[dict[str, Any]], objective: str, size: int) -> list[dict[str, Any]]:
     return [row for row in rows if (row["objective"], row["learners"]) == (objective, size)]
 
 

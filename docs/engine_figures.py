@@ -27,7 +27,7 @@ LONG = 1_000_000  # steps that nobody waits for
 
 
 def spec_of(members: int, steps: int, seed: int) -> EnsembleSpec:
-    """Give a small ensemble."""
+    """A small ensemble."""
     return EnsembleSpec(
         model=ModelConfig(widths=(64,)),
         train=TrainConfig(steps=steps, seed=seed),
@@ -37,7 +37,7 @@ def spec_of(members: int, steps: int, seed: int) -> EnsembleSpec:
 
 
 def wait(condition: Callable[[], object]) -> float:
-    """Wait until something is so; gives the seconds that it took."""
+    """Wait until something is so and return the seconds that it took."""
     began = time.perf_counter()
     while not condition():
         time.sleep(0.005)
@@ -54,7 +54,7 @@ def train_plainly(spec: EnsembleSpec, members: list[int], folder: Path) -> None:
 
 @contextmanager
 def running_engine(workspace: Path) -> Iterator[tuple[psutil.Process, float]]:
-    """Run an engine; gives its process and the seconds until it was ready."""
+    """Run an engine and yield its process and the seconds until it was ready."""
     command = [sys.executable, "-m", "vaefrag.cli", "engine", "--workspace", str(workspace), "--slots", str(SLOTS)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     ready = wait(lambda: engine_state(workspace).address)
@@ -95,13 +95,13 @@ def against_a_pool(job_store: JobStore, steps: int, rounds: int) -> tuple[str, s
 
 
 def train(job_store: JobStore, spec: EnsembleSpec) -> float:
-    """Let the engine train an ensemble; gives the seconds."""
+    """Let the engine train an ensemble and return the seconds."""
     job_id = job_store.submit_training(spec, analyze=False)
     return wait(lambda: job_store.job(job_id).state == "done")
 
 
 def progress_and_cancel(job_store: JobStore) -> Iterator[tuple[str, str]]:
-    """Measure how old progress is when a reader of the record sees it, and how soon a job ends that is cancelled."""
+    """Measure how old progress is when a reader of the job store sees it, and how soon a job ends that is cancelled."""
     job_id = job_store.submit_training(spec_of(4, LONG, seed=3_000), analyze=False)
     lags: list[float] = []
     last: dict[int, float] = {}
@@ -109,13 +109,13 @@ def progress_and_cancel(job_store: JobStore) -> Iterator[tuple[str, str]]:
     while len(lags) < 100:
         wait(lambda seen=revision: job_store.revision(job_id) != seen)
         revision, now = job_store.revision(job_id), time.time()
-        for row in job_store.snapshot(job_id).members:
-            if row.seen and last.get(row.index) not in (None, row.seen):
-                lags.append(now - row.seen)
-            last[row.index] = row.seen or 0.0
+        for member in job_store.snapshot(job_id).members:
+            if member.seen and last.get(member.index) not in (None, member.seen):
+                lags.append(now - member.seen)
+            last[member.index] = member.seen or 0.0
     lags.sort()
     words = f"median {lags[50]:.2f} s, 95 % within {lags[95]:.2f} s"
-    yield "from a worker's report to a reader of the record", words
+    yield "from a worker's report to a reader of the job store", words
     job_store.set_desired_state(job_id, "cancel")
     yield "cancelling a running job", f"{wait(lambda: job_store.job(job_id).ended):.1f} s"
 
@@ -142,7 +142,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--steps", type=int, default=3_000, help="of each member")
     arguments.add_argument("--rounds", type=int, default=3, help="of which the quickest counts")
-    wanted = arguments.parse_args()
+    options = arguments.parse_args()
 
     def say(row: tuple[str, str]) -> None:
         print(f"| {row[0]} | {row[1]} |", flush=True)
@@ -153,7 +153,7 @@ def main() -> None:
         say(("engine ready after it was started", f"{ready:.1f} s"))
         for row in idle(engine):
             say(row)
-        say(against_a_pool(job_store, wanted.steps, wanted.rounds))
+        say(against_a_pool(job_store, options.steps, options.rounds))
         for row in progress_and_cancel(job_store):
             say(row)
         for row in three_hundred(job_store, engine):

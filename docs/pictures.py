@@ -1,4 +1,4 @@
-"""Takes the pictures of the documentation: `make pictures`, with the ensembles of a workspace.
+"""Takes the pictures of the documentation, of the ensembles of a workspace: `make pictures`.
 
 python docs/pictures.py [--workspace DIR] [--ensemble ID | --sweep ID] [--name explorer]
 """
@@ -27,11 +27,11 @@ ATLAS_DRAWN = f"""() => ({PLOTS_DRAWN})(["#flow", "#sweep-curves"], ".xtick")"""
 
 
 def main() -> None:
-    """Serve the workspace, and take the explorer with its first hotspot opened, or an atlas, in light and dark."""
+    """Serve the workspace, and take pictures of the explorer with its first hotspot open, or of an atlas."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workspace", default=None, help="folder of the ensembles")
-    parser.add_argument("--ensemble", default=None, help="the newest when not given")
-    parser.add_argument("--sweep", default=None, help="the atlas of one instead")
+    parser.add_argument("--ensemble", default=None, help="an ensemble; default the newest")
+    parser.add_argument("--sweep", default=None, help="a sweep, whose atlas is taken instead")
     parser.add_argument("--name", default="explorer", help="of the pictures")
     arguments = parser.parse_args()
     settings = load_settings(workspace=arguments.workspace)
@@ -43,7 +43,7 @@ def main() -> None:
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = make_server("127.0.0.1", 0, create_app(settings, store).server, threaded=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}/{path}"
+    url = f"http://127.0.0.1:{server.server_port}{settings.url_prefix}{path}"
     PICTURES.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(

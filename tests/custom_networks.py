@@ -73,3 +73,14 @@ class _Root(nn.Module):
 class Unfinished(nn.Module):
     def __init__(self) -> None:
         super().__init__()
+
+
+class Lazy(nn.Module):
+    """Its encoder is made when it is asked for, which fails."""
+
+    def __init__(self, image_shape: tuple[int, int, int], channels: int) -> None:
+        super().__init__()
+
+    @property
+    def encoder(self) -> nn.Module:
+        raise ValueError("no file of weights")

@@ -30,7 +30,7 @@ _seeds = count(1)
 
 
 def spec_of(members: int = 1, steps: int = LONG, snapshots: int = 0, objective: Objective = "beta-vae") -> EnsembleSpec:
-    """Give a small ensemble, unlike all others."""
+    """A small ensemble, unlike all others."""
     return EnsembleSpec(
         model=ModelConfig(widths=(16,), channels=3),
         train=TrainConfig(objective=objective, steps=steps, seed=next(_seeds), snapshots=snapshots),
@@ -79,7 +79,7 @@ class Lab:
         return state.address if state.running else ""
 
     def wait(self, condition: Callable[[], object], seconds: float = 60) -> None:
-        """Wait until something is so, looking whenever the record changes; if it never is, say how all jobs stand."""
+        """Wait until something is so, looking whenever the job store changes; print all jobs if it never is."""
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:
@@ -90,21 +90,21 @@ class Lab:
             self._until_changed()
 
     def _until_changed(self, most_seconds: float = 0.3) -> None:
-        """Wait for the next change of the record; some things are not in it, so not for ever."""
+        """Wait for the next change of the job store; some things are not in it, so not for ever."""
         revision, until = self.job_store.revision(), time.monotonic() + most_seconds
         while self.job_store.revision() == revision and time.monotonic() < until:
             time.sleep(0.02)
 
     def snapshot(self, job_id: str) -> JobSnapshot:
-        """Give a job as it stands."""
+        """A job as it stands."""
         return self.job_store.snapshot(job_id)
 
     def state(self, job_id: str) -> str:
-        """Give the state of a job."""
+        """The state of a job."""
         return self.job_store.job(job_id).state
 
     def wait_for_step(self, job_id: str, member: int = 0, beyond: int = 0) -> int:
-        """Wait until a member has been trained beyond a step and a checkpoint says so; gives that step."""
+        """Wait until a member has been trained beyond a step and a checkpoint says so, and return that step."""
         folder = self.store.members_folder(self.job_store.job(job_id).submission.ensemble_id) / str(member)
 
         def step() -> int:
@@ -114,12 +114,12 @@ class Lab:
         return step()
 
     def worker_pid(self, job_id: str, member: int = 0) -> int:
-        """Give the process that trains a member."""
+        """The process that trains a member."""
         self.wait(lambda: self.snapshot(job_id).members[member].worker)
         return int(self.snapshot(job_id).members[member].worker.split()[-1])
 
     def weights_are_those_of_a_plain_run(self, spec: EnsembleSpec, folder: Path) -> bool:
-        """Say whether all members came out as in one uninterrupted run in this process, to the last bit."""
+        """Return whether all members came out as in one uninterrupted run in this process, to the last bit."""
         train_ensemble(spec, folder)
         here = self.store.members_folder(ensemble_id_of(spec))
         same = []

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -26,14 +27,14 @@ TINY = ["--members", "2", "--steps", "50", "--widths", "8", "--channels", "2", "
 
 @pytest.fixture
 def own(trained: Trained, tmp_path: Path) -> Trained:
-    """Give a copy of the small real ensemble: what a command finds anew in it, the other tests should not see."""
+    """Copy the small real ensemble: other tests should not see what a command adds to it."""
     workspace = shutil.copytree(trained.store.workspace, tmp_path / "own")
     return trained._replace(store=EnsembleStore(workspace))
 
 
 def vaefrag(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "vaefrag.cli", *arguments], capture_output=True, text=True, timeout=timeout
+        [sys.executable, "-m", "vaefrag", *arguments], capture_output=True, text=True, timeout=timeout
     )
 
 
@@ -213,7 +214,7 @@ def test_wrong_input_is_one_clear_line_and_an_exit_code(tmp_path: Path, argument
 def test_ctrl_c_stops_at_a_checkpoint_and_says_how_to_go_on(tmp_path: Path) -> None:
     arguments = ["train", *TINY, "--steps", "400000", "--workspace", str(tmp_path), "--workers", "1", "--json"]
     with subprocess.Popen(
-        [sys.executable, "-m", "vaefrag.cli", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "vaefrag", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         wait_until(lambda: any(tmp_path.glob("ensembles/*/members/*/checkpoint.safetensors")))
         process.send_signal(signal.SIGINT)
@@ -228,7 +229,7 @@ def served(workspace: Path, *options: str, **environment: str) -> Iterator[tuple
     """Serve a workspace by the command; gives its process and its address."""
     arguments = ["serve", "--port", "0", "--no-browser", "--json", "--workspace", str(workspace), *options]
     with subprocess.Popen(
-        [sys.executable, "-m", "vaefrag.cli", *arguments],
+        [sys.executable, "-m", "vaefrag", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -281,7 +282,7 @@ def test_a_process_that_dies_is_replaced(trained: Trained) -> None:
         assert json.loads(fetch(f"{url}healthz"))["web"] is True
 
 
-def test_a_door_without_a_token_is_not_opened(tmp_path: Path) -> None:
+def test_without_a_token_nothing_is_served_to_others(tmp_path: Path) -> None:
     for command in (["serve"], ["demo", "--members", "2", "--steps", "50"]):
         done = vaefrag(*command, "--host", "0.0.0.0", "--no-browser", "--workspace", str(tmp_path))
         assert (done.returncode, done.stdout) == (1, "")
@@ -289,7 +290,7 @@ def test_a_door_without_a_token_is_not_opened(tmp_path: Path) -> None:
         assert list(tmp_path.iterdir()) == []
 
 
-def test_a_new_token_is_kept_and_opens_the_door(tmp_path: Path) -> None:
+def test_a_new_token_is_kept_and_lets_in(tmp_path: Path) -> None:
     with served(tmp_path, "--no-engine", "--new-token", "--host", "0.0.0.0") as (_, url):
         assert url.startswith("http://127.0.0.1:")
         with pytest.raises(urllib.error.HTTPError, match="401"):
@@ -301,24 +302,24 @@ def test_a_new_token_is_kept_and_opens_the_door(tmp_path: Path) -> None:
 def test_health_is_an_exit_code(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with served(tmp_path, "--no-engine", VAEFRAG_URL_PREFIX="/lab/") as (_, url):
         monkeypatch.setenv("VAEFRAG_PORT", str(urlsplit(url).port))
-        alive = vaefrag("health", "--json")
-        assert (alive.returncode, alive.stdout) == (1, "")
-        assert "/healthz, got no answer of theirs" in alive.stderr
-        monkeypatch.setenv("VAEFRAG_URL_PREFIX", "/lab/")
-        assert json.loads(vaefrag("health", "--json").stdout)["web"] is True
-    assert vaefrag("health").returncode == 1
+        for prefix in ("/", "/lab/"):
+            monkeypatch.setenv("VAEFRAG_URL_PREFIX", prefix)
+            assert json.loads(vaefrag("health", "--json").stdout)["web"] is True
+    dead = vaefrag("health", "--json")
+    assert (dead.returncode, dead.stdout) == (1, "")
+    assert "/lab/healthz, got no answer of theirs" in dead.stderr
     no_engine = vaefrag("health", "--engine", "--workspace", str(tmp_path))
     assert (no_engine.returncode, "has no engine" in no_engine.stderr) == (1, True)
 
 
-def test_a_port_that_is_taken_is_named(trained: Trained) -> None:
-    import socket
-
+@pytest.mark.parametrize("command", [["serve"], ["serve", "--new-token"], ["demo", "--members", "2", "--steps", "50"]])
+def test_a_port_that_is_taken_is_named_before_anything_is_done(tmp_path: Path, command: list[str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        done = vaefrag("serve", "--port", port, "--no-browser", "--workspace", str(trained.store.workspace))
-    assert done.returncode == 1
+        done = vaefrag(*command, "--port", port, "--no-browser", "--workspace", str(tmp_path))
+    assert (done.returncode, done.stdout) == (1, "")
     assert f"127.0.0.1:{port}" in done.stderr
     assert "--port" in done.stderr
+    assert list(tmp_path.iterdir()) == []

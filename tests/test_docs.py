@@ -19,10 +19,10 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def commands(page: Path) -> list[str]:
-    """Find the lines of code blocks that call vaefrag, in a container or not."""
+    """Return the lines of code blocks that call vaefrag, in a container or not."""
     text = page.read_text(encoding="utf-8")
-    found = re.findall(r"^(?:    )?(?:docker compose exec \w+ )?(vaefrag [a-z].*)$", text, flags=re.MULTILINE)
-    return [line.strip().split("  #")[0] for line in found]
+    lines = re.findall(r"^(?:    )?(?:docker compose exec \w+ )?(vaefrag [a-z].*)$", text, flags=re.MULTILINE)
+    return [line.strip().split("  #")[0] for line in lines]
 
 
 ALL_COMMANDS = [command for page in [*PAGES, *EXAMPLES] for command in commands(page)]
@@ -40,7 +40,12 @@ def test_every_command_has_the_options_it_is_given(command: str) -> None:
 
 
 def test_the_quick_commands_of_the_readme_run(tmp_path: Path) -> None:
-    slow = ("fashion", "serve", "import", "export")  # the last two: as docs/posteriors.md gives them, in test_exchange
+    slow = (
+        "fashion",
+        "serve",
+        "import",
+        "export",
+    )  # the last two: as docs/posteriors.md gives them, in test_import_export
     quick = [command for command in commands(ROOT / "README.md") if not any(word in command for word in slow)]
     assert len(quick) == 2
     for command in quick:

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from support import Trained
 from test_cli import vaefrag
+from vaefrag.cli import cli
 from vaefrag_core import pipeline
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.ensemble_store import EnsembleStore
@@ -149,19 +151,19 @@ def test_hotspots_are_told_on_a_terminal_s_width_whatever_the_labels(tmp_path: P
     factors = rng.integers(0, 4, (120, 5))
     mean = np.stack([4.0 * factors[:, [0, 2]] + rng.normal(0, 0.1, (120, 2)) for _ in range(4)])
     names = np.array(["shape", "scale", "orientation", "position x", "position y"])
-    told = {}
+    texts = {}
     for count in (2, 5):
         file = tmp_path / f"{count}.npz"
         np.savez(file, mean=mean, logvar=np.full_like(mean, -2), labels=factors[:, :count], label_names=names[:count])
         place = ("--workspace", str(tmp_path / "workspace"))
         ensemble_id = json.loads(vaefrag("import", str(file), "--name", "planted", *place, "--json").stdout)["id"]
-        told[count] = vaefrag("analyze", ensemble_id, *place).stderr
-        assert "2 hotspots among 8 live channels" in told[count]
-        assert "…" not in told[count]
-    assert all(name in told[2] for name in ("shape", "scale"))
-    rows = [line.split() for line in told[5].splitlines() if re.match(r" +\d", line)]
+        texts[count] = vaefrag("analyze", ensemble_id, *place).stderr
+        assert "2 hotspots among 8 live channels" in texts[count]
+        assert "…" not in texts[count]
+    assert all(name in texts[2] for name in ("shape", "scale"))
+    rows = [line.split() for line in texts[5].splitlines() if re.match(r" +\d", line)]
     assert sorted(row[-1] for row in rows) == ["orientation", "shape"]
-    assert "position" not in told[5]
+    assert "position" not in texts[5]
 
 
 def test_what_is_likely_a_mistake_is_said_when_it_is_imported(tmp_path: Path) -> None:
@@ -176,6 +178,23 @@ def test_what_is_likely_a_mistake_is_said_when_it_is_imported(tmp_path: Path) ->
 def test_an_ensemble_of_one_image_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="expected a value greater than or equal to 2, got 1"):
         EnsembleStore(tmp_path).add(Posteriors(np.zeros((1, 1, 1)), np.zeros((1, 1, 1))), "one")
+
+
+def test_a_file_that_may_not_be_replaced_is_named_before_anything_is_computed(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compute(*_: Any, **__: Any) -> None:
+        raise AssertionError("something was computed")
+
+    monkeypatch.setattr("vaefrag_core.synthesis.combination.grow", compute)
+    monkeypatch.setattr(EnsembleStore, "posteriors", compute)
+    (tmp_path / "there.npz").touch()
+    place = ["--workspace", str(trained.store.workspace), "--output"]
+    for path, sentence in (("there.npz", "is there already"), ("nowhere/x.npz", "Expected a folder")):
+        for command in (["export", trained.id], ["combine", trained.id, "0.0", "--greedy", "2"]):
+            refused = CliRunner().invoke(cli, [*command, *place, str(tmp_path / path)])
+            assert isinstance(refused.exception, InvalidInputError), refused.exception
+            assert sentence in str(refused.exception)
 
 
 def test_two_images_are_analysed_without_a_warning_of_numpy(tmp_path: Path) -> None:

@@ -36,19 +36,19 @@ def test_everything_is_listed_with_its_id(kept: EnsembleStore, tmp_path: Path) -
     engine_store.flush()
 
     result = contents(store, job_store)
-    found = {item["id"]: item for item in result["ensembles"]}
-    assert set(found) == set(store.ids())
-    assert (found[failed.id]["state"], found[failed.id]["members_done"]) == ("failed", 0)
-    assert (found[imported.id]["state"], found[imported.id]["hotspots"]) == ("trained", None)
+    ensembles = {item["id"]: item for item in result["ensembles"]}
+    assert set(ensembles) == set(store.ids())
+    assert (ensembles[failed.id]["state"], ensembles[failed.id]["members_done"]) == ("failed", 0)
+    assert (ensembles[imported.id]["state"], ensembles[imported.id]["hotspots"]) == ("trained", None)
     for ensemble_id in sweep.ensembles:
         groups = store.analysis(ensemble_id).hotspots["nmi"].groups
-        assert (found[ensemble_id]["members_done"], found[ensemble_id]["hotspots"]) == (3, len(groups))
+        assert (ensembles[ensemble_id]["members_done"], ensembles[ensemble_id]["hotspots"]) == (3, len(groups))
     assert [item["sweep"] for item in result["sweeps"]] == [sweep.id]
     assert result["fusions"] == [{"fusion": fusion_id, "id": imported.id, "name": "1-channel fusion by vi"}]
     assert result["sets"] == [{"set": saved.id, "name": "Two", "channels": 2}]
 
     shown = vaefrag("list", "--workspace", str(store.workspace)).stderr
-    ids = [*found, sweep.id, fusion_id, saved.id]
+    ids = [*ensembles, sweep.id, fusion_id, saved.id]
     assert [line.split()[0] for line in shown.splitlines() if line.split()[:1] and line.split()[0] in ids] == ids
     assert max(len(line.rstrip()) for line in shown.splitlines()) <= 80
     assert json.loads(vaefrag("list", "--workspace", str(store.workspace), "--json").stdout) == result

@@ -1,4 +1,4 @@
-"""A sweep as jobs: asked for, and stopped, all together."""
+"""A sweep as jobs: submitted, and stopped, all together."""
 
 from contextlib import nullcontext
 from pathlib import Path
@@ -52,18 +52,18 @@ def test_a_wish_to_stop_pauses_every_job_that_has_not_ended(detached: dict[str, 
     engine.sync()
     engine.open[jobs[0]].update(state="done", ended=1.0)
     engine.flush()
-    asked: list[bool] = []
+    calls: list[bool] = []
 
     def should_stop() -> bool:
-        if asked:  # what the engine makes of it, one job after the other
+        if calls:  # what the engine makes of it, one job after the other
             engine.sync()
             wishes = {job_id: engine.open[job_id].desired.state for job_id in jobs[1:]}
             assert wishes == {jobs[1]: "pause", jobs[2]: "pause"}
-            engine.open[jobs[min(len(asked), 2)]].update(state="paused")
+            engine.open[jobs[min(len(calls), 2)]].update(state="paused")
             engine.flush()
-        asked.append(True)
+        calls.append(True)
         return True
 
     ended = follow_all(job_store, jobs, Keeper(), should_stop=should_stop)  # type: ignore[arg-type]
     assert [snapshot.job.state for snapshot in ended] == ["done", "paused", "paused"]
-    assert len(asked) == 3
+    assert len(calls) == 3

@@ -14,7 +14,7 @@ from vaefrag_core.spec_validation import resolve
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[EnsembleSpec]:
+def specs(monkeypatch: pytest.MonkeyPatch) -> list[EnsembleSpec]:
     """Note what would be trained."""
     specs: list[EnsembleSpec] = []
 
@@ -30,24 +30,24 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[EnsembleSpec]:
 @pytest.mark.parametrize("instructions", [True, False])
 @pytest.mark.parametrize("detach", [(), ("--detach",)])
 def test_what_a_cpu_lacks_for_bfloat16_is_said_and_not_refused(
-    asked: list[EnsembleSpec], monkeypatch: pytest.MonkeyPatch, instructions: bool, detach: tuple[str, ...]
+    specs: list[EnsembleSpec], monkeypatch: pytest.MonkeyPatch, instructions: bool, detach: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr("vaefrag_core.training.precision.cpu_multiplies_bfloat16", lambda: instructions)
-    said: list[str] = []
-    monkeypatch.setattr("vaefrag.terminal.print_message", lambda text, **_: said.append(text))
+    messages: list[str] = []
+    monkeypatch.setattr("vaefrag.terminal.print_message", lambda text, **_: messages.append(text))
     done = CliRunner().invoke(cli, ["train", "--precision", "bfloat16", "--no-analyze", *detach])
     CliRunner().invoke(cli, ["train", "--no-analyze"])
     assert done.exit_code == 0, done.exception
-    assert [spec.train.precision for spec in asked] == ["bfloat16", "float32"]
-    lacks = [text for text in said if "The CPU of this machine has no instructions for bfloat16" in text]
+    assert [spec.train.precision for spec in specs] == ["bfloat16", "float32"]
+    lacks = [text for text in messages if "The CPU of this machine has no instructions for bfloat16" in text]
     assert len(lacks) == (not instructions)
 
 
-def test_another_precision_is_refused(asked: list[EnsembleSpec]) -> None:
+def test_another_precision_is_refused(specs: list[EnsembleSpec]) -> None:
     refused = CliRunner().invoke(cli, ["train", "--precision", "half"])
     assert isinstance(refused.exception, InvalidInputError)
     assert "expected 'float32' or 'bfloat16', got 'half'" in str(refused.exception)
-    assert asked == []
+    assert specs == []
 
 
 @pytest.mark.parametrize(
@@ -59,16 +59,16 @@ def test_another_precision_is_refused(asked: list[EnsembleSpec]) -> None:
     ],
 )
 def test_what_was_typed_wins_over_a_preset(
-    asked: list[EnsembleSpec], typed: list[str], expected: dict[str, Any]
+    specs: list[EnsembleSpec], typed: list[str], expected: dict[str, Any]
 ) -> None:
     done = CliRunner().invoke(cli, ["train", "--preset", "locatello-2019", *typed])
     assert done.exit_code == 0, done.output
-    assert asked == [resolve(with_preset("locatello-2019", expected))]
+    assert specs == [resolve(with_preset("locatello-2019", expected))]
 
 
-def test_without_a_preset_the_options_are_the_defaults_of_a_spec(asked: list[EnsembleSpec]) -> None:
+def test_without_a_preset_the_options_are_the_defaults_of_a_spec(specs: list[EnsembleSpec]) -> None:
     assert CliRunner().invoke(cli, ["train"]).exit_code == 0
-    assert asked[0].key == EnsembleSpec().key == "395269cdafba"
+    assert specs[0].key == EnsembleSpec().key == "395269cdafba"
 
 
 @pytest.mark.parametrize(
@@ -84,18 +84,18 @@ def test_without_a_preset_the_options_are_the_defaults_of_a_spec(asked: list[Ens
     ],
 )
 def test_an_option_that_nothing_would_come_of_is_refused(
-    asked: list[EnsembleSpec], typed: list[str], sentence: str
+    specs: list[EnsembleSpec], typed: list[str], sentence: str
 ) -> None:
     refused = CliRunner().invoke(cli, ["train", *typed])
     assert isinstance(refused.exception, InvalidInputError)
     assert sentence in str(refused.exception)
-    assert asked == []
+    assert specs == []
 
 
-def test_an_option_that_is_read_is_taken(asked: list[EnsembleSpec]) -> None:
+def test_an_option_that_is_read_is_taken(specs: list[EnsembleSpec]) -> None:
     typed = ["--objective", "factor-vae", "--gamma-tc", "5", "--discriminator-widths", "9", "--likelihood", "gaussian"]
     done = CliRunner().invoke(cli, ["train", *typed, "--pixel-variance", "1", "--widths", "7", "--activation", "tanh"])
     assert done.exit_code == 0, done.exception
-    (spec,) = asked
+    (spec,) = specs
     assert (spec.train.gamma_tc, spec.train.discriminator_widths) == (5.0, (9,))
     assert (spec.model.pixel_variance, spec.model.widths, spec.model.activation) == (1.0, (7,), "tanh")

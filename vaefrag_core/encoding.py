@@ -1,4 +1,4 @@
-"""Every member looks at the same fingerprint sample: networks become posteriors."""
+"""The posteriors of an ensemble: every member encodes the same fingerprint sample."""
 
 from collections.abc import Mapping
 
@@ -18,12 +18,12 @@ def encode_members(dataset: ImageDataset, sample: FingerprintSample, members: Ma
     """Encode the fingerprint sample with every member.
 
     Args:
-        dataset: that the sample was drawn from.
-        sample: N images.
+        dataset: the data set of the sample.
+        sample: N images of it.
         members: the networks, by the members' numbers.
 
     Returns:
-        Posteriors (M, N, D) with the sample's labels, images and id, members in ascending order.
+        Posteriors (M, N, D) with the sample's labels, images, copies and id, members in ascending order.
     """
     images = dataset.batch(sample.index)
     order = sorted(members)

@@ -19,7 +19,7 @@ from vaefrag_core.artifacts import Analysis, ChannelMatrix, Hotspots, Posteriors
 from vaefrag_core.atlas_pipeline import follow_hotspots as follow_hotspots
 from vaefrag_core.atlas_pipeline import renew_atlases as renew_atlases
 from vaefrag_core.config import AnalysisConfig, EnsembleSpec, HotspotConfig, Measure, SpaceConfig
-from vaefrag_core.datasets.catalog import dataset_size, load_dataset, points_of
+from vaefrag_core.datasets.catalog import dataset_size, load_dataset, point_format
 from vaefrag_core.datasets.fingerprint import draw_fingerprint
 from vaefrag_core.encoding import encode_members
 from vaefrag_core.ensemble_store import AnalysisIndex, EnsembleStore
@@ -295,7 +295,7 @@ def _save_traversals(
     ensemble_id: str, store: EnsembleStore, posteriors: Posteriors, config: AnalysisConfig, folder: Path
 ) -> None:
     dataset = store.record(ensemble_id).spec.dataset
-    points = points_of(dataset)
+    points = point_format(dataset)
     if points is None:  # the sample tells the shape, even when the data set has been moved away since
         assert posteriors.images is not None
         height, width, *image_channels = posteriors.images.shape[1:]

@@ -5,9 +5,9 @@ from typing import Any
 
 from vaefrag_core.config import EnsembleSpec
 from vaefrag_core.config_errors import parse
-from vaefrag_core.datasets.catalog import dataset_size, points_of
+from vaefrag_core.datasets.catalog import dataset_size, point_format
 from vaefrag_core.errors import InvalidInputError, VaefragError
-from vaefrag_core.models.image_shapes import architecture_for, check_images
+from vaefrag_core.models.image_shapes import architecture_for, check_image_shape
 
 
 def resolve(values: Mapping[str, Any]) -> EnsembleSpec:
@@ -44,8 +44,8 @@ def resolve(values: Mapping[str, Any]) -> EnsembleSpec:
             " Lower the fingerprint size."
         )
         raise InvalidInputError(sentence, {"fingerprint.size": sentence})
-    check_images((image_channels, height, width), spec.model)
-    points = points_of(spec.dataset)
+    check_image_shape((image_channels, height, width), spec.model)
+    points = point_format(spec.dataset)
     if points is not None and spec.model.likelihood == "bernoulli":
         sentence = (
             f"Likelihood bernoulli expects values in 0…1; those of {spec.dataset.name!r} reach from {points.low:g} to"

@@ -1,12 +1,14 @@
 """The `vaefrag` command: thin, and quick to start, since each command imports what it needs."""
 
+import os
+import sysconfig
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vaefrag import terminal
+from vaefrag import __version__, terminal
 from vaefrag.commands import analysis_runs
 from vaefrag.commands.atlas import atlas
 from vaefrag.commands.combine import combine
@@ -21,10 +23,22 @@ from vaefrag.commands.serve import serve
 from vaefrag.commands.train import demo, train
 from vaefrag_core.errors import VaefragError
 
+if TYPE_CHECKING:
+    from vaefrag.settings import Settings
+
+
+def _documentation() -> str | None:
+    """Return a line that says where `docs/` lies, which messages name: in the checkout, or where the wheel put it."""
+    checkout, installed = Path(__file__).parents[2], Path(sysconfig.get_path("data")) / "share" / "doc" / "vaefrag"
+    folder = next((folder for folder in (checkout, installed) if (folder / "docs" / "training.md").is_file()), None)
+    return None if folder is None else f"Documentation: {folder}"
+
+
 cli = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    epilog=_documentation(),
     help="Train ensembles of variational autoencoders and find the fragments of information that come back in run"
     " after run.",
 )
@@ -43,14 +57,14 @@ cli.command("serve")(serve)
 
 
 class MeasureChoice(StrEnum):
-    """The two measures of similarity."""
+    """Measures of similarity."""
 
     nmi = "nmi"
     vi = "vi"
 
 
 class BenchChoice(StrEnum):
-    """What can be timed."""
+    """Benchmarks."""
 
     measures = "measures"
     train = "train"
@@ -61,6 +75,22 @@ class SpaceChoice(StrEnum):
 
     channels = "channels"
     full = "full"
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"vaefrag {__version__}")
+        raise typer.Exit
+
+
+@cli.callback()
+def options_of_all_commands(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and exit."),
+    ] = False,
+) -> None:
+    """Take the options that stand before the name of a command."""
 
 
 @cli.command()
@@ -85,7 +115,7 @@ def analyze(
     """Compare all channels of an ensemble, find its hotspots, map them and paint its traversals.
 
     With --space full: estimate what each member's whole latent space tells and how alike these spaces are, by Monte
-    Carlo, with standard errors. With --over-training: show what channels told at each step kept of their training.
+    Carlo, with standard errors. With --over-training: show the channels' information at each step of training kept.
     """
     if space is SpaceChoice.full:
         result = analysis_runs.analyze_spaces(
@@ -124,23 +154,22 @@ def bench(
 ) -> None:
     """Time the comparison of all channels, or training, against simpler ways of the same run, and print a table."""
     if what is BenchChoice.train:
-        from vaefrag.commands import bench_train as trainings
+        from vaefrag.commands import bench_train
 
-        cases = ([trainings.QUICK], [trainings.QUICK_PRECISION]) if quick else (trainings.CASES, trainings.PRECISION)
-        result = trainings.bench_train(*cases, repeats=repeats, threads=threads)
-        if as_json:
-            terminal.print_json(result)
-        else:
-            trainings.show_train(result)
-        return
-    from vaefrag.commands import bench as benches
+        cases = bench_train.CASES if not quick else (bench_train.QUICK,)
+        precision = bench_train.PRECISION if not quick else (bench_train.QUICK_PRECISION,)
+        result = bench_train.bench_train(cases, precision, repeats=repeats, threads=threads)
+        show = bench_train.show_train
+    else:
+        from vaefrag.commands import bench as bench_measures
 
-    sizes = benches.SIZES[:1] if quick else (*benches.SIZES, *([benches.LARGE] if large else []))
-    result = benches.bench_measures(sizes, repeats=repeats, threads=threads, growth=not quick)
+        sizes = bench_measures.SIZES[:1] if quick else bench_measures.SIZES + ((bench_measures.LARGE,) if large else ())
+        result = bench_measures.bench_measures(sizes, repeats=repeats, threads=threads, growth=not quick)
+        show = bench_measures.show_measures
     if as_json:
         terminal.print_json(result)
     else:
-        benches.show_measures(result)
+        show(result)
 
 
 @cli.command()
@@ -209,7 +238,7 @@ def worker(
     run_worker_node(address, slots=slots, gpus=gpus, host=host, tls=settings.tls, once=once, device=settings.gpu_device)
 
 
-def _settings(**flags: object) -> Any:
+def _settings(**flags: object) -> "Settings":
     from vaefrag.settings import load_settings
 
     return load_settings(**flags)
@@ -217,8 +246,11 @@ def _settings(**flags: object) -> Any:
 
 def main() -> None:
     """Run the command; what a user can mend becomes one line and exit code 1."""
+    # Python processes that this one starts must not take modules from the current folder either. multiprocessing, and
+    # with it Dask, starts them by `python -c`, which without this looks there first.
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
     try:
-        cli()
+        cli(prog_name="vaefrag")
     except VaefragError as error:
         terminal.print_error(str(error))
         raise SystemExit(1) from None

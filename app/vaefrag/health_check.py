@@ -4,7 +4,7 @@ import json
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
-from vaefrag.auth.token import reachable
+from vaefrag.auth.token import reachable_address
 from vaefrag_core.errors import MissingDataError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def check_pages(settings: "Settings") -> dict[str, Any]:
     Raises:
         MissingDataError: when nothing answers there, or another program does.
     """
-    name = reachable(settings.host)
+    name = reachable_address(settings.host)
     url = f"http://{f'[{name}]' if ':' in name else name}:{settings.port}{settings.url_prefix}healthz"
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:

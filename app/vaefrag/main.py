@@ -28,6 +28,7 @@ from vaefrag.pages import (
     notifications,
 )
 from vaefrag.pages.site import Page, Site
+from vaefrag.proxies import undo_proxies
 from vaefrag.queries import Queries
 from vaefrag.settings import Settings
 from vaefrag_core.ensemble_store import EnsembleStore
@@ -75,16 +76,17 @@ def create_app(settings: Settings, store: EnsembleStore) -> Dash:
         suppress_callback_exceptions=True,
     )
     app.server.config["MAX_CONTENT_LENGTH"] = MOST_REQUEST_BYTES
-    door = guard(app.server, settings)
+    undo_proxies(app.server, settings)
+    auth = guard(app.server, settings)
     health_route.register(app.server, settings.url_prefix + HEALTH, settings.workspace)
-    if door.sessions is not None:
-        sign_in.register(app.server, door, door.sessions)
+    if auth.sessions is not None:
+        sign_in.register(app.server, auth, auth.sessions)
     app.index_string = INDEX.replace("FAVICON", app.get_asset_url("logo.svg")).replace(
         "EARLY", app.get_asset_url("early.js")
     )
     site = Site(Queries(store, _cache(app, settings)), settings.url_prefix, JobStore(store.workspace))
     places = [("Ensembles", site.prefix), ("Combine", site.combine()), ("Jobs", site.jobs)]
-    way_out = site.prefix + SIGN_OUT if door.sessions is not None else None
+    way_out = site.prefix + SIGN_OUT if auth.sessions is not None else None
     app.layout = shell(site.prefix, app.get_asset_url("logo.svg"), places, notifications.watch(), way_out)
     _register_router(app, site)
     for page in (explorer, ensemble):

@@ -1,10 +1,10 @@
-"""Numbers of things as people say them."""
+"""Numbers of things in sentences."""
 
 from collections.abc import Sequence
 
 
 def counted(number: int, noun: str) -> str:
-    """Give a number with its noun.
+    """Return a number with its noun.
 
     Example:
         >>> counted(1, "channel"), counted(0, "channel"), counted(2, "live channel")
@@ -14,5 +14,10 @@ def counted(number: int, noun: str) -> str:
 
 
 def first_few(texts: Sequence[str], most: int = 3) -> list[str]:
-    """Keep the first of many texts, and count the others."""
+    """Return the first of many texts, and a line that counts the others.
+
+    Example:
+        >>> first_few(["a", "b", "c", "d"], most=2)
+        ['a', 'b', '… and 2 more.']
+    """
     return [*texts[:most], *([f"… and {len(texts) - most} more."] if len(texts) > most else [])]

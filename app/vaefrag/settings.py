@@ -1,4 +1,4 @@
-"""How the pages are served: a flag wins over the environment, the environment over a file, a file over the default."""
+"""Settings of pages and engine: a flag wins over the environment, that over a file, and that over the default."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ SETTINGS_FILE = "vaefrag.toml"
 
 
 class Settings(BaseSettings):
-    """Where the pages listen, and where they read.
+    """How pages are served and how the engine works.
 
     Every field can be set by the environment as VAEFRAG_<FIELD>, or in `vaefrag.toml` in the current folder.
     """
@@ -66,25 +66,27 @@ class Settings(BaseSettings):
     analysis_seconds: float = Field(60.0, ge=0, description="between analyses of an ensemble that is still trained")
     gpu_device: str = Field("cuda", min_length=1, description="torch's name for the GPUs of workers")
     gpu_members: int = Field(32, ge=1, le=4096, description="members trained together on one GPU: as many as fit")
-    url_prefix: str = Field("/", description="path under which the pages are served, such as /lab/")
+    url_prefix: str = Field(
+        "/", description="path under which the pages are served, such as /lab/, whether a proxy strips it or not"
+    )
 
     @field_validator("url_prefix")
     @classmethod
-    def _slashes(cls, value: str) -> str:
+    def _with_slashes(cls, value: str) -> str:
         if not all(part.replace("-", "").replace("_", "").isalnum() for part in value.split("/") if part):
             raise ValueError("a path of letters, digits, - and _, such as /lab/")
         return f"/{value.strip('/')}/".replace("//", "/")
 
     @field_validator("public_url")
     @classmethod
-    def _address(cls, value: str | None) -> str | None:
+    def _check_address(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"https?://[\w.\-\[\]:]+(/\S*)?", value, flags=re.ASCII):
             raise ValueError("an address such as https://lab.example")
         return value
 
     @property
     def cache_folder(self) -> Path:
-        """The folder of derived pictures."""
+        """The folder of derived pictures, whether it exists or not."""
         return self.cache_dir or self.workspace / ".cache"
 
     @classmethod
@@ -96,12 +98,15 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Rank the sources, the strongest first."""
+        """Return the sources, the strongest first."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
 
 def load_settings(**flags: Any) -> Settings:
-    """Gather the settings; flags that are None were not given.
+    """Read the settings from all sources.
+
+    Args:
+        flags: fields that were typed; those that are None were not.
 
     Raises:
         InvalidInputError: naming every setting at fault, what was expected and what came.

@@ -1,19 +1,23 @@
-"""What the command line shows: progress and results for people on standard error, JSON on standard output."""
+"""The terminal: messages, tables and progress for people on standard error, JSON on standard output."""
 
 import json
+import math
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.console import Console, JustifyMethod
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from vaefrag_core.training.collapse import live_channels
 
-console = Console(stderr=True)
+if TYPE_CHECKING:
+    from vaefrag_core.training.checkpoints import MemberStatus
+
+console = Console(stderr=True)  # standard output belongs to --json
 
 STAGES = {
     "compare": "Comparing channels",
@@ -32,16 +36,22 @@ STAGES = {
 
 def print_json(result: Mapping[str, Any]) -> None:
     """Write one JSON object to standard output. Numbers that are not finite become null: JSON has none."""
-    print(json.dumps(_plain(result), ensure_ascii=False, allow_nan=False), flush=True)
+    # Flushed, as a script may read the address of pages that go on being served.
+    print(json.dumps(_json_value(result), ensure_ascii=False, allow_nan=False), flush=True)
 
 
 def print_message(text: str, *, markup: bool = True) -> None:
-    """Tell a person something; without markup, when it holds names of files."""
+    """Print a message for people.
+
+    Args:
+        text: the message.
+        markup: whether brackets are markup such as [bold]; not in a message that holds names or paths of users.
+    """
     console.print(text, highlight=False, soft_wrap=True, markup=markup)
 
 
 def print_error(text: str) -> None:
-    """Tell a person what went wrong, in one line."""
+    """Print what went wrong, in one line, for people."""
     console.print(f"[bold red]error:[/] {_escaped(text)}", highlight=False, soft_wrap=True)
 
 
@@ -51,17 +61,17 @@ def show_table(
     right: Sequence[str] = (),
     whole: Sequence[str] = (),
 ) -> None:
-    """Show a table.
+    """Print a table for people.
 
     Args:
-        columns: their heads.
-        rows: cells of each.
-        right: columns that hold numbers.
-        whole: columns that hold what is to be copied, such as ids: never wrapped, nor cut.
+        columns: heads of the columns.
+        rows: cells of each row.
+        right: columns that hold numbers, set to the right.
+        whole: columns that are copied from, such as ids: never wrapped, nor cut.
     """
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        justify: Any = "right" if column in right else "left"
+        justify: JustifyMethod = "right" if column in right else "left"
         table.add_column(column, justify=justify, no_wrap=column in whole, overflow="fold")
     for row in rows:
         table.add_row(*(_escaped(str(cell)) for cell in row))
@@ -69,8 +79,16 @@ def show_table(
 
 
 @contextmanager
-def training_progress(members: int, steps: int) -> Iterator[Any]:
-    """Show how far training is; gives the callback that `vaefrag_core.pipeline.train` calls."""
+def training_progress(members: int, steps: int) -> "Iterator[Callable[[Sequence[MemberStatus]], None]]":
+    """Show how far training is, while this lasts.
+
+    Args:
+        members: how many are trained.
+        steps: of each.
+
+    Yields:
+        A callback that takes the status of all members, as `vaefrag_core.pipeline.train` calls it.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=None),
@@ -82,15 +100,16 @@ def training_progress(members: int, steps: int) -> Iterator[Any]:
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(f"Training 0/{members}", total=members * steps, loss="–", dead="")
 
-        def update(statuses: Sequence[Any]) -> None:
-            losses = [s.loss for s in statuses if s.loss == s.loss and s.state != "failed"]
+        def update(statuses: "Sequence[MemberStatus]") -> None:
+            losses = [s.loss for s in statuses if not math.isnan(s.loss) and s.state != "failed"]
             done = sum(s.state == "done" for s in statuses)
-            every = [len(s.kl_nats) for s in statuses]
-            dead = sum(every) - sum(live_channels(s.kl_nats) for s in statuses)
+            channels = sum(len(s.kl_nats) for s in statuses)
+            dead = channels - sum(live_channels(s.kl_nats) for s in statuses)
             progress.update(
                 task,
-                dead=f" · {dead}/{sum(every)} dead" if dead else "",
+                dead=f" · {dead}/{channels} dead" if dead else "",
                 description=f"Training {done}/{members}",
+                # A failed member has no steps to come: without it, the bar would never be full.
                 completed=sum(steps if s.state == "failed" else s.step for s in statuses),
                 loss=f"{sum(losses) / len(losses):.2f}" if losses else "–",
             )
@@ -99,13 +118,18 @@ def training_progress(members: int, steps: int) -> Iterator[Any]:
 
 
 @contextmanager
-def sweep_progress(labels: Mapping[str, str], members: int, steps: int) -> Iterator[Any]:
-    """Show how far the trainings of a sweep are, a line for each.
+def sweep_progress(
+    titles: Mapping[str, str], members: int, steps: int
+) -> "Iterator[Callable[[str, Sequence[MemberStatus]], None]]":
+    """Show how far the trainings of a sweep are, a line for each, while this lasts.
 
     Args:
-        labels: what the line of each job is called.
+        titles: the text of each job's line, by the job's id.
         members: of each ensemble.
         steps: of each member.
+
+    Yields:
+        A callback that takes the id of a job, and the status of its members.
     """
     columns = (
         TextColumn("{task.description}"),
@@ -115,11 +139,11 @@ def sweep_progress(labels: Mapping[str, str], members: int, steps: int) -> Itera
     )
     with Progress(*columns, console=console) as progress:
         tasks = {
-            job: progress.add_task(label, total=members * steps, done=0, members=members)
-            for job, label in labels.items()
+            job: progress.add_task(title, total=members * steps, done=0, members=members)
+            for job, title in titles.items()
         }
 
-        def update(job: str, statuses: Sequence[Any]) -> None:
+        def update(job: str, statuses: "Sequence[MemberStatus]") -> None:
             done = sum(s.state == "done" for s in statuses)
             steps_done = sum(steps if s.state == "failed" else s.step for s in statuses)
             progress.update(tasks[job], completed=steps_done, done=done)
@@ -128,13 +152,19 @@ def sweep_progress(labels: Mapping[str, str], members: int, steps: int) -> Itera
 
 
 @contextmanager
-def analysis_progress() -> Iterator[Any]:
-    """Show which stage of an analysis is at work; gives the callback for `vaefrag_core.pipeline.analyze`."""
+def analysis_progress() -> Iterator[Callable[[str, float], None]]:
+    """Show which stage of an analysis is at work, while this lasts.
+
+    Yields:
+        A callback that takes the name of a stage and the share of it that is done, as `vaefrag_core.pipeline.analyze`
+        calls it.
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
-        tasks: dict[str, Any] = {}
+        tasks: dict[str, TaskID] = {}
 
         def update(stage: str, share: float) -> None:
+            # A stage whose result was stored before may report no end of its own.
             for earlier, task in tasks.items():
                 if earlier != stage:
                     progress.update(task, completed=1.0)
@@ -146,29 +176,41 @@ def analysis_progress() -> Iterator[Any]:
 
 
 @contextmanager
-def analyses_progress(total: int) -> Iterator[Any]:
-    """Show how many of the analyses of a sweep are done."""
+def analyses_progress(total: int) -> Iterator[Callable[[int], None]]:
+    """Show how many of the analyses of a sweep are done, while this lasts.
+
+    Yields:
+        A callback that takes how many are done.
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} of {task.total}"))
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("Analysing", total=total)
-        yield lambda done: progress.update(task, completed=done)
+
+        def update(done: int) -> None:
+            progress.update(task, completed=done)
+
+        yield update
 
 
 @contextmanager
-def stop_on_interrupt() -> Iterator[Any]:
-    """Turn the first Ctrl-C into a wish to stop, which the given function tells; a second one ends at once."""
-    wished = False
+def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C into a request to stop at the next checkpoint; a second one ends at once.
+
+    Yields:
+        A function that returns whether to stop.
+    """
+    requested = False
 
     def on_interrupt(number: int, frame: FrameType | None) -> None:
-        nonlocal wished
-        if wished:
+        nonlocal requested
+        if requested:
             raise KeyboardInterrupt
-        wished = True
+        requested = True
         print_message("Stopping at the next checkpoint (press Ctrl-C again to stop at once) …")
 
     before = signal.signal(signal.SIGINT, on_interrupt)
     try:
-        yield lambda: wished
+        yield lambda: requested
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -179,11 +221,11 @@ def _escaped(text: str) -> str:
     return escape(text)
 
 
-def _plain(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): _json_value(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    if isinstance(value, float) and not (abs(value) < float("inf")):
+        return [_json_value(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -35,7 +35,7 @@ def sign_in(client: FlaskClient, token: str = TOKEN, **more: object) -> object:
 
 
 def a_path(rule: str) -> str:
-    """Give a path that a rule of the server matches."""
+    """Return a path that a rule of the server matches."""
     return re.sub(r"<[^>]*>", "x", rule)
 
 
@@ -63,9 +63,9 @@ def test_every_callback_is_closed(closed: Dash, client: FlaskClient) -> None:
 
 
 def test_people_are_sent_to_sign_in_and_from_there_to_the_page_they_wanted(client: FlaskClient) -> None:
-    asked = client.get("/ensemble/x?channel=1.2", headers=PAGE)
-    assert (asked.status_code, asked.location) == (303, "/sign-in?next=/ensemble/x%3Fchannel%3D1.2")
-    assert 'value="/ensemble/x?channel=1.2"' in client.get(asked.location).text
+    redirection = client.get("/ensemble/x?channel=1.2", headers=PAGE)
+    assert (redirection.status_code, redirection.location) == (303, "/sign-in?next=/ensemble/x%3Fchannel%3D1.2")
+    assert 'value="/ensemble/x?channel=1.2"' in client.get(redirection.location).text
     entered = sign_in(client)
     assert (entered.status_code, entered.location) == (303, "/ensemble/x?channel=1.2")
     assert client.get("/_dash-layout").status_code == 200
@@ -89,7 +89,7 @@ def test_behind_a_proxy_with_https_the_cookie_is_secure_and_its_origin_ours(trai
     assert {"Secure", "Path=/lab/"} <= set(entered.headers["Set-Cookie"].split("; "))
 
 
-def test_signing_out_closes_the_door(client: FlaskClient) -> None:
+def test_signing_out_ends_the_session(client: FlaskClient) -> None:
     sign_in(client)
     client.get("/sign-out")  # a link or a picture must not sign anybody out
     assert client.get("/_dash-layout").status_code == 200
@@ -176,12 +176,12 @@ def test_a_program_with_an_old_token_locks_nobody_out(client: FlaskClient) -> No
 
 def test_a_link_from_another_site_opens_the_page_by_way_of_ours(client: FlaskClient) -> None:
     elsewhere = PAGE | {"Sec-Fetch-Site": "cross-site"}
-    asked = client.get("/ensemble/x?channel=1.2", headers=elsewhere)
-    answer = client.get(asked.location, headers=elsewhere)
+    redirection = client.get("/ensemble/x?channel=1.2", headers=elsewhere)
+    answer = client.get(redirection.location, headers=elsewhere)
     assert (answer.headers["Refresh"], answer.text) == ("0; url=/ensemble/x?channel=1.2", "")
     there = client.get("/sign-in?next=https://evil.example", headers=elsewhere)
     assert there.headers["Refresh"] == "0; url=/"
-    assert "Refresh" not in client.get(asked.location, headers=PAGE | {"Sec-Fetch-Site": "same-origin"}).headers
+    assert "Refresh" not in client.get(redirection.location, headers=PAGE | {"Sec-Fetch-Site": "same-origin"}).headers
 
 
 def test_what_is_private_stays_in_no_cache_and_refusals_are_as_strict_as_pages(client: FlaskClient) -> None:
@@ -208,14 +208,16 @@ def test_attempts_come_back_with_time_and_take_bounded_space() -> None:
     now = 0.0
     attempts = SignInThrottle(lambda: now)
     for number in range(FREE_ATTEMPTS):
-        assert attempts.wait("2001:db8::1") == 0
-        attempts.failed("2001:db8::1", f"wrong {number}")
-    assert attempts.wait("2001:db8::ffff") == SECONDS_EACH  # a neighbour in the same network is the same client
-    assert attempts.wait("2001:db8:1::1") == 0
+        assert attempts.seconds_to_wait("2001:db8::1") == 0
+        attempts.record_failure("2001:db8::1", f"wrong {number}")
+    assert (
+        attempts.seconds_to_wait("2001:db8::ffff") == SECONDS_EACH
+    )  # a neighbour in the same network is the same client
+    assert attempts.seconds_to_wait("2001:db8:1::1") == 0
     now += SECONDS_EACH
-    assert attempts.wait("2001:db8::1") == 0
+    assert attempts.seconds_to_wait("2001:db8::1") == 0
     for number in range(2 * MOST_CLIENTS):
-        attempts.failed(f"client {number}", "wrong")
+        attempts.record_failure(f"client {number}", "wrong")
     assert len(attempts) == MOST_CLIENTS
 
 
@@ -286,10 +288,10 @@ def test_a_token_is_found_where_it_was_put(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "secret").write_text(f"{TOKEN}\n")
     settings = Settings(workspace=tmp_path / "workspace")
     assert find_token(settings) is None
-    made, path = make_token(settings)
-    assert (find_token(settings), stat.S_IMODE(path.stat().st_mode)) == (made, 0o600)
-    assert len(made) >= 40
-    assert make_token(settings)[0] != made
+    token, path = make_token(settings)
+    assert (find_token(settings), stat.S_IMODE(path.stat().st_mode)) == (token, 0o600)
+    assert len(token) >= 40
+    assert make_token(settings)[0] != token
     assert [entry.name for entry in path.parent.iterdir()] == ["token"]
     monkeypatch.setenv("VAEFRAG_TOKEN_FILE", str(tmp_path / "secret"))
     assert find_token(load_settings(workspace=settings.workspace)) == TOKEN
@@ -307,10 +309,10 @@ def test_a_file_without_a_token_is_named(tmp_path: Path) -> None:
         find_token(Settings(token_file=tmp_path / "empty"))
 
 
-@pytest.mark.parametrize("given", ["lab.example", "ftp://lab.example", "https://", "https://a b"])
-def test_a_public_address_that_is_none_is_refused(given: str) -> None:
+@pytest.mark.parametrize("address", ["lab.example", "ftp://lab.example", "https://", "https://a b"])
+def test_a_public_address_that_is_none_is_refused(address: str) -> None:
     with pytest.raises(InvalidInputError, match=r"public url \(.*\): expected an address such as"):
-        load_settings(public_url=given)
+        load_settings(public_url=address)
 
 
 def test_callbacks_answer_who_has_signed_in(client: FlaskClient, closed: Dash) -> None:

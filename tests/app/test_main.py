@@ -97,7 +97,7 @@ def test_a_prefix_goes_before_everything(trained: Trained, tmp_path: Path) -> No
     app = app_of(trained.store, tmp_path, url_prefix="/lab/")
     client = app.server.test_client()
     assert client.get("/lab/healthz").json["web"] is True
-    assert client.get("/healthz").status_code == 404
+    assert client.get("/healthz").json["web"] is True  # a proxy may have stripped the prefix
     assert client.get(f"/lab/data/matrix/{trained.id}/nmi/tile.png").status_code == 200
     page = post_to(app, "page.children", {"url.pathname": "/lab/"}, {"url.search": ""})
     assert trained.spec.name in text_of(page["page"]["children"])

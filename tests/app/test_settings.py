@@ -50,12 +50,12 @@ def test_a_damaged_file_is_named(elsewhere: Path) -> None:
         load_settings()
 
 
-@pytest.mark.parametrize("given", ["lab", "/lab", "lab/", "/lab/"])
-def test_a_prefix_begins_and_ends_with_a_slash(given: str) -> None:
-    assert Settings(url_prefix=given).url_prefix == "/lab/"
+@pytest.mark.parametrize("prefix", ["lab", "/lab", "lab/", "/lab/"])
+def test_a_prefix_begins_and_ends_with_a_slash(prefix: str) -> None:
+    assert Settings(url_prefix=prefix).url_prefix == "/lab/"
 
 
-@pytest.mark.parametrize("given", ["/a b/", "/<x>/", "/../"])
-def test_a_prefix_that_is_no_path_is_refused(given: str) -> None:
+@pytest.mark.parametrize("prefix", ["/a b/", "/<x>/", "/../"])
+def test_a_prefix_that_is_no_path_is_refused(prefix: str) -> None:
     with pytest.raises(InvalidInputError, match=r"url prefix \(.*\): expected a path"):
-        load_settings(url_prefix=given)
+        load_settings(url_prefix=prefix)

@@ -6,12 +6,12 @@ from support import TOKEN, Trained
 
 
 def test_signing_in_leads_to_the_page_asked_for(page: Page, closed: str, trained: Trained) -> None:
-    wanted = f"{closed}/ensemble/{trained.id}?measure=vi"
-    page.goto(wanted)
+    url = f"{closed}/ensemble/{trained.id}?measure=vi"
+    page.goto(url)
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     page.get_by_label("Access token").fill(TOKEN)
     page.keyboard.press("Enter")
-    expect(page).to_have_url(wanted)
+    expect(page).to_have_url(url)
     expect(page.get_by_role("heading", name="Hotspots by VI")).to_be_visible()
 
 
@@ -22,13 +22,13 @@ def test_a_link_from_another_site_needs_no_signing_in_anew(browser: Browser, clo
     page.get_by_label("Access token").fill(TOKEN)
     page.keyboard.press("Enter")
     page.get_by_text("Six members on digits").first.wait_for()
-    wanted = f"{closed}/ensemble/{trained.id}?measure=vi"
+    url = f"{closed}/ensemble/{trained.id}?measure=vi"
     elsewhere = "http://localhost/a-message"  # for a browser another site than 127.0.0.1
-    page.route(elsewhere, lambda route: route.fulfill(body=f'<a href="{wanted}">Look</a>', content_type="text/html"))
+    page.route(elsewhere, lambda route: route.fulfill(body=f'<a href="{url}">Look</a>', content_type="text/html"))
     page.goto(elsewhere)
     page.get_by_role("link", name="Look").click()
     expect(page.get_by_role("heading", name="Hotspots by VI")).to_be_visible()
-    expect(page).to_have_url(wanted)
+    expect(page).to_have_url(url)
     page.close()
 
 

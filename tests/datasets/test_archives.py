@@ -17,7 +17,7 @@ from vaefrag_core.datasets.cars3d import cars3d
 from vaefrag_core.datasets.catalog import dataset_size, describe_datasets, load_dataset
 from vaefrag_core.datasets.dsprites import FILE as DSPRITES_FILE
 from vaefrag_core.datasets.dsprites import dsprites
-from vaefrag_core.datasets.image_cache import home
+from vaefrag_core.datasets.image_cache import cache_folder
 from vaefrag_core.datasets.shapes3d import FILE as SHAPES3D_FILE
 from vaefrag_core.datasets.shapes3d import shapes3d
 from vaefrag_core.datasets.smallnorb import SPLITS, smallnorb
@@ -150,6 +150,19 @@ def test_smallnorb_without_its_testing_split_says_so(tmp_path: Path) -> None:
     assert dataset.remarks == ("The testing split is not there: its instances of toys are missing.",)
 
 
+def test_smallnorb_may_have_as_many_pictures_as_the_published_one(tmp_path: Path) -> None:
+    count = 1_500  # 24,300 in each published split
+    info = np.stack([np.arange(count) % 10, np.arange(count) % 9, np.zeros(count), np.zeros(count)], axis=1)
+    pictures = np.broadcast_to(
+        np.arange(count, dtype=np.uint16).astype(np.uint8)[:, None, None, None], (count, 2, 8, 8)
+    )
+    pictures = np.ascontiguousarray(pictures)
+    pictures[:, :, 0, 0] += 1
+    for kind, array in (("dat", pictures), ("cat", np.arange(count, dtype="<i4") % 5), ("info", info.astype("<i4"))):
+        (tmp_path / f"{SPLITS[0]}-{kind}.mat").write_bytes(matrix(array))
+    assert smallnorb(tmp_path).n_images == count
+
+
 ARCHIVES = {"dsprites": put_dsprites, "shapes3d": put_shapes3d, "cars3d": put_cars, "smallnorb": put_norb}
 
 
@@ -157,7 +170,7 @@ ARCHIVES = {"dsprites": put_dsprites, "shapes3d": put_shapes3d, "cars3d": put_ca
 def test_what_is_missing_is_said_with_where_it_is_to_be_had(name: str, tmp_path: Path) -> None:
     entry = next(entry for entry in describe_datasets() if entry.name == name)
     assert not entry.available
-    assert str(home(name)) in entry.location
+    assert str(cache_folder(name)) in entry.location
     assert "from http" in entry.location
     with pytest.raises(MissingDataError, match=f"'{name}' cannot be used: needs") as caught:
         dataset_size(DatasetConfig(name=name))
@@ -169,8 +182,8 @@ def test_what_is_missing_is_said_with_where_it_is_to_be_had(name: str, tmp_path:
 
 @pytest.mark.parametrize("name", list(ARCHIVES))
 def test_files_in_the_folder_of_the_data_set_are_found_without_a_path(name: str) -> None:
-    home(name).mkdir(parents=True)
-    ARCHIVES[name](home(name))
+    cache_folder(name).mkdir(parents=True)
+    ARCHIVES[name](cache_folder(name))
     assert next(entry for entry in describe_datasets() if entry.name == name).available
     dataset = load_dataset(DatasetConfig(name=name))
     assert dataset.name == name
@@ -219,6 +232,7 @@ def test_another_hdf5_file_is_refused(tmp_path: Path) -> None:
         ("dat", matrix(np.zeros((6, 2, 8, 8), np.uint8))[:-1], "expected 768 more bytes, as its head says, got 767"),
         ("dat", matrix(np.zeros((5, 2, 8, 8), np.uint8)), r"a matrix \(6, 2, 8, 8\) of uint8, got \(5, 2, 8, 8\)"),
         ("cat", matrix(np.zeros(6, np.uint8)), r"a matrix \(6,\) of int32, got \(6,\) of uint8"),
+        ("cat", struct.pack("<IIIII", 0x1E3D4C54, 1, 2**32 - 1, 1, 1) + b"1234", "expected .* more bytes, .* got 4"),
         ("info", matrix(np.zeros((5, 4), "<i4")), "expected 6 rows, as in .*-cat.mat, got 5"),
     ],
 )

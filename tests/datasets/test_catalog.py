@@ -7,7 +7,8 @@ import pytest
 
 from vaefrag_core.config import DatasetConfig
 from vaefrag_core.datasets.catalog import DatasetEntry, describe_datasets, load_dataset
-from vaefrag_core.datasets.idx import FASHION_MNIST, MNIST, cache_folder
+from vaefrag_core.datasets.idx import FASHION_MNIST
+from vaefrag_core.datasets.image_cache import cache_folder
 from vaefrag_core.errors import InvalidInputError, MissingDataError
 
 ARCHIVES = ["dsprites", "shapes3d", "cars3d", "smallnorb"]
@@ -39,8 +40,8 @@ def test_what_is_not_here_says_where_it_will_be(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     said = entry("mnist")
     assert not said.available
-    assert str(cache_folder(MNIST)) in said.location
-    assert cache_folder(MNIST).is_relative_to(tmp_path)
+    assert str(cache_folder("mnist")) in said.location
+    assert cache_folder("mnist").is_relative_to(tmp_path)
 
 
 @pytest.mark.skipif(not FASHION_MNIST.folders[0].is_dir(), reason="dataset-fashion-mnist is not installed")

@@ -54,13 +54,13 @@ def test_the_sample_has_pictures_and_is_named_by_the_points(dataset: ImageDatase
     assert sample.images.dtype == np.uint8
     np.testing.assert_array_equal(sample.images, draw_points(dataset.images[sample.index]))
     assert sample.duplicates == 0
-    assert dataset.points is not None
+    assert dataset.point_format is not None
     moved = ImageDataset(
-        "circle", np.asarray(dataset.images[np.arange(POINTS)]) * 0.5, (), "here", points=dataset.points
+        "circle", np.asarray(dataset.images[np.arange(POINTS)]) * 0.5, (), "here", point_format=dataset.point_format
     )
     assert draw_fingerprint(moved, config).sample_id != sample.sample_id
 
 
 def test_points_are_float32() -> None:
     with pytest.raises(InvalidInputError, match="Expected the points of 'p' as float32, got float64"):
-        ImageDataset("p", np.zeros((3, 1, 2)), (), "here", points=circle().points)
+        ImageDataset("p", np.zeros((3, 1, 2)), (), "here", point_format=circle().point_format)

@@ -13,12 +13,12 @@ from vaefrag_core.datasets.idx import (
     LABELS,
     MNIST,
     IdxSource,
-    cache_folder,
     fashion_mnist,
     find_files,
     load_idx_source,
     read_idx,
 )
+from vaefrag_core.datasets.image_cache import cache_folder
 from vaefrag_core.errors import BrokenFileError, MissingDataError
 
 DEBIAN = FASHION_MNIST.folders[0]
@@ -46,7 +46,7 @@ SMALL = IdxSource(
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache of our own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home-cache"))
-    return cache_folder(SMALL)
+    return cache_folder(SMALL.name)
 
 
 def put(folder: Path, packed: bool = True) -> Path:

@@ -8,8 +8,8 @@ from PIL import Image
 from datasets.test_image_files import packed, png
 from vaefrag_core.config import DatasetConfig, EnsembleSpec
 from vaefrag_core.datasets import image_folder as module
-from vaefrag_core.datasets.catalog import dataset_size, load_dataset, remarks_on
-from vaefrag_core.datasets.image_folder import images
+from vaefrag_core.datasets.catalog import dataset_remarks, dataset_size, load_dataset
+from vaefrag_core.datasets.image_folder import load_image_folder
 from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
 
 RNG = np.random.default_rng(5)
@@ -48,7 +48,7 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def test_what_can_be_read_is_read_and_the_rest_is_listed(path: Path) -> None:
-    dataset = images(path)
+    dataset = load_image_folder(path)
     assert (dataset.n_images, dataset.image_shape) == (4, (8, 8, 1))
     np.testing.assert_array_equal(dataset.images[np.array([0, 1])], CATS[:2])
     assert isinstance(dataset.images, np.memmap)
@@ -70,28 +70,28 @@ def test_what_can_be_read_is_read_and_the_rest_is_listed(path: Path) -> None:
 
 
 def test_they_are_decoded_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = images(path)
-    monkeypatch.setattr(module, "decode", None)
-    again = images(path)
+    first = load_image_folder(path)
+    monkeypatch.setattr(module, "decode_image", None)
+    again = load_image_folder(path)
     np.testing.assert_array_equal(again.images[np.arange(4)], first.images[np.arange(4)])
     assert (again.report, again.remarks) == (first.report, first.remarks)
     with pytest.raises(TypeError):
-        images(path, 16)  # at another size they are decoded again
+        load_image_folder(path, 16)  # at another size they are decoded again
 
 
 def test_an_image_size_makes_squares(path: Path) -> None:
     config = DatasetConfig(name="images", path=str(path), image_size=32)
     assert dataset_size(config) == (4, (32, 32, 1))
     assert load_dataset(config).image_shape == (32, 32, 1)
-    assert len(remarks_on(config)) == 2
+    assert len(dataset_remarks(config)) == 2
 
 
 def test_files_that_change_are_decoded_again(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         (tmp_path / name).write_bytes(packed(Image.fromarray(noise())))
-    first = images(tmp_path).images[np.arange(2)]
+    first = load_image_folder(tmp_path).images[np.arange(2)]
     (tmp_path / "b.png").write_bytes(packed(Image.fromarray(CATS[2])))
-    second = images(tmp_path).images[np.arange(2)]
+    second = load_image_folder(tmp_path).images[np.arange(2)]
     np.testing.assert_array_equal(second[0], first[0])
     np.testing.assert_array_equal(second[1], CATS[2])
 
@@ -99,7 +99,7 @@ def test_files_that_change_are_decoded_again(tmp_path: Path) -> None:
 def test_colour_of_one_file_makes_all_coloured_and_large_ones_are_64_pixels(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(packed(Image.fromarray(noise(70, 90))))
     (tmp_path / "b.png").write_bytes(packed(Image.fromarray(noise(70, 90, 3))))
-    dataset = images(tmp_path)
+    dataset = load_image_folder(tmp_path)
     assert dataset.image_shape == (64, 64, 3)
     assert dataset.factors == ()
 
@@ -107,7 +107,7 @@ def test_colour_of_one_file_makes_all_coloured_and_large_ones_are_64_pixels(tmp_
 def test_strips_and_dots_do_not_decide_the_size(tmp_path: Path) -> None:
     for k, (height, width) in enumerate([(1, 1), (1, 1), (90, 4), (90, 4), (16, 12), (20, 20)]):
         (tmp_path / f"{k}.png").write_bytes(packed(Image.fromarray(noise(height, width))))
-    assert images(tmp_path).image_shape == (16, 12, 1)
+    assert load_image_folder(tmp_path).image_shape == (16, 12, 1)
 
 
 def test_names_that_climb_out_of_an_archive_are_left_out_and_stay_in_it(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_names_that_climb_out_of_an_archive_are_left_out_and_stay_in_it(tmp_path
         archive.writestr("../../evil.png", packed(Image.fromarray(CATS[0])))
         archive.writestr("/etc/evil.png", packed(Image.fromarray(CATS[1])))
     before = {file for file in tmp_path.parent.rglob("*.png")}
-    dataset = images(tmp_path / "slip.zip")
+    dataset = load_image_folder(tmp_path / "slip.zip")
     assert dataset.n_images == 2
     assert [factor.levels for factor in dataset.factors] == [("cats", "dogs")]
     assert dict(dataset.report)["../../evil.png"] == "its name leads out of the archive"
@@ -134,7 +134,7 @@ def test_a_damaged_member_of_an_archive_is_listed(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[offset + 60] ^= 0xFF
     path.write_bytes(data)
-    dataset = images(path)
+    dataset = load_image_folder(path)
     assert dataset.n_images == 2
     assert "Bad CRC-32" in dict(dataset.report)["1.png"]
 
@@ -162,10 +162,10 @@ def test_too_little_to_learn_from_is_refused(tmp_path: Path, files: dict[str, by
 
 def test_a_path_that_is_neither_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MissingDataError, match="nothing is there"):
-        images(tmp_path / "nowhere")
+        load_image_folder(tmp_path / "nowhere")
     (tmp_path / "a.zip").write_bytes(b"PK, but no archive")
     with pytest.raises(BrokenFileError, match="expected a folder or a zip archive of PNG and JPEG files"):
-        images(tmp_path / "a.zip")
+        load_image_folder(tmp_path / "a.zip")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from vaefrag_core.datasets.labels import factors_of
 
@@ -33,3 +34,22 @@ def test_whole_numbers_of_many_values_keep_them_also_as_floats() -> None:
     (factor,) = factors_of(np.arange(40.0), None, 40)
     assert factor.levels[-1] == "39"
     assert len(factor.levels) == 40
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([1_700_000_001.0, 1_700_000_002.0, 1_700_000_003.5]),
+        np.array([0.123_456_71, 0.123_456_72, 0.123_456_73]),
+        1e6 + np.arange(1000) / 1e4,  # cut into bins
+        np.array([b"\xff", b"\xfe", b"a"]),
+    ],
+)
+def test_different_values_never_share_a_name(values: np.ndarray) -> None:
+    (factor,) = factors_of(values, None, len(values))
+    assert len(set(factor.levels)) == len(factor.levels) == min(len(values), 20)
+
+
+def test_names_of_labels_as_bytes_are_text() -> None:
+    (factor,) = factors_of(np.array([1, 2]), np.array([b"size"]), 2)
+    assert factor.name == "size"

@@ -8,7 +8,7 @@ import pytest
 from vaefrag_core.config import DatasetConfig
 from vaefrag_core.datasets import npy_format
 from vaefrag_core.datasets.catalog import load_dataset
-from vaefrag_core.datasets.npz_arrays import arrays
+from vaefrag_core.datasets.npz_arrays import load_npz_images
 from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
 
 BYTES = np.random.default_rng(3).integers(0, 256, (40, 6, 5), dtype=np.uint8)
@@ -38,42 +38,42 @@ def test_every_range_becomes_grey_levels(
     tmp_path: Path, given: np.ndarray, chunk_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(npy_format, "CHUNK_BYTES", chunk_bytes)
-    dataset = arrays(saved(tmp_path, images=given))
+    dataset = load_npz_images(saved(tmp_path, images=given))
     assert isinstance(dataset.images, np.memmap)
     np.testing.assert_array_equal(dataset.images[EVERY], BYTES)
     np.save(tmp_path / "mine.npy", given)
-    np.testing.assert_array_equal(arrays(tmp_path / "mine.npy").images[EVERY], BYTES)
+    np.testing.assert_array_equal(load_npz_images(tmp_path / "mine.npy").images[EVERY], BYTES)
 
 
 @pytest.mark.parametrize("kind", [np.bool_, np.uint8, np.float64])
 def test_black_and_white_may_be_0_and_1(tmp_path: Path, kind: type) -> None:
-    dataset = arrays(saved(tmp_path, images=(BYTES > 100).astype(kind)))
+    dataset = load_npz_images(saved(tmp_path, images=(BYTES > 100).astype(kind)))
     np.testing.assert_array_equal(dataset.images[EVERY], np.where(BYTES > 100, 255, 0))
 
 
 def test_colour_is_kept(tmp_path: Path) -> None:
     colours = np.stack([BYTES, BYTES[::-1], 255 - BYTES], axis=3)
-    dataset = arrays(saved(tmp_path, images=colours))
+    dataset = load_npz_images(saved(tmp_path, images=colours))
     assert dataset.image_shape == (6, 5, 3)
     np.testing.assert_array_equal(dataset.images[EVERY], colours)
 
 
 def test_bytes_of_an_npy_are_mapped_where_they_lie(tmp_path: Path, home_cache: Path) -> None:
     np.save(tmp_path / "mine.npy", BYTES)
-    dataset = arrays(tmp_path / "mine.npy")
+    dataset = load_npz_images(tmp_path / "mine.npy")
     np.testing.assert_array_equal(dataset.images[EVERY], BYTES)
     (link,) = home_cache.glob("npz/*/images.npy")
     assert link.is_symlink()
     np.save(tmp_path / "mine.npy", BYTES[:30])
-    assert arrays(tmp_path / "mine.npy").n_images == 30
+    assert load_npz_images(tmp_path / "mine.npy").n_images == 30
 
 
 def test_labels_become_factors(tmp_path: Path) -> None:
     labels = np.stack([EVERY % 3, EVERY], axis=1)
-    dataset = arrays(saved(tmp_path, images=BYTES, labels=labels, label_names=["kind", "number"]))
+    dataset = load_npz_images(saved(tmp_path, images=BYTES, labels=labels, label_names=["kind", "number"]))
     assert dataset.factor_names() == ("kind", "number")
     assert dataset.factors[0].texts(EVERY[:4]).tolist() == ["0", "1", "2", "0"]
-    one = arrays(saved(tmp_path, images=BYTES, labels=np.array(["cat", "dog"])[EVERY % 2]))
+    one = load_npz_images(saved(tmp_path, images=BYTES, labels=np.array(["cat", "dog"])[EVERY % 2]))
     assert one.factor_names() == ("label",)
     assert one.factors[0].texts(EVERY[:3]).tolist() == ["cat", "dog", "cat"]
 
@@ -119,15 +119,15 @@ def test_objects_are_never_unpickled(tmp_path: Path) -> None:
     ragged = np.empty(2, dtype=object)
     ragged[:] = [BYTES[0], BYTES[1, :2]]
     with pytest.raises(InvalidInputError, match="expected images of plain numbers or text, got type object"):
-        arrays(saved(tmp_path, images=ragged))
+        load_npz_images(saved(tmp_path, images=ragged))
     with pytest.raises(InvalidInputError, match="expected labels of plain numbers"):
-        arrays(saved(tmp_path, images=BYTES, labels=np.array([None] * 40)))
+        load_npz_images(saved(tmp_path, images=BYTES, labels=np.array([None] * 40)))
 
 
 def test_odd_images_are_remarked_upon(tmp_path: Path) -> None:
     images = BYTES // 16
     images[5] = 3
-    assert arrays(saved(tmp_path, images=images)).remarks == (
+    assert load_npz_images(saved(tmp_path, images=images)).remarks == (
         "1 of 40 images is constant, of one grey level.",
         "The brightest pixel is 15 of 255: the images are dark.",
     )
@@ -136,10 +136,10 @@ def test_odd_images_are_remarked_upon(tmp_path: Path) -> None:
 def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
     for name in ("a.npz", "a.npy"):
         with pytest.raises(MissingDataError, match=f"There is no file .*{name}"):
-            arrays(tmp_path / name)
+            load_npz_images(tmp_path / name)
         (tmp_path / name).write_bytes(b"neither")
         with pytest.raises(BrokenFileError, match=f"{name}: expected a"):
-            arrays(tmp_path / name)
+            load_npz_images(tmp_path / name)
 
 
 def test_a_file_that_ends_early_is_named(tmp_path: Path) -> None:
@@ -147,8 +147,8 @@ def test_a_file_that_ends_early_is_named(tmp_path: Path) -> None:
     whole = (tmp_path / "a.npy").read_bytes()
     (tmp_path / "a.npy").write_bytes(whole[:-5])
     with pytest.raises(BrokenFileError, match=r"expected a whole \.npy file.*it ends early"):
-        arrays(tmp_path / "a.npy")
+        load_npz_images(tmp_path / "a.npy")
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("images.npy", whole[:-5])
     with pytest.raises(BrokenFileError, match="expected a whole array 'images', got one that cannot be read"):
-        arrays(tmp_path / "a.npz")
+        load_npz_images(tmp_path / "a.npz")

@@ -10,7 +10,7 @@ from support_jobs import Lab
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Lab]:
-    """Give a workspace whose engines and workers end with the test."""
+    """A workspace whose engines and workers end with the test."""
     lab = Lab(tmp_path / "workspace")
     yield lab
     lab.close()
@@ -18,7 +18,7 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """Give a workspace whose engine has two slots and is in a hurry; it runs through all tests of a file."""
+    """A workspace whose engine has two slots and is in a hurry; it runs through all tests of a file."""
     lab = Lab(tmp_path_factory.mktemp("running") / "workspace")
     lab.engine(slots=2, checkpoint_seconds=0.1, grace_seconds=3, turn_seconds=0)
     yield lab
@@ -27,7 +27,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 @pytest.fixture
 def busy(running: Lab) -> Iterator[Lab]:
-    """Give the same, with no job left from other tests."""
+    """The same, with no job left from other tests."""
     yield running
     for job in running.job_store.jobs():
         if not job.ended:

@@ -91,7 +91,7 @@ def _full(descriptor: int) -> None:
 
 
 def test_a_folder_that_is_gone_keeps_a_checkpoint_from_being_replaced(tmp_path: Path) -> None:
-    replace_checkpoint(tmp_path, content(1), via=tmp_path)
+    replace_checkpoint(tmp_path, content(1), staging=tmp_path)
     with pytest.raises(FileNotFoundError):
-        replace_checkpoint(tmp_path, content(2), via=tmp_path / "gone")
+        replace_checkpoint(tmp_path, content(2), staging=tmp_path / "gone")
     assert step_of(tmp_path) == 1

@@ -1,4 +1,4 @@
-"""The engine with real processes and real kills. What it does in between is read from the record."""
+"""The engine with real processes and real kills. What it does in between is read from the job store."""
 
 import os
 import signal

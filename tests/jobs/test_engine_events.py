@@ -31,6 +31,7 @@ class FakeCluster:
         self.submitted: dict[str, str] = {}  # addresses by key, in the order of submission
         self.cancelled: list[str] = []
         self.killed: list[int] = []
+        self.surviving: dict[str, str] = {}  # tasks of an engine before, with their workers
 
     def workers(self) -> list[ConnectedWorker]:
         return [ConnectedWorker(address, "box 1", {"cpu": 1, "workspace": 1}, 0.0, 0) for address in self.present]
@@ -39,7 +40,7 @@ class FakeCluster:
         return None
 
     def surviving_tasks(self, keys: list[str]) -> dict[str, str]:
-        return {}
+        return {key: self.surviving[key] for key in keys if key in self.surviving}
 
     def submit(self, key: str, *arguments: object, address: str, needs: object) -> None:
         self.submitted[key] = address
@@ -129,7 +130,7 @@ NEVER_WAS = "261128-000000-0-1-ffff"
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the engine look at once, and let no cancelled task be given up as time goes by."""
+    """Let the engine look at once, and let no cancelled task be released as time goes by."""
     monkeypatch.setattr(engine_module, "POLL_SECONDS", 0.0)
     monkeypatch.setattr(engine_module, "BEGIN_SECONDS", 1_000.0)
 
@@ -253,7 +254,51 @@ def test_an_event_does_what_it_is_to_do_and_nothing_else(
     assert scene.outcome() == expected
     if state.startswith("retried"):
         member = scene.people.snapshot(scene.job).members
-        assert all((m.worker, m.step, m.loss) == ("", 0, None) for m in member)  # of the attempt that was given up
+        assert all((m.worker, m.step, m.loss) == ("", 0, None) for m in member)  # of the attempt that was abandoned
+
+
+TAKEN_OVER = {
+    "accepted": ("queued", "queued", 0),
+    "running": ("running", "running", 1),
+    "progressed": ("running", "running", 1),
+    "cancelling": ("cancelled", "cancelled", 0),
+    "cancelled": ("cancelled", "cancelled", 0),
+    "retried": ("running", "running", 1),
+    "pausing": ("paused", "queued", 0),
+    "paused": ("paused", "queued", 0),
+    "ended": ("done", "done", 0),
+}
+
+
+@pytest.mark.parametrize("kind", ["train", "analyze"])
+@pytest.mark.parametrize("survives", [True, False])
+@pytest.mark.parametrize("state", TAKEN_OVER)
+def test_the_next_engine_goes_on_in_every_state(tmp_path: Path, kind: str, survives: bool, state: str) -> None:
+    scene = Scene(tmp_path, kind)
+    bring_to(scene, state)
+    first, key = scene.cluster, scene.key
+    scene.engine._locks.release_others(set())  # as the end of its process does
+    scene.cluster = FakeCluster(0 if state == "accepted" else 1)
+    if survives:
+        scene.cluster.surviving = first.submitted
+    scene.engine = Engine(EngineJobStore(tmp_path), scene.cluster, "token")  # type: ignore[arg-type]
+    scene.steps()
+    job, member, tasks = scene.outcome()
+    if kind == "train":
+        expected = TAKEN_OVER[state]
+        if survives and state in ("cancelling", "pausing"):
+            assert scene.cluster.cancelled == [key]  # a task that goes on beside a scheduler of its own
+            tasks -= 1
+        assert (job, member, tasks) == expected
+        if state in ("running", "progressed"):
+            assert (scene.key == key) == survives
+    else:
+        assert (job, tasks) == (TAKEN_OVER[state][0], TAKEN_OVER[state][2])
+    for event in EVENTS:  # of the task that the last engine dispatched, and that nobody follows any more
+        if key not in scene.engine.running:
+            scene.happen(event, key)
+    scene.steps()
+    assert scene.outcome()[:2] == (job, member)
 
 
 @pytest.mark.parametrize(("last", "expected"), [("done", DONE), ("error", FAILED)])
@@ -271,9 +316,7 @@ def test_what_the_worker_reported_last_counts_however_dask_ends_the_task(
 
 
 @pytest.mark.parametrize("state", ["cancelled", "retried", "paused"])
-def test_a_task_that_was_given_up_holds_its_slot_until_its_process_is_killed_or_gone(
-    tmp_path: Path, state: str
-) -> None:
+def test_an_abandoned_task_holds_its_slot_until_its_process_is_killed_or_gone(tmp_path: Path, state: str) -> None:
     scene = Scene(tmp_path)
     bring_to(scene, state)
     scene.happen("begin")

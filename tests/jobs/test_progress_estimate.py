@@ -1,4 +1,4 @@
-"""How far a job is said to be, by hand."""
+"""Estimates of a job's progress, against values computed by hand."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def snapshot(*rows: MemberRecord, steps: int = 100, **progress: object) -> JobSn
 
 
 def test_what_is_left_is_that_of_members_that_still_train() -> None:
-    found = estimate(
+    estimated = estimate(
         snapshot(
             MemberRecord(0, "done", step=100),
             MemberRecord(1, "running", step=50, steps_per_second=20.0),
@@ -22,14 +22,14 @@ def test_what_is_left_is_that_of_members_that_still_train() -> None:
             MemberRecord(4, "failed", step=10, steps_per_second=7.0),
         )
     )
-    assert found.share == pytest.approx(190 / 500)
-    assert found.steps_per_second == pytest.approx(25.0)
-    assert found.seconds_left == pytest.approx((50 + 70 + 100) / 25)
+    assert estimated.share == pytest.approx(190 / 500)
+    assert estimated.steps_per_second == pytest.approx(25.0)
+    assert estimated.seconds_left == pytest.approx((50 + 70 + 100) / 25)
 
 
 def test_nobody_can_say_how_long_before_anything_moves() -> None:
-    found = estimate(snapshot(MemberRecord(0, "queued"), MemberRecord(1, "running")))
-    assert (found.share, found.steps_per_second, found.seconds_left) == (0, None, None)
+    estimated = estimate(snapshot(MemberRecord(0, "queued"), MemberRecord(1, "running")))
+    assert (estimated.share, estimated.steps_per_second, estimated.seconds_left) == (0, None, None)
 
 
 def test_an_analysis_is_as_far_as_its_stage() -> None:

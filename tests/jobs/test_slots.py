@@ -1,4 +1,4 @@
-"""Each piece of work goes to the worker that the engine chose, whatever becomes of it meanwhile.
+"""Each task goes to the worker that the engine chose, whatever becomes of it meanwhile.
 
 The engines run in this process, so that what they see of their workers can be chosen.
 """
@@ -29,8 +29,8 @@ class Watched(Cluster):
     shows_gone = False
 
     def workers(self) -> list[ConnectedWorker]:
-        seen = super().workers()
-        return [GONE, *seen] if self.shows_gone else seen
+        workers = super().workers()
+        return [GONE, *workers] if self.shows_gone else workers
 
     def submit(self, key: str, *arguments: object, address: str, **options: object) -> None:
         self.shows_gone = self.shows_gone and address != GONE.address
@@ -46,7 +46,7 @@ class JoinsSlowly(WorkerPlugin):
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Watched]:
-    """Give two workers."""
+    """Two workers."""
     configure_dask()
     cluster = Watched(tmp_path, "token", slots=2)
     yield cluster
@@ -55,7 +55,7 @@ def cluster(tmp_path: Path) -> Iterator[Watched]:
 
 @pytest.fixture
 def engine(cluster: Watched, tmp_path: Path) -> Engine:
-    """Give an engine that has them."""
+    """An engine that has them."""
     return Engine(EngineJobStore(tmp_path), cluster, "token")
 
 

@@ -23,7 +23,7 @@ NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="hiding a folder from 
 
 
 def hidden(folder: Path) -> tuple[str, ...]:
-    """Give what to put before a command that shall not see a folder."""
+    """What to put before a command that must not see a folder."""
     return ("unshare", "-m", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(folder))
 
 
@@ -34,13 +34,13 @@ def joined(lab: Lab, count: int) -> list[WorkerRecord]:
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """Give an engine with one slot, and a worker on a second address that shares its folder."""
+    """An engine with one slot, and a worker on a second address that shares its folder."""
     yield from _with_a_worker(Lab(tmp_path_factory.mktemp("together") / "workspace"), shared=True)
 
 
 @pytest.fixture(scope="module")
 def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """Give the same, but the worker does not see the folder."""
+    """The same, but the worker does not see the folder."""
     yield from _with_a_worker(Lab(tmp_path_factory.mktemp("apart") / "workspace"), shared=False)
 
 

@@ -69,6 +69,11 @@ def test_without_images_the_copies_are_told_by_their_posteriors() -> None:
     assert message.startswith("40 of 100 images have in every channel the posteriors of an earlier one")
 
 
+def test_copies_that_a_file_declares_are_told_as_such() -> None:
+    (message,) = compare_channels(with_copies(copy_of=FIRST)).messages
+    assert message.startswith("40 of 100 images are, as their file says, the same as an earlier one. No channel")
+
+
 def test_copies_and_their_number_do_not_depend_on_the_order_of_the_images() -> None:
     order = np.random.default_rng(2).permutation(100)
     mean = saturated()[:, order]

@@ -44,6 +44,7 @@ def test_one_trains_resumes_and_encodes_as_ours_do(tmp_path: Path) -> None:
         ),
         ("Unfinished", r"made with \(image_shape, channels\), got TypeError: .*2 positional|3 were given"),
         ("OnlyEncoder", r"encoder and decoder, both torch\.nn\.Module, got Sequential and NoneType\. See docs"),
+        ("Lazy", r"made with \(image_shape, channels\), got ValueError: no file of weights\. Install"),
         ("MeansOnly", r"expected \(2, 6\) from its encoder for \(2, 1, 8, 8\), got \(2, 3\)\."),
         ("OtherImages", r"that its encoder takes \(2, 1, 8, 8\), got RuntimeError: mat1 and mat2"),
         ("Normalized", r"parameters only, each once, got buffers or shared ones: encoder\.2\.num_batches_tracked, "),
@@ -56,6 +57,15 @@ def test_what_is_wrong_with_one_is_said_in_a_sentence_before_training(tmp_path: 
         train_members(spec_of(f"custom_networks:{name}"), digits(), [0], tmp_path)
     assert "\n" not in str(raised.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_script_that_ends_the_program_when_it_is_imported_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "script_of_its_own.py").write_text("import sys\nsys.exit('usage: script_of_its_own.py DATA')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InvalidInputError, match=r"got SystemExit: usage: script_of_its_own\.py DATA\. Install"):
+        train_members(spec_of("script_of_its_own:Network"), digits(), [0], tmp_path / "members")
 
 
 def test_a_path_that_is_none_is_refused_and_no_architecture_is_settled_beside_one() -> None:

@@ -22,24 +22,24 @@ def loss_of(parameters: dict[str, torch.Tensor]) -> torch.Tensor:
     return losses + filters.cos().sum(dim=(1, 2, 3, 4))
 
 
-def losses_of(stack: ParameterStack, together: bool) -> torch.Tensor:
+def losses_of(stack: ParameterStack, vectorized: bool) -> torch.Tensor:
     """Give the loss of each member of a stack."""
-    if together:
+    if vectorized:
         (parameters,) = stack.parameters
         return loss_of(parameters)
     return torch.cat([loss_of({name: p[None] for name, p in named.items()}) for named in stack.parameters])
 
 
-@pytest.mark.parametrize("together", [True, False])
-def test_steps_are_those_of_torch_adam_to_the_last_bit_also_when_resumed(together: bool) -> None:
+@pytest.mark.parametrize("vectorized", [True, False])
+def test_steps_are_those_of_torch_adam_to_the_last_bit_also_when_resumed(vectorized: bool) -> None:
     other = {name: array * 2 for name, array in WEIGHTS.items()}
-    stack = ParameterStack([WEIGHTS, other], 1e-2, "cpu", betas=(0.5, 0.9), together=together)
+    stack = ParameterStack([WEIGHTS, other], 1e-2, "cpu", betas=(0.5, 0.9), vectorized=vectorized)
     for step in range(20):
         if step == 10:
             moments = stack.moments()
-            stack = ParameterStack(stack.weights(), 1e-2, "cpu", betas=(0.5, 0.9), together=together)
+            stack = ParameterStack(stack.weights(), 1e-2, "cpu", betas=(0.5, 0.9), vectorized=vectorized)
             stack.resume(moments, 10)
-        stack.step(losses_of(stack, together))
+        stack.step(losses_of(stack, vectorized))
     for alone, stacked in zip((WEIGHTS, other), stack.weights(), strict=True):
         parameters = {name: torch.tensor(array)[None].requires_grad_() for name, array in alone.items()}
         adam = torch.optim.Adam(list(parameters.values()), lr=1e-2, betas=(0.5, 0.9), fused=True)
@@ -52,7 +52,7 @@ def test_steps_are_those_of_torch_adam_to_the_last_bit_also_when_resumed(togethe
 
 
 def test_rounded_parameters_move_as_if_every_use_had_rounded_them() -> None:
-    rounded, fine = (ParameterStack([WEIGHTS], 1e-2, "cpu", rounded=choice) for choice in (True, False))
+    rounded, fine = (ParameterStack([WEIGHTS], 1e-2, "cpu", bfloat16=on) for on in (True, False))
     for stack in (rounded, fine):
         for _ in range(5):
             (parameters,) = stack.parameters

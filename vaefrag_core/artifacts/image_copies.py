@@ -8,11 +8,14 @@ No channel tells copies apart. With n_k copies of the k-th distinct image, no ch
 import hashlib
 import math
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-IntArray = NDArray[np.int64]
+from vaefrag_core.array_types import BoolArray, IntArray, RealArray
+
+Evidence = Literal["images", "posteriors", "declared"]
 
 # Copies that were encoded in different batches, or on a GPU, differ by rounding: far less than this share of overlap.
 SAME_COEFFICIENT = 0.999
@@ -41,25 +44,25 @@ def count_copies(copy_of: IntArray) -> int:
     return int((copy_of != np.arange(len(copy_of))).sum())
 
 
-def copies_message(copy_of: IntArray, *, seen: bool = True) -> str | None:
+def copies_message(copy_of: IntArray, evidence: Evidence = "images") -> str | None:
     """Return what a reader of the results should know about copies; None without any.
 
     Args:
         copy_of: (N,) as of `entropy_bits`.
-        seen: whether the images themselves were compared, and not their posteriors.
+        evidence: how copies are known: by their pixels, by their posteriors, or by what a file says.
     """
     copies, n_images = count_copies(copy_of), len(copy_of)
     if not copies:
         return None
-    one = copies == 1
-    how = (
-        f"{'is' if one else 'are'} identical, pixel for pixel, to an earlier one of the fingerprint sample."
-        if seen
-        else f"{'has' if one else 'have'} in every channel the posteriors of an earlier one, as copies have."
-    )
+    are, have = ("is", "has") if copies == 1 else ("are", "have")
+    how = {
+        "images": f"{are} identical, pixel for pixel, to an earlier one of the fingerprint sample",
+        "posteriors": f"{have} in every channel the posteriors of an earlier one, as copies have",
+        "declared": f"{are}, as their file says, the same as an earlier one",
+    }
     return (
-        f"{copies:,} of {n_images:,} images {how} No channel can tell them apart: the most that can be measured is"
-        f" {entropy_bits(copy_of):.2f} bits, not log2 {n_images:,} = {math.log2(n_images):.2f}."
+        f"{copies:,} of {n_images:,} images {how[evidence]}. No channel can tell them apart: the most that can be"
+        f" measured is {entropy_bits(copy_of):.2f} bits, not log2 {n_images:,} = {math.log2(n_images):.2f}."
     )
 
 
@@ -85,8 +88,8 @@ def equal_images(images: NDArray[np.generic]) -> IntArray:
 
 def copies_by_images(
     images: NDArray[np.generic],
-    mean: Sequence[NDArray[np.floating]],
-    logvar: Sequence[NDArray[np.floating]],
+    mean: Sequence[RealArray],
+    logvar: Sequence[RealArray],
 ) -> IntArray:
     """Find equal images that no channel tells apart.
 
@@ -100,7 +103,8 @@ def copies_by_images(
     Returns:
         (N,) the position of the first image that each one equals.
     """
-    copy_of = equal_images(images)
+    same_picture = equal_images(images)
+    copy_of = same_picture.copy()
     rows = np.flatnonzero(copy_of != np.arange(len(copy_of)))
     if not len(rows):
         return copy_of
@@ -109,10 +113,10 @@ def copies_by_images(
         told_apart |= _told_apart(member_mean, member_logvar, rows, copy_of[rows])
     # Of those that differ from the first of their picture, only exact equals are copies of each other.
     copy_of[rows[told_apart]] = rows[told_apart]
-    return _refine(copy_of, rows[told_apart], mean, logvar, same=equal_images(images))
+    return _refine(copy_of, rows[told_apart], mean, logvar, same=same_picture)
 
 
-def copies_by_posteriors(mean: Sequence[NDArray[np.floating]], logvar: Sequence[NDArray[np.floating]]) -> IntArray:
+def copies_by_posteriors(mean: Sequence[RealArray], logvar: Sequence[RealArray]) -> IntArray:
     """Find images whose posteriors are identical in every channel; none where these are most of all images.
 
     Encoders give different images different numbers. Channels that give most images the numbers of another one sort
@@ -130,9 +134,7 @@ def copies_by_posteriors(mean: Sequence[NDArray[np.floating]], logvar: Sequence[
     return copy_of if 2 * count_copies(copy_of) <= len(copy_of) else every
 
 
-def _told_apart(
-    mean: NDArray[np.floating], logvar: NDArray[np.floating], rows: IntArray, others: IntArray
-) -> NDArray[np.bool_]:
+def _told_apart(mean: RealArray, logvar: RealArray, rows: IntArray, others: IntArray) -> BoolArray:
     """Return whether a channel of a member tells each of some images from another one, (R,)."""
     first, second = logvar[rows].astype(np.float64), logvar[others].astype(np.float64)
     shift = np.square(mean[rows].astype(np.float64) - mean[others])
@@ -141,15 +143,15 @@ def _told_apart(
         ratio = (np.exp(first - second) + 1) / 2
         distance = np.where(shift > 0, shift / (8 * ratio * np.exp(second)), 0.0)
         distance += np.log(ratio) / 2 - (first - second) / 4
-    apart: NDArray[np.bool_] = np.any(~(distance <= -math.log(SAME_COEFFICIENT)), axis=1)  # NaN counts as apart
+    apart: BoolArray = np.any(~(distance <= -math.log(SAME_COEFFICIENT)), axis=1)  # NaN counts as apart
     return apart
 
 
 def _refine(
     copy_of: IntArray,
     rows: IntArray,
-    mean: Sequence[NDArray[np.floating]],
-    logvar: Sequence[NDArray[np.floating]],
+    mean: Sequence[RealArray],
+    logvar: Sequence[RealArray],
     *,
     same: IntArray,
 ) -> IntArray:
@@ -168,9 +170,7 @@ def _refine(
     return copy_of
 
 
-def _columns(
-    mean: Sequence[NDArray[np.floating]], logvar: Sequence[NDArray[np.floating]]
-) -> Iterable[NDArray[np.floating]]:
+def _columns(mean: Sequence[RealArray], logvar: Sequence[RealArray]) -> Iterable[RealArray]:
     for arrays in zip(mean, logvar, strict=True):
         for array in arrays:
             yield from array.T

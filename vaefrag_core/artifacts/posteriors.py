@@ -15,6 +15,7 @@ from vaefrag_core.array_types import AnyArray, FloatArray, ImageArray, IntArray,
 from vaefrag_core.artifacts import posterior_arrays
 from vaefrag_core.artifacts.files import read_npz
 from vaefrag_core.artifacts.image_copies import (
+    Evidence,
     copies_by_images,
     copies_by_posteriors,
     copies_message,
@@ -133,7 +134,8 @@ class Posteriors:
     @property
     def copies_message(self) -> str | None:
         """What a reader of the results should know about copies; None without any."""
-        return copies_message(self.image_copies, seen=self.copy_of is not None or self.images is not None)
+        declared: Evidence = "posteriors" if self.copy_of is None else "declared"
+        return copies_message(self.image_copies, declared if self.images is None else "images")
 
     @property
     def oddities(self) -> tuple[str, ...]:

@@ -1,11 +1,11 @@
-"""Data sets that others publish as archives: what must lie in their folder, and where it is to be had."""
+"""Published data sets that users download themselves: which files they consist of, and where to get them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from vaefrag_core.datasets.image_cache import home
+from vaefrag_core.datasets.image_cache import cache_folder
 from vaefrag_core.errors import MissingDataError
 
 
@@ -14,50 +14,50 @@ class Archive:
     """A published data set.
 
     Args:
-        name: as listed by `vaefrag datasets`.
-        wanted: what its folder holds, in words.
-        source: the address of its authors.
-        find: gives its files in a folder, or none when one is missing.
-        needs: a package that reads it and does not come with vaefrag, and the extra that brings it.
+        name: the name listed by `vaefrag datasets`.
+        contents: the files it consists of, in words.
+        url: the page of its authors.
+        find_files: finds its files at a path; returns none of them when one is missing.
+        package: the package that reads it, when vaefrag does not depend on it, and the extra that installs it.
     """
 
     name: str
-    wanted: str
-    source: str
-    find: Callable[[Path], Sequence[Path]]
-    needs: tuple[str, str] | None = None
+    contents: str
+    url: str
+    find_files: Callable[[Path], Sequence[Path]]
+    package: tuple[str, str] | None = None
 
     def files(self, path: str | Path | None) -> Sequence[Path]:
-        """Find the files, in the folder that is given or where files of this data set are kept.
+        """Find the files at a path, or else in the cache folder of this data set.
 
         Raises:
-            MissingDataError: when they are not there, or the package is missing.
+            MissingDataError: when a file or the package is missing.
         """
-        found = self.find(home(self.name) if path is None else Path(path))
-        if not found and path is not None:
+        files = self.find_files(cache_folder(self.name) if path is None else Path(path))
+        if not files and path is not None:
             raise MissingDataError(
-                f"{self.name!r} needs {self.wanted}, got {path}, where that is missing. It comes from {self.source}."
+                f"{self.name!r} needs {self.contents}, got {path}, where that is missing. It comes from {self.url}."
             )
-        here, where = self.locate(found)
-        if not here:
-            raise MissingDataError(f"The data set {self.name!r} cannot be used: {where}.")
-        return found
+        available, location = self.availability(files)
+        if not available:
+            raise MissingDataError(f"The data set {self.name!r} cannot be used: {location}.")
+        return files
 
-    def locate(self, found: Sequence[Path] | None = None) -> tuple[bool, str]:
-        """Say whether it can be used, and where it is or what is missing."""
-        found = self.find(home(self.name)) if found is None else found
-        if not found:
-            return False, f"needs {self.wanted}, in {home(self.name)} or given as --path; from {self.source}"
-        if self.needs and find_spec(self.needs[0]) is None:
-            return False, f"needs the package {self.needs[0]}: pip install 'vaefrag[{self.needs[1]}]'"
-        return True, str(found[0].parent)
+    def availability(self, files: Sequence[Path] | None = None) -> tuple[bool, str]:
+        """Return whether the data set can be used, and its folder or what is missing."""
+        files = self.find_files(cache_folder(self.name)) if files is None else files
+        if not files:
+            return False, f"needs {self.contents}, in {cache_folder(self.name)} or given as --path; from {self.url}"
+        if self.package and find_spec(self.package[0]) is None:
+            return False, f"needs the package {self.package[0]}: pip install 'vaefrag[{self.package[1]}]'"
+        return True, str(files[0].parent)
 
 
-def one_file(name: str) -> Callable[[Path], Sequence[Path]]:
-    """Find an archive that is one file: in its folder, or given itself."""
+def single_file(name: str) -> Callable[[Path], Sequence[Path]]:
+    """Return a function that finds an archive of one file, from the path of its folder or of the file."""
 
-    def find(path: Path) -> Sequence[Path]:
+    def find_files(path: Path) -> Sequence[Path]:
         file = path / name if path.is_dir() else path
         return [file] if file.is_file() and file.suffix == Path(name).suffix else []
 
-    return find
+    return find_files

@@ -1,4 +1,4 @@
-"""Images with named factors: what every data set hands to training and to the fingerprint.
+"""Images with named factors: what every data set consists of, for training and for the fingerprint.
 
 Letters: N images of H×W pixels, B images of a batch.
 """
@@ -14,7 +14,7 @@ from vaefrag_core.errors import InvalidInputError
 
 
 class ImageSource(Protocol):
-    """Images that are asked for by index: in memory, memory-mapped or drawn when asked for.
+    """Images read by index: from memory, from a memory-mapped file, or drawn on demand.
 
     `numpy.ndarray` and `numpy.memmap` are image sources.
     """
@@ -25,7 +25,7 @@ class ImageSource(Protocol):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Always uint8, but float32 of points."""
+        """uint8 for images, float32 for points."""
 
     def __len__(self) -> int: ...
 
@@ -33,13 +33,13 @@ class ImageSource(Protocol):
 
 
 @dataclass(frozen=True)
-class Points:
-    """How data that are no pictures are to be taken: as they are, and drawn where people look at them.
+class PointFormat:
+    """The range of data that are points rather than pictures, and how they are drawn for people.
 
     Args:
-        low: the least value.
-        high: the greatest.
-        draw: (N, H, W) float32, as the data set holds them or a decoder gives them → (N, h, w) uint8 pictures.
+        low: the smallest value.
+        high: the largest value.
+        draw: turns points (N, H, W) float32, from the data set or a decoder, into pictures (N, h, w) uint8.
     """
 
     low: float
@@ -49,12 +49,12 @@ class Points:
 
 @dataclass(frozen=True, eq=False)
 class Factor:
-    """Something known about every image: its class, or a cause that was varied.
+    """A property that is known of every image: its class, or a cause that was varied.
 
     Args:
-        name: what it is called on the pages.
+        name: the factor's name on the pages.
         codes: (N,) whole numbers; image i has the level `levels[codes[i]]`.
-        levels: what each code means.
+        levels: the meaning of each code.
 
     Raises:
         InvalidInputError: when a code has no level.
@@ -84,25 +84,25 @@ class Factor:
         object.__setattr__(self, "levels", tuple(self.levels))
 
     def texts(self, indices: IntArray) -> TextArray:
-        """Give the names of the levels of some images, in the order of `indices`."""
+        """Return the names of the levels of some images, in the order of `indices`."""
         return np.array(self.levels, dtype=np.str_)[self.codes[indices]]
 
 
 @dataclass(frozen=True, eq=False)
 class ImageDataset:
-    """A data set: images and what is known about them.
+    """A data set: images and their factors.
 
     Args:
-        name: as listed by `vaefrag datasets`.
+        name: the name listed by `vaefrag datasets`.
         images: (N, H, W) or (N, H, W, 3) uint8, 0 black … 255 white.
-        factors: what is known about every image; none is fine.
+        factors: the properties known of every image; may be empty.
         origin: where the images come from, in words.
-        remarks: sentences that whoever trains on them should read.
-        report: how each file was read, when there are many: its name, and what was found.
-        points: given when "images" are points, (N, H, W) float32, that a network takes unscaled.
+        remarks: sentences that whoever trains on the images should read.
+        report: the name of each source file and how it was read; empty for data sets of one file.
+        point_format: set when "images" are points, (N, H, W) float32, which networks take unscaled.
 
     Raises:
-        InvalidInputError: naming the array, the shape or type expected and the one given.
+        InvalidInputError: when an array has the wrong shape or type; the message gives the expected one.
 
     Example:
         >>> dataset = ImageDataset("two", np.array([[[0, 255]], [[51, 0]]], dtype=np.uint8), (), "typed in")
@@ -116,15 +116,15 @@ class ImageDataset:
     origin: str
     remarks: Sequence[str] = ()
     report: Sequence[tuple[str, str]] = ()
-    points: Points | None = None
+    point_format: PointFormat | None = None
 
     def __post_init__(self) -> None:
         shape, dtype = tuple(self.images.shape), self.images.dtype
-        if self.points is None and dtype != np.uint8:
+        if self.point_format is None and dtype != np.uint8:
             raise InvalidInputError(
                 f"Expected the images of {self.name!r} as uint8 (0…255), got {dtype}. Scale and round them first."
             )
-        if self.points is not None and dtype != np.float32:
+        if self.point_format is not None and dtype != np.float32:
             raise InvalidInputError(f"Expected the points of {self.name!r} as float32, got {dtype}. Convert them.")
         if not (len(shape) == 3 or (len(shape) == 4 and shape[3] == 3)) or 0 in shape:
             raise InvalidInputError(
@@ -162,33 +162,33 @@ class ImageDataset:
         return height * width * channels
 
     def factor_names(self) -> tuple[str, ...]:
-        """Give the names of the factors, in order."""
+        """Return the names of the factors, in order."""
         return tuple(factor.name for factor in self.factors)
 
     def batch(self, indices: IntArray) -> Float32Array:
-        """Give some images as a network takes them; the one place where pixels are scaled.
+        """Return some images as a network takes them; the only place where pixels are scaled.
 
         Args:
-            indices: (B,) which images.
+            indices: (B,) positions in the data set.
 
         Returns:
             (B, channels, H, W), 0 black … 1 white; points as they are.
         """
         images = np.asarray(self.images[indices])
         planes = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
-        scaled = planes.astype(np.float32, order="C")
-        if self.points is None:
-            scaled /= 255
-        return scaled
+        batch = planes.astype(np.float32, order="C")
+        if self.point_format is None:
+            batch /= 255
+        return batch
 
     def pictures(self, indices: IntArray) -> ImageArray:
-        """Give some images as people look at them: points are drawn.
+        """Return some images as pictures for people: points are drawn.
 
         Args:
-            indices: (B,) which images.
+            indices: (B,) positions in the data set.
 
         Returns:
             (B, h, w) or (B, h, w, 3) uint8.
         """
         images: Any = np.ascontiguousarray(self.images[indices])
-        return images if self.points is None else self.points.draw(images)
+        return images if self.point_format is None else self.point_format.draw(images)

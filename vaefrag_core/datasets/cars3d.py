@@ -13,8 +13,8 @@ import numpy as np
 from vaefrag_core.array_types import ImageArray
 from vaefrag_core.datasets.archives import Archive
 from vaefrag_core.datasets.base import Factor, ImageDataset
-from vaefrag_core.datasets.image_cache import ImageNotes, ImageWriter, keep, stamp
-from vaefrag_core.datasets.image_files import scaled
+from vaefrag_core.datasets.image_cache import ImageNotes, ImageWriter, cached_images, file_versions
+from vaefrag_core.datasets.image_files import resize_square
 from vaefrag_core.errors import BrokenFileError
 
 CARS3D_FACTORS = ("elevation", "azimuth", "object")
@@ -24,8 +24,8 @@ _ARRAY = f"im (128, 128, 3, {AZIMUTHS}, {ELEVATIONS}) of uint8"
 
 
 def _find(folder: Path) -> Sequence[Path]:
-    for place in (folder / "data" / "cars", folder / "cars", folder):
-        files = sorted(place.glob("*.mat"))
+    for subfolder in (folder / "data" / "cars", folder / "cars", folder):
+        files = sorted(subfolder.glob("*.mat"))
         if files:
             return files
     return []
@@ -40,32 +40,32 @@ CARS3D = Archive(
 
 
 def cars3d(path: str | Path | None = None) -> ImageDataset:
-    """Give Cars3D, scaled once and memory-mapped; with 183 cars, 17,568 images.
+    """Load Cars3D, scaled once and memory-mapped: 183 cars, 17,568 images.
 
     Args:
         path: the folder of the unpacked archive, or the one with the `.mat` files.
 
     Raises:
-        MissingDataError: when they are not there.
-        BrokenFileError: naming a file that is another.
+        MissingDataError: when they are missing.
+        BrokenFileError: when a file is not one of Cars3D; the message names it.
     """
     files = CARS3D.files(path)
-    kept = keep(CARS3D.name, stamp(files, files[0].parent), lambda folder: _unpack(files, folder))
-    return kept.dataset(CARS3D.name, str(files[0].parent))
+    cached = cached_images(CARS3D.name, file_versions(files, files[0].parent), lambda folder: _unpack(files, folder))
+    return cached.dataset(CARS3D.name, str(files[0].parent))
 
 
 def _unpack(files: Sequence[Path], folder: Path) -> ImageNotes:
     views = AZIMUTHS * ELEVATIONS
     with ImageWriter(folder, (SIDE, SIDE, 3), len(files) * views) as writer:
         for file in files:
-            writer.write(np.stack([scaled(view, SIDE) for view in _views(file)]))
+            writer.write(np.stack([resize_square(view, SIDE) for view in _views(file)]))
     azimuth, elevation = np.divmod(np.tile(np.arange(views), len(files)), ELEVATIONS)
     factors = (
         Factor("elevation", elevation, tuple(str(level) for level in range(ELEVATIONS))),
         Factor("azimuth", azimuth, tuple(f"{turn * 360 // AZIMUTHS}°" for turn in range(AZIMUTHS))),
         Factor("object", np.repeat(np.arange(len(files)), views), tuple(file.stem for file in files)),
     )
-    return ImageNotes(factors, writer.seen.remarks(str(files[0].parent)))
+    return ImageNotes(factors, writer.statistics.remarks(str(files[0].parent)))
 
 
 def _views(file: Path) -> ImageArray:

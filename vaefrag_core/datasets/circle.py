@@ -1,9 +1,9 @@
-"""Points of the circle SO(2): the smallest data in which no single channel can carry all there is to know."""
+"""Points of the circle SO(2): the smallest data set in which no single channel can carry everything."""
 
 import numpy as np
 
 from vaefrag_core.array_types import Float32Array, ImageArray
-from vaefrag_core.datasets.base import Factor, ImageDataset, Points
+from vaefrag_core.datasets.base import Factor, ImageDataset, PointFormat
 
 POINTS = 10_000
 CIRCLE_SHAPE = (1, 2, 1)  # a point is an "image" of one row: cosine and sine
@@ -16,10 +16,10 @@ _LINE = 70  # grey level of the circle behind it
 
 
 def circle() -> ImageDataset:
-    """Give 10,000 points (cos θ, sin θ), evenly spaced, θ = 2πk / 10,000.
+    """Build the data set of 10,000 points (cos θ, sin θ), evenly spaced, θ = 2πk / 10,000.
 
     Returns:
-        The data set, with the factor angle: 20 arcs of 500 points, each called by its middle.
+        The data set, with the factor angle: 20 arcs of 500 points, each named after its middle.
 
     Reference:
         Murphy, Dillavou, Bassett, "Comparing the information content of probabilistic representation spaces", 2024,
@@ -31,12 +31,12 @@ def circle() -> ImageDataset:
     """
     k = np.arange(POINTS)
     angle = 2 * np.pi * k / POINTS
-    # Rounded, so that the last bit, in which mathematical libraries differ, does not name another sample.
+    # Mathematical libraries differ in the last bit, which would change the hash in the sample's id.
     values = np.stack([np.cos(angle), np.sin(angle)], axis=1).round(6).astype(np.float32)
     width = 360 // ARCS
     levels = tuple(f"{width * arc + width // 2}°" for arc in range(ARCS))
     factor = Factor("angle", k // (POINTS // ARCS), levels)
-    return ImageDataset("circle", values[:, None], (factor,), "computed by vaefrag", points=CIRCLE)
+    return ImageDataset("circle", values[:, None], (factor,), "computed by vaefrag", point_format=CIRCLE_FORMAT)
 
 
 def draw_points(points: Float32Array) -> ImageArray:
@@ -59,4 +59,4 @@ def draw_points(points: Float32Array) -> ImageArray:
     return picture
 
 
-CIRCLE = Points(-1.0, 1.0, draw_points)
+CIRCLE_FORMAT = PointFormat(-1.0, 1.0, draw_points)

@@ -12,7 +12,7 @@ _TABLE = Path("datasets", "data", "digits.csv.gz")  # in scikit-learn's folder: 
 
 
 def digits() -> ImageDataset:
-    """Give the 1,797 digits of 8×8 pixels; their 17 grey levels are spread over 0…255.
+    """Load the 1,797 digits of 8×8 pixels, their 17 grey levels spread over 0…255.
 
     Returns:
         The data set, with the factor "digit".
@@ -31,7 +31,7 @@ def digits() -> ImageDataset:
     package = find_spec("sklearn")
     if package is None or not package.submodule_search_locations:
         raise MissingDataError("The digits come with scikit-learn, which is not installed: pip install scikit-learn")
-    # Its table is read without importing it, which takes ten times as long, in every worker that trains on digits.
+    # Importing scikit-learn would take ten times as long, in every worker that trains on digits.
     table = np.loadtxt(Path(package.submodule_search_locations[0]) / _TABLE, delimiter=",")
     grey = np.rint(table[:, :-1].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
     factor = Factor("digit", table[:, -1].astype(np.int64), tuple(str(digit) for digit in range(10)))

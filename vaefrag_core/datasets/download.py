@@ -1,4 +1,4 @@
-"""Files from mirrors, trusted only when the SHA-256 of their content is the one that was published."""
+"""Downloads from mirrors, trusted only when the SHA-256 of their content is the published one."""
 
 import gzip
 import hashlib
@@ -22,16 +22,16 @@ def fetch(mirrors: Sequence[str], name: str, folder: Path, sha256: str, timeout_
 
     Args:
         mirrors: addresses, tried in order, each ending in "/".
-        name: of the file, at the mirrors and in the folder.
-        folder: where it goes; made when it is not there. The file appears in it checked or not at all.
-        sha256: of the unpacked content, in hexadecimal.
+        name: the file's name, at the mirrors and in the folder.
+        folder: the destination, created if missing. The file appears in it verified or not at all.
+        sha256: the hash of the unpacked content, in hexadecimal.
         timeout_seconds: how long a mirror may stay silent.
 
     Returns:
         The file's path.
 
     Raises:
-        MissingDataError: when no mirror has it, saying what came from each.
+        MissingDataError: when no mirror has it; the message says what each one sent.
         OSError: when the folder cannot be written.
     """
     failures = []
@@ -44,17 +44,17 @@ def fetch(mirrors: Sequence[str], name: str, folder: Path, sha256: str, timeout_
             failures.append(f"{mirror}: {error}")
             continue
         if got == sha256:
-            return _put(packed, folder / name)
+            return _write_atomically(packed, folder / name)
         failures.append(f"{mirror}: expected content of SHA-256 {sha256[:12]}…, got {got[:12]}…")
     raise MissingDataError(f"{name} could not be downloaded ({'; '.join(failures) or 'no mirror known'}).")
 
 
 def unpack(data: bytes, name: str) -> bytes:
-    """Give the content of a file, gzip-packed or not.
+    """Return the content of a file, gzip-packed or not.
 
     Args:
-        data: the file as it is.
-        name: what errors call it.
+        data: the file's bytes.
+        name: the file's name in error messages.
 
     Raises:
         BrokenFileError: when it is cut off, damaged or too large.
@@ -72,13 +72,14 @@ def unpack(data: bytes, name: str) -> bytes:
     return content
 
 
-def _put(data: bytes, path: Path) -> Path:
+def _write_atomically(data: bytes, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Two processes may fetch the same file: each writes its own temporary one, and the last rename wins, whole.
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
-        Path(temporary).chmod(0o644)
+        Path(temporary).chmod(0o644)  # mkstemp's 0600 would shut out other users of a shared cache
         Path(temporary).replace(path)
     finally:
         Path(temporary).unlink(missing_ok=True)

@@ -1,6 +1,6 @@
 """dSprites: 737,280 white shapes on black, 64×64, of six known causes, in one `.npz` file.
 
-The file's `metadata` is a pickle, and is not read: `latents_classes` and `latents_values` say all that is needed.
+The file's `metadata` is a pickle, which is never read: `latents_classes` and `latents_values` suffice.
 
 Reference: Matthey, Higgins, Hassabis, Lerchner, "dSprites: Disentanglement testing Sprites dataset", 2017,
 https://github.com/google-deepmind/dsprites-dataset
@@ -12,31 +12,31 @@ from pathlib import Path
 import numpy as np
 
 from vaefrag_core.array_types import AnyArray
-from vaefrag_core.datasets.archives import Archive, one_file
+from vaefrag_core.datasets.archives import Archive, single_file
 from vaefrag_core.datasets.base import Factor, ImageDataset
-from vaefrag_core.datasets.image_cache import ImageNotes, ImageWriter, keep, stamp
+from vaefrag_core.datasets.image_cache import ImageNotes, ImageWriter, cached_images, file_versions
 from vaefrag_core.datasets.npy_format import StoredArray, find_array
 from vaefrag_core.errors import BrokenFileError
 
 FILE = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
-DSPRITES = Archive("dsprites", FILE, "https://github.com/google-deepmind/dsprites-dataset", one_file(FILE))
+DSPRITES = Archive("dsprites", FILE, "https://github.com/google-deepmind/dsprites-dataset", single_file(FILE))
 DSPRITES_FACTORS = ("shape", "scale", "orientation", "x", "y")  # besides the colour, which is always white
 _SHAPES = {1: "square", 2: "ellipse", 3: "heart"}
 
 
 def dsprites(path: str | Path | None = None) -> ImageDataset:
-    """Give dSprites, unpacked once (3 GB) and memory-mapped.
+    """Load dSprites, unpacked once (3 GB) and memory-mapped.
 
     Args:
-        path: its file, or the folder with it.
+        path: the file, or its folder.
 
     Raises:
-        MissingDataError: when it is not there, or the disk has no room.
-        BrokenFileError: when it is another file.
+        MissingDataError: when it is missing, or the disk has no room.
+        BrokenFileError: when it is not the file of dSprites.
     """
     (file,) = DSPRITES.files(path)
-    kept = keep(DSPRITES.name, stamp([file], file.parent), lambda folder: _unpack(file, folder))
-    return kept.dataset(DSPRITES.name, str(file))
+    cached = cached_images(DSPRITES.name, file_versions([file], file.parent), lambda folder: _unpack(file, folder))
+    return cached.dataset(DSPRITES.name, str(file))
 
 
 def _unpack(file: Path, folder: Path) -> ImageNotes:
@@ -52,23 +52,23 @@ def _unpack(file: Path, folder: Path) -> ImageNotes:
     with ImageWriter(folder, images.shape[1:], count) as writer:
         for part in images.chunks():
             writer.write(np.where(part > 0, 255, 0).astype(np.uint8))
-    return ImageNotes(factors, writer.seen.remarks(str(file)))
+    return ImageNotes(factors, writer.statistics.remarks(str(file)))
 
 
 def _factors(classes: StoredArray, values: StoredArray) -> list[Factor]:
-    numbers, meanings = classes.whole()[:, 1:].T, values.whole()[:, 1:].T
+    # The first column is the colour, of which there is but one.
+    codes, meanings = classes.read()[:, 1:].T, values.read()[:, 1:].T
     return [
-        _factor(name, column, meaning)
-        for name, column, meaning in zip(DSPRITES_FACTORS, numbers, meanings, strict=True)
+        _factor(name, column, meaning) for name, column, meaning in zip(DSPRITES_FACTORS, codes, meanings, strict=True)
     ]
 
 
 def _factor(name: str, numbers: AnyArray, values: AnyArray) -> Factor:
     _, first, codes = np.unique(numbers, return_index=True, return_inverse=True)
-    return Factor(name, codes, tuple(_text(name, float(value)) for value in values[first]))
+    return Factor(name, codes, tuple(_level_name(name, float(value)) for value in values[first]))
 
 
-def _text(name: str, value: float) -> str:
+def _level_name(name: str, value: float) -> str:
     if name == "shape":
         return _SHAPES.get(round(value), f"{value:g}")
     return f"{math.degrees(value):.1f}°" if name == "orientation" else f"{value:.3g}"

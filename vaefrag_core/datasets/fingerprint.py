@@ -18,11 +18,11 @@ class FingerprintSample:
     """N images drawn from a data set, in the order of the draw.
 
     Args:
-        index: (N,) where they stand in the data set.
-        images: (N, H, W) or (N, H, W, 3) uint8, points drawn.
+        index: (N,) positions of the images in the data set.
+        images: (N, H, W) or (N, H, W, 3) uint8; of points, the pictures drawn of them.
         labels: (N, F) text, the level of each factor.
-        label_names: the F factors.
-        sample_id: names the sample and its order: data set, size, seed and a hash of the images.
+        label_names: the names of the F factors.
+        sample_id: identifies the sample and its order: data set, size, seed and a hash of the images.
         copy_of: (N,) the position in the sample of the first image that each one equals, pixel for pixel.
     """
 
@@ -53,14 +53,14 @@ def draw_fingerprint(dataset: ImageDataset, config: FingerprintConfig) -> Finger
     """Draw the fingerprint sample, without replacement.
 
     Args:
-        dataset: what to draw from.
-        config: how many images, and which draw.
+        dataset: the data set to draw from.
+        config: number of images and seed.
 
     Returns:
-        The sample, the same on every machine; a smaller one with the same seed is the beginning of it.
+        The sample, the same on every machine; a smaller sample with the same seed is its beginning.
 
     Raises:
-        InvalidInputError: when the data set has fewer images than are asked for.
+        InvalidInputError: when the data set has fewer images.
 
     Reference:
         Murphy, Dillavou, Bassett, "Comparing the information content of probabilistic representation spaces", 2024,

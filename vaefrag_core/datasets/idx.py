@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 
 from vaefrag_core.array_types import ImageArray
 from vaefrag_core.datasets.base import Factor, ImageDataset
 from vaefrag_core.datasets.download import fetch, unpack
+from vaefrag_core.datasets.image_cache import cache_folder
 from vaefrag_core.errors import BrokenFileError, MissingDataError
 
 IMAGES = "train-images-idx3-ubyte"
@@ -26,14 +26,15 @@ _UINT8 = 0x08
 
 @dataclass(frozen=True)
 class IdxSource:
-    """A data set published as two IDX files, and where they may lie.
+    """A data set published as two IDX files, and the places where they may be.
 
     Args:
-        name: as listed by `vaefrag datasets`.
-        factor: what the labels say.
-        levels: what each label means.
-        sha256: of the unpacked files, IMAGES then LABELS; mirrors and packagers pack the same content differently.
-        mirrors: where the packed files are fetched from, in order.
+        name: the name listed by `vaefrag datasets`.
+        factor: the name of the factor that the labels give.
+        levels: the meaning of each label.
+        sha256: hashes of the unpacked files, IMAGES then LABELS; mirrors and packagers pack the same content
+            differently.
+        mirrors: addresses of the packed files, in the order in which they are tried.
         folders: where an operating system's package puts the files.
         hint: another way to get them, in a sentence.
     """
@@ -81,12 +82,12 @@ FASHION_MNIST = IdxSource(
 
 
 def mnist(path: str | Path | None = None) -> ImageDataset:
-    """Give the 60,000 training digits of MNIST, 28×28; see `load_idx_source`."""
+    """Load the 60,000 training digits of MNIST, 28×28; see `load_idx_source`."""
     return load_idx_source(MNIST, path)
 
 
 def fashion_mnist(path: str | Path | None = None) -> ImageDataset:
-    """Give the 60,000 training pictures of Fashion-MNIST, 28×28; see `load_idx_source`.
+    """Load the 60,000 training pictures of Fashion-MNIST, 28×28; see `load_idx_source`.
 
     Reference:
         Xiao, Rasul, Vollgraf, "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms",
@@ -96,15 +97,14 @@ def fashion_mnist(path: str | Path | None = None) -> ImageDataset:
 
 
 def load_idx_source(source: IdxSource, path: str | Path | None = None) -> ImageDataset:
-    """Read a data set from where its files lie, or fetch them once.
+    """Load a data set from its files, downloading them into the cache if they are nowhere.
 
     Args:
         source: the data set.
-        path: the folder with both files; when it is given, no other place is looked at. Otherwise the system's
-            folders, then the cache, then the mirrors, whose files stay in the cache.
+        path: the only folder to look in. When it is None: the system's folders, then the cache, then the mirrors.
 
     Raises:
-        MissingDataError: naming the files, the folder where to put them and what failed.
+        MissingDataError: when the files cannot be had; the message names them and the folder to put them in.
         BrokenFileError: when a file is damaged or is not the published one.
     """
     files = find_files(source, path) or _fetch_files(source, path)
@@ -116,17 +116,12 @@ def load_idx_source(source: IdxSource, path: str | Path | None = None) -> ImageD
 
 
 def find_files(source: IdxSource, path: str | Path | None = None) -> tuple[Path, Path] | None:
-    """Find images and labels in one folder, looking where `load_idx_source` looks, short of the mirrors."""
-    for folder in (*source.folders, cache_folder(source)) if path is None else (Path(path),):
+    """Find images and labels in one folder, where `load_idx_source` looks before it tries the mirrors."""
+    for folder in (*source.folders, cache_folder(source.name)) if path is None else (Path(path),):
         images, labels = _find_file(folder, IMAGES), _find_file(folder, LABELS)
         if images and labels:
             return images, labels
     return None
-
-
-def cache_folder(source: IdxSource) -> Path:
-    """Give the folder where fetched files are kept, whether it exists or not."""
-    return Path(platformdirs.user_cache_dir("vaefrag")) / "datasets" / source.name
 
 
 def read_idx(path: Path, n_axes: int, sha256: str | None = None) -> ImageArray:
@@ -134,14 +129,14 @@ def read_idx(path: Path, n_axes: int, sha256: str | None = None) -> ImageArray:
 
     Args:
         path: the file, packed by gzip or not.
-        n_axes: axes expected, 3 for images and 1 for labels.
-        sha256: that its unpacked content must have, in hexadecimal; any when not given.
+        n_axes: the expected number of axes, 3 for images and 1 for labels.
+        sha256: the expected hash of the unpacked content, in hexadecimal; None accepts any.
 
     Returns:
         The array, read-only.
 
     Raises:
-        BrokenFileError: naming the file, what was expected and what came.
+        BrokenFileError: when the file is damaged or another; the message says what was expected and what it is.
     """
     try:
         content = unpack(path.read_bytes(), str(path))
@@ -174,21 +169,21 @@ def _find_file(folder: Path, stem: str) -> Path | None:
 
 
 def _fetch_files(source: IdxSource, path: str | Path | None) -> tuple[Path, Path]:
-    wanted = f"{IMAGES}.gz and {LABELS}.gz"
+    file_names = f"{IMAGES}.gz and {LABELS}.gz"
     if path is not None:
         raise MissingDataError(
-            f"{source.name!r} needs {wanted}, packed or not, and {path} does not have both. Put them there, or leave"
-            " the path out to have them fetched."
+            f"{source.name!r} needs {file_names}, packed or not, and {path} does not have both. Put them there, or"
+            " leave the path out to have them fetched."
         )
-    folder = cache_folder(source)
+    folder = cache_folder(source.name)
     try:
-        labels, images = (  # the small file first: a mirror that fails is found out sooner
+        labels, images = (  # the small file first: a mirror that fails does so sooner
             _find_file(folder, stem) or fetch(source.mirrors, f"{stem}.gz", folder, sha256)
             for stem, sha256 in zip((LABELS, IMAGES), reversed(source.sha256), strict=True)
         )
     except OSError as error:  # a MissingDataError, or a folder that cannot be written
         raise MissingDataError(
-            f"{source.name!r} needs {wanted}. {error} Put both files into {folder}, or connect to the internet."
+            f"{source.name!r} needs {file_names}. {error} Put both files into {folder}, or connect to the internet."
             f" {source.hint}".rstrip()
         ) from error
     return images, labels

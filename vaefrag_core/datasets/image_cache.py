@@ -1,9 +1,9 @@
-"""Images that are decoded or unpacked once, and memory-mapped from then on.
+"""The cache of data sets whose images are decoded or unpacked once, and memory-mapped from then on.
 
     <cache>/datasets/<name>/<key>/images.npy, codes.npy, facts.json
 
-The key is the hash of what the images were made from, so files that have changed are found under another one. The
-folder appears whole or not at all; processes that want the same images wait for the one that makes them.
+The key is the hash of the source files' version, so that files that have changed get another folder. A folder appears
+whole or not at all; processes that need the same images wait for the one that builds them.
 """
 
 import json
@@ -26,18 +26,18 @@ from vaefrag_core.datasets.base import Factor, ImageDataset
 from vaefrag_core.errors import InvalidInputError, MissingDataError
 
 IMAGES = "images.npy"
-FORMAT = 1  # raised when the same files are read in another way
-SPARE_BYTES = 2**28  # of the disk, that a data set leaves free
+FORMAT = 1  # to be raised when the same files are read in another way
+SPARE_BYTES = 2**28  # left free on the disk
 
 
 @dataclass(frozen=True)
 class ImageNotes:
-    """What is known besides the images.
+    """What a data set says about its images.
 
     Args:
-        factors: of every image.
-        remarks: sentences that whoever trains on them should read.
-        files: how each file was read, for those that want to know: name → what was found.
+        factors: the properties known of every image.
+        remarks: sentences that whoever trains on the images should read.
+        files: the name of each source file and how it was read.
     """
 
     factors: Sequence[Factor] = ()
@@ -47,27 +47,27 @@ class ImageNotes:
 
 @dataclass(frozen=True, eq=False)
 class CachedImages:
-    """Images of the cache, memory-mapped, and their notes."""
+    """Memory-mapped images of the cache, and their notes."""
 
     images: ImageArray
     notes: ImageNotes
 
     def dataset(self, name: str, origin: str) -> ImageDataset:
-        """Give them as a data set."""
+        """Return the images and notes as a data set."""
         notes = self.notes
         return ImageDataset(name, self.images, notes.factors, origin, remarks=notes.remarks, report=notes.files)
 
 
-class Inspection:
-    """Looks at all images of a data set, part by part, for what would train to nothing."""
+class ImageStatistics:
+    """Counts, part by part, the images of a data set from which nothing can be learned."""
 
     def __init__(self) -> None:
         self.count = self.constant = 0
         self._first: ImageArray | None = None
         self._differ = False
 
-    def see(self, images: ImageArray) -> None:
-        """Look at (n, H, W) or (n, H, W, 3) images."""
+    def update(self, images: ImageArray) -> None:
+        """Count more images, (n, H, W) or (n, H, W, 3)."""
         if not len(images):
             return
         flat = images.reshape(len(images), -1)
@@ -78,13 +78,13 @@ class Inspection:
         self._differ = self._differ or bool((flat != self._first).any())
 
     def remarks(self, name: str) -> list[str]:
-        """Say what is odd about the images seen.
+        """Return sentences about what is odd about the images.
 
         Args:
-            name: what to call them.
+            name: the source of the images, for messages.
 
         Raises:
-            InvalidInputError: when they hold nothing that could be learned.
+            InvalidInputError: when nothing can be learned from them.
         """
         if self.count < 2:
             raise InvalidInputError(f"Expected at least 2 images in {name}, got {self.count}. Add images.")
@@ -104,32 +104,32 @@ class Inspection:
 
 
 class ImageWriter:
-    """Writes images one after the other into `images.npy`, without knowing how many there will be.
+    """Writes images one after the other into `images.npy`; their number may turn out smaller than expected.
 
     Args:
-        folder: where the file goes.
-        shape: (H, W) or (H, W, 3) of an image.
-        most: images that may come; the disk must have room for so many.
+        folder: the folder of the file.
+        shape: the shape of an image, (H, W) or (H, W, 3).
+        max_images: the largest possible number of images; the disk must have room for them.
 
     Raises:
         MissingDataError: when the disk has no room.
     """
 
-    def __init__(self, folder: Path, shape: Sequence[int], most: int) -> None:
-        self.shape, self.seen = tuple(int(n) for n in shape), Inspection()
-        needed, free = most * math.prod(self.shape), shutil.disk_usage(folder).free
+    def __init__(self, folder: Path, shape: Sequence[int], max_images: int) -> None:
+        self.shape, self.statistics = tuple(int(n) for n in shape), ImageStatistics()
+        needed, free = max_images * math.prod(self.shape), shutil.disk_usage(folder).free
         if needed + SPARE_BYTES > free:
             raise MissingDataError(
                 f"The unpacked images need {needed / 2**30:.1f} GiB in {folder.parent}, where {free / 2**30:.1f} are"
                 " free. Make room, or set XDG_CACHE_HOME to another disk."
             )
         self._file: BinaryIO = (folder / IMAGES).open("w+b")
-        self._start = self._header(most)
+        self._data_offset = self._write_header(max_images)
 
     def write(self, images: ImageArray) -> None:
         """Append (n, *shape) images."""
         images = np.ascontiguousarray(images, dtype=np.uint8).reshape(-1, *self.shape)
-        self.seen.see(images)
+        self.statistics.update(images)
         self._file.write(images.tobytes())
 
     def __enter__(self) -> "ImageWriter":
@@ -140,46 +140,47 @@ class ImageWriter:
     ) -> None:
         with self._file:
             if kind is None:
-                end = self._header(self.seen.count)
-                assert end == self._start, "numpy leaves room in the header for a longer first axis"
+                # The header is written anew with the true number of images, in place: the data must not move.
+                offset = self._write_header(self.statistics.count)
+                assert offset == self._data_offset, "numpy leaves room in the header for a longer first axis"
 
-    def _header(self, count: int) -> int:
+    def _write_header(self, count: int) -> int:
         self._file.seek(0)
-        facts = {"descr": "|u1", "fortran_order": False, "shape": (count, *self.shape)}
-        np.lib.format.write_array_header_1_0(self._file, facts)
+        header = {"descr": "|u1", "fortran_order": False, "shape": (count, *self.shape)}
+        np.lib.format.write_array_header_1_0(self._file, header)
         return self._file.tell()
 
 
-def home(name: str) -> Path:
-    """Give the folder where files of a data set are looked for and kept, whether it exists or not."""
+def cache_folder(name: str) -> Path:
+    """Return the folder of a data set in the cache, whether it exists or not."""
     return Path(platformdirs.user_cache_dir("vaefrag")) / "datasets" / name
 
 
-def stamp(files: Sequence[Path], root: Path) -> list[tuple[str, int, int]]:
-    """Tell files apart from others, and from themselves before a change, without reading them."""
+def file_versions(files: Sequence[Path], root: Path) -> list[tuple[str, int, int]]:
+    """Return name, size and time of change of each file, which differ once a file has changed."""
     return [(str(file.relative_to(root)), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
 
 
-def keep(name: str, made_from: Any, make: Callable[[Path], ImageNotes]) -> CachedImages:
-    """Give images from the cache, making them when they are not there.
+def cached_images(name: str, version: Any, build: Callable[[Path], ImageNotes]) -> CachedImages:
+    """Load images from the cache, building them first if they are not in it.
 
     Args:
-        name: of the data set.
-        made_from: JSON content that names the files and how they are read.
-        make: puts IMAGES into a folder, such as by an `ImageWriter`, and gives the notes.
+        name: the data set's name.
+        version: JSON content that identifies the source files and how they are read.
+        build: writes IMAGES into a folder, such as by an `ImageWriter`, and returns the notes.
 
     Raises:
         MissingDataError: when the cache cannot be written.
     """
-    folder = home(name) / content_key([FORMAT, made_from])
+    folder = cache_folder(name) / content_key([FORMAT, version])
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{folder}.lock"):
-            found = _read(folder)
-            if found is None:
+        with FileLock(f"{folder}.lock"):  # two members' processes may start on the same new data set
+            cached = _read_cache(folder)
+            if cached is None:
                 shutil.rmtree(folder, ignore_errors=True)
-                _make(folder, make)
-                found = _read(folder)
+                _build(folder, build)
+                cached = _read_cache(folder)
     except OSError as error:
         if isinstance(error, MissingDataError):
             raise
@@ -187,14 +188,14 @@ def keep(name: str, made_from: Any, make: Callable[[Path], ImageNotes]) -> Cache
             f"The images of {name!r} cannot be unpacked into {folder.parent} ({error.strerror or error})."
             " Make room there, or set XDG_CACHE_HOME to another folder."
         ) from error
-    assert found is not None, "what was just written can be read"
-    return found
+    assert cached is not None, "what was just written can be read"
+    return cached
 
 
-def _make(folder: Path, make: Callable[[Path], ImageNotes]) -> None:
+def _build(folder: Path, build: Callable[[Path], ImageNotes]) -> None:
     temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
     try:
-        notes = make(temporary)
+        notes = build(temporary)
         facts = {
             "factors": [{"name": factor.name, "levels": factor.levels} for factor in notes.factors],
             "remarks": list(notes.remarks),
@@ -207,14 +208,14 @@ def _make(folder: Path, make: Callable[[Path], ImageNotes]) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _read(folder: Path) -> CachedImages | None:
-    """Read what is there; None when it is not, or not whole."""
+def _read_cache(folder: Path) -> CachedImages | None:
+    """Read a folder of the cache; None when it is missing or damaged."""
     try:
         images = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
         codes = np.load(folder / "codes.npy", allow_pickle=False)
         facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
         factors = [Factor(f["name"], c, tuple(f["levels"])) for f, c in zip(facts["factors"], codes, strict=True)]
-        files = [(name, found) for name, found in facts["files"]]
-    except (OSError, ValueError, KeyError):
+        files = [(name, outcome) for name, outcome in facts["files"]]
+    except (OSError, ValueError, KeyError, TypeError):  # whatever a damaged file, or other JSON, makes of it
         return None
     return CachedImages(images, ImageNotes(tuple(factors), tuple(facts["remarks"]), tuple(files)))

@@ -1,4 +1,4 @@
-"""One PNG or JPEG file: looked at, then decoded to grey levels of eight bits.
+"""The header and the decoded pixels, eight bits each, of one PNG or JPEG file.
 
 Colour of a palette is looked up, transparency is laid on black, sixteen bits are brought to eight, and the
 orientation that a camera noted is applied.
@@ -8,6 +8,7 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -15,46 +16,55 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from vaefrag_core.array_types import ImageArray
 
 MAX_PIXELS = 2**26  # of a picture: 64 million, above any camera's in a study, below what could fill the memory
+_ORIENTATION = 0x0112  # EXIF tag
+_FIRST_ORIENTATION_ON_ITS_SIDE = 5  # from here on, height and width are swapped
 _GREY = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"}
 
 
 class UnreadableImageError(Exception):
-    """A file that is no picture, or a damaged or an outsized one; the text says which."""
+    """A file is no picture, or is damaged or too large; the text says which."""
 
 
-def look(data: bytes) -> tuple[int, int, str, bool]:
-    """Read the head of a picture.
+class ImageHeader(NamedTuple):
+    """What the header of a picture says: sides in pixels, Pillow's mode ("L", "RGB", …), whether it has colour."""
 
-    Returns:
-        Height, width, Pillow's name of the mode ("L", "RGB", …), and whether it has colour.
+    height: int
+    width: int
+    mode: str
+    colour: bool
+
+
+def read_header(data: bytes) -> ImageHeader:
+    """Read the header of a picture.
 
     Raises:
-        UnreadablePictureError: when it is not the head of a picture.
+        UnreadableImageError: when the data do not begin with one.
     """
-    with _opened(data) as picture:
+    with _open_image(data) as picture:
         width, height = picture.size
-        turned = picture.getexif().get(0x0112, 1) >= 5  # orientations that swap the sides
-        return (width, height, *_kind(picture)) if turned else (height, width, *_kind(picture))
+        if picture.getexif().get(_ORIENTATION, 1) >= _FIRST_ORIENTATION_ON_ITS_SIDE:
+            width, height = height, width
+        return ImageHeader(height, width, picture.mode, picture.mode not in _GREY)
 
 
-def decode(data: bytes, height: int, width: int, colour: bool) -> ImageArray:
-    """Decode a picture to a size; of another one, its middle is cut to the shape and scaled.
+def decode_image(data: bytes, height: int, width: int, colour: bool) -> ImageArray:
+    """Decode a picture to a size. A picture of another size is cut to the shape around its middle, and scaled.
 
     Args:
-        data: the file.
-        height: wanted, pixels.
-        width: wanted, pixels.
-        colour: whether three channels are wanted, or one.
+        data: the file's bytes.
+        height: of the result, pixels.
+        width: of the result, pixels.
+        colour: whether the result has three channels rather than one.
 
     Returns:
         (H, W) or (H, W, 3).
 
     Raises:
-        UnreadablePictureError: when it is damaged.
+        UnreadableImageError: when the picture is damaged.
     """
-    with _opened(data) as opened:
+    with _open_image(data) as opened:
         picture = ImageOps.exif_transpose(opened)
-        if picture.mode.startswith("I"):  # sixteen bits of grey, though Pillow may hold them in thirty-two
+        if picture.mode.startswith("I"):  # sixteen bits of grey, which Pillow may hold in thirty-two and then clips
             levels = np.clip(np.asarray(picture).astype(np.int64), 0, 65_535)
             picture = Image.fromarray(((levels + 128) // 257).astype(np.uint8))
         if picture.has_transparency_data:
@@ -67,17 +77,13 @@ def decode(data: bytes, height: int, width: int, colour: bool) -> ImageArray:
         return np.asarray(picture)
 
 
-def scaled(picture: ImageArray, side: int) -> ImageArray:
+def resize_square(picture: ImageArray, side: int) -> ImageArray:
     """Scale a square picture, (H, H) or (H, H, 3), to (side, side) or (side, side, 3)."""
     return np.asarray(Image.fromarray(np.ascontiguousarray(picture)).resize((side, side), Image.Resampling.LANCZOS))
 
 
-def _kind(picture: Image.Image) -> tuple[str, bool]:
-    return picture.mode, picture.mode not in _GREY
-
-
 @contextmanager
-def _opened(data: bytes) -> Iterator[Image.Image]:
+def _open_image(data: bytes) -> Iterator[Image.Image]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd metadata; what is outsized is refused below

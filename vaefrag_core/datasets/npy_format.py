@@ -1,4 +1,4 @@
-"""Arrays in NumPy's own files, read row by row: they may be larger than memory. Nothing is unpickled."""
+"""Arrays in NumPy's files, read part by part, as they may be larger than memory. Nothing is unpickled."""
 
 import math
 import zipfile
@@ -15,20 +15,20 @@ from vaefrag_core.array_types import AnyArray
 from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
 
 CHUNK_BYTES = 2**24
-SMALL_BYTES = 2**30  # of an array that is read whole: labels
+SMALL_BYTES = 2**30  # at most, of an array that is read at once: labels
 _DAMAGE = (OSError, KeyError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
 class StoredArray:
-    """An array of a file.
+    """An array in a file, not read yet.
 
     Args:
         path: the file, `.npy` or `.npz`.
-        name: within an `.npz`; "" in an `.npy`.
-        shape: of the array.
-        dtype: of its values.
-        fortran: whether columns come first.
+        name: the array's name in an `.npz`; "" in an `.npy`.
+        shape: the array's shape.
+        dtype: the type of its values.
+        fortran: whether it is stored in Fortran order, the first axis running fastest.
     """
 
     path: Path
@@ -38,24 +38,29 @@ class StoredArray:
     fortran: bool
 
     def chunks(self) -> Iterator[AnyArray]:
-        """Give the array part by part along its first axis.
+        """Read the array part by part along its first axis.
 
         Raises:
             BrokenFileError: when the file ends early or is damaged.
         """
         row_bytes = math.prod(self.shape[1:]) * self.dtype.itemsize
         rows = max(1, CHUNK_BYTES // max(1, row_bytes))
-        with _opened(self.path, self.name) as file:
-            _header(file)
-            if self.fortran or not self.shape:  # rare, and no part of it stands together
-                yield _filled(file, self.shape[::-1], self.dtype, self).transpose()
+        with _open_array(self.path, self.name) as file:
+            _read_header(file)
+            if self.fortran or not self.shape:  # rare; in Fortran order no part along the first axis is contiguous
+                yield _read_exactly(file, self.shape[::-1], self.dtype, self).transpose()
                 return
             for first in range(0, self.shape[0], rows):
                 count = min(rows, self.shape[0] - first)
-                yield _filled(file, (count, *self.shape[1:]), self.dtype, self)
+                yield _read_exactly(file, (count, *self.shape[1:]), self.dtype, self)
 
-    def whole(self) -> AnyArray:
-        """Give all of a small array."""
+    def read(self) -> AnyArray:
+        """Read a small array at once.
+
+        Raises:
+            BrokenFileError: when the file ends early or is damaged.
+            InvalidInputError: when the array is too large.
+        """
         if math.prod(self.shape) * self.dtype.itemsize > SMALL_BYTES:
             raise InvalidInputError(f"{self.path}: expected a small array {self.name!r}, got shape {self.shape}.")
         parts = list(self.chunks())
@@ -63,7 +68,7 @@ class StoredArray:
 
 
 def list_arrays(path: Path) -> dict[str, tuple[int, int]]:
-    """Name the arrays of an `.npz` file: size and checksum of each.
+    """Return size and checksum of each array of an `.npz` file, by name.
 
     Raises:
         MissingDataError: when there is no such file.
@@ -83,18 +88,18 @@ def list_arrays(path: Path) -> dict[str, tuple[int, int]]:
 
 
 def find_array(path: Path, name: str = "") -> StoredArray:
-    """Read the head of an array.
+    """Find an array in a file and read its header.
 
     Args:
-        path: an `.npz`, or an `.npy` when no name is given.
-        name: of the array.
+        path: an `.npz`, or an `.npy` when `name` is "".
+        name: the array's name in the `.npz`.
 
     Raises:
         BrokenFileError: when there is no such array, or none that can be read.
         InvalidInputError: when it holds pickled objects.
     """
-    with _opened(path, name) as file:
-        shape, fortran, dtype = _header(file)
+    with _open_array(path, name) as file:
+        shape, fortran, dtype = _read_header(file)
     if dtype.hasobject or dtype.names is not None:
         raise InvalidInputError(
             f"{path}: expected {name or 'an array'} of plain numbers or text, got type {dtype}. Objects are never"
@@ -104,7 +109,7 @@ def find_array(path: Path, name: str = "") -> StoredArray:
 
 
 @contextmanager
-def _opened(path: Path, name: str) -> Iterator[IO[bytes]]:
+def _open_array(path: Path, name: str) -> Iterator[IO[bytes]]:
     try:
         if name:
             with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
@@ -125,7 +130,7 @@ def _broken(path: Path, name: str, error: Exception) -> BrokenFileError:
     )
 
 
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     if version not in ((1, 0), (2, 0)):
@@ -134,9 +139,9 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     return shape, fortran, dtype
 
 
-def _filled(file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any], array: StoredArray) -> AnyArray:
-    wanted = math.prod(shape) * dtype.itemsize
-    data = file.read(wanted)
-    if len(data) != wanted:
+def _read_exactly(file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any], array: StoredArray) -> AnyArray:
+    n_bytes = math.prod(shape) * dtype.itemsize
+    data = file.read(n_bytes)
+    if len(data) != n_bytes:
         raise _broken(array.path, array.name, ValueError("it ends early"))
     return np.frombuffer(data, dtype=dtype).reshape(shape)

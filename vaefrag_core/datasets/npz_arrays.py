@@ -1,7 +1,7 @@
-"""The data set `npz`: images and labels as arrays of a file of NumPy.
+"""The data set `npz`: images and labels from arrays in NumPy's files.
 
-What is wrong with the values is said before anything is trained: a Bernoulli loss on grey levels 0…255, or one NaN,
-would train to nothing.
+Values are checked before anything is trained: with a Bernoulli loss on grey levels 0…255, or with one NaN, nothing
+would be learned.
 """
 
 from collections.abc import Callable
@@ -13,22 +13,29 @@ import numpy as np
 
 from vaefrag_core.array_types import AnyArray, ImageArray
 from vaefrag_core.datasets.base import Factor, ImageDataset
-from vaefrag_core.datasets.image_cache import IMAGES, ImageNotes, ImageWriter, Inspection, keep, stamp
+from vaefrag_core.datasets.image_cache import (
+    IMAGES,
+    ImageNotes,
+    ImageStatistics,
+    ImageWriter,
+    cached_images,
+    file_versions,
+)
 from vaefrag_core.datasets.labels import factors_of
 from vaefrag_core.datasets.npy_format import StoredArray, find_array, list_arrays
 from vaefrag_core.errors import InvalidInputError, MissingDataError
 
 NAME = "npz"
 MAX_SIDE = 512  # pixels
-_BRIGHT = 128  # of images in 0…255 some pixel is at least so bright
+_BRIGHT = 128  # some pixel of images in 0…255 is at least so bright
 
 
-def arrays(path: str | Path) -> ImageDataset:
-    """Give the images of an `.npz` or `.npy` file, memory-mapped.
+def load_npz_images(path: str | Path) -> ImageDataset:
+    """Load the images of an `.npz` or `.npy` file, memory-mapped.
 
     An `.npz` has `images` (N, H, W), (N, H, W, 1) or (N, H, W, 3), and may have `labels` (N,) or (N, F) with
     `label_names`. Images of type uint8 have 0…255, others 0…255 or 0…1; black and white may be 0 and 1 of any type.
-    An `.npy` holds the images alone; one of uint8 is mapped where it lies.
+    An `.npy` holds the images alone; one of uint8 is mapped without a copy.
 
     Args:
         path: the file.
@@ -36,40 +43,42 @@ def arrays(path: str | Path) -> ImageDataset:
     Raises:
         MissingDataError: when there is no such file.
         BrokenFileError: when it cannot be read.
-        InvalidInputError: when the images have another shape, or values from which nothing can be learned.
+        InvalidInputError: when the images have the wrong shape, or values from which nothing can be learned.
     """
     file = Path(path)
     if file.suffix == ".npy":
         if not file.is_file():
             raise MissingDataError(f"There is no file {file}.")
-        made_from: Any = [str(file), stamp([file], file.parent)]
-        stored, unread = find_array(file), {}
+        version: Any = [str(file), file_versions([file], file.parent)]
+        stored, relevant = find_array(file), {}
     else:
-        found = list_arrays(file)
-        if "images" not in found:
+        checksums = list_arrays(file)
+        if "images" not in checksums:
             raise InvalidInputError(
-                f"{file}: expected an array named images, got {', '.join(sorted(found)) or 'none'}. Name it by"
+                f"{file}: expected an array named images, got {', '.join(sorted(checksums)) or 'none'}. Name it by"
                 " numpy.savez(file, images=…)."
             )
-        unread = {name: found[name] for name in ("images", "labels", "label_names") if name in found}
-        made_from, stored = unread, find_array(file, "images")
-    kept = keep(NAME, made_from, lambda folder: _unpack(stored, "labels" in unread, "label_names" in unread, folder))
-    return kept.dataset(NAME, str(file))
+        relevant = {name: checksums[name] for name in ("images", "labels", "label_names") if name in checksums}
+        version, stored = relevant, find_array(file, "images")
+    cached = cached_images(
+        NAME, version, lambda folder: _unpack(stored, "labels" in relevant, "label_names" in relevant, folder)
+    )
+    return cached.dataset(NAME, str(file))
 
 
 @dataclass
-class _Values:
-    """What the pixels of an array are like: gathered part by part."""
+class _PixelRange:
+    """The range of an array's finite values, and the number of images with others, updated part by part."""
 
     low: float = np.inf
     high: float = -np.inf
-    bad: int = 0
+    non_finite: int = 0  # images with NaN or infinity
 
-    def add(self, part: AnyArray) -> None:
+    def update(self, part: AnyArray) -> None:
         if part.dtype.kind == "f":
             finite = np.isfinite(part)
             images = ~finite.reshape(len(part), -1).all(axis=1)
-            self.bad += int(images.sum())
+            self.non_finite += int(images.sum())
             part = part[finite]
         if part.size:
             self.low, self.high = min(self.low, float(part.min())), max(self.high, float(part.max()))
@@ -79,24 +88,24 @@ def _unpack(stored: StoredArray, with_labels: bool, with_names: bool, folder: Pa
     shape = _image_shape(stored)
     factors: tuple[Factor, ...] = ()
     if with_labels:
-        names = find_array(stored.path, "label_names").whole() if with_names else None
-        texts = None if names is None else [str(name) for name in np.atleast_1d(names)]
-        factors = factors_of(find_array(stored.path, "labels").whole(), texts, stored.shape[0])
-    values = _Values()
+        names = find_array(stored.path, "label_names").read() if with_names else None
+        texts = None if names is None else np.atleast_1d(names).tolist()
+        factors = factors_of(find_array(stored.path, "labels").read(), texts, stored.shape[0])
+    values = _PixelRange()
     for part in stored.chunks():
-        values.add(part)
-    to_levels = _scale(stored, values)
-    if stored.name == "" and to_levels is None and not stored.fortran and stored.shape[1:] == shape:
-        seen = Inspection()
+        values.update(part)
+    to_grey_levels = _grey_level_conversion(stored, values)
+    if stored.name == "" and to_grey_levels is None and not stored.fortran and stored.shape[1:] == shape:
+        statistics = ImageStatistics()
         for part in stored.chunks():
-            seen.see(part)
-        (folder / IMAGES).symlink_to(stored.path.resolve())  # mapped where it lies
+            statistics.update(part)
+        (folder / IMAGES).symlink_to(stored.path.resolve())  # mapped there, without a copy
     else:
         with ImageWriter(folder, shape, stored.shape[0]) as writer:
             for part in stored.chunks():
-                writer.write(part if to_levels is None else to_levels(part))
-        seen = writer.seen
-    remarks = seen.remarks(str(stored.path))
+                writer.write(part if to_grey_levels is None else to_grey_levels(part))
+        statistics = writer.statistics
+    remarks = statistics.remarks(str(stored.path))
     if stored.dtype == np.uint8 and 1 < values.high < _BRIGHT:
         remarks.append(f"The brightest pixel is {values.high:g} of 255: the images are dark.")
     return ImageNotes(factors, remarks)
@@ -124,13 +133,13 @@ def _image_shape(stored: StoredArray) -> tuple[int, ...]:
     return shape[1:3] if len(shape) == 3 or shape[3] == 1 else shape[1:]
 
 
-def _scale(stored: StoredArray, values: _Values) -> Callable[[AnyArray], ImageArray] | None:
-    """Say how values become grey levels 0…255; None of those that are."""
+def _grey_level_conversion(stored: StoredArray, values: _PixelRange) -> Callable[[AnyArray], ImageArray] | None:
+    """Return the function that turns values into grey levels 0…255; None for values that are grey levels."""
     low, high = values.low, values.high
-    if values.bad:
+    if values.non_finite:
         raise InvalidInputError(
-            f"{stored.path}: expected finite pixels, got NaN or infinity in {values.bad:,} of {stored.shape[0]:,}"
-            " images. Leave those images out, or fill the pixels in."
+            f"{stored.path}: expected finite pixels, got NaN or infinity in {values.non_finite:,} of"
+            f" {stored.shape[0]:,} images. Leave those images out, or fill the pixels in."
         )
     if low >= 0 and high <= 1:
         return lambda part: np.rint(part.astype(np.float32) * 255).astype(np.uint8)

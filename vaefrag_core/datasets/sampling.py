@@ -13,9 +13,9 @@ def draw_without_replacement(population: int, count: int, seed: int) -> IntArray
     study that is a year old.
 
     Args:
-        population: the numbers are 0 … population − 1.
-        count: how many are drawn, at most `population`.
-        seed: which draw; 0 or more.
+        population: size of the set 0 … population − 1 to draw from.
+        count: number of draws, at most `population`.
+        seed: selects the draw; 0 or more.
 
     Returns:
         (count,) numbers. A smaller count with the same seed gives the beginning of the same draw.

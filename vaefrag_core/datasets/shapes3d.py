@@ -8,31 +8,32 @@ from typing import Any
 
 import numpy as np
 
-from vaefrag_core.datasets.archives import Archive, one_file
+from vaefrag_core.datasets.archives import Archive, single_file
 from vaefrag_core.datasets.base import ImageDataset
-from vaefrag_core.datasets.image_cache import ImageNotes, ImageWriter, keep, stamp
+from vaefrag_core.datasets.image_cache import ImageNotes, ImageWriter, cached_images, file_versions
 from vaefrag_core.datasets.labels import factors_of
 from vaefrag_core.errors import BrokenFileError, VaefragError
 
 FILE = "3dshapes.h5"
-SHAPES3D = Archive("shapes3d", FILE, "https://github.com/google-deepmind/3d-shapes", one_file(FILE), ("h5py", "h5"))
+SHAPES3D = Archive("shapes3d", FILE, "https://github.com/google-deepmind/3d-shapes", single_file(FILE), ("h5py", "h5"))
 SHAPES3D_FACTORS = ("floor hue", "wall hue", "object hue", "scale", "shape", "orientation")
 _PART = 2_000  # images unpacked at a time
 
 
 def shapes3d(path: str | Path | None = None) -> ImageDataset:
-    """Give Shapes3D, unpacked once (6 GB) and memory-mapped: images drawn in any order would be unpacked for each draw.
+    """Load Shapes3D, unpacked once (6 GB) and memory-mapped.
 
     Args:
-        path: its file, or the folder with it.
+        path: the file, or its folder.
 
     Raises:
-        MissingDataError: when it is not there, h5py is missing, or the disk has no room.
-        BrokenFileError: when it is another file.
+        MissingDataError: when the file or h5py is missing, or the disk has no room.
+        BrokenFileError: when it is not the file of Shapes3D.
     """
+    # HDF5 compresses in blocks: images drawn in random order would unpack a block for each image.
     (file,) = SHAPES3D.files(path)
-    kept = keep(SHAPES3D.name, stamp([file], file.parent), lambda folder: _unpack(file, folder))
-    return kept.dataset(SHAPES3D.name, str(file))
+    cached = cached_images(SHAPES3D.name, file_versions([file], file.parent), lambda folder: _unpack(file, folder))
+    return cached.dataset(SHAPES3D.name, str(file))
 
 
 def _unpack(file: Path, folder: Path) -> ImageNotes:
@@ -63,4 +64,4 @@ def _copy(content: Any, file: Path, folder: Path) -> ImageNotes:
     with ImageWriter(folder, images.shape[1:], count) as writer:
         for first in range(0, count, _PART):
             writer.write(images[first : first + _PART])
-    return ImageNotes(factors, writer.seen.remarks(str(file)))
+    return ImageNotes(factors, writer.statistics.remarks(str(file)))

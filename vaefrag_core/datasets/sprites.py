@@ -1,4 +1,4 @@
-"""Sprites with five known causes, in the manner of dSprites, drawn when they are asked for.
+"""Sprites with five known causes, after dSprites, drawn on demand.
 
 3 shapes × 6 scales × 40 orientations × 32 × 32 positions = 737,280 white-on-black images without grey, of 64×64
 or 32×32 pixels. Lengths below are pixels of the 64×64 picture; x runs right, y runs down, orientation turns
@@ -38,13 +38,13 @@ _HEART_CENTRE = 0.25  # of the smallest circle around that curve, upwards; it re
 
 
 def sprites(size: int = 64, count: int | None = None, seed: int = 0) -> ImageDataset:
-    """Give the sprites, all of them or a seeded subset.
+    """Build the data set of all sprites, or of a seeded subset.
 
     Args:
         size: pixels of a side, 64 or 32.
-        count: how many of the 737,280 images, drawn without replacement and kept in the grid's order; all when
-            not given.
-        seed: which subset; without `count` it decides nothing.
+        count: number of images, drawn from the 737,280 without replacement and kept in the grid's order; all when
+            None.
+        seed: selects the subset; has no effect without `count`.
 
     Returns:
         The data set, with the factors shape, scale, orientation, x and y.
@@ -74,11 +74,11 @@ def sprites(size: int = 64, count: int | None = None, seed: int = 0) -> ImageDat
 
 
 class SpriteImages:
-    """An image source that draws sprites when they are asked for.
+    """An image source that draws sprites on demand.
 
     Args:
         size: pixels of a side, 64 or 32.
-        grid_index: (N,) which images of the grid.
+        grid_index: (N,) positions of the images in the grid.
     """
 
     dtype = np.dtype(np.uint8)
@@ -133,7 +133,8 @@ def _windows(size: int) -> ImageArray:
 
 
 def _turns() -> list[tuple[float, float]]:
-    """Give cosine and sine of each orientation; a quarter turn swaps them exactly, so the symmetries are exact."""
+    """Return cosine and sine of each orientation."""
+    # Computed for a quarter turn and swapped for the others, so that the symmetries hold pixel for pixel.
     quarter = [(float(np.cos(a)), float(np.sin(a))) for a in np.arange(ORIENTATIONS // 4) * (2 * np.pi / ORIENTATIONS)]
     turns = list(quarter)
     for _ in range(3):

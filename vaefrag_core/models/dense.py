@@ -1,4 +1,4 @@
-"""Fully connected layers whose numbers do not depend on how many networks are computed at once."""
+"""Fully connected layers whose rounding does not depend on how many networks are computed at once."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class _Dense(nn.Linear):
-    """A linear layer. One with a single input or output goes without a matrix product.
+    """A linear layer that avoids matrix products where it has a single input or output.
 
     Stacked members are multiplied in batches of matrices, and products with a single row or column are rounded
     differently when there is one matrix and when there are many.
@@ -22,7 +22,7 @@ class _Dense(nn.Linear):
 
 
 def dense(sizes: Sequence[int], activation: Callable[[], nn.Module]) -> nn.Sequential:
-    """Make layers from `sizes[0]` inputs to `sizes[-1]` outputs, with an activation after each but the last.
+    """Create layers from `sizes[0]` inputs to `sizes[-1]` outputs, with an activation after each but the last.
 
     Example:
         >>> [type(layer).__name__ for layer in dense([4, 8, 2], nn.ReLU)]

@@ -1,4 +1,4 @@
-"""The network that tells latents from latents whose channels have been shuffled between images.
+"""The network that distinguishes latents from latents whose channels were shuffled between images.
 
 What it learns is a density ratio: its logit approaches ln q(z) / Π_d q(z_d), whose mean over q(z) is the total
 correlation.
@@ -24,7 +24,7 @@ class Discriminator(nn.Module):
 
     Args:
         channels: D.
-        widths: units of each hidden layer.
+        widths: number of units of each hidden layer.
     """
 
     def __init__(self, channels: int, widths: Sequence[int]) -> None:
@@ -32,13 +32,13 @@ class Discriminator(nn.Module):
         self.layers = dense([channels, *widths, 1], partial(nn.LeakyReLU, SLOPE))
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Latents (B, D) → (B,) logits: large where they were drawn together."""
+        """Latents (B, D) → (B,) logits: large where a row's channels belong to one image."""
         logits: Tensor = self.layers(latents)
         return logits[:, 0]
 
 
 def build_discriminator(channels: int, widths: Sequence[int], seed: int) -> Discriminator:
-    """Make a freshly initialized one; the global random state is left as it was."""
+    """Create a discriminator with random weights of a seed; the global random state does not change."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Discriminator(channels, widths)

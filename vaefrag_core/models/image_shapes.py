@@ -1,15 +1,18 @@
-"""Which images a network takes: known without building it."""
+"""The image shapes that each architecture takes, known without building a network."""
 
 from vaefrag_core.config import Architecture, ModelConfig
 from vaefrag_core.errors import InvalidInputError
 
 ImageShape = tuple[int, int, int]  # image channels, height, width
 
-SIDES: dict[Architecture, int] = {"conv28": 28, "conv64": 64}  # pixels of the images that convolutions are laid out for
+SIDES: dict[Architecture, int] = {
+    "conv28": 28,
+    "conv64": 64,
+}  # pixels of a side, for which the convolutions are laid out
 
 
 def architecture_for(height: int, width: int) -> Architecture:
-    """Choose the architecture for images whose architecture was left open.
+    """Return the architecture for images of a size, where the user names none.
 
     Example:
         >>> architecture_for(64, 64), architecture_for(8, 8)
@@ -18,11 +21,11 @@ def architecture_for(height: int, width: int) -> Architecture:
     return next((name for name, side in SIDES.items() if (height, width) == (side, side)), "mlp")
 
 
-def check_images(image_shape: ImageShape, config: ModelConfig) -> None:
-    """Say whether an architecture takes images of a shape. Of a network of one's own its first batch tells.
+def check_image_shape(image_shape: ImageShape, config: ModelConfig) -> None:
+    """Check that an architecture takes images of a shape; the user's own networks are checked on a batch instead.
 
     Raises:
-        InvalidInputError: when it does not.
+        InvalidInputError: when it does not take them.
     """
     side = SIDES.get(config.architecture)
     if config.network is None and side is not None and image_shape[1:] != (side, side):

@@ -1,4 +1,4 @@
-"""Encoders and decoders. Images come in as (B, C, H, W) floats in 0…1 and leave as (B, C, H, W) logits or means."""
+"""The encoders, (B, C, H, W) images in 0…1 → (B, 2·D), and decoders, (B, D) → (B, C, H, W) logits or means."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from vaefrag_core.config import Architecture, ModelConfig
 from vaefrag_core.models.custom_networks import build_custom_networks
 from vaefrag_core.models.dense import dense
-from vaefrag_core.models.image_shapes import ImageShape, check_images
+from vaefrag_core.models.image_shapes import ImageShape, check_image_shape
 from vaefrag_core.models.upsampling import Upsampling
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
@@ -126,27 +126,27 @@ class Conv64Decoder(nn.Module):
 
 
 def build_networks(image_shape: ImageShape, config: ModelConfig) -> tuple[nn.Module, nn.Module]:
-    """Make the encoder and decoder of a config, initialized from torch's global random state.
+    """Create the encoder and decoder of a config, initialized from torch's global random state.
 
     Raises:
-        InvalidInputError: when the architecture does not take images of that shape, or a network of one's own cannot
-            be made.
+        InvalidInputError: when the architecture does not take images of that shape, or the user's own network cannot
+            be created.
     """
-    check_images(image_shape, config)
+    check_image_shape(image_shape, config)
     if config.network is not None:
         return build_custom_networks(config.network, image_shape, config.channels)
     encoder, decoder = _NETWORKS[config.architecture]
     return encoder(image_shape, config), decoder(image_shape, config)
 
 
-_Part = Callable[[ImageShape, ModelConfig], nn.Module]
-_NETWORKS: dict[Architecture, tuple[_Part, _Part]] = {
+_NetworkClass = Callable[[ImageShape, ModelConfig], nn.Module]
+_NETWORKS: dict[Architecture, tuple[_NetworkClass, _NetworkClass]] = {
     "mlp": (MLPEncoder, MLPDecoder),
     "conv28": (Conv28Encoder, Conv28Decoder),
     "conv64": (Conv64Encoder, Conv64Decoder),
 }
 
 
-def in_channels_last(images: Tensor) -> Tensor:
-    """Lay image channels innermost, as CPU convolutions are fastest."""
+def to_channels_last(images: Tensor) -> Tensor:
+    """Return images with the image channels innermost in memory, the layout in which CPU convolutions are fastest."""
     return images.contiguous(memory_format=torch.channels_last)

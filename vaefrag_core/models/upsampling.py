@@ -1,7 +1,7 @@
-"""The transposed convolution that decoders double an image with: PyTorch's own, with a faster gradient on the CPU.
+"""The transposed convolution by which decoders double an image: PyTorch's own, with a faster gradient on the CPU.
 
 oneDNN may take more than twice as long for the gradient of a transposed convolution's weights as for the same sums
-when they are asked for as the gradient of a convolution's, with images and gradient exchanged; so this asks for those.
+computed as the gradient of a convolution's weights, with images and gradient exchanged.
 """
 
 from typing import Any
@@ -29,7 +29,7 @@ class Upsampling(nn.ConvTranspose2d):
         """Images (B, C, H, W) → (B, K, 2·H, 2·W)."""
         assert self.bias is not None
         arguments = [images, self.weight, self.bias]
-        # Autocast does not see into a function that has a gradient of its own.
+        # Autocast does not reach into a custom autograd function, so its inputs are cast here.
         if torch.is_autocast_enabled(images.device.type):
             dtype = torch.get_autocast_dtype(images.device.type)
             arguments = [argument.to(dtype) for argument in arguments]
@@ -38,7 +38,7 @@ class Upsampling(nn.ConvTranspose2d):
 
 
 class _Upsample(torch.autograd.Function):
-    generate_vmap_rule = True  # members of a GPU are computed together
+    generate_vmap_rule = True  # on a GPU all members are computed by one vmap
 
     @staticmethod
     def forward(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -18,11 +18,11 @@ from vaefrag_core.models.networks import build_networks
 # A posterior narrower than e⁻¹⁰ or wider than e⁵ standard deviations of the prior means nothing to the decoder,
 # and the exponential of an unbounded ln σ² is what turns a bad step into NaN.
 LOGVAR_RANGE = (-20.0, 10.0)
-ENCODER = "encoder."  # how the names of its parameters begin
+ENCODER = "encoder."  # prefix of the names of its parameters
 
 
 class Forward(NamedTuple):
-    """One pass: what the decoder gives (B, C, H, W), and the posteriors (B, D)."""
+    """The result of one pass: the decoder's output (B, C, H, W), mean and ln σ² of the posteriors (B, D)."""
 
     output: Tensor
     mean: Tensor
@@ -32,12 +32,11 @@ class Forward(NamedTuple):
 class VAE(nn.Module):
     """Encoder and decoder of one member.
 
-    Layers may multiply in fewer digits than they are given (`training/precision.py`); what a pass gives has as many as
-    its images, and latents are drawn in as many.
+    Layers may multiply in a lower precision (`training/precision.py`); latents and outputs have that of the images.
 
     Args:
         image_shape: image channels, height, width.
-        config: of the networks and the likelihood.
+        config: the networks and the likelihood.
     """
 
     def __init__(self, image_shape: ImageShape, config: ModelConfig) -> None:
@@ -46,37 +45,38 @@ class VAE(nn.Module):
         self.likelihood = config.likelihood
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Give mean and ln σ² of the posteriors, each (B, D), for images (B, C, H, W) in 0…1."""
+        """Return mean and ln σ² of the posteriors, each (B, D), of images (B, C, H, W) in 0…1."""
         mean, logvar = self.encoder(images).to(images.dtype).chunk(2, dim=-1)
         return mean, logvar.clamp(*LOGVAR_RANGE)
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Give the mean pixels (B, C, H, W) in 0…1 that latents (B, D) stand for."""
+        """Return the mean pixels (B, C, H, W) in 0…1 of latents (B, D)."""
         output: Tensor = self.decoder(latents)
         return output.sigmoid() if self.likelihood == "bernoulli" else output.clamp(0, 1)
 
     def forward(self, images: Tensor, noise: Tensor) -> Forward:
-        """Encode, sample with the given standard normal noise (B, D), decode."""
+        """Encode images, sample latents with standard normal noise (B, D), and decode them."""
         mean, logvar = self.encode(images)
         latents = mean + torch.exp(logvar / 2) * noise
         return Forward(self.decoder(latents).to(latents.dtype), mean, logvar)
 
 
 def member_seed(seed: int, member: int) -> int:
-    """Give a member its own 63-bit seed, made from the ensemble's seed and the member's number alone."""
+    """Return the 63-bit seed of a member, a function of the ensemble's seed and the member's number alone."""
+    # 63 bits: torch takes seeds as signed 64-bit numbers.
     return int(np.random.SeedSequence([seed, member]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def build_member(image_shape: ImageShape, config: ModelConfig, seed: int) -> VAE:
-    """Make a freshly initialized member; the global random state is left as it was."""
+    """Create a member with random weights of a seed; the global random state does not change."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return VAE(image_shape, config)
 
 
 def restore_member(image_shape: ImageShape, config: ModelConfig, weights: Mapping[str, AnyArray]) -> VAE:
-    """Make a member with the given weights, by parameter name, ready to encode and decode."""
-    with torch.device("meta"):
+    """Create a member with weights by parameter name, ready to encode and decode."""
+    with torch.device("meta"):  # no time for random weights that are replaced at once
         vae = VAE(image_shape, config)
     vae.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()}, assign=True)
     return vae.eval()

@@ -1,7 +1,7 @@
-"""Which images a member sees at which step, and with which noise: functions of its seed and the step alone.
+"""The batches and the noise of every training step, as functions of a member's seed and the step alone.
 
-Because nothing is drawn from a running random state, a member's course does not depend on who is trained
-beside it, where it was stopped, or how often: step s is the same step every time.
+Nothing is drawn from a running random state, so a member's training does not depend on which members are trained
+beside it, or on where and how often it was stopped: step s is the same step every time.
 """
 
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from torch import Tensor
 from vaefrag_core.array_types import IntArray
 from vaefrag_core.config import TrainConfig
 
-FIRST_SNAPSHOT = 10  # step; before it, encoders have hardly left their random beginning
-NOISE_BLOCK_STEPS = 25  # steps whose noise is drawn at once; part of what a seed means, so never changed
+FIRST_SNAPSHOT = 10  # step; before it, encoders have hardly left their random weights
+NOISE_BLOCK_STEPS = 25  # steps whose noise is drawn at once; another value would change what a seed means
 
 
 class _Stream(IntEnum):
@@ -26,7 +26,7 @@ class _Stream(IntEnum):
 
 
 def snapshot_steps(train: TrainConfig) -> tuple[int, ...]:
-    """Give the log-spaced steps after which encoders are kept, ascending, from step 10 to the end itself.
+    """Return the log-spaced steps after which encoders are stored, ascending, from step 10 to the last one.
 
     Example:
         >>> snapshot_steps(TrainConfig(steps=400, snapshots=6))
@@ -41,13 +41,13 @@ def snapshot_steps(train: TrainConfig) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The course of one member.
+    """The batches and the noise of one member.
 
     Args:
-        seed: of the member.
-        n_images: in the data set.
-        batch_size: images in a step; an epoch's last, incomplete batch is dropped. Of fewer images than a
-            batch, every step sees all of them.
+        seed: the member's seed.
+        n_images: number of images of the data set.
+        batch_size: images in a step; an epoch's last, incomplete batch is dropped. When the data set has fewer images,
+            every step sees all of them.
         channels: D.
     """
 
@@ -58,23 +58,23 @@ class Schedule:
 
     @property
     def batch(self) -> int:
-        """Images that a step really sees."""
+        """Number of images in a step: the batch size, or all images when there are fewer."""
         return min(self.batch_size, self.n_images)
 
     def images(self, start: int, stop: int) -> IntArray:
-        """Give the positions of the images of steps start … stop−1, (steps, batch)."""
+        """Return the positions in the data set of the images of steps start … stop−1, (steps, batch)."""
         per_epoch = self.n_images // self.batch
         steps = np.arange(start, stop)
-        found = np.empty((len(steps), self.batch), dtype=np.int64)
+        positions = np.empty((len(steps), self.batch), dtype=np.int64)
         for epoch in range(start // per_epoch, (stop - 1) // per_epoch + 1):
             order = self._generator(_Stream.ORDER, epoch).permutation(self.n_images)
             batches = order[: per_epoch * self.batch].reshape(per_epoch, self.batch)
-            here = steps // per_epoch == epoch
-            found[here] = batches[steps[here] % per_epoch]
-        return found
+            in_epoch = steps // per_epoch == epoch
+            positions[in_epoch] = batches[steps[in_epoch] % per_epoch]
+        return positions
 
     def noise(self, start: int, stop: int) -> Tensor:
-        """Give the standard normal noise of steps start … stop−1, (steps, batch, D) float32."""
+        """Return the standard normal noise of steps start … stop−1, (steps, batch, D) float32."""
         blocks = range(start // NOISE_BLOCK_STEPS, (stop - 1) // NOISE_BLOCK_STEPS + 1)
         drawn = np.concatenate(
             [
@@ -88,14 +88,14 @@ class Schedule:
         return torch.from_numpy(drawn[start - first : stop - first])
 
     def shuffles(self, start: int, stop: int) -> Tensor:
-        """Give, for each channel, the order in which a discriminator sees the images, (steps, batch, D) int64."""
+        """Return, for each channel, a random order of the batch for the discriminator, (steps, batch, D) int64."""
         rows = np.tile(np.arange(self.batch)[:, None], (1, self.channels))
         orders = [self._generator(_Stream.SHUFFLE, step).permuted(rows, axis=0) for step in range(start, stop)]
         return torch.from_numpy(np.stack(orders))
 
     @property
     def discriminator_seed(self) -> int:
-        """The seed of the discriminator's first weights."""
+        """The seed of the discriminator's initial weights."""
         return int(self._generator(_Stream.DISCRIMINATOR, 0).integers(2**63))
 
     def _generator(self, stream: _Stream, block: int) -> np.random.Generator:

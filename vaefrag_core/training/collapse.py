@@ -1,9 +1,9 @@
-"""Which channels are dead and which members have collapsed, told while they train. Needs no torch.
+"""Detection of dead channels and collapsed members while they train. Needs no torch.
 
 A channel is dead while its KL, averaged over the last logged steps, is below 0.01 nats: the decoder learns nothing from
 it. A member has collapsed when all its channels are dead after the warm-up: 500 steps, and with a growing capacity the
-steps until it is 1 nat if these are more. Only the last row of the log counts, so that a member that recovers is no
-longer said to have collapsed.
+steps until it is 1 nat if these are more. Only the last row of the history counts, so that a member that recovers no
+longer counts as collapsed.
 """
 
 import math
@@ -14,7 +14,7 @@ from vaefrag_core.training.checkpoints import MemberStatus
 
 DEAD_NATS = 0.01
 WARM_UP_STEPS = 500
-NAMED = 5  # members that a sentence names
+MAX_NAMED = 5  # members that a sentence names
 
 
 def live_channels(kl_nats: Sequence[float]) -> int:
@@ -28,20 +28,20 @@ def live_channels(kl_nats: Sequence[float]) -> int:
 
 
 def warm_up_steps(train: TrainConfig) -> float:
-    """Give the steps before which nobody is said to have collapsed; infinite when no KL is allowed at all."""
+    """Return the number of steps before which no member counts as collapsed; infinite when no KL is allowed."""
     if "capacity_steps" not in train.declaration.settings:
         return WARM_UP_STEPS
     if train.capacity_nats < 1:
-        return math.inf
+        return math.inf  # the objective itself keeps all channels dead
     return max(WARM_UP_STEPS, train.capacity_steps / train.capacity_nats)
 
 
 def collapsed_members(statuses: Sequence[MemberStatus], train: TrainConfig) -> list[int]:
-    """Give the members that have collapsed, by the last steps that were logged of each.
+    """Return the numbers of the members that have collapsed, by the last row of their histories.
 
     Args:
-        statuses: with the KL of their channels; those without it are passed over.
-        train: how they are trained.
+        statuses: members with the KL of their channels; those without it are skipped.
+        train: the ensemble's training.
     """
     warm_up = warm_up_steps(train)
     return [
@@ -51,17 +51,17 @@ def collapsed_members(statuses: Sequence[MemberStatus], train: TrainConfig) -> l
     ]
 
 
-def collapse_sentence(members: Sequence[int], of: int) -> str:
-    """Say which members have collapsed, and what to do; nothing when none has.
+def collapse_sentence(members: Sequence[int], n_members: int) -> str:
+    """Return a sentence that names the collapsed members and says what to do; "" when there are none.
 
     Example:
-        >>> collapse_sentence([3], of=20).partition(":")[0]
+        >>> collapse_sentence([3], n_members=20).partition(":")[0]
         'Member 3 of 20 has collapsed'
     """
     if not members:
         return ""
     advice = f"no channel has a KL of {DEAD_NATS} nats. Lower the weight of the KL or the learning rate."
     if len(members) == 1:
-        return f"Member {members[0]} of {of} has collapsed: {advice}"
-    named = ", ".join(str(m) for m in members[:NAMED]) + (", …" if len(members) > NAMED else "")
-    return f"{len(members)} of {of} members have collapsed ({named}): {advice}"
+        return f"Member {members[0]} of {n_members} has collapsed: {advice}"
+    listed = ", ".join(str(m) for m in members[:MAX_NAMED]) + (", …" if len(members) > MAX_NAMED else "")
+    return f"{len(members)} of {n_members} members have collapsed ({listed}): {advice}"

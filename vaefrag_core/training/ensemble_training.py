@@ -66,8 +66,8 @@ def train_ensemble(
     Args:
         spec: the ensemble to train.
         folder: the ensemble's `members` folder.
-        on_progress: called with the status of all members whenever some have moved.
-        should_stop: asked between slices; when it returns True, checkpoints are written and the work ends.
+        on_progress: called with the status of all members whenever some have trained further.
+        should_stop: called between slices; once it returns True, checkpoints are written and training ends.
 
     Returns:
         The status of all members.
@@ -76,8 +76,8 @@ def train_ensemble(
     pending = [status.index for status in statuses if status.state in ("waiting", "running")]
     size = group_size(spec, len(pending))
 
-    def report(moved: Sequence[MemberStatus]) -> None:
-        for status in moved:
+    def report(updates: Sequence[MemberStatus]) -> None:
+        for status in updates:
             statuses[status.index] = status
         if on_progress is not None:
             on_progress(list(statuses))

@@ -1,9 +1,8 @@
-"""Trains a group of members side by side, slice by slice, with checkpoints, progress and a way to stop.
+"""Training of a group of members side by side, slice by slice, with checkpoints, progress and a way to stop.
 
-Small networks are stacked: one batched operation steps all members at once. Convolutions on a CPU run one
-member after the other. Either way a member's numbers depend on its seed alone, to the last bit, since every
-member has its own schedule and the work is done by one thread: sums over threads are cut differently for
-different group sizes.
+Small networks are stacked: one vectorized operation computes all members. Convolutions on a CPU are computed member by
+member. Either way a member's numbers depend on its seed alone, to the last bit: every member has its own schedule, and
+one thread does the work, since sums over several threads are split differently for different group sizes.
 """
 
 import time
@@ -32,7 +31,7 @@ from vaefrag_core.models.losses import (
     reconstruction_nats,
     shuffled,
 )
-from vaefrag_core.models.networks import in_channels_last
+from vaefrag_core.models.networks import to_channels_last
 from vaefrag_core.models.vae import ENCODER, VAE, build_member, member_seed
 from vaefrag_core.training.batch_schedule import NOISE_BLOCK_STEPS, Schedule, snapshot_steps
 from vaefrag_core.training.checkpoints import (
@@ -46,12 +45,12 @@ from vaefrag_core.training.checkpoints import (
 from vaefrag_core.training.parameter_stack import ParameterStack
 from vaefrag_core.training.precision import products_in
 
-SLICE_STEPS = NOISE_BLOCK_STEPS  # steps between two rows of the history, two progress reports, two looks at the stop
+SLICE_STEPS = NOISE_BLOCK_STEPS  # steps between two rows of the history, two progress reports, two checks for a stop
 CHECKPOINT_SECONDS = 5.0  # a slice of a slow network may take as long again: never more than 10 s are lost
 
 OnProgress = Callable[[Sequence[MemberStatus]], None]
 ShouldStop = Callable[[], bool]
-Save = Callable[[Path, Checkpoint], None]  # a member's folder, and what to keep there
+Save = Callable[[Path, Checkpoint], None]  # of a member's folder and its checkpoint
 
 
 def train_members(
@@ -66,51 +65,63 @@ def train_members(
     save: Save = save_checkpoint,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> list[MemberStatus]:
-    """Train members from where their checkpoints left them to the spec's last step.
+    """Train members from their last checkpoints to the spec's last step.
 
     Args:
-        spec: of the ensemble.
-        dataset: the images the spec names.
+        spec: the ensemble to train.
+        dataset: the spec's images.
         members: numbers of the members to train side by side.
         folder: the ensemble's `members` folder.
-        device: where the networks run.
-        on_progress: called after every slice with the state of the members it moved.
-        should_stop: asked after every slice; when it says yes, checkpoints are written and the work ends.
-        save: puts a member's checkpoint where the next call with the same `folder` finds it.
-        checkpoint_seconds: between two checkpoints.
+        device: the device of the networks.
+        on_progress: called after every slice with the status of the members that it trained.
+        should_stop: called after every slice; once it returns True, checkpoints are written and training ends.
+        save: stores a member's checkpoint so that the next call with the same `folder` loads it.
+        checkpoint_seconds: time between two checkpoints.
 
     Returns:
-        The state of each member; "running" for those that were stopped. A member whose loss is no longer
-        finite is "failed", with a message that names step and loss, and keeps its last sound checkpoint.
+        The status of each member; "running" for those that were stopped. A member whose loss is no longer finite is
+        "failed", with a message that names step and loss, and keeps its last finite checkpoint.
 
     Raises:
         BrokenFileError: when a checkpoint cannot be read.
-        InvalidInputError: when the architecture does not take the images, or a network of one's own is not what it
-            must be.
+        InvalidInputError: when the architecture does not take the images, or the user's own network does not behave
+            as `models.custom_networks` asks.
     """
     height, width, image_channels = dataset.image_shape
     if spec.model.network is not None:
-        few = torch.from_numpy(dataset.batch(np.arange(min(2, dataset.n_images))))
+        images = torch.from_numpy(dataset.batch(np.arange(min(2, dataset.n_images))))
         with products_in(spec.train.precision, "cpu"):
             check_custom_networks(
-                build_member((image_channels, height, width), spec.model, spec.train.seed), few, spec.model
+                build_member((image_channels, height, width), spec.model, spec.train.seed), images, spec.model
             )
-    start = {m: load_checkpoint(folder / str(m)) or _first(spec, (image_channels, height, width), m) for m in members}
+    start = {
+        m: load_checkpoint(folder / str(m)) or _initial_checkpoint(spec, (image_channels, height, width), m)
+        for m in members
+    }
     statuses = {m: _status(m, checkpoint) for m, checkpoint in start.items()}
     pending = [m for m in members if statuses[m].state == "running"]
-    with _one_thread():
-        # Members that stopped at different steps cannot share one optimizer step: those at equal steps go together.
+    with _single_thread():
+        # Members that stopped at different steps cannot share one optimizer step: those at equal steps form a group.
         for _, same_step in groupby(sorted(pending, key=lambda m: (start[m].step, m)), key=lambda m: start[m].step):
-            group = _Group(spec, dataset, {m: start[m] for m in same_step}, folder, device, save)
-            for moved in group.run(should_stop, checkpoint_seconds):
-                statuses |= {status.index: status for status in moved}
+            group = _MemberGroup(spec, dataset, {m: start[m] for m in same_step}, folder, device, save)
+            for updates in group.run(should_stop, checkpoint_seconds):
+                statuses |= {status.index: status for status in updates}
                 if on_progress is not None:
-                    on_progress(moved)
+                    on_progress(updates)
     return [statuses[m] for m in members]
 
 
-class _Group:
-    """Members at the same step, their parameters stacked along a leading axis of length M."""
+class _MemberGroup:
+    """Members at the same step, their parameters stacked along a leading axis of length M.
+
+    Args:
+        spec: the ensemble.
+        dataset: its images.
+        start: the last checkpoint of each member, all of one step.
+        folder: the ensemble's `members` folder.
+        device: the device of the networks.
+        save: stores a member's checkpoint.
+    """
 
     def __init__(
         self,
@@ -123,10 +134,10 @@ class _Group:
     ) -> None:
         self.spec, self.dataset, self.folder, self.device, self.save = spec, dataset, folder, device, save
         self.members = list(start)
-        self.sound = dict(start)  # the last checkpoint of each member: what it falls back to
+        self.last_good = dict(start)  # the last checkpoint of each member, which a failed one keeps
         self.history = {m: checkpoint.history for m, checkpoint in start.items()}
         self.snapshots = {m: checkpoint.snapshots for m, checkpoint in start.items()}
-        self.snapshot_steps = set(snapshot_steps(spec.train)) - {spec.train.steps}  # the end is kept as it is
+        self.snapshot_steps = set(snapshot_steps(spec.train)) - {spec.train.steps}  # the weights hold the last step's
         self.step = next(iter(start.values())).step
         self.schedules = [
             Schedule(member_seed(spec.train.seed, m), dataset.n_images, spec.train.batch_size, spec.model.channels)
@@ -137,27 +148,29 @@ class _Group:
             self.skeleton = VAE((image_channels, height, width), spec.model)
         train, checkpoints = spec.train, list(start.values())
         # Batched convolutions with a weight per member fall on a slow path on the CPU.
-        self.together = spec.model.stackable or (device != "cpu" and spec.model.network is None)
+        self.vectorized = spec.model.stackable or (device != "cpu" and spec.model.network is None)
         self.stack = ParameterStack(
             [c.weights for c in checkpoints],
             train.learning_rate,
             device,
             clip=train.clip_gradient,
-            together=self.together,
-            # Stacked layers add their biases apart from the product, in float32, and one's own may do anything.
-            rounded=train.precision == "bfloat16" and not self.together and spec.model.network is None,
+            vectorized=self.vectorized,
+            # Stacked layers add their biases outside the product, in float32, and the user's own may do anything.
+            bfloat16=train.precision == "bfloat16" and not self.vectorized and spec.model.network is None,
         )
         if self.step > 0:
             self.stack.resume([c.optimizer for c in checkpoints], self.step)
-        self.critics = None
+        self.discriminators = None
         if train.declaration.discriminator:
-            self.critics = _Critics(spec, self.schedules, checkpoints, device, together=self.together)
+            self.discriminators = _DiscriminatorStack(
+                spec, self.schedules, checkpoints, device, vectorized=self.vectorized
+            )
 
     def run(self, should_stop: ShouldStop, checkpoint_seconds: float) -> Iterator[list[MemberStatus]]:
-        """Train to the end or to the stop; after every slice, tell the state of every member."""
+        """Train to the end or until stopped; yield the status of every member after every slice."""
         saved = time.monotonic()
-        while self.members_left() and self.step < self.spec.train.steps:
-            self._slice()
+        while self.any_running() and self.step < self.spec.train.steps:
+            self._train_slice()
             stop = should_stop()
             finished = self.step == self.spec.train.steps
             if stop or finished or time.monotonic() - saved > checkpoint_seconds:
@@ -167,11 +180,11 @@ class _Group:
             if stop:
                 return
 
-    def members_left(self) -> bool:
-        """Say whether any member has not failed."""
-        return any(c.state != "failed" for c in self.sound.values())
+    def any_running(self) -> bool:
+        """Return whether any member has not failed."""
+        return any(c.state != "failed" for c in self.last_good.values())
 
-    def _slice(self) -> None:
+    def _train_slice(self) -> None:
         """Train one slice and add a row to each history."""
         # Slices end at multiples of their length, so that a stopped run logs the same rows as one that was not.
         stop = min(self.spec.train.steps, (self.step // SLICE_STEPS + 1) * SLICE_STEPS)
@@ -179,23 +192,23 @@ class _Group:
         noise = torch.stack([s.noise(self.step, stop) for s in self.schedules], dim=1).to(self.device)  # (S, M, B, D)
         pixels = torch.from_numpy(self.dataset.batch(positions.ravel())).to(self.device)
         images = pixels.reshape(*positions.shape, *pixels.shape[1:])  # (S, M, B, C, H, W)
-        orders = self.critics.orders(self.step, stop) if self.critics else [None] * (stop - self.step)
+        orders = self.discriminators.orders(self.step, stop) if self.discriminators else [None] * (stop - self.step)
         rows = []
         for s in range(stop - self.step):
             *terms, kl = self._losses(images[s], noise[s], orders[s], self.step + s)
             self.stack.step(terms[0])
-            if self.critics:
-                self.critics.stack.step(terms[3])
+            if self.discriminators:  # after the VAE's step, but on the latents from before it
+                self.discriminators.stack.step(terms[3])
             if self.step + s + 1 in self.snapshot_steps:
-                self._keep(self.step + s + 1)
+                self._take_snapshots(self.step + s + 1)
             rows.append(torch.cat([torch.stack(terms, dim=1), kl], dim=1).detach())
         logged = torch.stack(rows, dim=1).cpu().double().numpy()  # (M, S, 4 + D)
         for m, terms in zip(self.members, logged, strict=True):
-            self._log(m, stop, terms)
+            self._add_to_history(m, stop, terms)
         self.step = stop
 
-    def _keep(self, step: int) -> None:
-        """Remember every encoder as it is now: it goes to disk with the next checkpoint, whole or not at all."""
+    def _take_snapshots(self, step: int) -> None:
+        """Copy every encoder's present weights; they are stored with the next checkpoint."""
         for m, weights in zip(self.members, self.stack.weights(), strict=True):
             encoder = {name: array for name, array in weights.items() if name.startswith(ENCODER)}
             self.snapshots[m] = {**self.snapshots[m], step: encoder}
@@ -204,17 +217,17 @@ class _Group:
         """Objective, reconstruction, penalty, discriminator's loss, each (M,), and KL (M, D) of one step, nats."""
         losses = partial(self._member_losses, step=step)
         parameters = self.stack.parameters
-        critics = self.critics.stack.parameters if self.critics else [{}] * len(parameters)
-        if self.together:
-            places = (0, 0, 0, 0 if self.critics else None, 0 if self.critics else None)
-            terms: tuple[Tensor, ...] = vmap(losses, in_dims=places)(parameters[0], images, noise, critics[0], orders)
-            return terms
-        each = [
-            losses(
-                parameters[m], in_channels_last(images[m]), noise[m], critics[m], None if orders is None else orders[m]
+        discriminators = self.discriminators.stack.parameters if self.discriminators else [{}] * len(parameters)
+        if self.vectorized:
+            in_dims = (0, 0, 0, 0 if self.discriminators else None, 0 if self.discriminators else None)
+            terms: tuple[Tensor, ...] = vmap(losses, in_dims=in_dims)(
+                parameters[0], images, noise, discriminators[0], orders
             )
-            for m in range(len(images))
-        ]
+            return terms
+        each = []
+        for m in range(len(images)):
+            order = None if orders is None else orders[m]
+            each.append(losses(parameters[m], to_channels_last(images[m]), noise[m], discriminators[m], order))
         return tuple(torch.stack(terms) for terms in zip(*each, strict=True))
 
     def _member_losses(
@@ -222,7 +235,7 @@ class _Group:
         parameters: dict[str, Tensor],
         images: Tensor,
         noise: Tensor,
-        critic: dict[str, Tensor],
+        discriminator: dict[str, Tensor],
         order: Tensor | None,
         *,
         step: int,
@@ -236,58 +249,71 @@ class _Group:
         if order is None:
             loss, penalty = loss_and_penalty(train, LossInputs(reconstruction, kl, mean, logvar, noise, n_images, step))
             return loss, reconstruction, penalty, torch.zeros_like(loss), kl
-        assert self.critics is not None
-        frozen = {name: p.detach() for name, p in critic.items()}  # the VAE's loss moves the VAE, the other the other
-        judge = partial(functional_call, self.critics.skeleton)
+        assert self.discriminators is not None
+        # The VAE's loss moves the VAE alone: there the discriminator is a constant.
+        frozen = {name: p.detach() for name, p in discriminator.items()}
+        discriminate = partial(functional_call, self.discriminators.skeleton)
         inputs = LossInputs(
-            reconstruction, kl, mean, logvar, noise, n_images, step, lambda latents: judge(frozen, (latents,))
+            reconstruction, kl, mean, logvar, noise, n_images, step, lambda latents: discriminate(frozen, (latents,))
         )
         loss, penalty = loss_and_penalty(train, inputs)
         latents = (mean + torch.exp(logvar / 2) * noise).detach()
-        critic_loss = discriminator_nats(judge(critic, (latents,)), judge(critic, (shuffled(latents, order),)))
-        return loss, reconstruction, penalty, critic_loss, kl
+        discriminator_loss = discriminator_nats(
+            discriminate(discriminator, (latents,)), discriminate(discriminator, (shuffled(latents, order),))
+        )
+        return loss, reconstruction, penalty, discriminator_loss, kl
 
-    def _log(self, member: int, stop: int, terms: FloatArray) -> None:
-        """Add a row to a member's history, or mark the member failed when a loss is not finite."""
-        if self.sound[member].state == "failed":
+    def _add_to_history(self, member: int, stop: int, terms: FloatArray) -> None:
+        """Add a row to a member's history, or mark the member as failed when a loss is not finite."""
+        if self.last_good[member].state == "failed":
             return
-        bad = np.flatnonzero(~np.isfinite(terms[:, 0]))
-        if len(bad):
-            self._fail(member, f"the loss became {terms[bad[0], 0]} at step {self.step + int(bad[0]) + 1}")
+        not_finite = np.flatnonzero(~np.isfinite(terms[:, 0]))
+        if len(not_finite):
+            first = int(not_finite[0])
+            self._fail(member, f"the loss became {terms[first, 0]} at step {self.step + first + 1}")
             return
-        loss, reconstruction, penalty, critic, *kl = terms.mean(axis=0)
-        self.history[member] = self.history[member].with_row(stop, loss, reconstruction, np.array(kl), penalty, critic)
+        loss, reconstruction, penalty, discriminator, *kl = terms.mean(axis=0)
+        row = (stop, loss, reconstruction, np.array(kl), penalty, discriminator)
+        self.history[member] = self.history[member].with_row(*row)
 
-    def _fail(self, member: int, what: str) -> None:
-        message = f"Member {member} stopped: {what}. Lower the learning rate, or check the images."
-        self.sound[member] = replace(self.sound[member], state="failed", message=message)
-        self.save(self.folder / str(member), self.sound[member])
+    def _fail(self, member: int, reason: str) -> None:
+        message = f"Member {member} stopped: {reason}. Lower the learning rate, or check the images."
+        self.last_good[member] = replace(self.last_good[member], state="failed", message=message)
+        self.save(self.folder / str(member), self.last_good[member])
 
     def _status(self, member: int) -> MemberStatus:
-        sound = self.sound[member]
-        if sound.state == "failed":
-            return _status(member, sound)
-        return _status(member, replace(sound, step=self.step, history=self.history[member]))
+        last_good = self.last_good[member]
+        if last_good.state == "failed":
+            return _status(member, last_good)
+        return _status(member, replace(last_good, step=self.step, history=self.history[member]))
 
     def _save(self) -> None:
         """Write a checkpoint of every member that has not failed."""
-        critics = self.critics.states() if self.critics else [{}] * len(self.members)
-        states = (self.members, self.stack.weights(), self.stack.moments(), critics)
-        for member, weights, moments, critic in zip(*states, strict=True):
-            if self.sound[member].state == "failed":
+        discriminators = self.discriminators.states() if self.discriminators else [{}] * len(self.members)
+        states = (self.members, self.stack.weights(), self.stack.moments(), discriminators)
+        for member, weights, moments, discriminator in zip(*states, strict=True):
+            if self.last_good[member].state == "failed":
                 continue
-            if not all(np.isfinite(array).all() for array in (*weights.values(), *critic.values())):
+            if not all(np.isfinite(array).all() for array in (*weights.values(), *discriminator.values())):
                 self._fail(member, f"its weights are no longer finite after step {self.step}")
                 continue
             state: MemberState = "done" if self.step == self.spec.train.steps else "running"
-            self.sound[member] = Checkpoint(
-                self.step, state, weights, moments, self.history[member], "", critic, self.snapshots[member]
+            self.last_good[member] = Checkpoint(
+                self.step, state, weights, moments, self.history[member], "", discriminator, self.snapshots[member]
             )
-            self.save(self.folder / str(member), self.sound[member])
+            self.save(self.folder / str(member), self.last_good[member])
 
 
-class _Critics:
-    """The discriminators of factor-vae, one for each member of a group, stacked as the members are."""
+class _DiscriminatorStack:
+    """The discriminators of factor-vae, one for each member of a group, stacked as the members are.
+
+    Args:
+        spec: the ensemble.
+        schedules: one for each member.
+        start: one checkpoint for each member, all of one step.
+        device: the device of the networks.
+        vectorized: whether one operation computes all members.
+    """
 
     def __init__(
         self,
@@ -296,7 +322,7 @@ class _Critics:
         start: Sequence[Checkpoint],
         device: str,
         *,
-        together: bool,
+        vectorized: bool,
     ) -> None:
         channels, train = spec.model.channels, spec.train
         self.schedules, self.device = schedules, device
@@ -304,29 +330,31 @@ class _Critics:
             self.skeleton = Discriminator(channels, train.discriminator_widths)
         states = [dict(checkpoint.discriminator) for checkpoint in start]
         for state, schedule in zip(states, schedules, strict=True):
-            if not state:
+            if not state:  # at the beginning
                 first = build_discriminator(channels, train.discriminator_widths, schedule.discriminator_seed)
                 state |= {f"weights.{name}": p.detach().numpy() for name, p in first.named_parameters()}
         weights = [
             {n.removeprefix("weights."): w for n, w in state.items() if n.startswith("weights.")} for state in states
         ]
-        self.stack = ParameterStack(weights, train.discriminator_learning_rate, device, betas=BETAS, together=together)
+        self.stack = ParameterStack(
+            weights, train.discriminator_learning_rate, device, betas=BETAS, vectorized=vectorized
+        )
         if start[0].step > 0:
             self.stack.resume(states, start[0].step)
 
     def orders(self, start: int, stop: int) -> Tensor:
-        """Give how channels are shuffled, (S, M, B, D)."""
+        """Return the order of each channel, (S, M, B, D), for steps start … stop−1."""
         return torch.stack([s.shuffles(start, stop) for s in self.schedules], dim=1).to(self.device)
 
     def states(self) -> list[dict[str, AnyArray]]:
-        """Copy out what a checkpoint keeps of each."""
+        """Return copies of what a checkpoint stores of each discriminator."""
         return [
             {f"weights.{name}": array for name, array in weights.items()} | moments
             for weights, moments in zip(self.stack.weights(), self.stack.moments(), strict=True)
         ]
 
 
-def _first(spec: EnsembleSpec, image_shape: tuple[int, int, int], member: int) -> Checkpoint:
+def _initial_checkpoint(spec: EnsembleSpec, image_shape: tuple[int, int, int], member: int) -> Checkpoint:
     vae = build_member(image_shape, spec.model, member_seed(spec.train.seed, member))
     weights = {name: p.detach().numpy() for name, p in vae.named_parameters()}
     return Checkpoint(0, "running", weights, {}, History.empty(spec.model.channels))
@@ -339,7 +367,7 @@ def _status(member: int, checkpoint: Checkpoint) -> MemberStatus:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def _single_thread() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

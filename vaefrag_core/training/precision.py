@@ -1,8 +1,8 @@
-"""In which numbers the networks multiply while they train.
+"""The number format in which networks multiply while they train.
 
-In bfloat16 a number has 8 bits of significand in the place of 24, and processors with instructions for it can multiply
-more of them a second. Only products of the networks are taken in it. Parameters, their optimizer, the draws of latents
-and the losses stay float32, and so do factor-vae's discriminator, which is part of a loss, and all encoding.
+In bfloat16 a number has 8 bits of significand instead of 24, and processors with instructions for it multiply more of
+them a second. Only the networks' products use it. Parameters, their optimizer, the draws of latents and the losses stay
+float32, and so do factor-vae's discriminator, which is part of a loss, and all encoding.
 """
 
 import torch
@@ -13,7 +13,7 @@ INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")  # as PyTorch nam
 
 
 def products_in(precision: Precision, device: str) -> torch.autocast:
-    """Give the context in which the products of networks are taken in a precision.
+    """Return the context in which networks multiply in a precision.
 
     Example:
         >>> with products_in("bfloat16", "cpu"):
@@ -24,6 +24,6 @@ def products_in(precision: Precision, device: str) -> torch.autocast:
 
 
 def cpu_multiplies_bfloat16() -> bool:
-    """Say whether this machine's CPU has instructions for it; yes where PyTorch is too old to tell."""
+    """Return whether this machine's CPU has instructions for bfloat16; True where PyTorch is too old to know."""
     capabilities = getattr(torch.cpu, "get_capabilities", None)
     return capabilities is None or any(capabilities().get(name, False) for name in INSTRUCTIONS)

@@ -1,1 +1,1 @@
-"""Who may come in: a token, sessions made from it, and one guard before every route."""
+"""Authentication: an access token, sessions made from it, and one guard before every route."""

@@ -1,4 +1,4 @@
-"""Tells the right token from a wrong one, and remembers in a signed cookie who has shown it."""
+"""Sessions: a signed cookie that shows that a browser has sent the right token."""
 
 import hashlib
 import hmac
@@ -9,10 +9,10 @@ STATEMENT = "entered"  # all that a session says; the signer adds when
 
 
 class Sessions:
-    """Makes and checks sessions. Nothing is kept on the server: any process that has the token can check them.
+    """Issues sessions and checks them. The server stores none: any process that has the token can check them.
 
     Args:
-        token: the access token. The signing key comes from it, so another token ends every session.
+        token: the access token. The signing key is derived from it, so another token ends every session.
         seconds: how long a session lasts.
     """
 
@@ -26,19 +26,20 @@ class Sessions:
         self.cookie = f"vaefrag-{hashlib.sha256(key).hexdigest()[:8]}"
 
     def is_token(self, text: str) -> bool:
-        """Say whether a text is the token, in a time that does not depend on where they differ."""
+        """Return whether a text is the token, in a time that does not depend on where they differ."""
         return hmac.compare_digest(_digest(text), self._digest)
 
-    def begin(self) -> str:
-        """Give the value of a cookie that counts from now on."""
+    def issue(self) -> str:
+        """Return the value of a cookie that is valid from now on."""
         return self._signer.sign(STATEMENT).decode()
 
-    def is_open(self, cookie: str | None) -> bool:
-        """Say whether a cookie is ours and not too old."""
+    def is_valid(self, cookie: str | None) -> bool:
+        """Return whether a cookie is one of ours and not too old."""
         if not cookie:
             return False
         try:
-            return self._signer.unsign(cookie, max_age=self.seconds) == STATEMENT.encode()
+            # The signer counts whole seconds.
+            return self._signer.unsign(cookie, max_age=int(self.seconds)) == STATEMENT.encode()
         except BadSignature:
             return False
 

@@ -1,11 +1,13 @@
-"""/sign-in: a page that works without a script and shows nothing of the site, and /sign-out."""
+"""/sign-in: a page that works without a script and shows nothing of the site; and /sign-out."""
 
 import math
+from typing import TypedDict
 
-from flask import Flask, Response, make_response, redirect, render_template_string, request
+from flask import Flask, make_response, redirect, render_template_string, request
 from werkzeug.urls import iri_to_uri
+from werkzeug.wrappers import Response
 
-from vaefrag.auth.guard import LOOK, SIGN_IN, SIGN_OUT, AuthContext, too_many
+from vaefrag.auth.guard import PUBLIC_ASSETS, SIGN_IN, SIGN_OUT, AuthContext, refuse_for
 from vaefrag.auth.sessions import Sessions
 
 PAGE = """<!DOCTYPE html>
@@ -38,76 +40,84 @@ PAGE = """<!DOCTYPE html>
 </html>"""
 
 
-def register(server: Flask, door: AuthContext, sessions: Sessions) -> None:
-    """Serve the page, and the way out.
+def register(server: Flask, auth: AuthContext, sessions: Sessions) -> None:
+    """Serve the page, and signing out.
 
     Args:
         server: the server, with its guard.
-        door: what the guard knows.
-        sessions: makes them.
+        auth: what the guard returned.
+        sessions: issues them.
     """
 
-    @server.get(door.prefix + SIGN_IN)
+    @server.get(auth.prefix + SIGN_IN)
     def sign_in() -> Response:
-        if sessions.is_open(request.cookies.get(sessions.cookie)):
-            return redirect(_next(door), 303)
+        if sessions.is_valid(request.cookies.get(sessions.cookie)):
+            return redirect(_next_page(auth), 303)
         if request.headers.get("Sec-Fetch-Site") == "cross-site":
-            # With a link from another site the cookie stays at home. What a page of ours opens brings it along.
-            return make_response("", 200, {"Refresh": f"0; url={iri_to_uri(_next(door))}"})
-        return _page(door, sessions)
+            # A browser that follows a link from another site leaves the cookie (SameSite=Strict) out. It sends it with
+            # what a page of ours opens, so this empty page opens the one that was asked for.
+            return make_response("", 200, {"Refresh": f"0; url={iri_to_uri(_next_page(auth))}"})
+        return _page(auth, sessions)
 
-    @server.post(door.prefix + SIGN_IN)
-    def enter() -> Response:
+    @server.post(auth.prefix + SIGN_IN)
+    def check_token() -> Response:
         client = request.remote_addr or ""
-        seconds = door.attempts.wait(client)
+        seconds = auth.throttle.seconds_to_wait(client)
         if seconds:
             words = f"Too many wrong tokens came from your address. Try again in {math.ceil(seconds)} seconds."
-            response = _page(door, sessions, words, status=429)
-            response.headers["Retry-After"] = too_many(seconds).headers["Retry-After"]
+            response = _page(auth, sessions, words, status=429)
+            response.headers["Retry-After"] = refuse_for(seconds).headers["Retry-After"]
             return response
         shown = request.form.get("token", "").strip()
         if not sessions.is_token(shown):
-            door.attempts.failed(client, shown)
-            return _page(door, sessions, "This is not the token.", status=403)
-        response = redirect(_next(door), 303)
-        response.set_cookie(sessions.cookie, sessions.begin(), max_age=int(sessions.seconds), **_ways(door))
+            auth.throttle.record_failure(client, shown)
+            return _page(auth, sessions, "This is not the token.", status=403)
+        response = redirect(_next_page(auth), 303)
+        response.set_cookie(sessions.cookie, sessions.issue(), max_age=int(sessions.seconds), **_cookie_options(auth))
         return response
 
-    @server.post(door.prefix + SIGN_OUT)
+    @server.post(auth.prefix + SIGN_OUT)
     def sign_out() -> Response:
-        response = redirect(door.prefix + SIGN_IN, 303)
-        response.delete_cookie(sessions.cookie, **_ways(door))
+        response = redirect(auth.prefix + SIGN_IN, 303)
+        response.delete_cookie(sessions.cookie, **_cookie_options(auth))
         return response
 
 
-def _next(door: AuthContext) -> str:
-    """Give the page that was asked for, if it is one of this site."""
-    wanted = request.values.get("next", "")
-    return wanted if door.is_local_path(wanted) else door.prefix
+def _next_page(auth: AuthContext) -> str:
+    """Return the page that was asked for, if it is one of this site."""
+    path = request.values.get("next", "")
+    return path if auth.is_local_path(path) else auth.prefix
 
 
-def _ways(door: AuthContext) -> dict:
-    """Say how the cookie travels: within this site, out of reach of scripts, encrypted wherever the site is."""
-    encrypted = request.is_secure or door.origin.startswith("https://")
-    return {"path": door.prefix, "httponly": True, "samesite": "Strict", "secure": encrypted}
+class _CookieOptions(TypedDict):
+    path: str
+    httponly: bool
+    samesite: str
+    secure: bool
 
 
-def _page(door: AuthContext, sessions: Sessions, problem: str = "", status: int = 200) -> Response:
-    sheet, early, logo = (door.prefix + path for path in LOOK)
+def _cookie_options(auth: AuthContext) -> _CookieOptions:
+    """Return where the cookie is sent: within this site, out of reach of scripts, encrypted wherever the site is."""
+    encrypted = request.is_secure or auth.origin.startswith("https://")
+    return {"path": auth.prefix, "httponly": True, "samesite": "Strict", "secure": encrypted}
+
+
+def _page(auth: AuthContext, sessions: Sessions, problem: str = "", status: int = 200) -> Response:
+    sheet, early, logo = (auth.prefix + path for path in PUBLIC_ASSETS)
     html = render_template_string(
         PAGE,
         sheet=sheet,
         early=early,
         logo=logo,
-        action=door.prefix + SIGN_IN,
-        next=_next(door),
+        action=auth.prefix + SIGN_IN,
+        next=_next_page(auth),
         problem=problem,
-        lasts=_spell(sessions.seconds),
+        lasts=_duration(sessions.seconds),
     )
     return make_response(html, status)
 
 
-def _spell(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     hours = seconds / 3600
     if hours < 48:
         return "an hour" if hours == 1 else f"{hours:g} hours"

@@ -1,4 +1,4 @@
-"""The access token: where it is found, how one is made, and when there has to be one."""
+"""The access token: where it comes from, how one is made, and when there has to be one."""
 
 import os
 import secrets
@@ -11,16 +11,16 @@ from vaefrag_core.errors import InvalidInputError
 if TYPE_CHECKING:
     from vaefrag.settings import Settings
 
-KEPT_IN = "token"  # within the workspace
-LEAST_CHARACTERS = 20
-EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # what stands for every address → one that can be opened
+TOKEN_FILE = "token"  # within the workspace
+MIN_CHARACTERS = 20
+LOOPBACK_OF_WILDCARD = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # which stand for every address, and cannot be opened
 
 
 def find_token(settings: "Settings") -> str | None:
-    """Give the token that guards the pages: the setting, the file it names, or the one kept in the workspace.
+    """Return the token that guards the pages: the setting, that of the file it names, or that in the workspace.
 
     Args:
-        settings: name the token, its file and the address to listen on.
+        settings: the token or its file, the workspace, and the address to listen on.
 
     Returns:
         The token; None when there is none, and the pages are for this machine alone.
@@ -32,27 +32,27 @@ def find_token(settings: "Settings") -> str | None:
     if settings.token is not None:
         token, source = settings.token.get_secret_value().strip(), "VAEFRAG_TOKEN"
     else:
-        path = settings.token_file or settings.workspace / KEPT_IN
+        path = settings.token_file or settings.workspace / TOKEN_FILE
         if settings.token_file is None and not path.is_file():
-            _stay_at_home(settings.host)
+            _require_loopback(settings.host)
             return None
         token, source = _read(path), str(path)
-    if len(token) < LEAST_CHARACTERS:
+    if len(token) < MIN_CHARACTERS:
         raise InvalidInputError(
-            f"The access token from {source} has {len(token)} characters; it needs {LEAST_CHARACTERS} or more."
+            f"The access token from {source} has {len(token)} characters; it needs {MIN_CHARACTERS} or more."
             " Take a longer one; without it, `vaefrag serve --new-token` makes one."
         )
     return token
 
 
 def make_token(settings: "Settings") -> tuple[str, Path]:
-    """Make a token and keep it in the workspace, in place of an earlier one; whoever came in by that one is out.
+    """Make a token and store it in the workspace, in place of an earlier one, whose sessions end.
 
     Args:
-        settings: name the workspace.
+        settings: the workspace.
 
     Returns:
-        The token, and the file it is kept in, readable by this user alone.
+        The token, and the file it is stored in, readable by this user alone.
 
     Raises:
         InvalidInputError: when the settings name another token, which would win over this one.
@@ -62,21 +62,22 @@ def make_token(settings: "Settings") -> tuple[str, Path]:
         raise InvalidInputError(
             f"The access token is set by {where}, which wins over one kept in the workspace. Change it there."
         )
-    token, path = secrets.token_urlsafe(32), settings.workspace.absolute() / KEPT_IN
+    token, path = secrets.token_urlsafe(32), settings.workspace.absolute() / TOKEN_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f"{KEPT_IN}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+    temporary = path.with_name(f"{TOKEN_FILE}.{secrets.token_hex(4)}")
+    # The mode is set as the file is made: there is no moment at which others could open it.
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write(f"{token}\n")
-    fresh.replace(path)
+    temporary.replace(path)
     return token, path
 
 
-def reachable(host: str) -> str:
-    """Give an address by which this machine reaches what listens on another, which may stand for all."""
-    return EVERYWHERE.get(host, host)
+def reachable_address(host: str) -> str:
+    """Return an address by which this machine reaches what listens on a host, which may stand for every address."""
+    return LOOPBACK_OF_WILDCARD.get(host, host)
 
 
-def _stay_at_home(host: str) -> None:
+def _require_loopback(host: str) -> None:
     if not is_loopback(host.lower()):
         raise InvalidInputError(
             f"Whoever reaches {host} would see and steer everything in this workspace, so pages are served there only"

@@ -1,13 +1,17 @@
-"""Analyses that a person waits for: with progress, and their result as a table and as JSON content."""
+"""`vaefrag analyze`: analyses with progress, and their results as tables and as JSON content."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vaefrag import terminal
 from vaefrag.commands import reports, training_reports
 from vaefrag.commands.options import by_option
 
-# Where each option of `analyze` stands in an `AnalysisConfig`, and in a `SpaceConfig`.
-CHANNEL_OPTIONS = {
+if TYPE_CHECKING:
+    from vaefrag.settings import Settings
+    from vaefrag_core.ensemble_store import EnsembleStore
+
+# The fields of an `AnalysisConfig`, and of a `SpaceConfig`, that each option of `analyze` sets.
+CHANNEL_OPTIONS: dict[str, str | tuple[str, ...]] = {
     **{option: f"hotspots.{option}" for option in ("measure", "min_bits", "min_samples", "xi")},
     "bootstrap": "bootstrap.resamples",
     "seed": ("map.seed", "bootstrap.seed"),
@@ -16,18 +20,22 @@ SPACE_OPTIONS = {"draws": "draws", "seed": "seed"}
 
 
 def analyze_channels(
-    ensemble_id: str, values: dict[str, Any], settings: Any, *, over_training: bool = False
+    ensemble_id: str, values: dict[str, Any], settings: "Settings", *, over_training: bool = False
 ) -> dict[str, Any]:
-    """Analyse the channels of an ensemble, show the result and give it as JSON content.
+    """Analyse the channels of an ensemble, and show the result.
 
     Args:
         ensemble_id: the ensemble.
         values: fields of an `AnalysisConfig`.
-        settings: of the workspace.
-        over_training: whether the table of training's steps is shown instead of that of hotspots, and given with them.
+        settings: the workspace.
+        over_training: whether steps of training are shown instead of hotspots, and added to the JSON content.
+
+    Returns:
+        JSON content.
 
     Raises:
-        MissingDataError: when it is wanted and the ensemble has kept no snapshots.
+        InvalidInputError: when a value is wrong.
+        MissingDataError: when there is no such ensemble, or steps are to be shown and it has no snapshots.
     """
     from vaefrag_core.config import AnalysisConfig
     from vaefrag_core.config_errors import parse
@@ -54,8 +62,21 @@ def analyze_channels(
     return result
 
 
-def analyze_spaces(ensemble_id: str, values: dict[str, Any], settings: Any) -> dict[str, Any]:
-    """Compare members by their whole latent spaces, show the result and give it as JSON content."""
+def analyze_spaces(ensemble_id: str, values: dict[str, Any], settings: "Settings") -> dict[str, Any]:
+    """Compare members by their whole latent spaces, and show the result.
+
+    Args:
+        ensemble_id: the ensemble.
+        values: fields of a `SpaceConfig`.
+        settings: the workspace.
+
+    Returns:
+        JSON content.
+
+    Raises:
+        InvalidInputError: when a value is wrong.
+        MissingDataError: when there is no such ensemble.
+    """
     from vaefrag_core import pipeline
     from vaefrag_core.config import SpaceConfig
     from vaefrag_core.config_errors import parse
@@ -70,8 +91,8 @@ def analyze_spaces(ensemble_id: str, values: dict[str, Any], settings: Any) -> d
     return reports.spaces_result(ensemble_id, spaces)
 
 
-def _store_with(ensemble_id: str, settings: Any) -> Any:
-    """Open the workspace, and see that the ensemble is there before anything is shown."""
+def _store_with(ensemble_id: str, settings: "Settings") -> "EnsembleStore":
+    """Open the workspace, and check that the ensemble is there before anything is shown."""
     from vaefrag_core.ensemble_store import EnsembleStore
 
     store = EnsembleStore(settings.workspace)

@@ -37,9 +37,9 @@ def atlas(
     sweep = sweeps.sweep(sweep_id)
     with terminal.analysis_progress() as on_stage:
         end = pipeline.follow_hotspots(sweep_id, store, config, on_stage=on_stage)
-    found = end if step is None else sweeps.atlas(sweep_id, step)
+    shown = end if step is None else sweeps.atlas(sweep_id, step)
     if step is not None:
         terminal.print_message(f"At step {step} of {end.steps[-1]}:")
-    sweep_reports.show_atlas(sweep, found)
+    sweep_reports.show_atlas(sweep, shown)
     if as_json:
-        terminal.print_json(sweep_reports.atlas_result(sweep, found, step=step, steps=end.steps))
+        terminal.print_json(sweep_reports.atlas_result(sweep, shown, step=step, steps=end.steps))

@@ -1,10 +1,11 @@
-"""How fast channels are compared: `vaefrag bench`. Every figure is a ratio to what was timed in the same run."""
+"""`vaefrag bench measures`: the speed of comparing channels, against simpler ways that are timed in the same run."""
 
 import resource
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,27 +28,35 @@ def bench_measures(
 ) -> dict[str, Any]:
     """Time the comparison of all pairs of channels against two simpler ways.
 
+    When something fails or is interrupted, the sizes before it are shown.
+
     Args:
         sizes: channels and images of each row of the table.
-        repeats: of everything, in turns; the least time counts, as others may use the machine.
-        threads: as many as torch uses when not given.
-        growth: also fit the exponents in channels and in images.
+        repeats: turns of everything; the least time counts, as others may use the machine.
+        threads: None for as many as torch uses.
+        growth: whether the exponents in channels and in images are fitted, too.
 
     Returns:
         JSON content: a row per size, and the exponents.
     """
     threads = threads or torch.get_num_threads()
     terminal.print_message("Compiling, or reading what was compiled before …")
-    shared_bits(_rows(8, 8), threads=threads)
-    rows = []
-    for channels, images in sizes:
-        terminal.print_message(f"{channels:,} channels on {images:,} images …")
-        rows.append(_row(channels, images, repeats, threads))
+    shared_bits(_random_channels(8, 8), threads=threads)
+    rows: list[dict[str, Any]] = []
     result: dict[str, Any] = {"threads": threads, "repeats": repeats, "rows": rows}
-    if growth:
-        terminal.print_message("Growth …")
-        result["exponent_in_channels"] = _exponent([(c, 300) for c in GROWTH_CHANNELS], 0, repeats, threads)
-        result["exponent_in_images"] = _exponent([(200, n) for n in GROWTH_IMAGES], 1, repeats, threads)
+    try:
+        for channels, images in sizes:
+            terminal.print_message(f"{channels:,} channels on {images:,} images …")
+            rows.append(_row(channels, images, repeats, threads))
+        if growth:
+            terminal.print_message("Growth …")
+            exponent_in_channels = _exponent([(c, 300) for c in GROWTH_CHANNELS], 0, repeats, threads)
+            exponent_in_images = _exponent([(200, n) for n in GROWTH_IMAGES], 1, repeats, threads)
+            result |= {"exponent_in_channels": exponent_in_channels, "exponent_in_images": exponent_in_images}
+    except BaseException:
+        if rows:
+            show_measures(result)
+        raise
     return result
 
 
@@ -83,8 +92,8 @@ def show_measures(result: dict[str, Any]) -> None:
 
 
 def _row(channels: int, images: int, repeats: int, threads: int) -> dict[str, Any]:
-    rows = _rows(channels, images)
-    ours: list[float] = []
+    rows = _random_channels(channels, images)
+    streamed: list[float] = []
     gram: list[float] = []
     loop: list[float] = []
     product: list[float] = []
@@ -92,13 +101,13 @@ def _row(channels: int, images: int, repeats: int, threads: int) -> dict[str, An
     for turn in range(repeats):
         if turn == 0:
             _forget_peak()  # that of compiling, which happens once on a machine
-        ours.append(_seconds(lambda: shared_bits(rows, threads=threads)))
+        streamed.append(_seconds(lambda: shared_bits(rows, threads=threads)))
         if turn == 0:
             peak = _peak_megabytes()  # before the others add to it
         gram.append(_gram_seconds(rows))
         loop.append(_loop_seconds(rows))
         product.append(_product_seconds(channels, images))
-    best = min(ours)
+    best = min(streamed)
     return {
         "channels": channels,
         "images": images,
@@ -113,7 +122,7 @@ def _row(channels: int, images: int, repeats: int, threads: int) -> dict[str, An
     }
 
 
-def _rows(channels: int, images: int) -> Rows:
+def _random_channels(channels: int, images: int) -> Rows:
     rng = np.random.default_rng(0)
     return Rows(
         rng.normal(size=(channels, images)),
@@ -123,7 +132,7 @@ def _rows(channels: int, images: int) -> Rows:
 
 
 def _gram_seconds(rows: Rows) -> float:
-    """Time the Gram form; of many channels on a part of the images, each of which costs the same."""
+    """Time the Gram form; of many channels on some of the images, each of which costs the same."""
     images = rows.shape[1]
     part = images if rows.shape[0] <= 1000 else 4
 
@@ -142,7 +151,7 @@ def _gram_seconds(rows: Rows) -> float:
 
 
 def _loop_seconds(rows: Rows) -> float:
-    """Time the straightforward way on a sample: distances of a channel once, then one joint information per pair."""
+    """Time the plain loop on a sample: distances of a channel once, then one joint information per pair."""
     count = rows.shape[0]
     few = [torch.tensor(array[:SAMPLE_OF_PAIRS])[..., None] for array in (rows.mean, rows.logvar)]
     distance = bhattacharyya_distance(few[0], few[1])
@@ -158,20 +167,21 @@ def _loop_seconds(rows: Rows) -> float:
 def _product_seconds(channels: int, images: int) -> float:
     matrix = torch.randn(channels, images)
     out = torch.empty(channels, channels)
-    times = max(1, int(2e10 / (2 * channels**2 * images)))
+    count = max(1, int(2e10 / (2 * channels**2 * images)))  # one small product is too quick to be timed
 
     def products() -> None:
-        for _ in range(times):
+        for _ in range(count):
             torch.mm(matrix, matrix.T, out=out)
 
-    return _seconds(products) / times
+    return _seconds(products) / count
 
 
 def _exponent(sizes: list[tuple[int, int]], axis: int, repeats: int, threads: int) -> float:
+    """Fit the power of the channels (axis 0) or images (axis 1) with which the time grows."""
     seconds = []
     for channels, images in sizes:
-        rows = _rows(channels, images)
-        seconds.append(min(_seconds(lambda rows=rows: shared_bits(rows, threads=threads)) for _ in range(repeats)))  # type: ignore[misc]
+        compare = partial(shared_bits, _random_channels(channels, images), threads=threads)
+        seconds.append(min(_seconds(compare) for _ in range(repeats)))
     grown = [size[axis] for size in sizes]
     return float(np.polyfit(np.log(grown), np.log(seconds), 1)[0])
 
@@ -183,13 +193,13 @@ def _seconds(work: Callable[[], Any]) -> float:
 
 
 def _forget_peak() -> None:
-    """Let the most memory held be counted from here on, where the system can (Linux)."""
+    """Reset the count of the most memory held, where the system can (Linux)."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
 def _peak_megabytes() -> float:
-    """Give the most memory that this process has held, its libraries included."""
+    """Return the most memory that this process has held, its libraries included."""
     with suppress(OSError, StopIteration):
         lines = Path("/proc/self/status").read_text().splitlines()
         return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1e3

@@ -1,4 +1,4 @@
-"""Tells on the way which members have collapsed, and which have recovered."""
+"""The watch for collapsed members during a training."""
 
 from collections.abc import Sequence
 
@@ -9,23 +9,23 @@ from vaefrag_core.training.collapse import collapse_sentence, collapsed_members
 
 
 class CollapseWatch:
-    """Says once when members collapse, and once when they recover.
+    """Prints once when members collapse, and once when they recover.
 
     Args:
-        train: how they are trained.
-        name: of the ensemble, where several are trained.
+        train: the training settings of the ensemble.
+        name: the name of the ensemble, where several are trained.
     """
 
     def __init__(self, train: TrainConfig, name: str = "") -> None:
-        self._train, self._before = train, f"{name}: " if name else ""
+        self._train, self._prefix = train, f"{name}: " if name else ""
         self._collapsed: set[int] = set()
 
     def __call__(self, statuses: Sequence[MemberStatus]) -> None:
-        """Look at all members as they stand."""
-        now = set(collapsed_members(statuses, self._train))
-        if now - self._collapsed:
-            sentence = collapse_sentence(sorted(now), len(statuses))
-            terminal.print_message(f"[yellow]{self._before}{sentence}[/]")
-        if back := sorted(self._collapsed - now):
-            terminal.print_message(f"{self._before}Recovered: {', '.join(f'member {m}' for m in back)}.")
-        self._collapsed = now
+        """Check the status of all members."""
+        collapsed = set(collapsed_members(statuses, self._train))
+        if collapsed - self._collapsed:
+            sentence = collapse_sentence(sorted(collapsed), len(statuses))
+            terminal.print_message(f"[yellow]{self._prefix}{sentence}[/]")
+        if recovered := sorted(self._collapsed - collapsed):
+            terminal.print_message(f"{self._prefix}Recovered: {', '.join(f'member {m}' for m in recovered)}.")
+        self._collapsed = collapsed

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vaefrag import terminal
-from vaefrag.commands.options import Json, Workspace, is_set, write_posteriors
+from vaefrag.commands.options import Json, Workspace, check_output, is_set, write_posteriors
 from vaefrag_core.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ def combine(
     from vaefrag_core.ensemble_store import EnsembleStore
     from vaefrag_core.synthesis import combination
 
+    if output is not None:
+        check_output(output, replace=replace)
     store = EnsembleStore(load_settings(workspace=workspace).workspace)
     kept = channel_sets.SetStore(store.workspace)
     ensemble, chosen = _start(set_id, channels or [], store, kept)

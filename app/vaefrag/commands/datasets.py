@@ -1,4 +1,4 @@
-"""`vaefrag datasets`: what there is to train on, and what is in a data set's files."""
+"""`vaefrag datasets`: the data sets by name, and the content of one."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,11 +30,11 @@ def datasets(
         values = {"name": dataset, "path": str(path.absolute()) if path else None, "image_size": image_size}
         with by_option({"dataset": "name", "path": "path", "image_size": "image_size"}):
             config = parse(DatasetConfig, values)
-        found = reports.dataset_result(load_dataset(config))
+        result = reports.dataset_result(load_dataset(config))
         if as_json:
-            terminal.print_json(found)
+            terminal.print_json(result)
         else:
-            reports.show_dataset(found)
+            reports.show_dataset(result)
         return
     if path is not None or image_size is not None:
         raise InvalidInputError("Expected the name of the data set that the path is for. Add --dataset.")

@@ -1,4 +1,4 @@
-"""`vaefrag fuse`: one space from many."""
+"""`vaefrag fuse`: one latent space from many."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +13,7 @@ from vaefrag_core.errors import InvalidInputError, VaefragError
 if TYPE_CHECKING:
     from vaefrag.jobs.job_models import JobSnapshot
     from vaefrag_core.artifacts import FusedSpace
+    from vaefrag_core.ensemble_store import EnsembleStore
 
 
 class FusionObjectiveChoice(StrEnum):
@@ -62,11 +63,11 @@ def fuse(
     values = {"name": name, "dimension": dimension, "objective": objective.value, "steps": steps, "restarts": restarts}
     settings = load_settings(workspace=workspace)
     store = EnsembleStore(settings.workspace)
-    ensemble_id, asked = _asked(source, store, _members(members), channels)
+    ensemble_id, learners = _learners(source, store, _parse_members(members), channels)
     with by_option({name: name for name in FusionConfig.model_fields}):
-        config = parse(FusionConfig, values | {"seed": seed} | asked)
+        config = parse(FusionConfig, values | {"seed": seed} | learners)
     fusions = FusionStore(store)
-    fusions.learners(ensemble_id, config)  # refuses what cannot be fused before a job is made of it
+    fusions.learners(ensemble_id, config)  # refuses what cannot be fused, before a job is made of it
     fusion_id = fusions.id_of(ensemble_id, config)
     job_store = JobStore(settings.workspace)
     with terminal.stop_on_interrupt() as should_stop, ensure_engine(settings) as supervisor:
@@ -89,7 +90,14 @@ def fuse(
 
 
 def fusion_result(ensemble_id: str, fusion_id: str, fused: "FusedSpace", report: dict[str, Any]) -> dict[str, Any]:
-    """Give a fused space, without its posteriors, as JSON content."""
+    """Return a fused space, without its posteriors, as JSON content.
+
+    Args:
+        ensemble_id: the ensemble it belongs to.
+        fusion_id: its id.
+        fused: the space.
+        report: its evaluation, as `FusionStore.report` returns it.
+    """
     learners = zip(
         fused.learner_names,
         fused.learner_bits.tolist(),
@@ -117,33 +125,35 @@ def fusion_result(ensemble_id: str, fusion_id: str, fused: "FusedSpace", report:
     }
 
 
-def _asked(source: str, store: Any, members: list[int] | None, channels: str) -> tuple[str, dict[str, Any]]:
-    """Give the ensemble that a fusion is asked of, and the members or channels that it names."""
+def _learners(
+    source: str, store: "EnsembleStore", members: list[int] | None, channels: str
+) -> tuple[str, dict[str, Any]]:
+    """Return the ensemble that a fusion belongs to, and the fields of its config that name members or channels."""
     from vaefrag_core.channel_sets import SetStore
     from vaefrag_core.fusion_store import channels_of
 
     sets = SetStore(store.workspace)
     if not is_set(source, store, sets):
-        return source, {"members": members, "channels": _channels(channels, source)}
+        return source, {"members": members, "channels": _parse_channels(channels, source)}
     if members or channels:
         raise InvalidInputError(f"{source} is a set and names its channels itself. Leave out --members and --channels.")
-    found = sets.load(source).channels
-    return found[0].ensemble, {"channels": channels_of(found, found[0].ensemble)}
+    names = sets.load(source).channels
+    return names[0].ensemble, {"channels": channels_of(names, names[0].ensemble)}
 
 
-def _members(text: str) -> list[int] | None:
+def _parse_members(text: str) -> list[int] | None:
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if not all(part.isdecimal() for part in parts):
         raise InvalidInputError(f"Expected --members as numbers separated by commas, such as 0,1,2, got {text!r}.")
     return [int(part) for part in parts] or None
 
 
-def _channels(text: str, ensemble_id: str) -> list[tuple[int, int] | tuple[str, int, int]] | None:
+def _parse_channels(text: str, ensemble_id: str) -> list[tuple[int, int] | tuple[str, int, int]] | None:
     from vaefrag_core.channel_sets import parse_channel
     from vaefrag_core.fusion_store import channels_of
 
-    found = [parse_channel(part, ensemble_id) for part in text.split(",") if part.strip()]
-    return channels_of(found, ensemble_id) or None
+    names = [parse_channel(part, ensemble_id) for part in text.split(",") if part.strip()]
+    return channels_of(names, ensemble_id) or None
 
 
 def _show(fusion_id: str, fused: "FusedSpace", report: dict[str, Any]) -> None:
@@ -160,10 +170,10 @@ def _show(fusion_id: str, fused: "FusedSpace", report: dict[str, Any]) -> None:
         if line:
             terminal.print_message(line)
     if "continuity" in report:
-        found = report["continuity"]
-        best = min(found["learners"])
+        continuity = report["continuity"]
+        best = min(continuity["learners"])
         terminal.print_message(
-            f"Continuity of the ring (1 is perfect): {found['fused']:.1f}; of the best learner {best:.1f}."
+            f"Continuity of the ring (1 is perfect): {continuity['fused']:.1f}; of the best learner {best:.1f}."
         )
     rows = [
         [

@@ -1,4 +1,4 @@
-"""`vaefrag import` and `export`: posteriors files, the way in and out for other programs."""
+"""`vaefrag import` and `vaefrag export`: posteriors files, for exchange with other programs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from vaefrag import terminal
-from vaefrag.commands.options import Json, Workspace, is_set, write_posteriors
+from vaefrag.commands.options import Json, Workspace, check_output, is_set, write_posteriors
 from vaefrag.plurals import counted
 from vaefrag_core.errors import InvalidInputError
 
@@ -17,7 +17,7 @@ def import_file(
     workspace: Workspace = None,
     as_json: Json = False,
 ) -> None:
-    """Take posteriors in that another program has made; `vaefrag analyze` then compares them like any other."""
+    """Take in posteriors that another program has made; `vaefrag analyze` then compares them like any other."""
     from vaefrag.settings import load_settings
     from vaefrag_core.artifacts import Posteriors
     from vaefrag_core.ensemble_store import EnsembleStore
@@ -62,6 +62,8 @@ def export_file(
     from vaefrag_core.fusion_store import FusionStore
 
     settings = load_settings(workspace=workspace)
+    path = output or Path(f"{fusion or ensemble_id}.npz")
+    check_output(path, replace=replace)
     store, sets = EnsembleStore(settings.workspace), SetStore(settings.workspace)
     if is_set(ensemble_id, store, sets):
         if fusion:
@@ -72,7 +74,6 @@ def export_file(
         posteriors = store.posteriors(ensemble_id)
     if fusion:
         posteriors = FusionStore(store).fused(ensemble_id, fusion).posteriors(posteriors)
-    path = output or Path(f"{fusion or ensemble_id}.npz")
     write_posteriors(posteriors, path, replace=replace)
     what = "a fused space" if fusion else f"{posteriors.n_members} members"
     terminal.print_message(f"Wrote {what} × {posteriors.n_images:,} images to {path}.")

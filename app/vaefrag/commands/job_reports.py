@@ -1,4 +1,4 @@
-"""What commands say of jobs: as JSON for scripts, as tables for people."""
+"""Reports on jobs: as JSON for scripts, as tables for people."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from vaefrag.jobs.job_models import JobRecord, JobSnapshot, LogLine
 
 
-SHORT = "%d %b %H:%M"  # for 80 columns
+SHORT_TIME = "%d %b %H:%M"  # the table of jobs has to fit 80 columns
 
 
 def job_result(job: "JobRecord") -> dict[str, Any]:
-    """Give a job as JSON content."""
+    """Return a job as JSON content."""
     submission, progress = job.submission, job.progress
     return {
         "job": job.id,
@@ -39,14 +39,21 @@ def job_result(job: "JobRecord") -> dict[str, Any]:
 
 
 def snapshot_result(snapshot: "JobSnapshot") -> dict[str, Any]:
-    """Give a job with its members as JSON content."""
-    return job_result(snapshot.job) | {"rows": [vars(row) for row in snapshot.members]}
+    """Return a job with its members as JSON content."""
+    return job_result(snapshot.job) | {"rows": [vars(member) for member in snapshot.members]}
 
 
 def show_jobs(result: Mapping[str, Any]) -> None:
-    """Show jobs as a table, and who works on them."""
+    """Show jobs as a table, and the engine's workers in a line."""
     rows = [
-        [job["job"], job["kind"], job["state"], _counts(job), job["id"], _when(job["created"], SHORT)]
+        [
+            job["job"],
+            job["kind"],
+            job["state"],
+            _format_counts(job),
+            job["id"],
+            _format_time(job["created"], SHORT_TIME),
+        ]
         for job in result["jobs"]
     ]
     columns = ["job", "kind", "state", "members", "ensemble", "asked for"]
@@ -63,36 +70,36 @@ def show_jobs(result: Mapping[str, Any]) -> None:
 def show_snapshot(snapshot: "JobSnapshot") -> None:
     """Show a job and its members as a table."""
     job = job_result(snapshot.job)
-    terminal.print_message(f"{job['title']} ({job['id']}): {job['state']}, {_counts(job)}", markup=False)
-    terminal.print_message(f"Asked for by {job['who']}, {_when(job['created'])}.", markup=False)
+    terminal.print_message(f"{job['title']} ({job['id']}): {job['state']}, {_format_counts(job)}", markup=False)
+    terminal.print_message(f"Asked for by {job['who']}, {_format_time(job['created'])}.", markup=False)
     if job["error"]:
         terminal.print_message(job["error"])
     rows = [
         [
-            row.index,
-            row.state,
-            f"{row.step:,}",
-            "–" if row.loss is None else f"{row.loss:.2f}",
-            "–" if row.steps_per_second is None else f"{row.steps_per_second:.0f}",
-            row.attempt,
-            row.worker,
-            row.error,
+            member.index,
+            member.state,
+            f"{member.step:,}",
+            "–" if member.loss is None else f"{member.loss:.2f}",
+            "–" if member.steps_per_second is None else f"{member.steps_per_second:.0f}",
+            member.attempt,
+            member.worker,
+            member.error,
         ]
-        for row in snapshot.members
+        for member in snapshot.members
     ]
     columns = ["member", "state", "step", "loss", "steps/s", "attempt", "worker", "error"]
     terminal.show_table(columns, rows, right=["member", "step", "loss", "steps/s", "attempt"])
 
 
 def show_log(lines: "Sequence[LogLine]") -> None:
-    """Show what has happened to a job."""
+    """Show the log of a job."""
     for line in lines:
-        terminal.print_message(f"{_when(line.at)}  {line.text}")
+        terminal.print_message(f"{_format_time(line.at)}  {line.text}")
 
 
-def _counts(job: Mapping[str, Any]) -> str:
+def _format_counts(job: Mapping[str, Any]) -> str:
     return ", ".join(f"{count} {state}" for state, count in sorted(job["counts"].items()) if count)
 
 
-def _when(seconds: float, form: str = "%Y-%m-%d %H:%M:%S") -> str:
+def _format_time(seconds: float, form: str = "%Y-%m-%d %H:%M:%S") -> str:
     return datetime.fromtimestamp(seconds).astimezone().strftime(form)

@@ -1,5 +1,6 @@
-"""`vaefrag list`: what a workspace holds, by the ids that other commands ask for."""
+"""`vaefrag list`: the content of a workspace, by the ids that other commands ask for."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from vaefrag import terminal
@@ -29,11 +30,11 @@ def list_workspace(workspace: Workspace = None, as_json: Json = False) -> None:
 
 
 def contents(store: "EnsembleStore", job_store: "JobStore") -> dict[str, Any]:
-    """Give what a workspace holds as JSON content.
+    """Return the content of a workspace as JSON content.
 
     Args:
-        store: of the workspace.
-        job_store: of its jobs.
+        store: the workspace.
+        job_store: its jobs, which know the state of trainings.
     """
     from vaefrag_core.channel_sets import SetStore
     from vaefrag_core.fusion_store import FusionStore
@@ -51,8 +52,8 @@ def contents(store: "EnsembleStore", job_store: "JobStore") -> dict[str, Any]:
         ],
         "fusions": [_fusion(fusions, record.id, fusion) for record in records for fusion in fusions.ids(record.id)],
         "sets": [
-            {"set": found.id, "name": found.name, "channels": len(found.channels)}
-            for found in SetStore(store.workspace).all()
+            {"set": channel_set.id, "name": channel_set.name, "channels": len(channel_set.channels)}
+            for channel_set in SetStore(store.workspace).all()
         ],
     }
 
@@ -62,8 +63,9 @@ def _ensemble(record: "EnsembleRecord", store: "EnsembleStore", job_store: "JobS
     from vaefrag_core.ensemble_record import ImportedSource
     from vaefrag_core.errors import BrokenFileError, MissingDataError
 
-    standing = status_of(record, store, job_store)
-    state, hotspots = standing.state, None
+    status = status_of(record, store, job_store)
+    state: str = status.state
+    hotspots = None
     try:
         analysis = store.analysis(record.id)
         hotspots = len(analysis.hotspots[analysis.config.hotspots.measure].groups)
@@ -72,9 +74,9 @@ def _ensemble(record: "EnsembleRecord", store: "EnsembleStore", job_store: "JobS
     except BrokenFileError:
         state = "analysis damaged"
     imported, n_members = isinstance(record.source, ImportedSource), record.source.n_members
-    words = {"id": record.id, "name": record.name, "state": state, "imported": imported}
-    members_done = n_members if imported else standing.done
-    return words | {"members": n_members, "members_done": members_done, "hotspots": hotspots}
+    texts = {"id": record.id, "name": record.name, "state": state, "imported": imported}
+    members_done = n_members if imported else status.done
+    return texts | {"members": n_members, "members_done": members_done, "hotspots": hotspots}
 
 
 def _unreadable(ensemble_id: str) -> dict[str, Any]:
@@ -99,22 +101,23 @@ def _show(result: dict[str, Any]) -> None:
         )
         return
     rows = [
-        [item["id"], f"{item['members_done']} of {item['members']}", _found(item), item["name"][:NAME_WIDTH]]
+        [item["id"], f"{item['members_done']} of {item['members']}", _analysis_state(item), item["name"][:NAME_WIDTH]]
         for item in result["ensembles"]
     ]
     terminal.show_table(["ensemble", "members", "found", "name"], rows, whole=["ensemble"])
-    for kind, head, words in (
-        ("sweeps", "sweep", lambda item: f"{item['name']}: {counted(len(item['values']), 'value')}"),
-        ("fusions", "fused space", lambda item: f"{item['name']}, of {item['id']}"),
-        ("sets", "set", lambda item: f"{item['name']}: {counted(item['channels'], 'channel')}"),
-    ):
-        if found := result[kind]:
+    descriptions: dict[tuple[str, str], Callable[[dict[str, Any]], str]] = {
+        ("sweeps", "sweep"): lambda item: f"{item['name']}: {counted(len(item['values']), 'value')}",
+        ("fusions", "fused space"): lambda item: f"{item['name']}, of {item['id']}",
+        ("sets", "set"): lambda item: f"{item['name']}: {counted(item['channels'], 'channel')}",
+    }
+    for (kind, head), describe in descriptions.items():
+        if items := result[kind]:
             terminal.print_message("")
-            rows = [[next(iter(item.values())), words(item)] for item in found]
+            rows = [[next(iter(item.values())), describe(item)] for item in items]  # the id comes first in each
             terminal.show_table([head, "what"], rows, whole=[head])
 
 
-def _found(item: dict[str, Any]) -> str:
+def _analysis_state(item: dict[str, Any]) -> str:
     if item["state"] not in ("trained", "stopped") or item["hotspots"] is None:
         return "not analysed yet" if item["state"] == "trained" else item["state"]
     return counted(item["hotspots"], "hotspot")

@@ -1,4 +1,4 @@
-"""`vaefrag metrics`: members one by one, by the metrics of the field."""
+"""`vaefrag metrics`: each member by the field's metrics of disentanglement."""
 
 from typing import Annotated
 
@@ -22,8 +22,8 @@ def metrics(
 
     settings = load_settings(workspace=workspace)
     store = EnsembleStore(settings.workspace)
-    store.record(ensemble_id)
-    found = member_metrics(store.posteriors(ensemble_id), seed)
-    reports.show_metrics(found)
+    store.record(ensemble_id)  # says that there is no such ensemble, where posteriors would say that they are missing
+    metrics_of_members = member_metrics(store.posteriors(ensemble_id), seed)
+    reports.show_metrics(metrics_of_members)
     if as_json:
-        terminal.print_json(reports.metrics_result(ensemble_id, found))
+        terminal.print_json(reports.metrics_result(ensemble_id, metrics_of_members))

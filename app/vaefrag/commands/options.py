@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they ask for."""
+"""What several commands share: options, ids of ensembles or sets, files to write, and errors named by option."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ Json = Annotated[bool, typer.Option("--json", help="Write one JSON object to sta
 
 
 def is_set(source: str, store: "EnsembleStore", sets: "SetStore") -> bool:
-    """Say whether an id that was typed is that of a saved set, and not of an ensemble.
+    """Return whether an id that was typed is that of a saved set, and not of an ensemble.
 
     Raises:
         MissingDataError: when it is neither's.
@@ -38,54 +38,75 @@ def is_set(source: str, store: "EnsembleStore", sets: "SetStore") -> bool:
     return False
 
 
-def write_posteriors(posteriors: "Posteriors", path: Path, *, replace: bool) -> None:
-    """Write a posteriors file where it was asked for.
+def check_output(path: Path, *, replace: bool) -> None:
+    """Refuse a file that could not be written, before anything is computed for it.
 
     Args:
-        posteriors: to write.
         path: of the file.
         replace: whether it may take the place of a file that is there.
 
     Raises:
         InvalidInputError: when one is there and may not be replaced, or the folder is not there.
     """
-    from vaefrag_core.ensemble_store import replacing
-
     if path.exists() and not replace:
         raise InvalidInputError(f"{path} is there already. Name another file by --output, or give --replace.")
     if not path.absolute().parent.is_dir():
         raise InvalidInputError(f"Expected a folder {path.absolute().parent}, which is not there. Make it first.")
+
+
+def write_posteriors(posteriors: "Posteriors", path: Path, *, replace: bool) -> None:
+    """Write a posteriors file.
+
+    Args:
+        posteriors: what is written.
+        path: of the file.
+        replace: whether it may take the place of a file that is there.
+
+    Raises:
+        InvalidInputError: see `check_output`.
+    """
+    from vaefrag_core.ensemble_store import replacing
+
+    check_output(path, replace=replace)
     with replacing(path) as temporary:
         posteriors.save(temporary)
 
 
 def flag(option: str) -> str:
-    """Give an option as it is typed."""
+    """Return an option as it is typed.
+
+    Example:
+        >>> flag("batch_size")
+        '--batch-size'
+    """
     return f"--{option.replace('_', '-')}"
 
 
 @contextmanager
-def by_option(places: Mapping[str, str | Sequence[str]]) -> Iterator[None]:
-    """Let what is said to be wrong be said of the options that were typed, not of the settings that they stand for.
+def by_option(fields_of_options: Mapping[str, str | Sequence[str]]) -> Iterator[None]:
+    """Let an error name the options that were typed, in place of the fields of a config that they stand for.
 
     Args:
-        places: the dotted name of the setting, or of several, of each option.
+        fields_of_options: the dotted name of the field, or of several, that each option sets.
     """
     options = {
-        place: flag(option)
-        for option, found in places.items()
-        for place in ([found] if isinstance(found, str) else found)
+        field: flag(option)
+        for option, fields in fields_of_options.items()
+        for field in ([fields] if isinstance(fields, str) else fields)
     }
     try:
         yield
     except VaefragError as error:
-        said: dict[str, list[str]] = {}  # what is said of several options is said once
+        options_of_texts: dict[str, list[str]] = {}  # a sentence about several options is printed once
         for field, sentence in error.fields.items():
-            option = next((o for place, o in options.items() if field == place or field.startswith(f"{place}.")), "")
+            # A field within the option's, such as `train.widths.2`, is the option's as well.
+            option = next((o for f, o in options.items() if field == f or field.startswith(f"{f}.")), "")
+            # After "--beta:", the sentence goes on.
             text = f"e{sentence[1:]}" if sentence.startswith("Expected ") else sentence
-            named = said.setdefault(text if option else sentence, [])
+            named = options_of_texts.setdefault(text if option else sentence, [])
             if option and option not in named:
                 named.append(option)
-        if said:
-            error.args = (" ".join(f"{', '.join(named)}: {text}" if named else text for text, named in said.items()),)
+        if options_of_texts:
+            texts = (f"{', '.join(named)}: {text}" if named else text for text, named in options_of_texts.items())
+            error.args = (" ".join(texts),)
         raise

@@ -1,4 +1,4 @@
-"""Results of commands: as JSON for scripts, as tables for people."""
+"""Results of analyses, metrics and data sets: as JSON for scripts, as tables for people."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,25 +8,28 @@ from vaefrag import terminal
 from vaefrag.plurals import counted, first_few
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from vaefrag_core.artifacts import Analysis, ChannelMatrix, Hotspots, SpaceMatrix
     from vaefrag_core.artifacts.stability import Over
     from vaefrag_core.datasets.base import ImageDataset
     from vaefrag_core.structure.member_metrics import MemberMetrics
     from vaefrag_core.training.checkpoints import MemberStatus
 
-OVERS: "tuple[Over, ...]" = ("members", "images")  # what is drawn anew to try hotspots
+RESAMPLED: "tuple[Over, ...]" = ("members", "images")  # in a bootstrap of hotspots
 MATRIX_MEMBERS = 7  # that fit side by side on a terminal
 LABEL_WIDTH = 20  # of the names of labels, likewise; of more, only the label is shown that a hotspot tells most of
-_LEVELS, _FILES = 12, 50  # of a factor, and left out of a data set: as many as are shown
+_LEVELS, _FILES = 12, 50  # most that are shown: levels of a factor, and files that were left out
 
 
 def training_result(ensemble_id: str, statuses: "Sequence[MemberStatus]") -> dict[str, Any]:
-    """Say how training ended: "done", "failed" (some members), or "stopped"."""
+    """Return how training ended as JSON content: "done", "failed" (some members), or "stopped"."""
     states = [status.state for status in statuses]
-    open_ones = any(state in ("running", "waiting") for state in states)
+    unfinished = any(state in ("running", "waiting") for state in states)
     return {
         "id": ensemble_id,
-        "state": "stopped" if open_ones else "failed" if "failed" in states else "done",
+        "state": "stopped" if unfinished else "failed" if "failed" in states else "done",
         "members": len(states),
         "members_done": states.count("done"),
         "members_failed": states.count("failed"),
@@ -35,13 +38,13 @@ def training_result(ensemble_id: str, statuses: "Sequence[MemberStatus]") -> dic
 
 
 def show_failures(statuses: "Sequence[MemberStatus]") -> None:
-    """Name the members that failed, and why."""
+    """Show which members failed, and why."""
     for line in first_few([status.message for status in statuses if status.state == "failed"]):
         terminal.print_message(line, markup=False)
 
 
 def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
-    """Give what was found, for the measure that was asked for."""
+    """Return an analysis as JSON content: its hotspots by the measure of its config, with their channels."""
     measure = analysis.config.hotspots.measure
     matrix, hotspots = analysis.matrix, analysis.hotspots[measure]
     names = [{"member": int(m), "channel": int(d)} for m, d in matrix.channel_names]
@@ -82,30 +85,30 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
 
 
 def _stability(analysis: "Analysis", hotspot: int) -> dict[str, Any]:
-    """Give what became of a hotspot on resamples, when there are any."""
-    found = analysis.stability.get(analysis.config.hotspots.measure)
-    if found is None:
+    """Return how often a hotspot came back on resamples, when there are any."""
+    stability = analysis.stability.get(analysis.config.hotspots.measure)
+    if stability is None:
         return {}
     return {
         "stability": {
             over: {
-                "mean_jaccard": float(found.mean_jaccard(over)[hotspot]),
-                "returned": float(found.returned(over)[hotspot]),
+                "mean_jaccard": float(stability.mean_jaccard(over)[hotspot]),
+                "returned": float(stability.returned(over)[hotspot]),
             }
-            for over in OVERS
+            for over in RESAMPLED
         }
     }
 
 
 def _show_stability(analysis: "Analysis", hotspots: int) -> None:
-    """Show how surely hotspots come back, when it was asked for."""
+    """Show how often hotspots came back on resamples, when there are any."""
     if not analysis.stability or not hotspots:
         return
     columns = ["hotspot", "returns, of members", "Jaccard", "returns, of images", "Jaccard "]
     rows = []
     for hotspot in range(hotspots):
         over = _stability(analysis, hotspot)["stability"]
-        shown = [(_percent(over[kind]["returned"]), _number(over[kind]["mean_jaccard"])) for kind in OVERS]
+        shown = [(_percent(over[kind]["returned"]), _number(over[kind]["mean_jaccard"])) for kind in RESAMPLED]
         rows.append([hotspot, *shown[0], *shown[1]])
     terminal.show_table(columns, rows, right=columns)
     terminal.print_message(
@@ -119,14 +122,14 @@ def show_analysis(analysis: "Analysis") -> None:
     measure = analysis.config.hotspots.measure
     matrix, hotspots = analysis.matrix, analysis.hotspots[measure]
     members = len(set(matrix.member.tolist()))
-    live, found = int((~hotspots.dead).sum()), len(hotspots.groups)
+    live, n_hotspots = int((~hotspots.dead).sum()), len(hotspots.groups)
     terminal.print_message(
-        f"{counted(found, 'hotspot')} among {counted(live, 'live channel')} of {counted(members, 'member')}"
-        f" ({counted(matrix.n_channels - live, 'dead channel')} set aside){':' if found else '.'}"
+        f"{counted(n_hotspots, 'hotspot')} among {counted(live, 'live channel')} of {counted(members, 'member')}"
+        f" ({counted(matrix.n_channels - live, 'dead channel')} set aside){':' if n_hotspots else '.'}"
     )
-    if found:
+    if n_hotspots:
         _show_hotspots(matrix, hotspots, members)
-    _show_stability(analysis, found)
+    _show_stability(analysis, n_hotspots)
     chance = matrix.typical_chance_nmi((~hotspots.dead).nonzero()[0])
     if math.isfinite(chance):
         terminal.print_message(
@@ -165,13 +168,13 @@ def _show_hotspots(matrix: "ChannelMatrix", hotspots: "Hotspots", members: int) 
     terminal.show_table(columns, rows, right=[c for c in columns if c not in ("medoid", "best\nlabel")])
 
 
-def _best_label(matrix: "ChannelMatrix", nmi: Any) -> tuple[str, str]:
+def _best_label(matrix: "ChannelMatrix", nmi: "Sequence[float]") -> tuple[str, str]:
     best = matrix.best_label(nmi)
     return ("–", "") if best is None else (_number(nmi[best]), matrix.label_names[best])
 
 
 def spaces_result(ensemble_id: str, spaces: "SpaceMatrix") -> dict[str, Any]:
-    """Give what whole latent spaces tell, and how alike they are, as JSON content."""
+    """Return the information of whole latent spaces, and how alike they are, as JSON content."""
     return {
         "id": ensemble_id,
         "space": "full",
@@ -189,12 +192,12 @@ def spaces_result(ensemble_id: str, spaces: "SpaceMatrix") -> dict[str, Any]:
 
 
 def show_spaces(spaces: "SpaceMatrix") -> None:
-    """Show what members tell as a table, and how alike they are as a matrix."""
+    """Show the information of members as a table, and how alike their spaces are as a matrix."""
     members = [str(member) for member in spaces.member_ids]
     columns = ["member", "I(X;U) bits", "I/H(X)"]
     shares = spaces.information_bits / spaces.input_bits if spaces.input_bits else spaces.information_bits
-    told = zip(members, spaces.information_bits, spaces.information_error, shares, strict=True)
-    rows = [[member, _with_error(bits, error), _number(share)] for member, bits, error, share in told]
+    columns_of_members = zip(members, spaces.information_bits, spaces.information_error, shares, strict=True)
+    rows = [[member, _with_error(bits, error), _number(share)] for member, bits, error, share in columns_of_members]
     terminal.show_table(columns, rows, right=columns)
     if len(members) <= MATRIX_MEMBERS:
         square = [
@@ -227,48 +230,49 @@ def _with_error(value: float, error: float) -> str:
     """Write 0.834 ± 0.012 as 0.83(2): the error in units of the last digit, rounded up."""
     if not math.isfinite(value):
         return "–"
+    # As many digits as make the error at least 1 of the last one, and 3 at most.
     digits = max(0, min(3, -math.floor(math.log10(error)))) if error > 0 else 3
     return f"{value:.{digits}f}({math.ceil(error * 10**digits - 1e-9)})"
 
 
-def metrics_result(ensemble_id: str, found: "MemberMetrics") -> dict[str, Any]:
-    """Give the metrics of each member, and their mean and standard deviation over members."""
+def metrics_result(ensemble_id: str, metrics: "MemberMetrics") -> dict[str, Any]:
+    """Return the metrics of each member, their mean and standard deviation over members, as JSON content."""
     from vaefrag_core.structure.member_metrics import METRICS
 
-    def named(values: Any) -> dict[str, float]:
+    def named(values: "NDArray[np.float64]") -> dict[str, float]:
         return dict(zip(METRICS, values.tolist(), strict=True))
 
-    members = zip(found.member_ids, found.live_channels, found.values, strict=True)
+    members = zip(metrics.member_ids, metrics.live_channels, metrics.values, strict=True)
     return {
         "id": ensemble_id,
-        "factors": list(found.factors),
-        "messages": list(found.messages),
+        "factors": list(metrics.factors),
+        "messages": list(metrics.messages),
         "members": [{"member": m, "live_channels": live, **named(values)} for m, live, values in members],
-        "mean": named(found.mean),
-        "spread": named(found.spread),
+        "mean": named(metrics.mean),
+        "spread": named(metrics.spread),
     }
 
 
-def show_metrics(found: "MemberMetrics") -> None:
+def show_metrics(metrics: "MemberMetrics") -> None:
     """Show the metrics as a table of members."""
     lines = [
-        *zip(found.member_ids, found.live_channels, found.values, strict=True),
-        ("mean", "", found.mean),
-        ("spread", "", found.spread),
+        *zip(metrics.member_ids, metrics.live_channels, metrics.values, strict=True),
+        ("mean", "", metrics.mean),
+        ("spread", "", metrics.spread),
     ]
     columns = ["member", "live", "MIG", "disent.", "compl.", "inform.", "SAP", "FactorVAE", "UDR"]  # for 80 columns
     terminal.show_table(columns, [[m, n, *map(_number, values)] for m, n, values in lines], right=columns)
     terminal.print_message(
         "live: channels that carry KL; disent., compl., inform.: disentanglement, completeness, informativeness (DCI)."
     )
-    if found.factors:
-        terminal.print_message(f"Factors: {', '.join(found.factors)}.")
-    for message in found.messages:
+    if metrics.factors:
+        terminal.print_message(f"Factors: {', '.join(metrics.factors)}.")
+    for message in metrics.messages:
         terminal.print_message(message)
 
 
-def _inside(square: Any) -> float:
-    """Average over pairs of two different channels."""
+def _inside(square: "NDArray[np.float64]") -> float:
+    """Return the mean over pairs of two different channels; NaN of a single one."""
     count = len(square)
     return float(square.sum() - square.trace()) / (count * (count - 1)) if count > 1 else math.nan
 
@@ -282,7 +286,7 @@ def _percent(share: float) -> str:
 
 
 def show_datasets(entries: Sequence[Mapping[str, Any]]) -> None:
-    """Show the data sets as a table, and below it where each is; places are too long for a column."""
+    """Show the data sets as a table, and below it where each is; locations are too long for a column."""
     rows = [
         [
             entry["name"],
@@ -301,7 +305,7 @@ def show_datasets(entries: Sequence[Mapping[str, Any]]) -> None:
 
 
 def dataset_result(dataset: "ImageDataset") -> dict[str, Any]:
-    """Give what a data set holds as JSON content."""
+    """Return the content of a data set as JSON content."""
     return {
         "name": dataset.name,
         "origin": dataset.origin,
@@ -309,23 +313,23 @@ def dataset_result(dataset: "ImageDataset") -> dict[str, Any]:
         "image_shape": list(dataset.image_shape),
         "factors": {factor.name: list(factor.levels) for factor in dataset.factors},
         "remarks": list(dataset.remarks),
-        "files": [{"name": name, "found": found} for name, found in dataset.report],
+        "files": [{"name": name, "found": outcome} for name, outcome in dataset.report],
     }
 
 
-def show_dataset(found: Mapping[str, Any]) -> None:
-    """Show what a data set holds; of many files, those that were left out."""
-    height, width, channels = found["image_shape"]
+def show_dataset(result: Mapping[str, Any]) -> None:
+    """Show the content of a data set; of many files, those that were left out."""
+    height, width, channels = result["image_shape"]
     colour = "in colour" if channels == 3 else "in grey"
     terminal.print_message(
-        f"{found['n_images']:,} images of {width}×{height} pixels {colour}, from {found['origin']}.", markup=False
+        f"{result['n_images']:,} images of {width}×{height} pixels {colour}, from {result['origin']}.", markup=False
     )
-    for name, levels in found["factors"].items():
+    for name, levels in result["factors"].items():
         shown = ", ".join(levels[:_LEVELS]) + (", …" if len(levels) > _LEVELS else "")
         terminal.print_message(f"Factor {name}: {len(levels):,} levels, {shown}.", markup=False)
-    for remark in found["remarks"]:
+    for remark in result["remarks"]:
         terminal.print_message(remark, markup=False)
-    left_out = [(file["name"], file["found"]) for file in found["files"] if not file["found"].startswith("read")]
+    left_out = [(file["name"], file["found"]) for file in result["files"] if not file["found"].startswith("read")]
     if left_out:
         terminal.show_table(["left out", "why"], left_out[:_FILES])
     if len(left_out) > _FILES:

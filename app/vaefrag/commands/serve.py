@@ -1,11 +1,18 @@
 """`vaefrag serve`: the pages of a workspace."""
 
-from typing import Annotated, Any
+import socket
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vaefrag import terminal
 from vaefrag.commands.options import Json, Workspace
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from vaefrag.settings import Settings
 
 
 def serve(
@@ -29,12 +36,15 @@ def serve(
 
     What other machines can reach is served with an access token only: --new-token makes one, VAEFRAG_TOKEN sets one.
     """
+    from vaefrag.auth.token import make_token
+    from vaefrag.server import claim_port
     from vaefrag.settings import load_settings
 
     settings = load_settings(workspace=workspace, host=host, port=port, start_engine=start_engine)
-    if new_token:
-        from vaefrag.auth.token import make_token
-
+    if not new_token:
+        bound = prepare_to_serve(settings)
+    else:
+        bound = claim_port(settings)  # first: a port that is taken should not cost others their sessions
         token, path = make_token(settings)
         on_screen = terminal.console.is_terminal  # a log, by contrast, is no place for it
         terminal.print_message(
@@ -42,32 +52,50 @@ def serve(
             "People type it to sign in; programs send it as `Authorization: Bearer …`."
             f" It is kept in {path}, where every `vaefrag serve` finds it. Delete that file to do without."
         )
-    show_pages(settings, browser, as_json=as_json)
+    show_pages(settings, bound, browser, as_json=as_json)
 
 
-def check_door(settings: Any) -> None:
-    """Refuse now what the pages would refuse when they are made."""
+def prepare_to_serve(settings: "Settings") -> socket.socket:
+    """Check the access token and take the port, so that long work before the pages does not end in a refusal.
+
+    Returns:
+        The socket that the pages will be served on.
+
+    Raises:
+        InvalidInputError: when the pages need a token and have none, or the token is no good.
+        BusyError: when the port is taken.
+    """
     from vaefrag.auth.token import find_token
+    from vaefrag.server import claim_port
 
     find_token(settings)
+    return claim_port(settings)
 
 
-def show_pages(settings: Any, browser: bool, *, path: str = "/", as_json: bool = False) -> None:
-    """Serve the pages of a workspace until Ctrl-C, with an engine beside them when the settings say so."""
-    from contextlib import nullcontext
+def show_pages(
+    settings: "Settings", bound: socket.socket, browser: bool, *, path: str = "", as_json: bool = False
+) -> None:
+    """Serve the pages of a workspace until Ctrl-C, with an engine beside them when the settings say so.
 
+    Args:
+        settings: how they are served.
+        bound: what `prepare_to_serve` returned.
+        browser: whether a page is opened.
+        path: that page, below the URL prefix.
+        as_json: whether the address is written to standard output.
+    """
     from vaefrag.server import serve_until_stopped
 
-    def make_server() -> Any:
+    def make_server() -> "Flask":
         from vaefrag.main import create_app
         from vaefrag_core.ensemble_store import EnsembleStore
 
-        return create_app(settings, EnsembleStore(settings.workspace)).server
+        server: Flask = create_app(settings, EnsembleStore(settings.workspace)).server
+        return server
 
-    def beside() -> Any:
+    def beside() -> AbstractContextManager[None]:
         from vaefrag.jobs.engine_process import supervise_engine
 
         return supervise_engine(settings) if settings.start_engine else nullcontext()
 
-    check_door(settings)
-    serve_until_stopped(make_server, settings, beside, path=path, browser=browser, as_json=as_json)
+    serve_until_stopped(make_server, settings, beside, bound, path=path, browser=browser, as_json=as_json)

@@ -12,7 +12,12 @@ if TYPE_CHECKING:
 
 
 def sweep_result(sweep: "Sweep", ensembles: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Name a sweep, with what is said of each of its ensembles."""
+    """Return a sweep as JSON content.
+
+    Args:
+        sweep: the sweep.
+        ensembles: the result of each of its ensembles, in the order of its values.
+    """
     rows = [{"value": value, **result} for value, result in zip(sweep.values, ensembles, strict=True)]
     return {"sweep": sweep.id, "name": sweep.name, "coefficient": sweep.coefficient, "ensembles": rows}
 
@@ -20,23 +25,23 @@ def sweep_result(sweep: "Sweep", ensembles: Sequence[dict[str, Any]]) -> dict[st
 def atlas_result(
     sweep: "Sweep", atlas: "Atlas", *, step: int | None = None, steps: Sequence[int] | None = None
 ) -> dict[str, Any]:
-    """Give an atlas as JSON content.
+    """Return an atlas as JSON content.
 
     Args:
-        sweep: that it is of.
-        atlas: at the end of training, or at one of its steps.
-        step: which; None for the end.
-        steps: at which there are others; None for those that the atlas of the end names.
+        sweep: the sweep.
+        atlas: its atlas, at the end of training or at one of its steps.
+        step: that step; None for the end.
+        steps: all steps that have an atlas; None for those that `atlas` names, which is that of the end.
     """
     from vaefrag_core.artifacts.atlas import spread_of
 
     steps = atlas.steps if steps is None else steps
     points = []
-    for place, point in enumerate(atlas.points):
+    for p, point in enumerate(atlas.points):
         groups = [
             {
                 "label": group.label,
-                "thread": atlas.threads[place][group.label],
+                "thread": atlas.threads[p][group.label],
                 "channels": group.size,
                 "members": group.n_members,
                 "mean_nmi": group.mean_nmi,
@@ -86,7 +91,7 @@ def atlas_result(
 
 
 def show_atlas(sweep: "Sweep", atlas: "Atlas") -> None:
-    """Show an atlas as two tables: what each value shows, and what its hotspots go on as."""
+    """Show an atlas as two tables: the ensemble of each value, and how its hotspots go on."""
     from vaefrag_core.artifacts.atlas import spread_of
 
     terminal.print_message(f"{sweep.name}:")
@@ -115,7 +120,7 @@ def show_atlas(sweep: "Sweep", atlas: "Atlas") -> None:
 
 
 def _show_flow(sweep: "Sweep", atlas: "Atlas") -> None:
-    """Say of each hotspot as which ones it goes on."""
+    """Show of each hotspot which ones it comes from, and as which ones it goes on."""
     onward: dict[tuple[int, int], list[str]] = {}
     back: dict[tuple[int, int], list[str]] = {}
     for link in sorted(atlas.links, key=lambda link: -link.nmi):

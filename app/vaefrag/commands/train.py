@@ -9,10 +9,11 @@ import typer
 from vaefrag import terminal
 from vaefrag.commands.objective_options import option_name, with_objective_options
 from vaefrag.commands.options import Json, Workspace, by_option, flag
-from vaefrag.commands.serve import check_door, show_pages
+from vaefrag.commands.serve import prepare_to_serve, show_pages
 from vaefrag_core.objectives import OBJECTIVES, SETTINGS
 
 if TYPE_CHECKING:
+    from vaefrag.settings import Settings
     from vaefrag_core.config import EnsembleSpec
     from vaefrag_core.sweeps import Sweep
 
@@ -22,8 +23,8 @@ Workers = Annotated[
 ]
 
 
-# The setting of an `EnsembleSpec` that each option of `train` stands for; options are read by this table.
-SETTING_PATHS = {
+# The field of an `EnsembleSpec` that each option of `train` sets; they are read by this table, not one by one.
+FIELDS = {
     "name": "name",
     "dataset": "dataset.name",
     "path": "dataset.path",
@@ -43,6 +44,7 @@ SETTING_PATHS = {
     },
     **{option_name(setting): f"train.{setting.name}" for setting in SETTINGS.values()},
 }
+# Options that hold values separated by commas.
 LISTS = ("widths", *(option_name(setting) for setting in SETTINGS.values() if setting.kind == "widths"))
 
 
@@ -78,15 +80,14 @@ def demo(
         "train": {"beta": 1.0, "steps": steps},
         "members": members,
     }
-    if serving:
-        check_door(settings)  # now, not after minutes of training
     with by_option({"members": "members", "steps": "train.steps"}):
         spec = resolve(values)
+    bound = prepare_to_serve(settings) if serving else None  # a refusal comes now, not after minutes of training
     result = _train_and_analyze(None, [spec], settings, workers, analyze_after=True)
     if as_json:
         terminal.print_json(result)
-    if serving:
-        show_pages(settings, browser, path=f"/ensemble/{result['id']}")
+    if bound is not None:
+        show_pages(settings, bound, browser, path=f"ensemble/{result['id']}")
 
 
 @with_objective_options
@@ -144,37 +145,37 @@ def train(
     from vaefrag.settings import load_settings
     from vaefrag_core.sweeps import resolve_sweep
 
-    values = _spec_values(ctx, preset)
-    with by_option(SETTING_PATHS):
+    values = _typed_values(ctx, preset)
+    with by_option(FIELDS):
         sweep, specs = resolve_sweep(values)
-    _refuse_unread([option for option in SETTING_PATHS if _typed(ctx, option)], specs[0])
-    _warn_of_missing_bfloat16(specs[0])
+    _refuse_unread([option for option in FIELDS if _is_typed(ctx, option)], specs[0])
+    _warn_of_slow_products(specs[0])
     settings = load_settings(workspace=workspace)
     if detach:
-        result = _leave_to_engine(sweep, specs, settings, workers, analyze_after)
+        result = _train_detached(sweep, specs, settings, workers, analyze_after)
     else:
         result = _train_and_analyze(sweep, specs, settings, workers, analyze_after)
     if as_json:
         terminal.print_json(result)
 
 
-def _spec_values(ctx: typer.Context, preset: str | None) -> dict[str, Any]:
+def _typed_values(ctx: typer.Context, preset: str | None) -> dict[str, Any]:
     """Return the options as fields of an `EnsembleSpec`; with a preset, only those that were typed, over it."""
     from vaefrag_core.presets import with_preset
 
     values: dict[str, Any] = {}
-    for option, path in SETTING_PATHS.items():
-        if preset is not None and not _typed(ctx, option):
+    for option, field in FIELDS.items():
+        if preset is not None and not _is_typed(ctx, option):
             continue
-        *parents, name = path.split(".")
+        *parents, name = field.split(".")
         fields = values
         for parent in parents:
             fields = fields.setdefault(parent, {})
-        fields[name] = _option_value(option, ctx.params[option])
+        fields[name] = _field_value(option, ctx.params[option])
     return values if preset is None else with_preset(preset, values)
 
 
-def _typed(ctx: typer.Context, option: str) -> bool:
+def _is_typed(ctx: typer.Context, option: str) -> bool:
     source = ctx.get_parameter_source(option)
     return source is not None and source.name == "COMMANDLINE"
 
@@ -185,11 +186,11 @@ def _refuse_unread(typed: list[str], spec: "EnsembleSpec") -> None:
 
     model, train = spec.model, spec.train
     for option in typed:
-        section, _, name = SETTING_PATHS[option].rpartition(".")
-        if section == "train" and name in train.unread_settings:
+        parent, _, name = FIELDS[option].rpartition(".")
+        if parent == "train" and name in train.unread_settings:
             readers = " or ".join(SETTINGS[name].readers)
             reason, remedy = f"{train.objective} does not read it", f"choose --objective {readers}"
-        elif section == "model" and name in model.unread_settings:
+        elif parent == "model" and name in model.unread_settings:
             if name == "pixel_variance":
                 reason, remedy = f"the likelihood {model.likelihood} does not read it", "choose --likelihood gaussian"
             else:
@@ -200,15 +201,16 @@ def _refuse_unread(typed: list[str], spec: "EnsembleSpec") -> None:
         raise InvalidInputError(f"Nothing would come of {flag(option)}: {reason}. Leave it out, or {remedy}.")
 
 
-def _option_value(option: str, value: Any) -> Any:
+def _field_value(option: str, value: Any) -> Any:
+    """Return the value of an option in the form that its field of an `EnsembleSpec` takes."""
     if option in LISTS:
         return [part.strip() for part in value.split(",")]
     if option == "path":
-        return str(Path(value).absolute()) if value else None
+        return str(Path(value).absolute()) if value else None  # the engine runs in another folder
     return value.value if isinstance(value, StrEnum) else value
 
 
-def _warn_of_missing_bfloat16(spec: "EnsembleSpec") -> None:
+def _warn_of_slow_products(spec: "EnsembleSpec") -> None:
     if spec.train.precision == "float32":
         return
     from vaefrag_core.training.precision import cpu_multiplies_bfloat16
@@ -220,8 +222,8 @@ def _warn_of_missing_bfloat16(spec: "EnsembleSpec") -> None:
         )
 
 
-def _leave_to_engine(
-    sweep: "Sweep | None", specs: "list[EnsembleSpec]", settings: Any, workers: int | None, analyze_after: bool
+def _train_detached(
+    sweep: "Sweep | None", specs: "list[EnsembleSpec]", settings: "Settings", workers: int | None, analyze_after: bool
 ) -> dict[str, Any]:
     from vaefrag.commands import training_runs
 
@@ -238,7 +240,7 @@ def _leave_to_engine(
 
 
 def _train_and_analyze(
-    sweep: "Sweep | None", specs: "list[EnsembleSpec]", settings: Any, workers: int | None, analyze_after: bool
+    sweep: "Sweep | None", specs: "list[EnsembleSpec]", settings: "Settings", workers: int | None, analyze_after: bool
 ) -> dict[str, Any]:
     from vaefrag.commands import training_runs
 

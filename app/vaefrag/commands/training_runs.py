@@ -1,5 +1,6 @@
-"""Training as a command shows it: the engine does the work, the record says how it goes."""
+"""Training as commands run it: the engine does the work, and the job store tells how far it is."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from vaefrag import terminal
@@ -20,58 +21,62 @@ if TYPE_CHECKING:
 
 
 class StoppedError(VaefragError):
-    """The work was stopped, and can go on."""
+    """The work was stopped, and can be continued."""
 
 
 def train_detached(
     spec: "EnsembleSpec", settings: "Settings", *, workers: int | None, analyze_after: bool
 ) -> dict[str, Any]:
-    """Ask for an ensemble to be trained, and see that there is an engine."""
-    _say_remarks(spec)
+    """Submit the training of an ensemble, and ensure that there is an engine.
+
+    Returns:
+        The job, as JSON content.
+    """
+    _show_remarks(spec)
     job_store = JobStore(settings.workspace)
     with ensure_engine(settings, slots=_slots(settings, workers)):
         job_id = job_store.submit_training(spec, analyze=analyze_after, most_slots=workers)
     return job_reports.job_result(job_store.job(job_id))
 
 
-def _say_remarks(spec: "EnsembleSpec") -> None:
-    """Say what is odd about images that someone brought along."""
-    from vaefrag_core.datasets.catalog import remarks_on
+def _show_remarks(spec: "EnsembleSpec") -> None:
+    """Show what is unusual about images that users bring along."""
+    from vaefrag_core.datasets.catalog import dataset_remarks
 
-    for remark in remarks_on(spec.dataset):
+    for remark in dataset_remarks(spec.dataset):
         terminal.print_message(remark, markup=False)
 
 
 def train_and_wait(
     spec: "EnsembleSpec", settings: "Settings", *, workers: int | None, analyze_after: bool
 ) -> dict[str, Any]:
-    """Train an ensemble, show how it goes, and what was found.
+    """Train and analyse an ensemble, show its progress, and its hotspots.
 
     Returns:
-        The result of the command.
+        The result of the command, as JSON content.
 
     Raises:
         StoppedError: when it was stopped on the way, here or elsewhere.
         VaefragError: when the analysis fails, or the engine.
     """
-    _say_remarks(spec)
+    _show_remarks(spec)
     job_store = JobStore(settings.workspace)
     with (
         terminal.stop_on_interrupt() as should_stop,
         ensure_engine(settings, slots=_slots(settings, workers)) as supervisor,
     ):
         job_id = job_store.submit_training(spec, analyze=analyze_after, most_slots=workers)
-        told, watch = False, CollapseWatch(spec.train)
+        waiting_shown, watch = False, CollapseWatch(spec.train)
 
         with terminal.training_progress(spec.members, spec.train.steps) as on_progress:
 
             def show(snapshot: JobSnapshot) -> None:
-                nonlocal told
+                nonlocal waiting_shown
                 statuses = as_statuses(snapshot.members)
                 on_progress(statuses)
                 watch(statuses)
-                if snapshot.job.state == "queued" and snapshot.job.progress.error and not told:
-                    told = True
+                if snapshot.job.state == "queued" and snapshot.job.progress.error and not waiting_shown:
+                    waiting_shown = True
                     terminal.print_message(snapshot.job.progress.error)
 
             ended = follow(job_store, job_id, supervisor, on_change=show, should_stop=should_stop)
@@ -81,7 +86,7 @@ def train_and_wait(
         if ended.job.state not in ("done", "failed") or result["state"] == "stopped":
             raise StoppedError(f"Stopped. Repeat the same command to go on with {result['id']}.")
         if not result["members_done"]:
-            raise VaefragError(f"No member of {result['id']} was trained to its end. {_again(job_id)}")
+            raise VaefragError(f"No member of {result['id']} was trained to its end. {_retry_hint(job_id)}")
         if analyze_after:
             result |= _wait_for_analysis(job_store, ended.job, settings, supervisor, should_stop)
     terminal.print_message(f"It is [bold]{result['id']}[/]; `vaefrag serve` shows it.")
@@ -91,7 +96,11 @@ def train_and_wait(
 def train_sweep_detached(
     sweep: "Sweep", specs: "list[EnsembleSpec]", settings: "Settings", *, workers: int | None, analyze_after: bool
 ) -> dict[str, Any]:
-    """Ask for the ensembles of a sweep to be trained, and see that there is an engine."""
+    """Submit the trainings of a sweep's ensembles, and ensure that there is an engine.
+
+    Returns:
+        The sweep with its jobs, as JSON content.
+    """
     job_store = JobStore(settings.workspace)
     sweep = SweepStore(EnsembleStore(settings.workspace)).create(sweep, specs)
     with ensure_engine(settings, slots=_slots(settings, workers)):
@@ -103,10 +112,10 @@ def train_sweep_detached(
 def train_sweep_and_wait(
     sweep: "Sweep", specs: "list[EnsembleSpec]", settings: "Settings", *, workers: int | None, analyze_after: bool
 ) -> dict[str, Any]:
-    """Train the ensembles of a sweep, show how it goes, and its atlas.
+    """Train and analyse the ensembles of a sweep, show their progress, and the atlas.
 
     Returns:
-        The result of the command.
+        The result of the command, as JSON content.
 
     Raises:
         StoppedError: when it was stopped on the way, here or elsewhere.
@@ -139,7 +148,7 @@ def train_sweep_and_wait(
         trained = [job for job, result in zip(ended, results, strict=True) if result["members_done"]]
         if not trained:
             raise VaefragError(
-                f"No member of any ensemble of {sweep.name} was trained to its end. {_again('JOB')}"
+                f"No member of any ensemble of {sweep.name} was trained to its end. {_retry_hint('JOB')}"
                 " `vaefrag jobs list` names the jobs."
             )
         result = sweep_reports.sweep_result(sweep, results)
@@ -167,12 +176,16 @@ def train_sweep_and_wait(
     return result
 
 
-def _again(job: str) -> str:
+def _retry_hint(job: str) -> str:
     return f"Mend what is named above, then `vaefrag jobs retry {job}`; or train with other settings."
 
 
 def _wait_for_analysis(
-    job_store: JobStore, training: JobRecord, settings: "Settings", supervisor: EngineSupervisor, should_stop: Any
+    job_store: JobStore,
+    training: JobRecord,
+    settings: "Settings",
+    supervisor: EngineSupervisor,
+    should_stop: Callable[[], bool],
 ) -> dict[str, Any]:
     with terminal.analysis_progress() as on_stage:
 

@@ -13,7 +13,7 @@ from dash import html
 from vaefrag.components.number_inputs import as_number, number_box, number_text
 from vaefrag_core.config import DatasetConfig, EnsembleSpec, ModelConfig, TrainConfig
 from vaefrag_core.config_errors import parse
-from vaefrag_core.datasets.catalog import describe_datasets, points_of, settings_of
+from vaefrag_core.datasets.catalog import dataset_settings, describe_datasets, point_format
 from vaefrag_core.objectives import OBJECTIVES, SETTINGS, Setting
 from vaefrag_core.presets import PRESETS, with_preset
 
@@ -203,7 +203,7 @@ def control(field: Field, value: Any) -> Any:
 def is_read(path: str, objective: str, dataset: str) -> bool:
     """Return whether a field is read: coefficients by some objectives, paths by some data sets, others always."""
     if path in ("dataset.path", "dataset.image_size"):
-        return path.removeprefix("dataset.") in settings_of(dataset)
+        return path.removeprefix("dataset.") in dataset_settings(dataset)
     setting = SETTINGS.get(path.removeprefix("train."))
     return setting is None or objective not in OBJECTIVES or objective in setting.readers
 
@@ -236,7 +236,7 @@ def _datasets() -> list[dict[str, Any]]:
         label = f"{entry.name} · {entry.description}"
         if entry.image_shape is not None:
             height, width, _ = entry.image_shape
-            points = points_of(DatasetConfig(name=entry.name)) is not None
+            points = point_format(DatasetConfig(name=entry.name)) is not None
             what = "points" if points else f"images of {height}×{width}"
             label = f"{entry.name} · {entry.n_images:,} {what}"
         if not entry.available:

@@ -64,7 +64,7 @@ def write_checkpoint(member: Path, attempt: int, content: bytes) -> None:
     """
     lease = lease_path(member, attempt)
     try:
-        replace_checkpoint(member, content, via=lease)
+        replace_checkpoint(member, content, staging=lease)
     except FileNotFoundError:
         if lease.is_dir():
             raise  # something else is not there: the member's folder itself was deleted

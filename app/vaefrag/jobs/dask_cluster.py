@@ -55,7 +55,7 @@ class ConnectedWorker:
 
 @dataclass(frozen=True)
 class FinishedTask:
-    """A task that Dask has ended. Its result, the worker has reported before.
+    """A task that Dask has ended; its worker has reported the result before.
 
     Args:
         key: the key of the task.

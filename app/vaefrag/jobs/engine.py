@@ -82,7 +82,7 @@ class Engine:
         Args:
             should_end: called often, with whether anything is left to do.
         """
-        while not should_end(bool(self.running) or any(self._unfinished())):
+        while not should_end(bool(self.running) or bool(self._active_jobs())):
             try:
                 self.step()
             except (sqlite3.OperationalError, diskcache.Timeout, OSError) as error:
@@ -106,8 +106,7 @@ class Engine:
             for job in list(self.engine_store.open.values()):
                 self._finish_job(job)
             # Not where a job ends: a dispatch that wrote the store may have closed a cancelled one before.
-            active = {job.id for job in self.engine_store.open.values() if job.progress.state in ACTIVE}
-            self._locks.release_others(active)
+            self._locks.release_others(self._active_jobs())
             changed = True
         if now - self._workers_checked_at > WORKERS_SECONDS or (changed and self._workers_checked_at == 0):
             self._workers_checked_at = now
@@ -342,9 +341,8 @@ class Engine:
 
     def _preempt(self, now: float) -> None:
         """Let a task stop at a checkpoint, to go on later, when a slot of its job is due to another job."""
-        requests = self._slot_requests()
-        fitting = [r for r in requests if any(fits(r.needs, offers) for offers in self._offers.values())]
-        preemption = choose_preemption(fitting)
+        offers = self._offers.values()
+        preemption = choose_preemption([r for r in self._slot_requests() if any(fits(r.needs, o) for o in offers)])
         if preemption is None:
             return
         donor, recipient = preemption
@@ -380,8 +378,8 @@ class Engine:
         if state in ENDED and job.progress.ended is None:
             job.update(ended=time.time())
 
-    def _unfinished(self) -> Iterable[bool]:
-        return (job.progress.state in ACTIVE for job in self.engine_store.open.values())
+    def _active_jobs(self) -> set[str]:
+        return {job.id for job in self.engine_store.open.values() if job.progress.state in ACTIVE}
 
     def _has_running(self, job: OpenJob) -> bool:
         return any(task.job_id == job.id and not task.abandoned for task in self.running.values())

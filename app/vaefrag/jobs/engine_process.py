@@ -67,6 +67,7 @@ def run_engine(settings: "Settings", *, slots: int | None = None, idle_seconds: 
         _configure_log()
         use_safe_path()
         began = time.monotonic()
+        # Another at every start: a copy of the workspace elsewhere does not pass for this one.
         token = secrets.token_hex(16)
         write_text(folder / TOKEN_FILE, token)
         configure_dask()
@@ -96,7 +97,7 @@ def run_engine(settings: "Settings", *, slots: int | None = None, idle_seconds: 
             log.info("Ends: %s.", shutdown.reason)
         finally:
             (folder / ADDRESS_FILE).unlink(missing_ok=True)
-            cluster.close()
+            cluster.close()  # before the lock, so that no other engine starts while workers still end
             lock.close()
 
 

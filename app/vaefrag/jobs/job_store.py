@@ -183,6 +183,11 @@ class JobStore(JobFile):
     def submit_fusion(self, ensemble_id: str, config: FusionConfig, *, who: str = "") -> str:
         """Submit the fusion of members or channels of an ensemble.
 
+        Args:
+            ensemble_id: the ensemble.
+            config: the members or channels to fuse, and the settings of the fusion.
+            who: the person or program that submits it; by default the user of this process.
+
         Returns:
             The id of the job; that of the open one when the same is being done already.
         """

@@ -244,7 +244,7 @@ def _member_folder(task: TaskSpec) -> Iterator[tuple[Path, Callable[[Path, Check
             m, content = int(member.name), pack_checkpoint(checkpoint)
             save_remotely(task.ensemble_id, m, task.attempts[m], content)
             member.mkdir(exist_ok=True)
-            replace_checkpoint(member, content, via=member)
+            replace_checkpoint(member, content, staging=member)
 
         yield scratch, send
     finally:
