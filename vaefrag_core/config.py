@@ -29,6 +29,7 @@ Number = Annotated[int, Field(ge=0)]  # the number of a member, or of a channel 
 class Config(BaseModel):
     """A frozen value whose `key` is the same for the same content on every machine."""
 
+    # Unknown fields are refused: a setting that is misspelt would leave its default in force unnoticed.
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     @property
@@ -74,6 +75,7 @@ class ModelConfig(Config):
     @field_validator("network")
     @classmethod
     def _path(cls, value: str | None) -> str | None:
+        # Looked at, not imported: a spec is read in processes that must never run another's code.
         if value is not None and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", value):
             raise ValueError("package.module:Class")
         return value
@@ -220,7 +222,7 @@ class FusionConfig(Config):
 
     @property
     def key(self) -> str:
-        """The content without the name."""
+        """Twelve hexadecimal digits of the content without the name."""
         return content_key(self.model_dump(mode="json", exclude={"name"}))
 
     @property
@@ -264,6 +266,7 @@ class EnsembleSpec(Config):
     def _name_from_content(self) -> "EnsembleSpec":
         if not self.name:
             words = f"{self.dataset.name} {self.train.title}"
+            # Past the frozen model's own __setattr__, while it is still being built.
             object.__setattr__(self, "name", words)
         return self
 
@@ -275,6 +278,7 @@ def content_key(content: object) -> str:
         >>> content_key({"b": 1, "a": [1.5]}) == content_key({"a": [1.5], "b": 1})
         True
     """
+    # Sorted and without blanks: one content has one text, whatever wrote it.
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -126,7 +126,7 @@ def test_every_field_says_what_it_is() -> None:
 def test_a_bootstrap_that_is_not_wanted_is_no_part_of_an_analysis() -> None:
     assert AnalysisConfig().key == "97ec45fad332"  # as before there was any
     assert AnalysisConfig(bootstrap=BootstrapConfig(seed=3)).key == AnalysisConfig().key
-    wanted = AnalysisConfig(bootstrap=BootstrapConfig(resamples=9, seed=3))
-    assert wanted.key != AnalysisConfig().key
-    assert AnalysisConfig.model_validate_json(wanted.model_dump_json()) == wanted
+    resampled = AnalysisConfig(bootstrap=BootstrapConfig(resamples=9, seed=3))
+    assert resampled.key != AnalysisConfig().key
+    assert AnalysisConfig.model_validate_json(resampled.model_dump_json()) == resampled
     assert AnalysisConfig.model_validate_json(AnalysisConfig().model_dump_json()) == AnalysisConfig()
