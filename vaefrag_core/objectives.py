@@ -48,8 +48,8 @@ class ObjectiveSettings(BaseModel):
         allow_inf_nan=False,
         description="weight of the KL term; in beta-tcvae, of the total correlation",
     )
-    # Defaults within the grids of Locatello et al. 2019: γ = 1000 over 100,000 steps with C of 5 to 100; γ of factor-vae
-    # from 10 to 100; λ_od of 1 to 50 with λ_d = 10 λ_od, which is theirs for DIP-VAE-I (for II they take λ_d = λ_od).
+    # Defaults within the grids of Locatello et al. 2019: γ = 1000 over 100,000 steps with C of 5 to 100; γ of
+    # factor-vae from 10 to 100; λ_od of 1 to 50 with λ_d = 10 λ_od, theirs for DIP-VAE-I (for II they take λ_d = λ_od).
     gamma: Annotated[float, SettingLabels("γ", "Weight of the KL's distance from the capacity.", symbol="γ")] = Field(
         1_000.0, ge=0, le=1e6, allow_inf_nan=False, description="annealed-vae: weight of the KL's distance from C"
     )
