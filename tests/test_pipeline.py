@@ -55,8 +55,8 @@ def test_the_same_request_computes_nothing_again(trained: Trained) -> None:
 def test_other_settings_are_another_result_and_the_newest_is_shown(trained: Trained) -> None:
     store = trained.store
     config = AnalysisConfig(hotspots=HotspotConfig(measure="vi", min_bits=0.3))
-    found = pipeline.analyze(trained.id, store, config)
-    assert (found.matrix.information_bits[~found.hotspots["vi"].dead] >= 0.3).all()
+    analysis = pipeline.analyze(trained.id, store, config)
+    assert (analysis.matrix.information_bits[~analysis.hotspots["vi"].dead] >= 0.3).all()
     assert store.analysis(trained.id).config == config
     pipeline.analyze(trained.id, store)
     assert store.analysis(trained.id).config == AnalysisConfig()
@@ -213,10 +213,10 @@ def test_what_was_compared_before_is_not_compared_again(
         return compare_channels(posteriors, **settings)
 
     monkeypatch.setattr(pipeline, "compare_channels", compare)
-    found = pipeline.analyze(trained.id, store)
+    analysis = pipeline.analyze(trained.id, store)
     assert [before.member_keys for before in known if before] == [whole.member_keys]
     before = trained.store.analysis(trained.id).matrix
-    np.testing.assert_array_equal(found.matrix.nmi, before.nmi[6:, 6:])
+    np.testing.assert_array_equal(analysis.matrix.nmi, before.nmi[6:, 6:])
 
 
 def test_stability_is_worked_out_once_kept_and_shown_when_asked_for(trained: Trained, tmp_path: Path) -> None:
@@ -238,11 +238,11 @@ def test_stability_is_worked_out_once_kept_and_shown_when_asked_for(trained: Tra
     kinds = [path.name.partition("-")[0] for path in (store.folder(trained.id) / "analysis").iterdir()]
     assert "stability" not in kinds  # nor anything half made
     assert all(kind and not kind.startswith(".") for kind in kinds)
-    found = pipeline.analyze(trained.id, store, config, on_stage=on_stage)
+    analysis = pipeline.analyze(trained.id, store, config, on_stage=on_stage)
     assert told == [0.0, 1 / 8, 2 / 8, 0.0, *(k / 8 for k in range(1, 9))]
-    assert set(found.stability) == {"nmi", "vi"}
-    for measure, stability in found.stability.items():
-        assert stability.members.shape == stability.images.shape == (4, len(found.hotspots[measure].groups))
+    assert set(analysis.stability) == {"nmi", "vi"}
+    for measure, stability in analysis.stability.items():
+        assert stability.members.shape == stability.images.shape == (4, len(analysis.hotspots[measure].groups))
     pipeline.analyze(trained.id, store, config, on_stage=on_stage)
     assert told[-1] == 0.0  # begun, and found there
     assert pipeline.analyze(trained.id, store).stability == {}

@@ -70,6 +70,7 @@ def follow_hotspots(
             at_step = [
                 history.at(step, ensemble) for history, ensemble in zip(histories, ensembles, strict=True) if history
             ]
+            # Numbered as at the end, so that a fragment keeps its colour from step to step.
             step_atlas = threaded_like(draw_atlas(at_step, config), end)
             (folder / step_folder(step)).mkdir()
             step_atlas.save(folder / step_folder(step))

@@ -23,12 +23,13 @@ Measure = Literal["nmi", "vi"]
 Architecture = Literal["mlp", "conv28", "conv64"]
 Precision = Literal["float32", "bfloat16"]
 FusionObjective = Literal["vi", "nmi", "mutual-information"]
-Number = Annotated[int, Field(ge=0)]  # of a member, or of a channel within one
+Number = Annotated[int, Field(ge=0)]  # the number of a member, or of a channel within one
 
 
 class Config(BaseModel):
     """A frozen value whose `key` is the same for the same content on every machine."""
 
+    # Unknown fields are refused: a setting that is misspelt would leave its default in force unnoticed.
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     @property
@@ -74,6 +75,7 @@ class ModelConfig(Config):
     @field_validator("network")
     @classmethod
     def _path(cls, value: str | None) -> str | None:
+        # Looked at, not imported: a spec is read in processes that must never run another's code.
         if value is not None and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", value):
             raise ValueError("package.module:Class")
         return value
@@ -95,7 +97,7 @@ class TrainConfig(ObjectiveSettings, Config):
 
     steps: int = Field(5_000, ge=1, le=10_000_000, description="gradient steps of a member")
     batch_size: int = Field(64, ge=1, le=65_536, description="images in a step")
-    learning_rate: float = Field(1e-3, gt=0, le=1, allow_inf_nan=False, description="of Adam")
+    learning_rate: float = Field(1e-3, gt=0, le=1, allow_inf_nan=False, description="learning rate of Adam")
     clip_gradient: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="largest norm of a member's gradient; longer ones are shortened"
     )
@@ -132,7 +134,7 @@ class HotspotConfig(Config):
 class MapConfig(Config):
     """How channels are laid out in the plane."""
 
-    seed: int = Field(0, ge=0, lt=2**32, description="of the layout")
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of the layouts")
     neighbors: int = Field(15, ge=2, le=500, description="neighbours that UMAP keeps together")
     min_distance: float = Field(0.1, ge=0, le=1, description="how tightly UMAP packs points")
 
@@ -154,7 +156,7 @@ class SpaceConfig(Config):
     """
 
     draws: int = Field(10_000, ge=100, le=100_000_000, description="draws of the Monte Carlo estimate")
-    seed: int = Field(0, ge=0, lt=2**63, description="of the draws")
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of the draws")
 
 
 class BootstrapConfig(Config):
@@ -164,7 +166,7 @@ class BootstrapConfig(Config):
     """
 
     resamples: int = Field(0, ge=0, le=10_000, description="resamples of members, and as many of images; 0 for none")
-    seed: int = Field(0, ge=0, lt=2**63, description="of the resamples")
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of the resamples")
 
 
 class AtlasConfig(Config):
@@ -210,7 +212,7 @@ class FusionConfig(Config):
     objective: FusionObjective = Field("vi", description="one of vi, nmi, mutual-information")
     steps: int = Field(1_500, ge=1, le=1_000_000, description="steps of the optimizer at most; it stops when flat")
     restarts: int = Field(3, ge=1, le=64, description="starts, of which the best is kept")
-    seed: int = Field(0, ge=0, lt=2**63, description="of the starts")
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of the starts")
     members: tuple[Number, ...] | None = Field(
         None, description="members whose whole latent spaces are fused; all when neither members nor channels are given"
     )
@@ -220,7 +222,7 @@ class FusionConfig(Config):
 
     @property
     def key(self) -> str:
-        """The content without the name."""
+        """Twelve hexadecimal digits of the content without the name."""
         return content_key(self.model_dump(mode="json", exclude={"name"}))
 
     @property
@@ -264,6 +266,7 @@ class EnsembleSpec(Config):
     def _name_from_content(self) -> "EnsembleSpec":
         if not self.name:
             words = f"{self.dataset.name} {self.train.title}"
+            # Past the frozen model's own __setattr__, while it is still being built.
             object.__setattr__(self, "name", words)
         return self
 
@@ -275,6 +278,7 @@ def content_key(content: object) -> str:
         >>> content_key({"b": 1, "a": [1.5]}) == content_key({"a": [1.5], "b": 1})
         True
     """
+    # Sorted and without blanks: one content has one text, whatever wrote it.
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -42,7 +42,7 @@ def parse(model: type[AnyConfig], values: Mapping[str, Any]) -> AnyConfig:
 
     Example:
         >>> from vaefrag_core.config import SpaceConfig
-        >>> parse(SpaceConfig, {"draws": "1e3"}).draws
+        >>> parse(SpaceConfig, {"draws": "1000"}).draws
         1000
     """
     try:

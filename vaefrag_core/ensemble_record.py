@@ -137,6 +137,7 @@ def source_from_json(content: Mapping[str, Any]) -> TrainedSource | ImportedSour
         InvalidInputError: when a value is out of bounds or of another type than expected.
         KeyError: when there is neither a spec nor an import.
     """
+    # By what is there, not by the number of the format: format 1 wrote both kinds as specs.
     if IMPORTED in content:
         return parse(ImportedSource, content[IMPORTED])
     spec = parse(EnsembleSpec, content["spec"])

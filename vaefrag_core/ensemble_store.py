@@ -125,7 +125,7 @@ class EnsembleStore:
             "members": posteriors.n_members,
             "images": posteriors.n_images,
         }
-        source = parse(ImportedSource, values)
+        source = parse(ImportedSource, values)  # before anything is written
         ensemble_id = self._imported_id(source.posteriors_key)
         self._write_record(ensemble_id, source)
         self.save_posteriors(ensemble_id, posteriors)
@@ -142,6 +142,7 @@ class EnsembleStore:
     def _write_record(self, ensemble_id: str, source: TrainedSource | ImportedSource) -> None:
         """Write spec.json, unless there is one: the first name stands."""
         path = self.folder(ensemble_id) / "spec.json"
+        # Of two processes that get here at once the later one's name stays; their specs are equal.
         if not path.exists():
             created = datetime.now(UTC).isoformat(timespec="seconds")
             packages = ("vaefrag", "torch", "numpy", "scikit-learn")
@@ -196,6 +197,7 @@ class EnsembleStore:
         folder = self.folder(ensemble_id)
         folder.mkdir(parents=True, exist_ok=True)
         try:
+            # Not waited for: who holds it may train for hours. The system frees it when its process dies.
             with FileLock(folder / ".lock", timeout=0):
                 yield
         except Timeout:

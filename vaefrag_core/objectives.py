@@ -48,6 +48,8 @@ class ObjectiveSettings(BaseModel):
         allow_inf_nan=False,
         description="weight of the KL term; in beta-tcvae, of the total correlation",
     )
+    # Defaults within the grids of Locatello et al. 2019: γ = 1000 over 100,000 steps with C of 5 to 100; γ of
+    # factor-vae from 10 to 100; λ_od of 1 to 50 with λ_d = 10 λ_od, theirs for DIP-VAE-I (for II they take λ_d = λ_od).
     gamma: Annotated[float, SettingLabels("γ", "Weight of the KL's distance from the capacity.", symbol="γ")] = Field(
         1_000.0, ge=0, le=1e6, allow_inf_nan=False, description="annealed-vae: weight of the KL's distance from C"
     )
@@ -93,6 +95,7 @@ class ObjectiveSettings(BaseModel):
     @property
     def title(self) -> str:
         """The objective and its coefficients as people write them: beta-vae β=4."""
+        # In the order of the declaration, so that the coefficient that stands in ids comes first.
         symbols = ((name, SETTINGS[name].labels.symbol) for name in self.declaration.settings)
         return " ".join([self.objective, *(f"{symbol}={getattr(self, name):g}" for name, symbol in symbols if symbol)])
 
@@ -182,6 +185,7 @@ class Setting:
 
 
 def _settings() -> dict[str, Setting]:
+    # Pydantic keeps what Annotated holds besides a type in `metadata`, with its own bounds among it.
     settings = {}
     for name, field in ObjectiveSettings.model_fields.items():
         labels = next((part for part in field.metadata if isinstance(part, SettingLabels)), None)

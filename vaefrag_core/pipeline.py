@@ -158,9 +158,14 @@ def analyze(
     stability = None
     if config.bootstrap.resamples:
         on_stage("stability", 0.0)
+        # One result holds the stability by both measures, whichever is shown first.
         settings = config.model_dump(mode="json", include={"hotspots": {*HotspotConfig.model_fields} - {"measure"}})
         inputs = source | settings | {"bootstrap": config.bootstrap.model_dump(mode="json")}
-        resample = partial(_save_stability, posteriors, matrix, hotspots, config, on_stage)
+
+        def resample(folder: Path) -> None:
+            loaded = {m: store.load_artifact(ensemble_id, Hotspots.load, path) for m, path in hotspots.items()}
+            _save_stability(posteriors, matrix, loaded, config, on_stage, folder)
+
         stability = store.artifact(ensemble_id, "stability", inputs, resample).name
     over_training = _over_training(ensemble_id, store, posteriors, matrix, config.hotspots, on_stage)
     on_stage("traversals", 0.0)
@@ -170,6 +175,7 @@ def analyze(
         paint = partial(_save_traversals, ensemble_id, store, posteriors, config)
         traversals = store.artifact(ensemble_id, "traversals", inputs, paint).name
     on_stage("traversals", 1.0)
+    # Written last: pages open what the index names, and so never a part of an analysis.
     store.save_analysis_index(
         ensemble_id,
         AnalysisIndex(
@@ -236,7 +242,7 @@ def _save_map(matrix: ChannelMatrix, hotspots: HotspotConfig, config: AnalysisCo
 def _save_stability(
     posteriors: Posteriors,
     matrix: ChannelMatrix,
-    hotspots: dict[Measure, Path],
+    hotspots: dict[Measure, Hotspots],
     config: AnalysisConfig,
     on_stage: OnStage,
     folder: Path,
@@ -244,7 +250,7 @@ def _save_stability(
     stability = hotspot_stability(
         posteriors,
         matrix,
-        {measure: Hotspots.load(path) for measure, path in hotspots.items()},
+        hotspots,
         config.hotspots,
         config.bootstrap,
         on_progress=lambda done, total: on_stage("stability", done / total),

@@ -30,6 +30,7 @@ def resolve(values: Mapping[str, Any]) -> EnsembleSpec:
     if auto:
         model["architecture"] = "mlp"
     spec = parse(EnsembleSpec, {**values, "model": model})
+    # A spec with some architecture has to be valid first: only its data set tells which one takes the images.
     try:
         n_images, (height, width, image_channels) = dataset_size(spec.dataset)
     except VaefragError as error:

@@ -48,6 +48,7 @@ class Sweep(Config):
     @property
     def id(self) -> str:
         """Readable words first, then what makes it unique."""
+        # Of the first ensemble's id without its coefficient and key: data set and objective.
         words = f"{self.ensembles[0].rsplit('-', 2)[0]}-{self.coefficient}"
         slug = re.sub(r"[^a-z0-9.]+", "-", words.lower()).strip("-.")
         return f"{slug}-{self.key[:8]}"
@@ -223,6 +224,7 @@ def resolve_sweep(values: Mapping[str, Any]) -> tuple[Sweep | None, list[Ensembl
     if len(parts) > MAX_VALUES:
         raise _input_error([name], f"A sweep takes at most {MAX_VALUES} values of {name}, got {len(parts)}.")
     specs = {}
+    # By their values, not as typed: 1 and 1.0 are one ensemble.
     for part in parts:
         spec = resolve({**values, "train": train | {name: part}})
         specs[float(getattr(spec.train, name))] = spec

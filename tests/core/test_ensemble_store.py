@@ -65,16 +65,16 @@ def test_posteriors_come_back(workspace: EnsembleStore) -> None:
 
 def test_a_result_is_made_once_and_found_by_its_inputs(workspace: EnsembleStore) -> None:
     record = workspace.create(EnsembleSpec())
-    made: list[Path] = []
+    calls: list[Path] = []
 
     def make(folder: Path) -> None:
-        made.append(folder)
+        calls.append(folder)
         (folder / "result.txt").write_text("done")
 
     first = workspace.artifact(record.id, "matrix", {"a": 1}, make)
     assert workspace.artifact(record.id, "matrix", {"a": 1}, make) == first
     assert workspace.artifact(record.id, "matrix", {"a": 2}, make) != first
-    assert len(made) == 2
+    assert len(calls) == 2
     assert (first / "result.txt").read_text() == "done"
 
 
@@ -93,21 +93,22 @@ def test_a_result_whose_making_fails_leaves_nothing(workspace: EnsembleStore) ->
 def test_two_that_make_the_same_result_end_with_one(workspace: EnsembleStore) -> None:
     record = workspace.create(EnsembleSpec())
     both = threading.Barrier(2)
-    found: list[Path] = []
+    folders: list[Path] = []
 
     def make(folder: Path) -> None:
         (folder / "result.txt").write_text("done")
         both.wait(timeout=10)
 
     threads = [
-        threading.Thread(target=lambda: found.append(workspace.artifact(record.id, "map", {}, make))) for _ in range(2)
+        threading.Thread(target=lambda: folders.append(workspace.artifact(record.id, "map", {}, make)))
+        for _ in range(2)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found[0] == found[1]
-    assert [p.name for p in found[0].parent.iterdir()] == [found[0].name]
+    assert folders[0] == folders[1]
+    assert [p.name for p in folders[0].parent.iterdir()] == [folders[0].name]
 
 
 def test_text_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

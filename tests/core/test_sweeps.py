@@ -12,32 +12,32 @@ from vaefrag_core.spec_validation import resolve
 from vaefrag_core.sweeps import SweepStore, resolve_sweep
 
 
-def asked(name: str = "", **train: Any) -> dict[str, Any]:
+def spec_values(name: str = "", **train: Any) -> dict[str, Any]:
     return {"name": name, "dataset": {"name": "digits"}, "train": {"objective": "beta-vae", **train}, "members": 3}
 
 
 def swept(name: str = "", **train: Any) -> Any:
-    return resolve_sweep(asked(name, **train))
+    return resolve_sweep(spec_values(name, **train))
 
 
 def test_a_list_gives_an_ensemble_for_each_value_ascending() -> None:
-    sweep, specs = resolve_sweep(asked(beta="4, 1,2 ,1.0,"))
+    sweep, specs = resolve_sweep(spec_values(beta="4, 1,2 ,1.0,"))
     assert sweep is not None
     assert (sweep.coefficient, sweep.symbol, sweep.values) == ("beta", "β", (1, 2, 4))
     assert [spec.train.beta for spec in specs] == [1, 2, 4]
-    assert sweep.ensembles == tuple(ensemble_id_of(resolve(asked(beta=value))) for value in (1, 2, 4))
+    assert sweep.ensembles == tuple(ensemble_id_of(resolve(spec_values(beta=value))) for value in (1, 2, 4))
     assert sweep.name == "digits beta-vae, β 1 to 4"
     assert [spec.name for spec in specs] == [f"digits beta-vae β={value}" for value in (1, 2, 4)]
 
 
 def test_a_single_value_is_no_sweep() -> None:
-    sweep, specs = resolve_sweep(asked(beta="4"))
+    sweep, specs = resolve_sweep(spec_values(beta="4"))
     assert sweep is None
-    assert specs == [resolve(asked(beta=4))]
+    assert specs == [resolve(spec_values(beta=4))]
 
 
 def test_a_name_goes_to_the_sweep_and_with_its_value_to_each_ensemble() -> None:
-    sweep, specs = resolve_sweep(asked("n" * 80, objective="dip-vae-i", lambda_od="5,10"))
+    sweep, specs = resolve_sweep(spec_values("n" * 80, objective="dip-vae-i", lambda_od="5,10"))
     assert sweep is not None
     assert sweep.name == "n" * 80 + ", λod 5 to 10"
     assert [spec.name for spec in specs] == ["n" * 74 + " λod=5", "n" * 73 + " λod=10"]
@@ -58,7 +58,7 @@ def test_equal_sweeps_are_the_same_sweep_whatever_they_are_called(workspace: Ens
 
 
 def test_ensembles_that_exist_are_taken_over(workspace: EnsembleStore) -> None:
-    before = workspace.create(resolve(asked("mine", beta=2)))
+    before = workspace.create(resolve(spec_values("mine", beta=2)))
     sweep = SweepStore(workspace).create(*swept(beta="1,2"))
     assert sweep.ensembles[1] == before.id
     assert workspace.record(before.id) == before
@@ -80,7 +80,7 @@ def test_ensembles_that_exist_are_taken_over(workspace: EnsembleStore) -> None:
 )
 def test_what_cannot_be_swept_is_said_at_its_field(train: dict[str, Any], field: str, sentence: str) -> None:
     with pytest.raises(InvalidInputError, match=sentence) as caught:
-        resolve_sweep(asked(**train))
+        resolve_sweep(spec_values(**train))
     assert field in caught.value.fields
 
 

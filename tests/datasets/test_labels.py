@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from vaefrag_core.datasets.labels import factors_of
+from vaefrag_core.errors import InvalidInputError
 
 
 def test_numbers_and_text_keep_their_values_in_order() -> None:
@@ -28,6 +29,11 @@ def test_many_equal_fractions_share_a_bin() -> None:
     (factor,) = factors_of(values, None, 1000)
     assert len(set(factor.codes[:900].tolist())) == 1
     assert np.unique(factor.codes).tolist() == list(range(len(factor.levels)))
+
+
+def test_names_of_labels_have_to_differ() -> None:
+    with pytest.raises(InvalidInputError, match="Expected label names that differ, got 'scale' more than once"):
+        factors_of(np.zeros((40, 2)), ["scale", "scale"], 40)
 
 
 def test_whole_numbers_of_many_values_keep_them_also_as_floats() -> None:

@@ -52,11 +52,11 @@ def test_gaussian_is_minus_the_log_likelihood_at_its_fixed_variance(batch: tuple
 def test_mse_is_the_mean_over_pixels_and_up_to_a_constant_a_gaussian(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
     output, images = batch
     config = ModelConfig(likelihood="mse")
-    found = reconstruction_nats(output, images, config)
-    torch.testing.assert_close(found, torch.nn.MSELoss()(output, images))
+    mean_squared = reconstruction_nats(output, images, config)
+    torch.testing.assert_close(mean_squared, torch.nn.MSELoss()(output, images))
     gaussian = ModelConfig(likelihood="gaussian", pixel_variance=12 / 2)  # half of the numbers in an image
     torch.testing.assert_close(
-        found - reconstruction_nats(0 * output, images, config),
+        mean_squared - reconstruction_nats(0 * output, images, config),
         reconstruction_nats(output, images, gaussian) - reconstruction_nats(0 * output, images, gaussian),
     )
 
@@ -194,8 +194,8 @@ def test_a_discriminator_that_learns_from_shuffled_latents_tells_the_total_corre
     with torch.no_grad():
         correlated = discriminator(torch.randn(20_000, 2) @ root).mean()
     zero = torch.zeros(())
-    told = factor_vae(zero, zero, correlated, gamma=1.0)
-    assert told == pytest.approx(-math.log(1 - 0.8**2) / 2, abs=0.04)
+    estimate = factor_vae(zero, zero, correlated, gamma=1.0)
+    assert estimate == pytest.approx(-math.log(1 - 0.8**2) / 2, abs=0.04)
     # Its optimum is the density ratio, at which the cross-entropy is ln 2 less the Jensen-Shannon divergence.
     assert discriminator_nats(discriminator(latents), discriminator(shuffled(latents, order))) < math.log(2) - 0.05
 

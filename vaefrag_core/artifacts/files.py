@@ -36,6 +36,7 @@ def load_arrays(folder: Path, *names: str, mmap: bool = False) -> dict[str, Any]
     """
     arrays: dict[str, Any] = {}
     for name in names:
+        # A mapped file that is cut off later would end the process by a signal; here it is refused while it is opened.
         path = folder / f"{name}.npy"
         try:
             arrays[name] = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)

@@ -40,6 +40,7 @@ def as_members(name: str, value: Any) -> list[RealArray]:
                 f"Expected {name} as numbers of shape (members, images, channels), got member {m} with shape"
                 f" {array.shape} and type {array.dtype}."
             )
+    # Single precision stays: members in double would take twice the disk and memory for digits that networks lack.
     floats = [a if a.dtype in (np.float32, np.float64) else _as_float64(a) for a in members]
     for m, array in enumerate(floats):
         if not np.isfinite(array).all():
@@ -77,6 +78,7 @@ def check_members_first(mean: Sequence[RealArray], *, labels: Any, images: Any, 
     Raises:
         InvalidInputError: when another array tells that both were swapped; without one, nobody knows.
     """
+    # Means alone cannot tell: many members on few images are odd, and allowed. See `oddities`.
     n_members, n_images = len(mean), mean[0].shape[0]
     per_image = [name for name, array in (("labels", labels), ("images", images)) if _length(array) == n_members]
     swapped_ids = _length(member_ids) == n_images
@@ -256,6 +258,7 @@ def oddities(mean: Sequence[RealArray], logvar: Sequence[RealArray]) -> tuple[st
             " transpose: np.swapaxes(mean, 0, 1), np.swapaxes(logvar, 0, 1)."
         )
     values = np.concatenate([array.ravel() for array in logvar])
+    # Of all zeros the maximum is 0: ln σ² of posteriors that equal the prior, and no variances.
     if values.min() >= 0 < values.max() and np.mean(values <= 1) > FORGOTTEN_LOGARITHM:
         sentences.append(
             f"No logvar is below 0, and {np.mean(values <= 1):.0%} lie in 0…1, as variances do. If these are σ², give"

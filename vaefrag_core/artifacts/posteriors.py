@@ -165,6 +165,7 @@ class Posteriors:
         digest = hashlib.sha256()
         for array in (*self.mean, *self.logvar, self.labels, self.member_ids):
             if array is not None:
+                # Type and shape first: bytes alone would not tell (2, 3) from (3, 2).
                 digest.update(f"{array.dtype.str}{array.shape}".encode())
                 digest.update(np.ascontiguousarray(array).tobytes())
         digest.update(json.dumps([self.label_names, self.sample_id]).encode())
@@ -177,6 +178,7 @@ class Posteriors:
 
     def write(self, file: IO[bytes]) -> None:
         """Write the content of a posteriors file."""
+        # Text as fixed-width Unicode, never as objects: those would be pickled, and no reader takes pickles.
         arrays: dict[str, Any] = {"member_ids": self.member_ids}
         if isinstance(self.mean, tuple):
             for m, (mean, logvar) in enumerate(zip(self.mean, self.logvar, strict=True)):

@@ -42,6 +42,9 @@ def factors_of(labels: Any, names: Sequence[str] | None, n_images: int) -> tuple
     label_names = default if names is None else [_decoded(name) for name in names]
     if len(label_names) != table.shape[1]:
         raise InvalidInputError(f"Expected {table.shape[1]} label names, got {len(label_names)}. Name every label.")
+    repeated = [name for name in label_names if label_names.count(name) > 1]
+    if repeated:  # before training: posteriors with such labels would be refused after it
+        raise InvalidInputError(f"Expected label names that differ, got {repeated[0]!r} more than once. Rename one.")
     return tuple(_factor(name, column) for name, column in zip(label_names, table.T, strict=True))
 
 

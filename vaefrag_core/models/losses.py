@@ -51,6 +51,7 @@ def reconstruction_nats(output: Tensor, images: Tensor, config: ModelConfig) -> 
     if config.likelihood == "mse":
         return (output - images).square().mean()
     if config.likelihood == "bernoulli":
+        # From logits: ln sigmoid of a large one would round to 0, and its gradient with it.
         per_pixel = F.binary_cross_entropy_with_logits(output, images, reduction="none")
     else:
         v = config.pixel_variance
@@ -148,6 +149,7 @@ def total_correlation_nats(latents: Tensor, mean: Tensor, logvar: Tensor, n_imag
     own, other = math.log(1 / n_images), math.log((1 - 1 / n_images) / max(batch - 1, 1)) if n_images > 1 else 0.0
     weights = torch.full((batch, batch), other, dtype=latents.dtype, device=latents.device)
     weights = weights + (own - other) * torch.eye(batch, dtype=latents.dtype, device=latents.device)
+    # Densities of many channels multiply to numbers far below the smallest float: sums of them stay logarithms.
     joint = torch.logsumexp(weights + log_q.sum(dim=2), dim=1)
     product = torch.logsumexp(weights[:, :, None] + log_q, dim=1).sum(dim=1)
     return (joint - product).mean()
@@ -214,6 +216,7 @@ def discriminator_nats(together: Tensor, apart: Tensor) -> Tensor:
         >>> discriminator_nats(torch.zeros(4), torch.zeros(4))
         tensor(0.6931)
     """
+    # softplus instead of −ln sigmoid: finite however sure the discriminator is.
     return (F.softplus(-together).mean() + F.softplus(apart).mean()) / 2
 
 
@@ -232,6 +235,7 @@ def dip_penalty(mean: Tensor, logvar: Tensor | None, lambda_od: float, lambda_d:
     centred = mean - mean.mean(dim=0)
     covariance = centred.T @ centred / mean.shape[0]
     diagonal = torch.diagonal(covariance)
+    # Taken before the variances are added: those lie on the diagonal alone.
     off_diagonal = covariance.square().sum() - diagonal.square().sum()
     if logvar is not None:
         diagonal = diagonal + logvar.exp().mean(dim=0)
@@ -284,7 +288,7 @@ def _beta_tcvae(config: TrainConfig, inputs: LossInputs) -> tuple[Tensor, Tensor
 
 
 def _factor_vae(config: TrainConfig, inputs: LossInputs) -> tuple[Tensor, Tensor]:
-    assert inputs.discriminator is not None
+    assert inputs.discriminator is not None  # group training builds one for every objective that declares it
     total_correlation = inputs.discriminator(inputs.latents).mean()
     return factor_vae(inputs.reconstruction, inputs.kl, total_correlation, config.gamma_tc), total_correlation
 

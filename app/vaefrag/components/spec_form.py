@@ -169,6 +169,7 @@ def read(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     content: dict[str, Any] = {}
     for path, value in values.items():
+        # A hidden box may hold what would be refused, and nobody could see what to mend.
         if not is_read(path, values["train.objective"], str(values["dataset.name"])):
             continue
         *parents, name = path.split(".")
@@ -183,7 +184,7 @@ def _field_value(path: str, value: Any) -> Any:
     if path in LISTS:
         return [part.strip() for part in str(value).split(",")]
     text = value.strip() if isinstance(value, str) else value
-    if path in OPTIONAL and text == "":
+    if path in OPTIONAL and text == "":  # Dash sends "" for a box that was emptied
         return None
     return as_number(text) if FIELDS[path].kind in ("whole", "real") else text
 
