@@ -1,5 +1,6 @@
 """Labels of the sample: as channels, that is hard clusterings beside the soft ones, and as factors of a few values."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,6 +88,36 @@ def read_labels(labels: Any, names: tuple[str, ...]) -> list[Label]:
     """
     columns = [] if labels is None else list(np.asarray(labels).T)
     return [_read(name, column) for name, column in zip(names, columns, strict=True)]
+
+
+def codes_by_images(labels: Sequence[Label]) -> list[tuple[NDArray[np.bool_], list[int], IntArray]]:
+    """Put labels together that are known of the same images, so that one pass over these images compares all of them.
+
+    Args:
+        labels: F labels of N images.
+
+    Returns:
+        For each such group the images (N,), the positions f of its labels, and their codes (G, images). Labels known of
+        fewer than two images are in none: nothing can be told apart by them.
+    """
+    groups: dict[bytes, list[int]] = {}
+    for f, label in enumerate(labels):
+        if label.known.sum() >= 2:
+            groups.setdefault(label.known.tobytes(), []).append(f)
+    known = [(labels[fs[0]].known, fs) for fs in groups.values()]
+    return [(images, fs, np.array([labels[f].codes[images] for f in fs])) for images, fs in known]
+
+
+def label_entropy_bits(codes: IntArray) -> float:
+    """Entropy of a label on the images of which it is known: −Σ p log2 p over its values, bits; NaN of no image.
+
+    Args:
+        codes: (N,) its values, numbered; −1 where it is not known.
+    """
+    counts = np.bincount(codes[codes != UNKNOWN])
+    share = counts[counts > 0] / max(counts.sum(), 1)
+    # A label of one value has exactly 0 bits; log2 N − mean of log2 counts would leave rounding to divide by.
+    return abs(float((share * np.log2(share)).sum())) if counts.any() else float("nan")
 
 
 def usable_factors(labels: Any, names: tuple[str, ...], n_images: int) -> Factors:

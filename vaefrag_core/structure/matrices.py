@@ -8,7 +8,7 @@ import torch
 
 from vaefrag_core.artifacts import ChannelMatrix, Posteriors
 from vaefrag_core.structure.chance_level import chance_factors, dealt_panel
-from vaefrag_core.structure.label_factors import Label, read_labels
+from vaefrag_core.structure.label_factors import Label, codes_by_images, read_labels
 from vaefrag_core.structure.pairwise_information import FloatArray, Progress, Rows, shared_bits
 
 OWN_BITS_FLOOR = 1e-20  # below, what a channel's own draws repeat is zero but for rounding in the inputs
@@ -140,13 +140,9 @@ def _fill_partly_known(
     threads: int | None,
 ) -> None:
     """Compare the channels with labels that are not known of all images, on those of which they are."""
-    together: dict[bytes, list[int]] = {}  # labels that are known of the same images
-    for f, label in enumerate(labels):
-        if 2 <= label.known.sum() < len(label.known):
-            together.setdefault(label.known.tobytes(), []).append(f)
-    for fs in together.values():
-        known = labels[fs[0]].known
-        codes = np.array([labels[f].codes[known] for f in fs])
+    for known, fs, codes in codes_by_images(labels):
+        if known.all():
+            continue
         rows = Rows(mean[:, known], logvar[:, known], codes, known=len(mean))  # channels among each other: not again
         information, shared = shared_bits(rows, device=device, threads=threads)
         nmi, vi_bits = _normalize(shared)

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.errors import InvalidInputError
-from vaefrag_core.synthesis.channel_pool import checked, label_codes
+from vaefrag_core.structure.label_factors import read_labels
+from vaefrag_core.synthesis.channel_pool import checked
 from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks, FloatArray
 from vaefrag_core.synthesis.greedy import added_bits, greedy_order, prefix_bits, space_bits
 
@@ -24,7 +25,8 @@ class Additions:
         channels: (A,) flat indices, the best first; without those of the set and the dead.
         gain_bits: (A,) in joint information; in I(U_joint; label) when a label was given.
         joint_bits: (A,) of the set with the channel.
-        label_bits: (A,) I(U_joint; label) of the set with the channel; empty without a label.
+        label_bits: (A,) I(U_joint; label) of the set with the channel, on the images of which the label is known; empty
+            without a label.
     """
 
     channels: NDArray[np.int64]
@@ -183,4 +185,10 @@ def _codes(posteriors: Posteriors, label: str | None) -> NDArray[np.int64] | Non
     names = tuple(posteriors.label_names or ())
     if label not in names:
         raise InvalidInputError(f"There is no label {label[:40]!r}: there is {', '.join(names) or 'none'}.")
-    return np.asarray(label_codes(posteriors)[names.index(label)])
+    (column,) = read_labels(posteriors.labels[:, [names.index(label)]], (label,))
+    if column.known.sum() < 2:
+        raise InvalidInputError(
+            f"Label {label} is known of {column.known.sum()} of {posteriors.n_images:,} images: it takes two to tell"
+            " anything apart. Rank by another label, or by bits."
+        )
+    return column.codes

@@ -3,9 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.errors import InvalidInputError
 
@@ -136,10 +133,3 @@ def channel_word(posteriors: Posteriors, channel: int) -> str:
     """Give "member.channel" of a flat index."""
     member, within = posteriors.channel_names[channel]
     return f"{member}.{within}"
-
-
-def label_codes(posteriors: Posteriors) -> NDArray[np.int64]:
-    """Number the values of each label, (F, N): equal where and only where the values are equal."""
-    labels = np.zeros((posteriors.n_images, 0)) if posteriors.labels is None else posteriors.labels
-    columns = [np.unique(column, return_inverse=True)[1] for column in labels.T]
-    return np.array(columns, dtype=np.int64).reshape(len(columns), posteriors.n_images)

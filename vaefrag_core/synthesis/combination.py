@@ -9,15 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.errors import InvalidInputError
+from vaefrag_core.structure.label_factors import codes_by_images, label_entropy_bits, read_labels
 from vaefrag_core.synthesis.additions import Additions, Growth, MemberSpaces, grow, member_spaces, rank_additions
-from vaefrag_core.synthesis.channel_pool import channel_word, checked, label_codes
+from vaefrag_core.synthesis.channel_pool import channel_word, checked
 from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks, FloatArray
 from vaefrag_core.synthesis.greedy import prefix_bits
-from vaefrag_core.synthesis.subset_information import MOST_CHANNELS, joint_sums, shapley_shares
+from vaefrag_core.synthesis.subset_information import MOST_CHANNELS, JointSums, joint_sums, shapley_shares
 
 __all__ = [
     "Additions",
@@ -48,10 +50,10 @@ class Combination:
         shapley_bits: (k,) each channel's gain, averaged over all orders of putting the set together; they sum to the
             joint. None for more than 12 channels.
         label_names: F names.
-        label_bits: (F,) entropy of each label on the sample.
-        label_shared_bits: (F,) I(U_joint; label).
-        label_nmi: (F,) NMI of the joint space with each label; NaN where undefined.
-        label_vi_bits: (F,) VI.
+        label_bits: (F,) entropy of each label on the images of which it is known; NaN of fewer than two.
+        label_shared_bits: (F,) I(U_joint; label) on these images.
+        label_nmi: (F,) NMI of the joint space with each label there; NaN where undefined.
+        label_vi_bits: (F,) VI there.
     """
 
     channels: tuple[int, ...]
@@ -135,8 +137,11 @@ def combine(
     """
     found = checked(posteriors, channels)
     mean, logvar = posteriors.flat()
-    sums = joint_sums(CoefficientBlocks(mean[found], logvar[found]), label_codes(posteriors), with_subsets=shapley)
     n, ceiling = posteriors.n_images, math.log2(posteriors.n_images)
+    names = tuple(posteriors.label_names or ())
+    groups = codes_by_images(read_labels(posteriors.labels, names))
+    whole = next((codes for images, _, codes in groups if images.all()), np.zeros((0, n), dtype=np.int64))
+    sums = joint_sums(CoefficientBlocks(mean[found], logvar[found]), whole, with_subsets=shapley)
     single, without = ceiling - sums.single / n, ceiling - sums.without / n
     dead = [c for c, bits in zip(found, single, strict=True) if bits < min_bits]
     if dead:
@@ -144,26 +149,50 @@ def combine(
         raise InvalidInputError(
             f"Expected channels that tell at least {min_bits:g} bits, got dead ones: {word}. Leave it out."
         )
-    joint, twice, within = (ceiling - np.asarray(sum_) / n for sum_ in (sums.joint, sums.twice, sums.within))
-    counts = [np.bincount(code)[code] for code in label_codes(posteriors)]
-    label = np.array([ceiling - np.log2(count).mean() for count in counts])
-    shared = joint + label - within
-    # NMI and VI of `vaefrag_core.measures.similarity`; two draws of a label are one.
-    scale = (2 * joint - twice) * label
-    whole = len(sums.subsets) > 0 and len(found) <= MOST_CHANNELS
+    of_labels = np.full((4, len(names)), np.nan)
+    for images, fs, codes in groups:
+        # a label that is not known everywhere is compared, like in the matrix, with what the set tells there
+        there = sums
+        if not images.all():
+            blocks = CoefficientBlocks(mean[found][:, images], logvar[found][:, images])
+            there = joint_sums(blocks, codes, with_subsets=False)
+        of_labels[:, fs] = _label_numbers(there, codes)
+    label_bits, label_shared_bits, label_nmi, label_vi_bits = of_labels
+    joint = ceiling - sums.joint / n
+    has_subsets = len(sums.subsets) > 0 and len(found) <= MOST_CHANNELS
     return Combination(
         channels=tuple(found),
         n_images=n,
         joint_bits=_not_below_zero(float(joint)),
         single_bits=single,
         marginal_bits=joint - without,
-        shapley_bits=shapley_shares(ceiling - sums.subsets / n) if whole else None,
-        label_names=tuple(posteriors.label_names or ()),
-        label_bits=label,
-        label_shared_bits=shared,
-        label_nmi=np.where(scale > 0, shared / np.sqrt(np.where(scale > 0, scale, 1.0)), np.nan),
-        label_vi_bits=2 * within - twice - label,
+        shapley_bits=shapley_shares(ceiling - sums.subsets / n) if has_subsets else None,
+        label_names=names,
+        label_bits=label_bits,
+        label_shared_bits=label_shared_bits,
+        label_nmi=label_nmi,
+        label_vi_bits=label_vi_bits,
     )
+
+
+def _label_numbers(sums: JointSums, codes: NDArray[np.int64]) -> FloatArray:
+    """Compare a set with labels that are known of all images of its sums.
+
+    Args:
+        sums: of the set, `within` over these labels.
+        codes: (F, N) their values, numbered.
+
+    Returns:
+        (4, F) entropy, I(U_joint; label), NMI and VI.
+    """
+    n, ceiling = codes.shape[1], math.log2(codes.shape[1])
+    joint, twice, within = (ceiling - np.asarray(sum_) / n for sum_ in (sums.joint, sums.twice, sums.within))
+    label = np.array([label_entropy_bits(code) for code in codes])
+    shared = joint + label - within
+    # NMI and VI of `vaefrag_core.measures.similarity`; two draws of a label are one.
+    scale = (2 * joint - twice) * label
+    nmi = np.where(scale > 0, shared / np.sqrt(np.where(scale > 0, scale, 1.0)), np.nan)
+    return np.array([label, shared, nmi, 2 * within - twice - label])
 
 
 def _not_below_zero(bits: float) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vaefrag_core.structure.label_factors import UNKNOWN, label_entropy_bits
 from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks, FloatArray, Memory, side_by_side
 
 BLOCK_ROWS = 64
@@ -24,7 +25,7 @@ def prefix_bits(overlaps: CoefficientBlocks, orders: Sequence[Sequence[int]], co
     Args:
         overlaps: of K channels on N images.
         orders: of channels.
-        codes: (N,) the numbered values of a label, to give what is told about it as well.
+        codes: (N,) the numbered values of a label, −1 where it is not known, to give what is told about it as well.
 
     Returns:
         For each order (length, 1) joint bits; (length, 2) with a label, the second I(U_joint; label).
@@ -32,7 +33,7 @@ def prefix_bits(overlaps: CoefficientBlocks, orders: Sequence[Sequence[int]], co
 
     def task(order: Sequence[int]) -> FloatArray:
         memory, n = Memory(), overlaps.shape[1]
-        totals = np.zeros((len(order), 1 if codes is None else 2, n))
+        totals = np.zeros((len(order), _sums_of(codes), n))
         for rows, columns in _triangle(n):
             b, product = _two_blocks(memory, overlaps, rows, columns)
             product[:] = 1
@@ -54,7 +55,7 @@ def added_bits(
         overlaps: of K channels on N images.
         chosen: the set.
         candidates: channels, A of them.
-        codes: (N,) the numbered values of a label, to give what is told about it as well.
+        codes: (N,) the numbered values of a label, −1 where it is not known, to give what is told about it as well.
 
     Returns:
         (A, 1) joint bits of the set and the candidate; (A, 2) with a label, the second I(U_joint; label).
@@ -62,7 +63,7 @@ def added_bits(
 
     def task(group: Sequence[int]) -> FloatArray:
         memory, n = Memory(), overlaps.shape[1]
-        totals = np.zeros((len(group), 1 if codes is None else 2, n))
+        totals = np.zeros((len(group), _sums_of(codes), n))
         for rows, columns in _triangle(n):
             b, product = _two_blocks(memory, overlaps, rows, columns)
             _multiply_up(overlaps, chosen, rows, columns, b, product)
@@ -86,7 +87,7 @@ def space_bits(
         overlaps: of K channels on N images.
         spaces: channels of each of M spaces.
         chosen: the set. A channel in both counts twice, as two draws of it.
-        codes: (N,) the numbered values of a label.
+        codes: (N,) the numbered values of a label, −1 where it is not known.
 
     Returns:
         (M, 1) bits of each space; (M, 2) with a label, the second I(U_space; label). And (M,) joint bits of each with
@@ -95,7 +96,7 @@ def space_bits(
 
     def task(group: Sequence[Sequence[int]]) -> tuple[FloatArray, FloatArray]:
         memory, n = Memory(), overlaps.shape[1]
-        totals, both = np.zeros((len(group), 1 if codes is None else 2, n)), np.zeros((len(group), 1, n))
+        totals, both = np.zeros((len(group), _sums_of(codes), n)), np.zeros((len(group), 1, n))
         for rows, columns in _triangle(n):
             b, product = _two_blocks(memory, overlaps, rows, columns)
             of_set = memory.array("set", b.shape, overlaps.dtype)
@@ -189,20 +190,31 @@ def _multiply_up(
         np.multiply(product, b, out=product)
 
 
+def _sums_of(codes: Codes) -> int:
+    """Count the sums over j: all images, those of equal label, and those of which a label is known, if not all."""
+    return 1 if codes is None else 2 if (codes != UNKNOWN).all() else 3
+
+
 def _add(totals: FloatArray, product: NDArray[Any], rows: slice, columns: slice, codes: Codes) -> None:
     """Add what a block holds to the sums of its rows and, beyond the diagonal, of its columns."""
     beyond = rows.stop - rows.start
     parts = [product] if codes is None else [product, product * (codes[rows, None] == codes[columns])]
+    if len(totals) == 3 and codes is not None:
+        parts.append(product * ((codes[rows, None] != UNKNOWN) & (codes[columns] != UNKNOWN)))
     for total, part in zip(totals, parts, strict=True):
         total[rows] += part.sum(axis=1)
         total[rows.stop :] += part[:, beyond:].sum(axis=0)
 
 
 def _bits(totals: FloatArray, codes: Codes) -> FloatArray:
-    """Turn sums over j, (A, 1 or 2, N), into joint bits and, with a label, what is told about it."""
-    n = totals.shape[-1]
-    bits = np.log2(n) - np.log2(totals).mean(axis=-1)
+    """Turn sums over j, (A, 1 to 3, N), into joint bits and, with a label, what is told about it.
+
+    I(U;L) = I(X;U) + H(L) − I(X;U,L), all three on the images of which the label is known.
+    """
+    joint = np.log2(totals.shape[-1]) - np.log2(totals[:, 0]).mean(axis=-1)
     if codes is None:
-        return np.asarray(bits)
-    label = np.log2(n) - np.log2(np.bincount(codes)[codes]).mean()
-    return np.stack([bits[:, 0], bits[:, 0] + label - bits[:, 1]], axis=1)
+        return np.asarray(joint[:, None])
+    known = codes != UNKNOWN
+    within, there = (np.log2(known.sum()) - np.log2(totals[:, k][:, known]).mean(axis=-1) for k in (1, -1))
+    there = joint if known.all() else there
+    return np.stack([joint, there + label_entropy_bits(codes) - within], axis=1)
