@@ -90,6 +90,19 @@ def read_labels(labels: Any, names: tuple[str, ...]) -> list[Label]:
     return [_read(name, column) for name, column in zip(names, columns, strict=True)]
 
 
+def known_texts(column: NDArray[Any]) -> list[str | None]:
+    """Write the values of a label as text, for colours and legends.
+
+    Args:
+        column: (N,) values, numbers or text.
+
+    Returns:
+        (N,) texts; None where the label is not known.
+    """
+    known, _ = _known(column)
+    return [str(value) if there else None for value, there in zip(column, known, strict=True)]
+
+
 def codes_by_images(labels: Sequence[Label]) -> list[tuple[NDArray[np.bool_], list[int], IntArray]]:
     """Put labels together that are known of the same images, so that one pass over these images compares all of them.
 

@@ -18,6 +18,7 @@ from vaefrag.pages.selection import Selection
 from vaefrag.pages.site import CELL_PIXELS, SMALL_CELL_PIXELS, Site
 from vaefrag.queries import OpenAnalysis, channel_posterior, kl_nats, middle_of, nearest, pair_facts, representatives
 from vaefrag_core.artifacts import Posteriors
+from vaefrag_core.structure.label_factors import known_texts
 
 
 @dataclass(frozen=True)
@@ -226,7 +227,7 @@ class Details:
         switch, label, values = None, None, None
         if posteriors.labels is not None:
             label = self.selection.label or posteriors.label_names[0]
-            values = [str(value) for value in posteriors.labels[:, posteriors.label_names.index(label)]]
+            values = known_texts(posteriors.labels[:, posteriors.label_names.index(label)])
             options = [(name, self.selection.to(label=name).search(), name == label) for name in posteriors.label_names]
             switch = html.Div([html.Span("Colour"), segmented("Colour by label", options)], className="switch")
         figure = pair_figure(means, names, label, values)

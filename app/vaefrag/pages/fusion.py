@@ -19,6 +19,7 @@ from vaefrag.figures.rasters import rgba_png, scale_for, sprite
 from vaefrag.pages.site import Page, Site
 from vaefrag_core.artifacts import FusedSpace, Posteriors
 from vaefrag_core.errors import BrokenFileError, MissingDataError, VaefragError
+from vaefrag_core.structure.label_factors import known_texts
 from vaefrag_core.synthesis.learner_spaces import LearnerSpaces
 
 CELL_PIXELS = 96  # side wanted of the image under the pointer
@@ -217,11 +218,11 @@ class FusionView:
     def _unfinished(self) -> list[str]:
         return ["It was stopped; this is the best so far."] if self.fused.end == "stopped" else []
 
-    def _values(self) -> list[str] | None:
+    def _values(self) -> list[str | None] | None:
         if self.label is None:
             return None
         names = tuple(self.posteriors.label_names or ())
-        return [str(value) for value in self.posteriors.labels[:, names.index(self.label)]]
+        return known_texts(self.posteriors.labels[:, names.index(self.label)])
 
     def _search(self, **changed: Any) -> str:
         fields = {"learner": self.learner, "label": self.label} | changed
