@@ -1,5 +1,7 @@
 """What a channel paints, and over which range."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -68,6 +70,17 @@ def test_base_images_show_different_labels(posteriors: Posteriors) -> None:
     assert sorted(posteriors.labels[chosen, 0].tolist()) == [0, 1, 2]
     assert len(set(base_images(posteriors, 10).tolist())) == 10
     assert len(base_images(posteriors, 99)) == 30
+
+
+def test_base_images_are_spread_over_classes_and_not_over_what_is_not_known(posteriors: Posteriors) -> None:
+    gaps = replace(posteriors, labels=np.where(np.arange(30) % 3 == 0, np.nan, np.arange(30) % 3))
+    assert base_images(gaps, 2).tolist() == [1, 2]
+    assert base_images(gaps, 3).tolist() == [1, 2, 0]
+    blank = replace(posteriors, labels=np.where(np.arange(30) < 28, "", "late"))
+    assert base_images(blank, 2).tolist() == [28, 0]
+    # 30 fractions fall into 20 classes of one or two: of the first, the eleventh and the last, the first image each
+    falling = replace(posteriors, labels=np.sqrt(np.arange(30.0))[::-1])
+    assert base_images(falling, 3).tolist() == [29, 14, 0]
 
 
 def test_colour_images_keep_their_channels_last() -> None:

@@ -11,6 +11,7 @@ from vaefrag_core.artifacts import Posteriors, Traversals
 from vaefrag_core.config import TraversalConfig
 from vaefrag_core.errors import MissingDataError
 from vaefrag_core.models.vae import VAE
+from vaefrag_core.structure.label_factors import UNKNOWN, read_labels
 
 FloatArray = NDArray[np.float64]
 Draw = Callable[[NDArray[np.float32]], NDArray[np.uint8]]
@@ -88,7 +89,7 @@ def traverse_members(
 
 
 def base_images(posteriors: Posteriors, count: int) -> NDArray[np.int64]:
-    """Choose images to vary: the first of the sample with each value of the first label, then simply the next.
+    """Choose images to vary: the first of the sample of each class of the first label, then simply the next.
 
     Args:
         posteriors: N images.
@@ -99,7 +100,9 @@ def base_images(posteriors: Posteriors, count: int) -> NDArray[np.int64]:
     """
     chosen: list[int] = []
     if posteriors.labels is not None:
-        _, first = np.unique(posteriors.labels[:, 0], return_index=True)
+        (label,) = read_labels(posteriors.labels[:, :1], ("first",))
+        codes, first = np.unique(label.codes, return_index=True)
+        first = first[codes != UNKNOWN]
         spread = np.linspace(0, len(first) - 1, min(count, len(first))).round().astype(int)
         chosen = [int(i) for i in first[spread]]
     rest = (i for i in range(posteriors.n_images) if i not in chosen)
