@@ -107,7 +107,7 @@ def test_labels_are_compared_like_channels() -> None:
     posteriors, channels = drawn(), [0, 3, 7]
     found, joint = combine(posteriors, channels), distance(posteriors, channels)
     for f in range(2):
-        label = label_distance(torch.as_tensor(np.unique(posteriors.labels[:, f], return_inverse=True)[1]))
+        label = label_distance(torch.as_tensor(posteriors.labels[:, f]))
         assert found.label_nmi[f] == pytest.approx(float(nmi(joint, label)), abs=1e-5)
         assert found.label_vi_bits[f] == pytest.approx(float(variation_of_information(joint, label)), abs=1e-5)
         assert found.label_shared_bits[f] == pytest.approx(float(mutual_information_bits(joint, label)), abs=1e-5)
@@ -213,6 +213,19 @@ def test_dead_channels_are_refused_by_name() -> None:
     mean[0] = np.random.default_rng(0).normal(size=(30, 2))
     with pytest.raises(InvalidInputError, match=r"dead ones: 1\.0 tells 0\.000 bits"):
         combine(Posteriors(mean, np.zeros_like(mean)), [0, 2])
+
+
+def test_a_channel_is_dead_below_its_own_threshold() -> None:
+    posteriors = drawn()
+    alone = np.array([bits(posteriors, [c]) for c in range(12)])
+    least = np.where(np.arange(12) < 6, alone - 1e-3, alone + 1e-3)
+    assert sorted(rank_additions(posteriors, [0], min_bits=least).channels.tolist()) == [1, 2, 3, 4, 5]
+    assert set(grow(posteriors, 9, min_bits=least, draws=1).channels) == set(range(6))
+    assert combine(posteriors, range(6), min_bits=least).channels == tuple(range(6))
+    with pytest.raises(InvalidInputError, match=rf"at least {least[7]:g} bits, got dead ones: 1\.3 tells"):
+        combine(posteriors, [0, 7], min_bits=least)
+    whole, live = (member_spaces(posteriors, min_bits=least, information_bits=alone).bits, bits(posteriors, [4, 5]))
+    assert whole[1] == pytest.approx(live, abs=1e-5)
 
 
 def test_unknown_labels_and_sizes_are_refused() -> None:

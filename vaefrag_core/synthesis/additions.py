@@ -68,7 +68,7 @@ def rank_additions(
     channels: Sequence[int],
     *,
     label: str | None = None,
-    min_bits: float = MIN_BITS,
+    min_bits: float | FloatArray = MIN_BITS,
     information_bits: FloatArray | None = None,
 ) -> Additions:
     """Rank all live channels by what a set gains from each.
@@ -77,7 +77,7 @@ def rank_additions(
         posteriors: of C channels on N images.
         channels: flat indices of the set; () ranks channels alone.
         label: name of a label: rank by the gain in what the set tells about it. Otherwise by joint bits.
-        min_bits: below, a channel is dead and is left out.
+        min_bits: below, a channel is dead and is left out; one number, or (C,) where thresholds differ.
         information_bits: (C,) of each channel alone, where known already; worked out otherwise.
 
     Raises:
@@ -104,7 +104,7 @@ def grow(
     *,
     start: Sequence[int] = (),
     label: str | None = None,
-    min_bits: float = MIN_BITS,
+    min_bits: float | FloatArray = MIN_BITS,
     information_bits: FloatArray | None = None,
     draws: int = 20,
     seed: int = 0,
@@ -116,7 +116,7 @@ def grow(
         size: of the whole set, the start included.
         start: flat indices to begin with.
         label: name of a label, to grow by what is told about it; otherwise by joint bits.
-        min_bits: below, a channel is dead and is not taken.
+        min_bits: below, a channel is dead and is not taken; one number, or (C,) where thresholds differ.
         information_bits: (C,) of each channel alone, where known already; worked out otherwise.
         draws: random sets.
         seed: of their channels.
@@ -145,7 +145,7 @@ def member_spaces(
     channels: Sequence[int] = (),
     *,
     label: str | None = None,
-    min_bits: float = 0.0,
+    min_bits: float | FloatArray = 0.0,
     information_bits: FloatArray | None = None,
 ) -> MemberSpaces:
     """Give what each member's whole space tells, and how much of it a set carries.
@@ -154,7 +154,8 @@ def member_spaces(
         posteriors: of M members.
         channels: flat indices of a set; with none, nothing is shared.
         label: name of a label, to give what is told about it.
-        min_bits: channels that tell less are left out: they take time and change nothing that is seen.
+        min_bits: channels that tell less, one number or (C,), are left out: they take time and change nothing that is
+            seen.
         information_bits: (C,) of each channel alone; needed to leave some out.
 
     Raises:
@@ -164,7 +165,8 @@ def member_spaces(
     ends = np.cumsum(posteriors.channels_of_member)
     spaces = [list(range(end - width, end)) for end, width in zip(ends, posteriors.channels_of_member, strict=True)]
     if information_bits is not None:
-        spaces = [[c for c in space if information_bits[c] >= min_bits] for space in spaces]
+        live = information_bits >= min_bits
+        spaces = [[c for c in space if live[c]] for space in spaces]
     overlaps = CoefficientBlocks(*posteriors.flat())
     bits, joint = space_bits(overlaps, spaces, chosen, codes)
     if not chosen:
@@ -173,7 +175,9 @@ def member_spaces(
     return MemberSpaces(bits[:, -1], bits[:, 0] + own - joint)
 
 
-def _live(overlaps: CoefficientBlocks, min_bits: float, information_bits: FloatArray | None) -> dict[int, float]:
+def _live(
+    overlaps: CoefficientBlocks, min_bits: float | FloatArray, information_bits: FloatArray | None
+) -> dict[int, float]:
     """Give the channels that tell enough, with what each tells alone."""
     known = added_bits(overlaps, (), range(overlaps.shape[0]))[:, 0] if information_bits is None else information_bits
     return {int(c): float(known[c]) for c in np.flatnonzero(known >= min_bits)}

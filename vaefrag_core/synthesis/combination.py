@@ -122,14 +122,14 @@ def joint_information(posteriors: Posteriors, channels: Sequence[int]) -> float:
 
 
 def combine(
-    posteriors: Posteriors, channels: Sequence[int], *, min_bits: float = MIN_BITS, shapley: bool = True
+    posteriors: Posteriors, channels: Sequence[int], *, min_bits: float | FloatArray = MIN_BITS, shapley: bool = True
 ) -> Combination:
     """Say what a set of channels tells, and what each of them is worth in it.
 
     Args:
         posteriors: of C channels on N images; `channel_pool` puts several ensembles side by side.
         channels: flat indices, each once. Their order changes nothing.
-        min_bits: below, a channel is dead and does not belong in a set.
+        min_bits: below, a channel is dead and does not belong in a set; one number, or (C,) where thresholds differ.
         shapley: False leaves Shapley shares out.
 
     Raises:
@@ -143,11 +143,12 @@ def combine(
     whole = next((codes for images, _, codes in groups if images.all()), np.zeros((0, n), dtype=np.int64))
     sums = joint_sums(CoefficientBlocks(mean[found], logvar[found]), whole, with_subsets=shapley)
     single, without = ceiling - sums.single / n, ceiling - sums.without / n
-    dead = [c for c, bits in zip(found, single, strict=True) if bits < min_bits]
+    least = np.broadcast_to(min_bits, posteriors.n_channels)
+    dead = [c for c, bits in zip(found, single, strict=True) if bits < least[c]]
     if dead:
         word = f"{channel_word(posteriors, dead[0])} tells {single[found.index(dead[0])]:.3f} bits"
         raise InvalidInputError(
-            f"Expected channels that tell at least {min_bits:g} bits, got dead ones: {word}. Leave it out."
+            f"Expected channels that tell at least {least[dead[0]]:g} bits, got dead ones: {word}. Leave it out."
         )
     of_labels = np.full((4, len(names)), np.nan)
     for images, fs, codes in groups:
