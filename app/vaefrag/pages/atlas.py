@@ -10,7 +10,8 @@ from vaefrag.components.glossary import help_mark
 from vaefrag.components.notices import notice, remarks
 from vaefrag.jobs.ensemble_status import go_on
 from vaefrag.pages.job_polling import asker, pressed
-from vaefrag.pages.site import Page, Site
+from vaefrag.pages.page import Page, PageRequest, RenderedPage
+from vaefrag.pages.site import Site
 from vaefrag.pages.sweep_status import sweep_status_of
 from vaefrag.pages.sweep_view import SweepView, table
 from vaefrag_core.artifacts import Atlas
@@ -74,13 +75,13 @@ class AtlasPage:
         parts = [f"{s.word} {s.done} {s.failed} {s.current} {s.at_work}" for s in self.standings]
         return " | ".join([self.version, self.problem, *parts])
 
-    def page(self) -> Page:
+    def page(self) -> RenderedPage:
         """Lay the page out."""
         follows = [
             dcc.Interval(id="atlas-tick", interval=POLL_MILLISECONDS),
             dcc.Store(id="atlas-shown", data=self.shown_as()),
         ]
-        return Page(
+        return RenderedPage(
             html.Div([html.Div(self.body(), id="atlas-body", className="stack"), *follows], className="wide"),
             self.sweep.name,
         )
@@ -190,16 +191,16 @@ class AtlasPage:
         return html.Div(button)
 
 
-def page(site: Site, sweep_id: str, search: str | None) -> Page:
+def page(site: Site, request: PageRequest) -> RenderedPage:
     """Give the atlas of a sweep, as far as there is one, at the step of training that the URL names."""
     try:
-        found = AtlasPage(site, sweep_id, _step_in(search))
+        found = AtlasPage(site, request.id, _step_in(request.search))
     except BrokenFileError as error:
-        return Page(
-            site.error_page(notice("alert", "A file cannot be read", html.P(str(error)), tone="alarm")), sweep_id
+        return RenderedPage(
+            site.error_page(notice("alert", "A file cannot be read", html.P(str(error)), tone="alarm")), request.id
         )
     except MissingDataError as error:
-        return Page(site.error_page(notice("search", "No such sweep", html.P(str(error)))), "Not found")
+        return RenderedPage(site.error_page(notice("search", "No such sweep", html.P(str(error)))), "Not found")
     return found.page()
 
 
@@ -222,7 +223,7 @@ def register(app: Dash, site: Site) -> None:
     )
     def look(_: int | None, path: str, search: str, shown: str) -> tuple[list, str]:
         """The ensembles → the page anew, when one of them stands otherwise."""
-        found = AtlasPage(site, _sweep_in(path), _step_in(search))
+        found = AtlasPage(site, PAGE.id_in(site, path), _step_in(search))
         if found.shown_as() == shown:
             raise PreventUpdate
         return found.body(), found.shown_as()
@@ -245,7 +246,7 @@ def register(app: Dash, site: Site) -> None:
     )
     def draw(step: int | None, path: str) -> tuple[list, str]:
         """The slider → what there was at that step."""
-        found = AtlasPage(site, _sweep_in(path), step)
+        found = AtlasPage(site, PAGE.id_in(site, path), step)
         return found.drawn(), found.when()
 
     @app.callback(
@@ -286,5 +287,4 @@ def _step_in(search: str | None) -> str | None:
     return parse_qs((search or "").removeprefix("?")).get("step", [None])[-1]
 
 
-def _sweep_in(path: str) -> str:
-    return path.rstrip("/").rsplit("/", 1)[-1]
+PAGE = Page("atlas/<sweep_id>", page, (register,))

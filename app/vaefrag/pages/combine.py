@@ -10,12 +10,13 @@ from vaefrag.components.glossary import help_mark
 from vaefrag.components.graph import graph
 from vaefrag.components.notices import command, notice, remarks
 from vaefrag.components.shell import segmented
-from vaefrag.pages import saved_sets
+from vaefrag.pages import fuse, image_routes, saved_sets
 from vaefrag.pages.channel_set_view import ChannelSetView
 from vaefrag.pages.fuse import LEAST_CHANNELS, set_form
+from vaefrag.pages.page import Page, PageRequest, RenderedPage
 from vaefrag.pages.set_panel import beside_members, growth_panel, next_panel, press, set_panel
 from vaefrag.pages.set_selection import SetSelection, parse_set_selection
-from vaefrag.pages.site import Page, Site
+from vaefrag.pages.site import Site
 from vaefrag.queries import distinct_names
 from vaefrag_core.channel_sets import SetStore, parse_channel
 
@@ -32,7 +33,7 @@ class Combine:
     def __init__(self, mixture: ChannelSetView) -> None:
         self.mixture, self.site, self.chosen = mixture, mixture.site, mixture.chosen
 
-    def page(self) -> Page:
+    def page(self) -> RenderedPage:
         """Lay the page out."""
         parts = {name: html.Div(content, id=f"combine-{name}") for name, content in self.parts().items()}
         text = "Channels of any members, and of any ensembles on the same sample, as one space."
@@ -46,7 +47,7 @@ class Combine:
             [html.Div(left, className="column"), html.Div(right, className="column")], className="columns"
         )
         shown = dcc.Store(id="combine-shown", data=self.shown)
-        return Page(html.Div([heading, columns, parts["slow"], shown], className="combine"), "Combine")
+        return RenderedPage(html.Div([heading, columns, parts["slow"], shown], className="combine"), "Combine")
 
     def parts(self) -> dict[str, Any]:
         """Give everything on the page that depends on the set, but for the figure and what takes longer."""
@@ -132,9 +133,9 @@ def _card(content: html.Div) -> html.Div:
     return html.Div(content, className="card")
 
 
-def page(site: Site, search: str | None) -> Page:
+def page(site: Site, request: PageRequest) -> RenderedPage:
     """Give the page, or say what it needs when there is nothing to combine."""
-    mixture = ChannelSetView(site, search)
+    mixture = ChannelSetView(site, request.search)
     if mixture.view is None:
         empty = notice(
             "grid",
@@ -142,7 +143,7 @@ def page(site: Site, search: str | None) -> Page:
             html.P("Channels are combined once an ensemble has been trained and analysed:"),
             command("vaefrag demo"),
         )
-        return Page(site.error_page(html.Section([remarks(mixture.problems, tone="alarm"), empty])), "Combine")
+        return RenderedPage(site.error_page(html.Section([remarks(mixture.problems, tone="alarm"), empty])), "Combine")
     return Combine(mixture).page()
 
 
@@ -199,7 +200,7 @@ def register(app: Dash, site: Site) -> None:
     )
     def show(search: str, shown: str, path: str) -> dict[str, Any]:
         """The URL → what is shown at once; a figure that only changes its marks is not sent again."""
-        if path.rstrip("/") != site.combine():
+        if PAGE.request(site, path) is None:
             raise PreventUpdate  # on the way to another page
         combine = Combine(ChannelSetView(site, search))
         figure = combine.marks() if combine.shown == shown else combine.figure()
@@ -236,8 +237,6 @@ def register(app: Dash, site: Site) -> None:
         """The set, once further channels are ranked → how much of a whole member it carries."""
         return beside_members(ChannelSetView(site, search))
 
-    saved_sets.register(app, site)
-
 
 def _clicked(mixture: ChannelSetView, click: dict | None, picked: dict | None) -> SetSelection:
     """Give the set with what was clicked or drawn around."""
@@ -255,3 +254,7 @@ def _clicked(mixture: ChannelSetView, click: dict | None, picked: dict | None) -
 def _named(mixture: ChannelSetView, names: tuple[str, ...]) -> list:
     opened = mixture.opened(mixture.chosen.at)
     return mixture.named(opened, [opened.index[name] for name in names])
+
+
+REGISTER = (register, saved_sets.register, fuse.register, image_routes.register)
+PAGE = Page("combine", page, REGISTER, link="Combine")

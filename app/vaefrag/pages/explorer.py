@@ -17,7 +17,8 @@ from vaefrag.components.shell import segmented
 from vaefrag.figures.theme import hotspot_colour
 from vaefrag.pages.channel_details import Details
 from vaefrag.pages.explorer_view import View, has_points
-from vaefrag.pages.site import Page, Site
+from vaefrag.pages.page import RenderedPage
+from vaefrag.pages.site import Site
 from vaefrag.plurals import counted
 from vaefrag_core.artifacts import Hotspot
 from vaefrag_core.structure.hotspots import more_live_channels
@@ -36,7 +37,7 @@ class Explorer:
         self.selection, self.hotspots = view.selection, view.hotspots
         self.stability = view.opened.analysis.stability.get(view.selection.measure)
 
-    def page(self) -> Page:
+    def page(self) -> RenderedPage:
         """Lay the page out."""
         parts = {name: html.Div(content, id=name) for name, content in self.parts().items()}
         details = html.Div(parts["details"], className="card details", role="region", **{"aria-label": "Details"})
@@ -44,7 +45,7 @@ class Explorer:
         right = html.Div([self._map_card(parts["layouts"]), details], className="column")
         stores = [dcc.Store(id="shown", data=self.view.state()), dcc.Store(id="tiled")]
         content = [parts["summary"], parts["problems"], html.Div([left, right], className="columns"), *stores]
-        return Page(html.Div(content, className="explorer"), self.record.name)
+        return RenderedPage(html.Div(content, className="explorer"), self.record.name)
 
     def parts(self) -> dict[str, Any]:
         """Give everything on the page that depends on the selection, but for the figures."""

@@ -3,6 +3,7 @@
 from typing import NoReturn
 
 import numpy as np
+from dash import Dash
 from flask import Flask, Response, abort, jsonify, make_response, request
 
 from vaefrag.figures.rasters import palette_png, pyramid, rgba_png, scale_for, sprite, tile
@@ -15,13 +16,14 @@ from vaefrag_core.errors import VaefragError
 MOST_PIXELS = 2_000  # of a tile's longer side
 
 
-def register(server: Flask, site: Site) -> None:
+def register(app: Dash, site: Site) -> None:
     """Serve the pictures.
 
     Args:
-        server: the web server of the app.
+        app: the app.
         site: queries and addresses.
     """
+    server: Flask = app.server
 
     @server.get(f"{site.prefix}data/matrix/<ensemble_id>/<measure>/tile.png")
     def matrix_tile(ensemble_id: str, measure: str) -> Response:

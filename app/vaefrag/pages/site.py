@@ -16,19 +16,6 @@ SMALL_CELL_PIXELS = 28  # of one of two traversals side by side
 
 
 @dataclass(frozen=True)
-class Page:
-    """A page, ready to be shown.
-
-    Args:
-        content: below the bar.
-        title: of the browser's tab, and the last of the crumbs.
-    """
-
-    content: html.Div
-    title: str
-
-
-@dataclass(frozen=True)
 class Site:
     """The queries, the record of jobs and the addresses.
 
