@@ -7,16 +7,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vaefrag_core.array_types import BoolArray, FloatArray, ImageArray, IntArray, RealArray
 from vaefrag_core.artifacts.files import load_arrays, load_json, save_arrays, save_json
 from vaefrag_core.artifacts.hotspot import Hotspot
 from vaefrag_core.artifacts.over_training import OverTraining
 from vaefrag_core.artifacts.stability import Stability
 from vaefrag_core.config import AnalysisConfig, Measure
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 _TEXTS = ("label_names", "member_keys", "identifiers", "messages")  # of a ChannelMatrix
 
@@ -47,8 +44,8 @@ class ChannelMatrix:
     channel_names: IntArray
     information_bits: FloatArray
     information_twice_bits: FloatArray
-    nmi: NDArray[np.floating]
-    vi_bits: NDArray[np.floating]
+    nmi: RealArray
+    vi_bits: RealArray
     n_images: int
     label_names: tuple[str, ...] = ()
     label_bits: FloatArray = field(default_factory=lambda: np.zeros(0))
@@ -71,7 +68,7 @@ class ChannelMatrix:
         return math.log2(self.n_images)
 
     @property
-    def near_ceiling(self) -> NDArray[np.bool_]:
+    def near_ceiling(self) -> BoolArray:
         """(C,) True where information is within a tenth of the ceiling, and so too low an estimate."""
         return np.asarray((self.information_bits > 0.9 * self.ceiling_bits) & (self.n_images > 1))
 
@@ -101,7 +98,7 @@ class ChannelMatrix:
         """(C,) the member of each channel."""
         return self.channel_names[:, 0]
 
-    def similarity(self, measure: Measure) -> NDArray[np.floating]:
+    def similarity(self, measure: Measure) -> RealArray:
         """Give the (C, C) matrix of a measure: NMI, or VI in bits."""
         return self.nmi if measure == "nmi" else self.vi_bits
 
@@ -169,7 +166,7 @@ class Hotspots:
     order: IntArray
     reachability: FloatArray
     labels: IntArray
-    dead: NDArray[np.bool_]
+    dead: BoolArray
     sign: IntArray
     groups: tuple[Hotspot, ...]
     min_samples: int
@@ -240,7 +237,7 @@ class Traversals:
         base: (K,) positions of the base images in the fingerprint sample.
     """
 
-    images: NDArray[np.uint8]
+    images: ImageArray
     values: FloatArray
     base: IntArray
 

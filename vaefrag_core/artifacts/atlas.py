@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vaefrag_core.array_types import FloatArray
 from vaefrag_core.artifacts.files import load_arrays, load_json, save_arrays, save_json
 from vaefrag_core.artifacts.hotspot import Hotspot
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

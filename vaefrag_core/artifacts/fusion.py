@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
+from vaefrag_core.array_types import FloatArray
 from vaefrag_core.artifacts.files import read_npz
 from vaefrag_core.artifacts.posteriors import Posteriors
 from vaefrag_core.config import FusionConfig
 from vaefrag_core.errors import BrokenFileError
 
-FloatArray = NDArray[np.float64]
 FusionEnd = Literal["flat", "steps", "stopped"]
 _ARRAYS = ("mean", "logvar", "learner_bits", "learner_vi_bits", "learner_nmi", "objectives", "bits", "mean_vi_bits")
 

@@ -4,13 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vaefrag_core.array_types import BoolArray, Float32Array, FloatArray, IntArray
 from vaefrag_core.artifacts.files import load_arrays, load_json, save_arrays, save_json
 from vaefrag_core.artifacts.hotspot import Hotspot
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +21,8 @@ class Snapshots:
     """
 
     steps: IntArray
-    mean: NDArray[np.float32]
-    logvar: NDArray[np.float32]
+    mean: Float32Array
+    logvar: Float32Array
 
     def save(self, folder: Path) -> None:
         """Write into a folder that exists."""
@@ -54,7 +51,7 @@ class OverTraining:
     steps: IntArray
     information_bits: FloatArray
     nmi_with_end: FloatArray
-    live: NDArray[np.bool_]
+    live: BoolArray
     hotspots: IntArray
     n_members: int
     groups: tuple[tuple[Hotspot, ...], ...] = ()
@@ -90,7 +87,7 @@ class OverTraining:
         return cls(**load_arrays(folder, *names), n_members=int(facts["n_members"]), groups=groups)
 
 
-def _mean(values: FloatArray, counted: NDArray[np.bool_]) -> FloatArray:
+def _mean(values: FloatArray, counted: BoolArray) -> FloatArray:
     """Average each row over what is counted of it; NaN where nothing is."""
     count = counted.sum(axis=1)
     return np.where(count > 0, np.where(counted, values, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan)

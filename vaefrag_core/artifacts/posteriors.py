@@ -8,15 +8,12 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vaefrag_core.array_types import FloatArray, IntArray, RealArray
 from vaefrag_core.artifacts.files import read_npz
 from vaefrag_core.errors import BrokenFileError, InvalidInputError
 
 MOST_NAMED = 6  # arrays of a file that is none of posteriors
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,7 +185,7 @@ class Posteriors:
         )
 
 
-def _as_members(name: str, value: Any) -> list[NDArray[np.floating]]:
+def _as_members(name: str, value: Any) -> list[RealArray]:
     """Give M arrays (N, D_m) of finite floats."""
     members = [np.asarray(array) for array in value]
     if not members:
@@ -238,6 +235,6 @@ def _as_images(images: Any, n_images: int) -> Any:
     return array
 
 
-def _shape(members: Sequence[NDArray[np.floating]]) -> str:
+def _shape(members: Sequence[RealArray]) -> str:
     shapes = {array.shape for array in members}
     return f"{len(members)} × {' | '.join(map(str, sorted(shapes)))}"

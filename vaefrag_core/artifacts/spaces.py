@@ -4,12 +4,9 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
+from vaefrag_core.array_types import FloatArray, IntArray
 from vaefrag_core.artifacts.files import load_arrays, load_json, save_arrays, save_json
 
-FloatArray = NDArray[np.float64]
 _ARRAYS = ("information_bits", "information_error", "nmi", "nmi_error", "vi_bits", "vi_error")
 
 
@@ -29,7 +26,7 @@ class SpaceMatrix:
         draws: that the estimates were made from.
     """
 
-    member_ids: NDArray[np.int64]
+    member_ids: IntArray
     information_bits: FloatArray
     information_error: FloatArray
     nmi: FloatArray

@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from vaefrag_core.array_types import FloatArray
 from vaefrag_core.artifacts.files import load_arrays, load_json, save_arrays, save_json
 
-FloatArray = NDArray[np.float64]
 Over = Literal["members", "images"]
 
 RETURNED = 0.5  # Jaccard index from which on a hotspot counts as found again; below, most of it was lost

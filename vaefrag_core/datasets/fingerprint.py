@@ -6,10 +6,10 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vaefrag_core.array_types import ImageArray, IntArray, TextArray
 from vaefrag_core.config import FingerprintConfig
-from vaefrag_core.datasets.base import ImageArray, ImageDataset, IndexArray
+from vaefrag_core.datasets.base import ImageDataset
 from vaefrag_core.datasets.sampling import draw_without_replacement
 from vaefrag_core.errors import InvalidInputError
 
@@ -28,9 +28,9 @@ class FingerprintSample:
         ceiling_bits: the most information about the sample that any channel can carry, log2 N without duplicates.
     """
 
-    index: IndexArray
+    index: IntArray
     images: ImageArray
-    labels: NDArray[np.str_]
+    labels: TextArray
     label_names: tuple[str, ...]
     sample_id: str
     duplicates: int

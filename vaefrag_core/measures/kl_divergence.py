@@ -5,14 +5,13 @@ Reference: Kullback, S., Leibler, R. A. (1951). On information and sufficiency. 
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from vaefrag_core.array_types import FloatArray, RealArray
 
 MOST_LOGVAR = 700.0  # beyond, σ² is more than a double holds; the divergence is then large in any case
 
 
-def kl_to_prior_nats(mean: NDArray[np.floating], logvar: NDArray[np.floating]) -> FloatArray:
+def kl_to_prior_nats(mean: RealArray, logvar: RealArray) -> FloatArray:
     """Kullback-Leibler divergence of Gaussian posteriors from the standard normal prior.
 
     KL = ½ (μ² + σ² − 1 − ln σ²)

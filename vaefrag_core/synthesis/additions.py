@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vaefrag_core.array_types import FloatArray, IntArray
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.errors import InvalidInputError
 from vaefrag_core.structure.label_factors import read_labels
 from vaefrag_core.synthesis.channel_pool import checked
-from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks, FloatArray
+from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks
 from vaefrag_core.synthesis.greedy import added_bits, greedy_order, prefix_bits, space_bits
 
 MIN_BITS = HotspotConfig().min_bits
@@ -29,7 +29,7 @@ class Additions:
             without a label.
     """
 
-    channels: NDArray[np.int64]
+    channels: IntArray
     gain_bits: FloatArray
     joint_bits: FloatArray
     label_bits: FloatArray
@@ -183,7 +183,7 @@ def _live(
     return {int(c): float(known[c]) for c in np.flatnonzero(known >= min_bits)}
 
 
-def _codes(posteriors: Posteriors, label: str | None) -> NDArray[np.int64] | None:
+def _codes(posteriors: Posteriors, label: str | None) -> IntArray | None:
     if label is None:
         return None
     names = tuple(posteriors.label_names or ())

@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vaefrag_core.array_types import FloatArray, IntArray
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.errors import InvalidInputError
 from vaefrag_core.structure.label_factors import codes_by_images, label_entropy_bits, read_labels
 from vaefrag_core.synthesis.additions import Additions, Growth, MemberSpaces, grow, member_spaces, rank_additions
 from vaefrag_core.synthesis.channel_pool import channel_word, checked
-from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks, FloatArray
+from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks
 from vaefrag_core.synthesis.greedy import prefix_bits
 from vaefrag_core.synthesis.subset_information import MOST_CHANNELS, JointSums, joint_sums, shapley_shares
 
@@ -176,7 +176,7 @@ def combine(
     )
 
 
-def _label_numbers(sums: JointSums, codes: NDArray[np.int64]) -> FloatArray:
+def _label_numbers(sums: JointSums, codes: IntArray) -> FloatArray:
     """Compare a set with labels that are known of all images of its sums.
 
     Args:
