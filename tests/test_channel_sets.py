@@ -11,7 +11,7 @@ from support import Trained
 from vaefrag.cli import cli
 from vaefrag_core import pipeline
 from vaefrag_core.artifacts import Posteriors
-from vaefrag_core.channel_sets import SetStore, gather, parse_channel, set_posteriors
+from vaefrag_core.channel_sets import SetStore, parse_channel, pool_ensembles, set_posteriors
 from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
 from vaefrag_core.synthesis import combination
@@ -80,7 +80,7 @@ def test_a_set_of_two_ensembles_is_one_member_of_its_channels(tmp_path: Path) ->
     parts = [Posteriors(m, np.zeros_like(m), sample_id="s") for m in rng.normal(size=(2, 3, 20, 4))]
     one, other = (store.add(part, name) for part, name in zip(parts, "ab", strict=True))
     names = [ChannelName(other.id, 1, 2), ChannelName(one.id, 2, 0)]
-    pooled = gather(names, store.posteriors)
+    pooled = pool_ensembles(names, store.posteriors)
     set_posteriors(pooled, names).save(tmp_path / "set.npz")
     found = Posteriors.load(tmp_path / "set.npz")
     assert (found.n_members, found.n_channels, found.sample_id) == (1, 2, "s")

@@ -13,8 +13,8 @@ from vaefrag.components.member_strip import strip
 from vaefrag.components.notices import alarms, notice, remarks
 from vaefrag.jobs.ensemble_status import EnsembleStatus, go_on, open_job, status_of
 from vaefrag.pages import explorer, image_routes, job_polling
-from vaefrag.pages.explorer import Explorer
-from vaefrag.pages.explorer_view import View
+from vaefrag.pages.explorer import explorer_page
+from vaefrag.pages.explorer_view import ExplorerView
 from vaefrag.pages.job import job_panel
 from vaefrag.pages.job_polling import asker, pressed, watch
 from vaefrag.pages.job_views import JobViews
@@ -37,8 +37,8 @@ def page(site: Site, request: PageRequest) -> RenderedPage:
         dcc.Store(id="shown-as", data=_shown_as(site, ensemble_id)),
     ]
     try:
-        view = Explorer(View(site, ensemble_id, request.search))
-        explored = view.page()
+        view = ExplorerView(site, ensemble_id, request.search)
+        explored = explorer_page(view)
         news = _news(site, view)
         return RenderedPage(
             html.Div([html.Div(id="newer"), *news, *_fusions(site, ensemble_id), explored.content, *follows]),
@@ -98,10 +98,10 @@ def _what_to_do(site: Site, record: EnsembleRecord) -> list:
     return [notice(symbol, title, html.P(text), *look, buttons, tone=tone), alarms(reasons)]
 
 
-def _news(site: Site, explorer: Explorer) -> list:
+def _news(site: Site, view: ExplorerView) -> list:
     """Say, above the explorer, what is going on that it does not show yet."""
-    ensemble_id, board = explorer.record.id, JobViews(site)
-    shown = len(set(explorer.opened.matrix.member.tolist()))
+    ensemble_id, board = view.record.id, JobViews(site)
+    shown = view.analysis.n_members
     job = open_job(ensemble_id, site.job_store)
     if job is not None:
         snapshot = site.job_store.snapshot(job.id)
@@ -109,9 +109,9 @@ def _news(site: Site, explorer: Explorer) -> list:
         links = show.links([("Open the job", site.job(job.id))])
         bar = html.Div([board.part("progress", snapshot), board.part("pace", snapshot), *links], className="job-head")
         return [html.Div([bar, html.P(text, className="note")], className="card news"), *watch(board, [snapshot.job])]
-    if explorer.record.imported:
+    if view.record.imported:
         return []
-    standing = status_of(explorer.record, site.queries.store, site.job_store)
+    standing = status_of(view.record, site.queries.store, site.job_store)
     rows = []
     if standing.failed:
         text = (

@@ -112,9 +112,9 @@ def _thumbnail(site: Site, item: EnsembleSummary, standing: EnsembleStatus) -> h
     """Show the similarity of the live channels, or how far the members are."""
     if item.hotspots is not None:
         try:
-            opened = site.queries.open(item.id)
-            if len(opened.order(item.measure, dead=False)):
-                source = site.matrix(opened, item.measure, dead=False, pixels=THUMBNAIL_PIXELS)
+            analysis = site.queries.open(item.id)
+            if len(analysis.order(item.measure, dead=False)):
+                source = site.matrix(analysis, item.measure, dead=False, pixels=THUMBNAIL_PIXELS)
                 return html.Div(html.Img(src=source, alt="", className="pixels"), className="thumbnail")
         except VaefragError:
             pass  # replaced this moment by another analysis; the strip is true either way

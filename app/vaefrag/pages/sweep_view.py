@@ -138,7 +138,7 @@ class SweepView:
     def _target(self, point: SweepPoint, hotspot: int | None = None) -> tuple[str, str]:
         selection = Selection(measure="nmi")
         if hotspot is not None and self.at_end:
-            selection = selection.of_hotspot(hotspot)
+            selection = selection.select_hotspot(hotspot)
         return self.site.ensemble(point.ensemble_id), selection.search()
 
     def cells(self, ensemble_id: str) -> list[Any]:
