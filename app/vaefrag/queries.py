@@ -152,7 +152,7 @@ class Queries:
         self._cache = cache
         self._open: dict[str, OpenAnalysis] = {}
         self._posteriors: dict[tuple[str, str], Posteriors] = {}
-        self._fusion_ids: dict[tuple[str | int, ...], str] = {}
+        self._fusion_ids: dict[tuple[object, ...], str] = {}
         self._histories: dict[tuple[str, int], tuple[int, History]] = {}
         self._lock = Lock()
 

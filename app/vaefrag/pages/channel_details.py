@@ -175,7 +175,7 @@ def _row(view: ExplorerView, c: int, *, flip: bool, base: int) -> html.Img:
     )
 
 
-def _traversal(view: ExplorerView, c: int, cell: int = CELL_PIXELS) -> html.Div:
+def _traversal(view: ExplorerView, c: int, cell: int = CELL_PIXELS) -> html.Div | html.P:
     traversals = view.analysis.traversals
     if traversals is None:
         return _not_painted()

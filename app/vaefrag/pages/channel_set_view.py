@@ -100,9 +100,9 @@ class ChannelSetView:
 
     def medoids(self) -> list[ChannelName]:
         """Return the medoid of every hotspot of the ensemble that channels are picked from."""
-        groups = self.analysis.hotspots[self.analysis.measure].groups
-        names = self.analysis.matrix.channel_names[[group.medoid for group in groups]] if groups else []
-        return [ChannelName(self.analysis.ensemble_id, int(member), int(channel)) for member, channel in names]
+        analysis = self.analysis
+        names = [analysis.matrix.channel_names[group.medoid] for group in analysis.hotspots[analysis.measure].groups]
+        return [ChannelName(analysis.ensemble_id, int(member), int(channel)) for member, channel in names]
 
     def rank_additions(self) -> tuple[Pool, Additions]:
         """Rank the live channels that could be added."""

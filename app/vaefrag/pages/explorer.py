@@ -28,7 +28,8 @@ from vaefrag_core.structure.hotspots import more_live_channels
 def explorer_page(view: ExplorerView) -> RenderedPage:
     """Lay the page out."""
     parts = {name: html.Div(content, id=name) for name, content in explorer_parts(view).items()}
-    details = html.Div(parts["details"], className="card details", role="region", **{"aria-label": "Details"})
+    name: dict[str, Any] = {"aria-label": "Details"}
+    details = html.Div(parts["details"], className="card details", role="region", **name)
     left = html.Div([_matrix_card(view), html.Div(parts["hotspots"], className="card")], className="column")
     right = html.Div([_map_card(view, parts["layouts"]), details], className="column")
     stores = [dcc.Store(id="shown", data=view.state()), dcc.Store(id="tiled")]
@@ -50,7 +51,7 @@ def explorer_parts(view: ExplorerView) -> dict[str, Any]:
 def _summary(view: ExplorerView) -> list[Component]:
     spec, matrix = view.record.spec, view.analysis.matrix
     origin = [spec.dataset.name] if view.record.imported else [spec.dataset.name, spec.train.words]
-    words = [
+    words: list[str | Component] = [
         *origin,
         counted(view.analysis.n_members, "member"),
         counted(matrix.n_channels, "channel"),
@@ -93,7 +94,8 @@ def _matrix_card(view: ExplorerView) -> html.Section:
     # The switch itself depends on the selection and lives in its own part of the page, `measures`.
     label = f"Similarity of {len(view.order)} channels in OPTICS order, with hotspots and labels"
     plot = graph("similarity", view.matrix(), label, buttons=["zoom2d", "pan2d", "resetScale2d"])
-    readout = html.Div("Point at the matrix to read its values.", id="readout", **{"aria-live": "polite"})
+    live: dict[str, Any] = {"aria-live": "polite"}
+    readout = html.Div("Point at the matrix to read its values.", id="readout", **live)
     content = [html.Div(measure_heading(view), id="measures"), plot, readout, *_chance(view)]
     return html.Section(content, className="card matrix-card")
 
@@ -112,9 +114,8 @@ def _chance(view: ExplorerView) -> list[html.P]:
 def measure_heading(view: ExplorerView) -> html.Div:
     """Return the heading of the matrix, with the switch between the measures."""
     options = [
-        (name, view.selection.with_measure(measure).search(), measure == view.selection.measure)
-        for measure, name in (("nmi", "NMI"), ("vi", "VI"))
-        if measure in view.analysis.hotspots
+        (measure.upper(), view.selection.with_measure(measure).search(), measure == view.selection.measure)
+        for measure in view.analysis.hotspots
     ]
     switch = html.Div([segmented("Measure", options), help_mark(view.selection.measure.upper())], className="switch")
     title = html.H2(["Similarity of channels", help_mark("reachability")])
@@ -143,7 +144,7 @@ def _layouts(view: ExplorerView) -> html.Div:
 def _hotspot_table(view: ExplorerView) -> list[Component]:
     messages = [*view.hotspots.messages, *view.analysis.maps[view.selection.measure].messages]
     members = view.analysis.n_members
-    heads = ["", "channels", "members", "mean NMI", "bits", "medoid", "best label"]
+    heads: list[Any] = ["", "channels", "members", "mean NMI", "bits", "medoid", "best label"]
     if view.stability is not None:
         heads.append(["returns", help_mark("returns")])
     rows = [_hotspot_row(view, group, members) for group in view.hotspots.groups]
@@ -164,18 +165,22 @@ def _hotspot_table(view: ExplorerView) -> list[Component]:
 
 
 def _hotspot_row(view: ExplorerView, group: Hotspot, members: int) -> html.Tr:
-    chosen = view.selection.hotspot == group.label
+    selected = view.selection.hotspot == group.label
     medoid = view.analysis.names[group.medoid]
-    target = view.selection.select() if chosen else view.selection.select_hotspot(group.label)
+    target = view.selection.select() if selected else view.selection.select_hotspot(group.label)
+    spoken: dict[str, Any] = {
+        "aria-label": f"Hotspot {group.label}",
+        "aria-pressed": "true" if selected else "false",
+    }
     number = html.A(
-        [icon("open" if chosen else "closed"), chip(hotspot_colour(group.label)), str(group.label)],
+        [icon("open" if selected else "closed"), chip(hotspot_colour(group.label)), str(group.label)],
         href=target.search(),
         className="stay hotspot-link",
-        **{"aria-label": f"Hotspot {group.label}", "aria-pressed": "true" if chosen else "false"},
+        **spoken,
     )
     best = view.analysis.matrix.best_label(group.label_nmi)
     label = "–" if best is None else f"{view.analysis.matrix.label_names[best]} {group.label_nmi[best]:.2f}"
-    cells = [
+    cells: list[Any] = [
         number,
         group.size,
         f"{group.n_members} of {members}",
@@ -185,7 +190,7 @@ def _hotspot_row(view: ExplorerView, group: Hotspot, members: int) -> html.Tr:
         label,
         *([returned(view.stability, group.label)] if view.stability is not None else []),
     ]
-    return html.Tr([html.Td(cell) for cell in cells], className="on" if chosen else "")
+    return html.Tr([html.Td(cell) for cell in cells], className="on" if selected else "")
 
 
 PARTS = ("summary", "problems", "layouts", "details", "hotspots", "measures")

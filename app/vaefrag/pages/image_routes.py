@@ -1,6 +1,7 @@
 """/data/…: the pictures and numbers that pages fetch one by one, so that a page itself stays small."""
 
-from typing import NoReturn, get_args
+from collections.abc import Mapping
+from typing import NoReturn
 
 import numpy as np
 from dash import Dash
@@ -14,6 +15,7 @@ from vaefrag_core.config import Measure
 from vaefrag_core.errors import VaefragError
 
 MOST_PIXELS = 2_000  # of a tile's longer side
+MEASURES: Mapping[str, Measure] = {"nmi": "nmi", "vi": "vi"}  # as URLs name them
 
 
 def register(app: Dash, site: Site) -> None:
@@ -135,14 +137,13 @@ def _open(site: Site, ensemble_id: str) -> OpenAnalysis:
 
 
 def _measure(text: str) -> Measure:
-    for measure in get_args(Measure):
-        if text == measure:
-            return text
-    _wrong(f"Expected the measure nmi or vi, got {text[:40]!r}.")
+    if text not in MEASURES:
+        _wrong(f"Expected the measure nmi or vi, got {text[:40]!r}.")
+    return MEASURES[text]
 
 
 def _number(name: str, low: int, high: int, default: int | None = None) -> int:
-    """Read a whole number from the query."""
+    """Read a whole number from the query, or refuse the request."""
     text = request.args.get(name, None if default is None else str(default))
     if text is None or not text.isdecimal() or not low <= int(text) <= high:
         got = "nothing" if text is None else repr(text[:40])
@@ -157,7 +158,7 @@ def _flag(name: str) -> bool:
 def _png(content: bytes, analysis: OpenAnalysis) -> Response:
     response = make_response(content)
     response.mimetype = "image/png"
-    # A URL that names the version of what it shows is good for ever, so the browser need not ask again.
+    # What a URL with the version shows never changes, so the browser need not ask again.
     current = request.args.get("v") == analysis.version
     response.headers["Cache-Control"] = "private, max-age=31536000, immutable" if current else "no-store"
     return response

@@ -6,7 +6,7 @@ from typing import Any
 from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
-from flask import Response, abort, jsonify, make_response
+from flask import Flask, Response, abort, jsonify, make_response
 
 from vaefrag.components.notices import remarks
 from vaefrag.pages.channel_set_view import ChannelSetView
@@ -34,7 +34,8 @@ def panel(view: ChannelSetView) -> list[Component]:
 
 def _row(view: ChannelSetView, item: ChannelSet) -> html.Tr:
     site = view.site
-    cells = [
+    spoken: dict[str, Any] = {"aria-label": f"Delete the set {item.name}"}
+    cells: list[Any] = [
         dcc.Link(item.name, href=site.combine_set(item.id)),
         counted(len(item.channels), "channel"),
         html.A("Export", href=site.set_file(item.id), download=f"{item.id}.npz"),
@@ -43,7 +44,7 @@ def _row(view: ChannelSetView, item: ChannelSet) -> html.Tr:
             id={"delete-set": item.id},
             type="button",
             className="quiet-button",
-            **{"aria-label": f"Delete the set {item.name}"},
+            **spoken,
         ),
     ]
     return html.Tr([html.Td(cell) for cell in cells], className="on" if item.id == view.selection.set_id else "")
@@ -95,7 +96,9 @@ def register(app: Dash, site: Site) -> None:
             view.selection = view.selection.replace(set_id=None)
         return view.selection.search(), panel(view)
 
-    @app.server.get(f"{site.prefix}data/sets/<set_id>.npz")
+    server: Flask = app.server
+
+    @server.get(f"{site.prefix}data/sets/<set_id>.npz")
     def file(set_id: str) -> Response:
         """Serve the posteriors file of a set, by the names of its channels: the newest posteriors there are."""
         sets, content = SetStore(site.queries.store.workspace), io.BytesIO()

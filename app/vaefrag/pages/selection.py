@@ -43,7 +43,7 @@ class Selection:
 
     def search(self) -> str:
         """Write the selection as the query of a URL."""
-        fields = {"measure": self.measure, "map": self.layout}
+        fields: dict[str, str] = {"measure": self.measure, "map": self.layout}
         if self.dead:
             fields["dead"] = "1"
         if self.focus == "hotspot":
