@@ -247,3 +247,31 @@ def test_a_click_counts_though_a_drawing_went_away_with_it(app: Dash, trained: T
     both = (("pick", "selectedData"), ("pick", "clickData"))
     answer = tab.fire("url.search@", *both, **{"pick.clickData": click, "pick.selectedData": None})
     assert answer["url"]["search"] == search_of(trained, *names[:2])
+
+
+def test_labels_read_the_same_on_combine_as_in_the_explorer(workspace: EnsembleStore, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=200)
+    mean = np.stack([np.stack([x + 0.2 * rng.normal(size=200), rng.normal(size=200)], axis=1) for _ in range(3)])
+    labels = np.stack(
+        [x, np.where(np.arange(200) % 4 == 0, np.nan, x > 0), np.where(np.arange(200) == 7, 1, np.nan)], 1
+    )
+    posteriors = Posteriors(mean, np.full_like(mean, -3.0), labels=labels, label_names=["x", "gaps", "once"])
+    record = workspace.add(posteriors, "With labels")
+    pipeline.analyze(record.id, workspace)
+    app, search = app_of(workspace, tmp_path / "cache"), f"?channels={record.id}:1.0"
+    matrix = workspace.analysis(record.id).matrix
+    explorer = Tab(app, f"/ensemble/{record.id}", "?channel=1.0").words
+    combined = Tab(app, "/combine", search).words
+    for f, name in enumerate(("x", "gaps")):
+        nmi, vi = matrix.label_nmi[2, f], matrix.label_vi_bits[2, f]
+        assert f"{name} {nmi:.2f}" in explorer
+        assert f"{name} {nmi:.2f} {vi:.2f}" in combined
+    assert "once – – –" in combined
+    ranked = json.dumps(post_to(app, "combine-next.children", {"combine-asked.data": search}))
+    assert '"children": "gaps"' in ranked
+    assert '"children": "once"' not in ranked  # known of one image, it ranks nothing
+    asked = Tab(app, "/combine", f"{search}&by=once")
+    assert "There is no label “once” to rank by" in asked.words
+    grown = post_to(app, "combine-curve.children", {"combine-asked.data": f"{search}&by=gaps"})
+    assert "entropy of gaps" in json.dumps(grown)

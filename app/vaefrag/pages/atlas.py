@@ -203,7 +203,7 @@ def page(site: Site, request: PageRequest) -> RenderedPage:
             site.error_page(notice("alert", "A file cannot be read", html.P(str(error)), tone="alarm")), request.id
         )
     except MissingDataError as error:
-        return RenderedPage(site.error_page(notice("search", "No such sweep", html.P(str(error)))), "Not view")
+        return RenderedPage(site.error_page(notice("search", "No such sweep", html.P(str(error)))), "Not found")
     return view.page()
 
 

@@ -194,7 +194,7 @@ class ChannelSetView:
         selection = selection.replace(ensemble_id=self._check_ensemble(selection))
         labels = rankable_labels(self.analysis_of(selection.ensemble_id)) if selection.ensemble_id else ()
         if selection.ranked_by not in ("bits", *labels):
-            self.problems.append(f"There is no label “{selection.ranked_by[:40]}”. Ranking by bits.")
+            self.problems.append(f"There is no label “{selection.ranked_by[:40]}” to rank by. Ranking by bits.")
             selection = selection.replace(ranked_by="bits")
         return selection
 
