@@ -42,7 +42,7 @@ class EnsembleSummary:
         record: what was asked for; None when its folder is damaged.
         imported: True when the posteriors came from elsewhere, so that there is nothing to train.
         hotspots: how many there are; None when it has not been analysed.
-        measure: the measure by which they were found.
+        measure: the measure that groups them.
         problem: what is wrong with its files; "" when nothing is.
     """
 
@@ -56,7 +56,7 @@ class EnsembleSummary:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class OpenAnalysis(Analysis):
-    """An analysis that is open: what `analyze` found, with its names.
+    """An analysis that is open, with names for its channels.
 
     Args:
         ensemble_id: the ensemble that was analysed.

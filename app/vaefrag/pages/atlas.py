@@ -195,7 +195,7 @@ class AtlasView:
 
 
 def page(site: Site, request: PageRequest) -> RenderedPage:
-    """Give the atlas of a sweep, as far as there is one, at the step of training that the URL names."""
+    """Show the atlas of a sweep, as far as there is one, at the step of training that the URL names."""
     try:
         view = AtlasView(site, request.id, _step_in(request.search))
     except BrokenFileError as error:

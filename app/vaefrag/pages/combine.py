@@ -157,7 +157,7 @@ def register(app: Dash, site: Site) -> None:
         prevent_initial_call=True,
     )
     def pick(click: dict[str, Any] | None, drawing: dict[str, Any] | None, ensemble_id: str, search: str) -> Any:
-        """What was clicked, drawn around or chosen → the URL."""
+        """What was clicked, drawn around or picked from → the URL."""
         view = ChannelSetView(site, search)
         changed = {item["prop_id"] for item in ctx.triggered}  # a click often comes with a drawing that went away
         if "combine-at.value" in changed:
