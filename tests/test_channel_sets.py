@@ -85,7 +85,9 @@ def test_a_set_of_two_ensembles_is_one_member_of_its_channels(tmp_path: Path) ->
     found = Posteriors.load(tmp_path / "set.npz")
     assert (found.n_members, found.n_channels, found.sample_id) == (1, 2, "s")
     assert np.array_equal(found.mean[0], np.stack([parts[1].mean[1][:, 2], parts[0].mean[2][:, 0]], axis=1))
-    assert joint_information(found, [0, 1]) == pytest.approx(joint_information(pooled.posteriors, pooled.flat(names)))
+    assert joint_information(found, [0, 1]) == pytest.approx(
+        joint_information(pooled.posteriors, pooled.flat_indices(names))
+    )
 
 
 def test_the_command_tells_saves_and_exports_a_set(trained: Trained, tmp_path: Path) -> None:

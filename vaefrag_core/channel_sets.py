@@ -18,7 +18,7 @@ from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import content_key
 from vaefrag_core.ensemble_store import readable, write_text
 from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
-from vaefrag_core.synthesis.channel_pool import ChannelName, Pool, checked, pool
+from vaefrag_core.synthesis.channel_pool import ChannelName, ChannelPool, pool_ensembles, validate_channels
 
 SET_FORMAT = 1
 LONGEST_NAME = 80
@@ -135,7 +135,7 @@ def parse_channel(text: str, ensemble: str) -> ChannelName:
     return ChannelName(found[1] or ensemble, int(found[2]), int(found[3]))
 
 
-def gather(channels: Sequence[ChannelName], posteriors_of: Callable[[str], Posteriors], *more: str) -> Pool:
+def gather(channels: Sequence[ChannelName], posteriors_of: Callable[[str], Posteriors], *more: str) -> ChannelPool:
     """Put the ensembles of a set side by side.
 
     Args:
@@ -148,16 +148,16 @@ def gather(channels: Sequence[ChannelName], posteriors_of: Callable[[str], Poste
         MissingDataError: when one is not there.
     """
     ids = dict.fromkeys([*(channel.ensemble for channel in channels), *more])
-    return pool({ensemble: posteriors_of(ensemble) for ensemble in ids})
+    return pool_ensembles({ensemble: posteriors_of(ensemble) for ensemble in ids})
 
 
-def set_posteriors(pooled: Pool, channels: Sequence[ChannelName]) -> Posteriors:
+def set_posteriors(pooled: ChannelPool, channels: Sequence[ChannelName]) -> Posteriors:
     """Give a set as posteriors of one member, whose channels are those of the set.
 
     Raises:
         InvalidInputError: for an empty set, what is no channel, and a channel named twice.
     """
-    flat = checked(pooled.posteriors, pooled.flat(channels))
+    flat = validate_channels(pooled.posteriors, pooled.flat_indices(channels))
     mean, logvar = (np.ascontiguousarray(array[flat].T)[None] for array in pooled.posteriors.flat())
     source = pooled.posteriors
     return Posteriors(

@@ -14,13 +14,13 @@ from vaefrag_core.training.batch_schedule import snapshot_steps
 from vaefrag_core.training.checkpoints import load_checkpoint, member_statuses
 
 
-def members_done(ensemble_id: str, store: EnsembleStore) -> set[int]:
+def trained_members(ensemble_id: str, store: EnsembleStore) -> set[int]:
     """Give the numbers of the members that are trained to the end."""
     statuses = member_statuses(store.members_folder(ensemble_id), store.record(ensemble_id).spec.members)
     return {status.index for status in statuses if status.state == "done"}
 
 
-def networks(
+def restore_networks(
     ensemble_id: str, store: EnsembleStore, image_shape: tuple[int, int, int], *, step: int | None = None
 ) -> dict[int, VAE]:
     """Restore the members that are trained to the end, by number.
@@ -42,10 +42,10 @@ def networks(
     return found
 
 
-def snapshots_kept(ensemble_id: str, store: EnsembleStore, posteriors: Posteriors) -> tuple[int, ...]:
+def restorable_steps(ensemble_id: str, store: EnsembleStore, posteriors: Posteriors) -> tuple[int, ...]:
     """Give the steps at which the members that have these posteriors were kept; none where there are no members."""
     steps = snapshot_steps(store.record(ensemble_id).spec.train)
-    return steps if set(posteriors.member_ids.tolist()) <= members_done(ensemble_id, store) else ()
+    return steps if set(posteriors.member_ids.tolist()) <= trained_members(ensemble_id, store) else ()
 
 
 def encode_snapshots(
@@ -66,6 +66,6 @@ def encode_snapshots(
     found = []
     for step in steps:
         on_step()
-        members = networks(ensemble_id, store, dataset.image_shape, step=step)
+        members = restore_networks(ensemble_id, store, dataset.image_shape, step=step)
         found.append(encode_members(dataset, sample, {m: members[m] for m in posteriors.member_ids.tolist()}))
     return Snapshots(np.array(steps), np.stack([p.mean for p in found]), np.stack([p.logvar for p in found]))

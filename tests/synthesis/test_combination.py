@@ -13,8 +13,14 @@ from vaefrag_core.measures.gaussian import bhattacharyya_distance
 from vaefrag_core.measures.information import information_bits, label_distance
 from vaefrag_core.measures.similarity import mutual_information_bits, nmi, variation_of_information
 from vaefrag_core.synthesis import greedy
-from vaefrag_core.synthesis.channel_pool import ChannelName, pool
-from vaefrag_core.synthesis.combination import combine, grow, joint_information, member_spaces, rank_additions
+from vaefrag_core.synthesis.channel_pool import ChannelName, pool_ensembles
+from vaefrag_core.synthesis.combination import (
+    combine,
+    joint_information,
+    member_information,
+    rank_additions,
+    select_greedily,
+)
 
 
 def drawn(members: int = 3, channels: int = 4, images: int = 90, seed: int = 0, **more: object) -> Posteriors:
@@ -153,7 +159,7 @@ def test_dead_channels_are_never_added() -> None:
 def test_greedy_sets_are_near_the_best(seed: int) -> None:
     posteriors = drawn(members=2, channels=4, images=40, seed=seed)
     best = max(joint_information(posteriors, list(channels)) for channels in combinations(range(8), 3))
-    found = grow(posteriors, 3, draws=2)
+    found = select_greedily(posteriors, 3, draws=2)
     assert found.bits[-1] >= (1 - 1 / math.e) * best
     assert found.bits == pytest.approx([bits(posteriors, list(found.channels[: k + 1])) for k in range(3)], abs=1e-5)
 
@@ -161,7 +167,7 @@ def test_greedy_sets_are_near_the_best(seed: int) -> None:
 def test_a_greedy_set_takes_at_every_step_what_adds_most(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(greedy, "CANDIDATES_OF_A_TASK", 2)  # so that most are never looked at again
     posteriors = drawn()
-    found = grow(posteriors, 5, draws=1)
+    found = select_greedily(posteriors, 5, draws=1)
     for k in range(1, 5):
         assert found.channels[k] == rank_additions(posteriors, found.channels[:k]).channels[0]
 
@@ -170,7 +176,7 @@ def test_greedy_is_the_best_where_channels_are_independent() -> None:
     images = np.arange(64)
     halves = [(images >> place & 1).tolist() for place in range(6)]
     posteriors = hard(halves[0], halves[0], halves[1], halves[1], (images % 4).tolist(), halves[3])
-    found = grow(posteriors, 2, draws=4)
+    found = select_greedily(posteriors, 2, draws=4)
     best = max(joint_information(posteriors, list(pair)) for pair in combinations(range(6), 2))
     assert found.bits[-1] == pytest.approx(best, abs=1e-6)
     assert (found.random_bits <= found.bits + 1e-6).all()
@@ -178,14 +184,14 @@ def test_greedy_is_the_best_where_channels_are_independent() -> None:
 
 def test_random_sets_are_the_same_for_the_same_seed() -> None:
     posteriors = drawn()
-    one, same, other = (grow(posteriors, 3, draws=3, seed=seed).random_bits for seed in (5, 5, 6))
+    one, same, other = (select_greedily(posteriors, 3, draws=3, seed=seed).random_bits for seed in (5, 5, 6))
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
 
 
 def test_a_set_carries_of_a_member_what_both_tell() -> None:
     posteriors, channels = drawn(), [0, 5]
-    found = member_spaces(posteriors, channels)
+    found = member_information(posteriors, channels)
     for member in range(3):
         space = list(range(4 * member, 4 * member + 4))
         assert found.bits[member] == pytest.approx(bits(posteriors, space), abs=1e-5)
@@ -219,20 +225,20 @@ def test_unknown_labels_and_sizes_are_refused() -> None:
     with pytest.raises(InvalidInputError, match="no label 'colour': there is four, sign"):
         rank_additions(drawn(), [], label="colour")
     with pytest.raises(InvalidInputError, match="size of at least 2, got 1"):
-        grow(drawn(), 1, start=[0, 1])
+        select_greedily(drawn(), 1, start=[0, 1])
     with pytest.raises(InvalidInputError, match="No channel is live"):
-        grow(Posteriors(np.zeros((1, 9, 2)), np.zeros((1, 9, 2))), 1)
+        select_greedily(Posteriors(np.zeros((1, 9, 2)), np.zeros((1, 9, 2))), 1)
 
 
 def test_ensembles_of_one_sample_are_combined_and_others_refused() -> None:
     one, other = drawn(sample_id="s"), drawn(members=1, channels=2, seed=4, sample_id="s")
-    both = pool({"a": one, "b": other})
-    channels = both.flat([ChannelName("a", 2, 1), ChannelName("b", 0, 1)])
+    both = pool_ensembles({"a": one, "b": other})
+    channels = both.flat_indices([ChannelName("a", 2, 1), ChannelName("b", 0, 1)])
     apart = distance(one, [9]) + distance(other, [1])
     assert joint_information(both.posteriors, channels) == pytest.approx(float(information_bits(apart)), abs=1e-9)
     with pytest.raises(InvalidInputError, match="different samples of images"):
-        pool({"a": one, "b": drawn(sample_id="t")})
+        pool_ensembles({"a": one, "b": drawn(sample_id="t")})
     with pytest.raises(InvalidInputError, match="b does not say which sample"):
-        pool({"a": one, "b": drawn()})
+        pool_ensembles({"a": one, "b": drawn()})
     with pytest.raises(InvalidInputError, match=r"There is no channel 7\.0 in b"):
-        both.flat([ChannelName("b", 7, 0)])
+        both.flat_indices([ChannelName("b", 7, 0)])

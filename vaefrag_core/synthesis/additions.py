@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.errors import InvalidInputError
-from vaefrag_core.synthesis.channel_pool import checked, label_codes
+from vaefrag_core.synthesis.channel_pool import label_codes, validate_channels
 from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks, FloatArray
 from vaefrag_core.synthesis.greedy import added_bits, greedy_order, prefix_bits, space_bits
 
@@ -34,7 +34,7 @@ class Additions:
 
 
 @dataclass(frozen=True, eq=False)
-class Growth:
+class GreedySelection:
     """A set grown greedily, beside random ones.
 
     Args:
@@ -49,7 +49,7 @@ class Growth:
 
 
 @dataclass(frozen=True, eq=False)
-class MemberSpaces:
+class MemberInformation:
     """The whole latent space of every member beside a set.
 
     Args:
@@ -81,7 +81,7 @@ def rank_additions(
     Raises:
         InvalidInputError: for what is no channel or label, and a channel named twice.
     """
-    chosen, codes = checked(posteriors, channels, empty=True), _codes(posteriors, label)
+    chosen, codes = validate_channels(posteriors, channels, empty=True), _codes(posteriors, label)
     overlaps = CoefficientBlocks(*posteriors.flat())
     candidates = [c for c in _live(overlaps, min_bits, information_bits) if c not in chosen]
     before = prefix_bits(overlaps, [chosen], codes)[0][-1, -1] if chosen else 0.0
@@ -96,7 +96,7 @@ def rank_additions(
     )
 
 
-def grow(
+def select_greedily(
     posteriors: Posteriors,
     size: int,
     *,
@@ -106,7 +106,7 @@ def grow(
     information_bits: FloatArray | None = None,
     draws: int = 20,
     seed: int = 0,
-) -> Growth:
+) -> GreedySelection:
     """Add the best channel again and again, and set random sets of the same sizes beside it.
 
     Args:
@@ -122,7 +122,7 @@ def grow(
     Raises:
         InvalidInputError: for a size below 1 or below that of the start, and what is no channel or label.
     """
-    chosen, codes = checked(posteriors, start, empty=True), _codes(posteriors, label)
+    chosen, codes = validate_channels(posteriors, start, empty=True), _codes(posteriors, label)
     if size < max(1, len(chosen)):
         raise InvalidInputError(f"Expected a size of at least {max(1, len(chosen))}, got {size}.")
     overlaps = CoefficientBlocks(*posteriors.flat())
@@ -135,17 +135,17 @@ def grow(
     randoms = [rng.permutation(list(candidates))[: len(whole)].tolist() for _ in range(draws)]
     curves = [curve[:, -1] for curve in prefix_bits(overlaps, [whole, *randoms], codes)]
     length = min(map(len, curves))
-    return Growth(tuple(added), curves[0], np.array([curve[:length] for curve in curves[1:]]))
+    return GreedySelection(tuple(added), curves[0], np.array([curve[:length] for curve in curves[1:]]))
 
 
-def member_spaces(
+def member_information(
     posteriors: Posteriors,
     channels: Sequence[int] = (),
     *,
     label: str | None = None,
     min_bits: float = 0.0,
     information_bits: FloatArray | None = None,
-) -> MemberSpaces:
+) -> MemberInformation:
     """Give what each member's whole space tells, and how much of it a set carries.
 
     Args:
@@ -158,7 +158,7 @@ def member_spaces(
     Raises:
         InvalidInputError: for what is no channel or label, and a channel named twice.
     """
-    chosen, codes = checked(posteriors, channels, empty=True), _codes(posteriors, label)
+    chosen, codes = validate_channels(posteriors, channels, empty=True), _codes(posteriors, label)
     ends = np.cumsum(posteriors.channels_of_member)
     spaces = [list(range(end - width, end)) for end, width in zip(ends, posteriors.channels_of_member, strict=True)]
     if information_bits is not None:
@@ -166,9 +166,9 @@ def member_spaces(
     overlaps = CoefficientBlocks(*posteriors.flat())
     bits, joint = space_bits(overlaps, spaces, chosen, codes)
     if not chosen:
-        return MemberSpaces(bits[:, -1], np.zeros(0))
+        return MemberInformation(bits[:, -1], np.zeros(0))
     own = prefix_bits(overlaps, [chosen])[0][-1, 0]
-    return MemberSpaces(bits[:, -1], bits[:, 0] + own - joint)
+    return MemberInformation(bits[:, -1], bits[:, 0] + own - joint)
 
 
 def _live(overlaps: CoefficientBlocks, min_bits: float, information_bits: FloatArray | None) -> dict[int, float]:

@@ -30,7 +30,7 @@ class ChannelName:
 
 
 @dataclass(frozen=True, eq=False)
-class Pool:
+class ChannelPool:
     """The channels of several ensembles as one.
 
     Args:
@@ -43,7 +43,7 @@ class Pool:
     names: tuple[ChannelName, ...]
     index: Mapping[ChannelName, int]
 
-    def flat(self, names: Sequence[ChannelName]) -> list[int]:
+    def flat_indices(self, names: Sequence[ChannelName]) -> list[int]:
         """Give the flat indices of channels.
 
         Raises:
@@ -58,7 +58,7 @@ class Pool:
         return [self.index[name] for name in names]
 
 
-def pool(ensembles: Mapping[str, Posteriors]) -> Pool:
+def pool_ensembles(ensembles: Mapping[str, Posteriors]) -> ChannelPool:
     """Put ensembles side by side.
 
     Args:
@@ -81,7 +81,7 @@ def pool(ensembles: Mapping[str, Posteriors]) -> Pool:
         images=first.images,
         sample_id=first.sample_id,
     )
-    return Pool(pooled, names, {name: c for c, name in enumerate(names)})
+    return ChannelPool(pooled, names, {name: c for c, name in enumerate(names)})
 
 
 def check_same_sample(ensembles: Mapping[str, Posteriors]) -> None:
@@ -106,7 +106,7 @@ def check_same_sample(ensembles: Mapping[str, Posteriors]) -> None:
             )
 
 
-def checked(posteriors: Posteriors, channels: Sequence[int], *, empty: bool = False) -> list[int]:
+def validate_channels(posteriors: Posteriors, channels: Sequence[int], *, empty: bool = False) -> list[int]:
     """Check flat indices of a set.
 
     Args:

@@ -13,8 +13,15 @@ import numpy as np
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.errors import InvalidInputError
-from vaefrag_core.synthesis.additions import Additions, Growth, MemberSpaces, grow, member_spaces, rank_additions
-from vaefrag_core.synthesis.channel_pool import channel_word, checked, label_codes
+from vaefrag_core.synthesis.additions import (
+    Additions,
+    GreedySelection,
+    MemberInformation,
+    member_information,
+    rank_additions,
+    select_greedily,
+)
+from vaefrag_core.synthesis.channel_pool import channel_word, label_codes, validate_channels
 from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks, FloatArray
 from vaefrag_core.synthesis.greedy import prefix_bits
 from vaefrag_core.synthesis.subset_information import MOST_CHANNELS, joint_sums, shapley_shares
@@ -22,13 +29,13 @@ from vaefrag_core.synthesis.subset_information import MOST_CHANNELS, joint_sums,
 __all__ = [
     "Additions",
     "Combination",
-    "Growth",
-    "MemberSpaces",
+    "GreedySelection",
+    "MemberInformation",
     "combine",
-    "grow",
     "joint_information",
-    "member_spaces",
+    "member_information",
     "rank_additions",
+    "select_greedily",
 ]
 
 NEAR_CEILING = 0.9  # of log2 N: from here on so few images make information an underestimate
@@ -113,7 +120,7 @@ def joint_information(posteriors: Posteriors, channels: Sequence[int]) -> float:
         >>> round(joint_information(posteriors, [0]), 6), round(joint_information(posteriors, [0, 1]), 6)
         (1.0, 2.0)
     """
-    found = checked(posteriors, channels)
+    found = validate_channels(posteriors, channels)
     mean, logvar = posteriors.flat()
     overlaps = CoefficientBlocks(mean[found], logvar[found], exact=True)
     return _not_below_zero(float(prefix_bits(overlaps, [range(len(found))])[0][-1, 0]))
@@ -133,7 +140,7 @@ def combine(
     Raises:
         InvalidInputError: for an empty set, what is no channel, a channel named twice, and dead channels.
     """
-    found = checked(posteriors, channels)
+    found = validate_channels(posteriors, channels)
     mean, logvar = posteriors.flat()
     sums = joint_sums(CoefficientBlocks(mean[found], logvar[found]), label_codes(posteriors), with_subsets=shapley)
     n, ceiling = posteriors.n_images, math.log2(posteriors.n_images)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import FusionConfig, content_key
 from vaefrag_core.errors import InvalidInputError
-from vaefrag_core.synthesis.channel_pool import ChannelName, pool
+from vaefrag_core.synthesis.channel_pool import ChannelName, pool_ensembles
 
 FloatArray = NDArray[np.float64]
 Space = Posteriors | tuple[Any, Any]
@@ -121,8 +121,8 @@ def choose(
         )
         return gather(chosen)
     channels = [ChannelName(*c) if len(c) == 3 else ChannelName(home, *c) for c in config.channels]
-    pooled = pool({home: posteriors, **{key: found for key, found in others.items() if key != home}})
-    flat = pooled.flat(channels)
+    pooled = pool_ensembles({home: posteriors, **{key: found for key, found in others.items() if key != home}})
+    flat = pooled.flat_indices(channels)
     several = len({c.ensemble for c in channels}) > 1
     names = [f"channel {c} of {c.ensemble}" if several else f"channel {c}" for c in channels]
     if len(set(channels)) < len(channels):

@@ -12,8 +12,8 @@ from vaefrag_core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from vaefrag_core.channel_sets import ChannelSet
-    from vaefrag_core.synthesis.channel_pool import ChannelName, Pool
-    from vaefrag_core.synthesis.combination import Additions, Combination, Growth
+    from vaefrag_core.synthesis.channel_pool import ChannelName, ChannelPool
+    from vaefrag_core.synthesis.combination import Additions, Combination, GreedySelection
 
 LISTED = 10  # channels ranked that a person is shown; JSON has all
 
@@ -49,11 +49,11 @@ def combine(
         chosen += [c for c in found_medoids if c not in chosen]
     pooled = channel_sets.gather(chosen, store.posteriors, ensemble)
     label = None if rank in ("", "bits") else rank
-    grown: Growth | None = None
+    grown: GreedySelection | None = None
     if greedy:
-        grown = combination.grow(pooled.posteriors, greedy, start=pooled.flat(chosen), label=label)
+        grown = combination.select_greedily(pooled.posteriors, greedy, start=pooled.flat_indices(chosen), label=label)
         chosen += [pooled.names[c] for c in grown.channels]
-    found = combination.combine(pooled.posteriors, pooled.flat(chosen))
+    found = combination.combine(pooled.posteriors, pooled.flat_indices(chosen))
     ranked = combination.rank_additions(pooled.posteriors, found.channels, label=label) if rank else None
     saved = kept.save(name, chosen, pooled.posteriors.sample_id) if name else None
     if output is not None:
@@ -86,7 +86,7 @@ def _show(
     found: "Combination",
     chosen: "Sequence[ChannelName]",
     ranked: "Additions | None",
-    pooled: "Pool",
+    pooled: "ChannelPool",
     rank: str,
     saved: "ChannelSet | None",
 ) -> None:
@@ -116,8 +116,8 @@ def _result(
     found: "Combination",
     chosen: "Sequence[ChannelName]",
     ranked: "Additions | None",
-    grown: "Growth | None",
-    pooled: "Pool",
+    grown: "GreedySelection | None",
+    pooled: "ChannelPool",
     saved: "ChannelSet | None",
 ) -> dict[str, Any]:
     shapley = [None] * len(chosen) if found.shapley_bits is None else found.shapley_bits.tolist()

@@ -14,16 +14,16 @@ from vaefrag_core.channel_sets import SetStore, gather
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.ensemble_store import EnsembleRecord
 from vaefrag_core.errors import InvalidInputError, VaefragError
-from vaefrag_core.synthesis.channel_pool import ChannelName, Pool, check_same_sample
+from vaefrag_core.synthesis.channel_pool import ChannelName, ChannelPool, check_same_sample
 from vaefrag_core.synthesis.combination import (
     Additions,
     Combination,
-    Growth,
-    MemberSpaces,
+    GreedySelection,
+    MemberInformation,
     combine,
-    grow,
-    member_spaces,
+    member_information,
     rank_additions,
+    select_greedily,
 )
 
 GREEDY_SIZE = 10  # channels of the longest greedy set
@@ -68,7 +68,7 @@ class ChannelSetView:
         if not self.channels:
             return None
         pooled = gather(self.channels, self._posteriors)
-        flat, quick = pooled.flat(self.channels), pooled.posteriors.n_images <= SHAPLEY_IMAGES
+        flat, quick = pooled.flat_indices(self.channels), pooled.posteriors.n_images <= SHAPLEY_IMAGES
         return combine(pooled.posteriors, flat, min_bits=-np.inf, shapley=quick)  # the dead are out already
 
     @property
@@ -94,43 +94,45 @@ class ChannelSetView:
         """Name flat channels of an ensemble."""
         return [ChannelName(opened.ensemble_id, *(int(n) for n in opened.names[c].split("."))) for c in channels]
 
-    def ranked(self) -> tuple[Pool, Additions]:
+    def ranked(self) -> tuple[ChannelPool, Additions]:
         """Rank what could be added."""
         pooled = gather(self.channels, self._posteriors, self.chosen.at)
-        flat = pooled.flat(self.channels)
+        flat = pooled.flat_indices(self.channels)
         bits = self._known_bits(pooled)
         return pooled, rank_additions(pooled.posteriors, flat, label=self._label, information_bits=bits)
 
-    def growth(self) -> tuple[list[ChannelName], Growth, MemberSpaces]:
+    def growth(self) -> tuple[list[ChannelName], GreedySelection, MemberInformation]:
         """Grow a set from nothing in the ensemble shown; remembered, as it does not depend on the set."""
         opened = self.opened(self.chosen.at)
 
-        def make() -> tuple[Growth, MemberSpaces]:
+        def make() -> tuple[GreedySelection, MemberInformation]:
             pooled = gather((), self._posteriors, self.chosen.at)
             bits, label = self._known_bits(pooled), self._label
-            found = grow(pooled.posteriors, GREEDY_SIZE, label=label, information_bits=bits, draws=RANDOM_SETS)
-            return found, member_spaces(pooled.posteriors, label=label, min_bits=LIVE, information_bits=bits)
+            found = select_greedily(
+                pooled.posteriors, GREEDY_SIZE, label=label, information_bits=bits, draws=RANDOM_SETS
+            )
+            return found, member_information(pooled.posteriors, label=label, min_bits=LIVE, information_bits=bits)
 
-        grown, spaces = self.site.queries.cached(f"growth/1/{opened.ensemble_id}/{opened.version}/{self._label}", make)
+        grown, spaces = self.site.queries.cached(f"growth/2/{opened.ensemble_id}/{opened.version}/{self._label}", make)
         names = gather((), self._posteriors, self.chosen.at).names
         return [names[c] for c in grown.channels], grown, spaces
 
-    def carried(self) -> MemberSpaces:
+    def carried(self) -> MemberInformation:
         """Say how much of the members of the ensemble shown the set carries."""
         pooled = gather(self.channels, self._posteriors, self.chosen.at)
         own = [c for c, name in enumerate(pooled.names) if name.ensemble == self.chosen.at]
         members = np.unique(
             np.repeat(np.arange(pooled.posteriors.n_members), pooled.posteriors.channels_of_member)[own]
         )
-        bits, flat = self._known_bits(pooled), pooled.flat(self.channels)
-        found = member_spaces(pooled.posteriors, flat, min_bits=LIVE, information_bits=bits)
-        return MemberSpaces(found.bits[members], found.shared_bits[members])
+        bits, flat = self._known_bits(pooled), pooled.flat_indices(self.channels)
+        found = member_information(pooled.posteriors, flat, min_bits=LIVE, information_bits=bits)
+        return MemberInformation(found.bits[members], found.shared_bits[members])
 
     @property
     def _label(self) -> str | None:
         return self.chosen.by if self.chosen.by in self.labels else None
 
-    def _known_bits(self, pooled: Pool) -> np.ndarray:
+    def _known_bits(self, pooled: ChannelPool) -> np.ndarray:
         """Give what each channel tells alone, as its analysis found it; 0 of channels that it does not know yet."""
         known: dict[ChannelName, float] = {}
         for ensemble in {name.ensemble for name in pooled.names}:
