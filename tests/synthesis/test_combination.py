@@ -59,6 +59,25 @@ def test_means_far_apart_and_odd_variances_change_nothing() -> None:
     assert joint_information(posteriors, [0, 1, 2]) == pytest.approx(bits(posteriors, [0, 1, 2]), abs=1e-6)
 
 
+@pytest.mark.parametrize("logvar", [90.0, -90.0, 300.0, -300.0])
+def test_one_posterior_far_wider_or_narrower_than_the_others_changes_little(logvar: float) -> None:
+    rng = np.random.default_rng(5)
+    posteriors = Posteriors(3 * rng.normal(size=(1, 60, 2)), rng.normal(size=(1, 60, 2)))
+    posteriors.logvar[0, 7, 0] = logvar
+    assert joint_information(posteriors, [0]) == pytest.approx(bits(posteriors, [0]), abs=1e-9)
+    assert combine(posteriors, [0, 1]).joint_bits == pytest.approx(bits(posteriors, [0, 1]), abs=1e-5)
+    assert rank_additions(posteriors, [1]).joint_bits == pytest.approx([bits(posteriors, [0, 1])], abs=1e-5)
+
+
+def test_narrow_posteriors_keep_their_differences_beside_wide_ones() -> None:
+    rng = np.random.default_rng(6)
+    narrow = rng.random(80) < 0.5
+    logvar = np.where(narrow, -60.0, 0.0)
+    mean = np.where(narrow, 300 * np.exp(-15) + 2 * np.exp(-30) * rng.normal(size=80), 0)
+    posteriors = Posteriors(mean[None, :, None], logvar[None, :, None])
+    assert combine(posteriors, [0]).joint_bits == pytest.approx(bits(posteriors, [0]), abs=1e-5)
+
+
 def test_channels_that_are_sure_tell_the_entropy_of_their_joint_labels() -> None:
     rng = np.random.default_rng(1)
     codes = rng.integers(0, 3, (3, 200))

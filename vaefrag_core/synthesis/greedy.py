@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks, FloatArray, Memory, side_by_side
+from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks, FloatArray, ThreadBuffers, map_threads
 
 BLOCK_ROWS = 64
 CANDIDATES_OF_A_TASK = 16  # that share one product of the set so far
@@ -31,7 +31,7 @@ def prefix_bits(overlaps: CoefficientBlocks, orders: Sequence[Sequence[int]], co
     """
 
     def task(order: Sequence[int]) -> FloatArray:
-        memory, n = Memory(), overlaps.shape[1]
+        memory, n = ThreadBuffers(), overlaps.shape[1]
         totals = np.zeros((len(order), 1 if codes is None else 2, n))
         for rows, columns in _triangle(n):
             b, product = _two_blocks(memory, overlaps, rows, columns)
@@ -42,7 +42,7 @@ def prefix_bits(overlaps: CoefficientBlocks, orders: Sequence[Sequence[int]], co
                 _add(totals[step], product[0], rows, columns, codes)
         return _bits(totals, codes)
 
-    return side_by_side(task, list(orders))
+    return map_threads(task, list(orders))
 
 
 def added_bits(
@@ -61,7 +61,7 @@ def added_bits(
     """
 
     def task(group: Sequence[int]) -> FloatArray:
-        memory, n = Memory(), overlaps.shape[1]
+        memory, n = ThreadBuffers(), overlaps.shape[1]
         totals = np.zeros((len(group), 1 if codes is None else 2, n))
         for rows, columns in _triangle(n):
             b, product = _two_blocks(memory, overlaps, rows, columns)
@@ -74,7 +74,7 @@ def added_bits(
 
     groups = [candidates[k : k + CANDIDATES_OF_A_TASK] for k in range(0, len(candidates), CANDIDATES_OF_A_TASK)]
     empty = np.zeros((0, 1 if codes is None else 2))
-    return np.concatenate([empty, *side_by_side(task, groups)])
+    return np.concatenate([empty, *map_threads(task, groups)])
 
 
 def space_bits(
@@ -94,7 +94,7 @@ def space_bits(
     """
 
     def task(group: Sequence[Sequence[int]]) -> tuple[FloatArray, FloatArray]:
-        memory, n = Memory(), overlaps.shape[1]
+        memory, n = ThreadBuffers(), overlaps.shape[1]
         totals, both = np.zeros((len(group), 1 if codes is None else 2, n)), np.zeros((len(group), 1, n))
         for rows, columns in _triangle(n):
             b, product = _two_blocks(memory, overlaps, rows, columns)
@@ -109,7 +109,7 @@ def space_bits(
         return _bits(totals, codes), _bits(both, None)[:, 0] if chosen else np.zeros(len(group))
 
     groups = [spaces[k : k + SPACES_OF_A_TASK] for k in range(0, len(spaces), SPACES_OF_A_TASK)]
-    found = side_by_side(task, groups)
+    found = map_threads(task, groups)
     return np.concatenate([own for own, _ in found]), np.concatenate([joint for _, joint in found])
 
 
@@ -168,7 +168,7 @@ def _triangle(n: int) -> Iterator[tuple[slice, slice]]:
 
 
 def _two_blocks(
-    memory: Memory, overlaps: CoefficientBlocks, rows: slice, columns: slice
+    memory: ThreadBuffers, overlaps: CoefficientBlocks, rows: slice, columns: slice
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     shape = (1, rows.stop - rows.start, columns.stop - columns.start)
     return memory.array("b", shape, overlaps.dtype), memory.array("product", shape, overlaps.dtype)

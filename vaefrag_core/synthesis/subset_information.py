@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks, FloatArray, Memory, side_by_side
+from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks, FloatArray, ThreadBuffers, map_threads
 
 MOST_CHANNELS = 12  # whose 4,096 subsets are worked out within a second on 1,000 images
 BLOCK_BYTES = 3e6  # of a block's products: they stay in a core's cache
@@ -49,7 +49,7 @@ def joint_sums(overlaps: CoefficientBlocks, codes: NDArray[np.int64], *, with_su
     k, n = overlaps.shape
     halves = (k // 2, k - k // 2) if with_subsets and k <= MOST_CHANNELS else None
     wide = 2 ** halves[1] if halves else k
-    memory = Memory()
+    memory = ThreadBuffers()
     step = int(max(1, min(MOST_ROWS, BLOCK_BYTES // (2 * wide * n * 4), n)))
 
     def task(first: int) -> NDArray[np.float64]:
@@ -73,7 +73,7 @@ def joint_sums(overlaps: CoefficientBlocks, codes: NDArray[np.int64], *, with_su
         sums = np.column_stack([*parts, twice, *within])
         return np.asarray(np.log2(sums, dtype=np.float64).sum(axis=0))
 
-    total = np.sum(side_by_side(task, list(range(0, n, step))), axis=0)
+    total = np.sum(map_threads(task, list(range(0, n, step))), axis=0)
     main, twice, within = np.split(total, [len(total) - len(codes) - 1, len(total) - len(codes)])
     if halves:
         every = 2**k - 1
