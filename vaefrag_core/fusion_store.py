@@ -20,7 +20,7 @@ from vaefrag_core.config import FusionConfig, content_key
 from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.errors import BrokenFileError, MissingDataError
 from vaefrag_core.synthesis.channel_pool import ChannelName
-from vaefrag_core.synthesis.learner_spaces import LearnerSpaces, choose
+from vaefrag_core.synthesis.learner_spaces import LearnerSpaces, select_learners
 
 FORMAT = 1  # raised when a fusion computes something else from the same inputs
 _ID = re.compile(r"[0-9a-f]{12}")
@@ -40,11 +40,11 @@ class FusionStore:
         """Take what a fusion asks for from its ensembles.
 
         Raises:
-            InvalidInputError: when it cannot be fused: see `choose`.
+            InvalidInputError: when it cannot be fused: see `select_learners`.
             MissingDataError: when an ensemble, or its posteriors, are not there.
         """
         others = {other: self.store.posteriors(other) for other in config.others}
-        return choose(self.store.posteriors(ensemble_id), config, home=ensemble_id, others=others)
+        return select_learners(self.store.posteriors(ensemble_id), config, home=ensemble_id, others=others)
 
     def id_of(self, ensemble_id: str, config: FusionConfig) -> str:
         """Name a fusion, whether it exists or not: twelve hexadecimal digits, the same for the same content.

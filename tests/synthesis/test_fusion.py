@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from vaefrag_core.artifacts import FusedSpace, Posteriors
 from vaefrag_core.config import FusionConfig
@@ -14,7 +16,7 @@ from vaefrag_core.errors import BrokenFileError, InvalidInputError
 from vaefrag_core.measures.gaussian import bhattacharyya_distance
 from vaefrag_core.measures.similarity import mutual_information_bits, nmi, variation_of_information
 from vaefrag_core.synthesis.fusion import FusionStep, fuse
-from vaefrag_core.synthesis.learner_spaces import choose
+from vaefrag_core.synthesis.learner_spaces import select_learners
 
 N = 40
 
@@ -128,6 +130,26 @@ def test_stopped_and_taken_up_again_is_as_never_stopped(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["state.safetensors"]
 
 
+def test_a_state_on_disk_keeps_the_names_that_older_versions_gave_its_arrays(tmp_path: Path) -> None:
+    learners, state, older = circle(4), tmp_path / "state.safetensors", tmp_path / "older.safetensors"
+    whole = fuse(learners, steps=75)
+    fuse(learners, steps=50, state=state)
+    with safe_open(state, framework="np") as file:
+        stored, facts = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+    names = {"place", "moment", "square", "best", "best_value", "level", "rate", "idle", "history"}
+    assert set(stored) == names
+    assert stored["place"].shape == stored["moment"].shape == stored["best"].shape == (2, 3, N, 2)
+    assert stored["rate"].max() <= 0.1
+    assert stored["idle"].dtype == np.int64
+    np.testing.assert_array_equal(stored["history"][:, 0], whole.objectives[:50])
+    np.testing.assert_array_equal(stored["best_value"], stored["history"][:, 0].max(axis=0))
+    save_file(stored, older, metadata=facts)
+    again = fuse(learners, steps=75, state=older)
+    assert again.steps == 75
+    np.testing.assert_array_equal(again.mean, whole.mean)
+    np.testing.assert_array_equal(again.objectives, whole.objectives)
+
+
 def test_a_state_of_something_else_is_not_taken_up(tmp_path: Path) -> None:
     state = tmp_path / "state.safetensors"
     fuse(circle(3), steps=25, restarts=1, state=state)
@@ -170,13 +192,13 @@ def test_what_cannot_be_fused_is_refused_in_a_sentence(
 def test_members_and_channels_are_chosen_by_their_numbers() -> None:
     rng = np.random.default_rng(0)
     posteriors = Posteriors(rng.normal(size=(3, 5, 2)), np.zeros((3, 5, 2)), sample_id="s", member_ids=[2, 4, 7])
-    members = choose(posteriors, FusionConfig(members=(7, 2)))
+    members = select_learners(posteriors, FusionConfig(members=(7, 2)))
     assert members.names == ("member 7", "member 2")
     np.testing.assert_array_equal(members.mean[0], posteriors.mean[2])
-    channels = choose(posteriors, FusionConfig(channels=((4, 1), (2, 0))))
+    channels = select_learners(posteriors, FusionConfig(channels=((4, 1), (2, 0))))
     assert channels.names == ("channel 4.1", "channel 2.0")
     np.testing.assert_array_equal(channels.mean[0][:, 0], posteriors.mean[1, :, 1])
-    assert len(choose(posteriors, FusionConfig()).mean) == 3
+    assert len(select_learners(posteriors, FusionConfig()).mean) == 3
 
 
 @pytest.mark.parametrize(
@@ -192,4 +214,4 @@ def test_members_and_channels_are_chosen_by_their_numbers() -> None:
 def test_a_choice_that_is_not_there_is_named(values: dict[str, object], sentence: str) -> None:
     posteriors = Posteriors(np.zeros((3, 5, 2)), np.zeros((3, 5, 2)), member_ids=[2, 4, 7])
     with pytest.raises(InvalidInputError, match=sentence):
-        choose(posteriors, FusionConfig.model_validate(values))
+        select_learners(posteriors, FusionConfig.model_validate(values))
