@@ -18,11 +18,11 @@ from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.channel_sets import SetStore
 from vaefrag_core.config import FusionConfig
 from vaefrag_core.ensemble_store import EnsembleStore
-from vaefrag_core.errors import InvalidInputError, MissingDataError
+from vaefrag_core.errors import InvalidInputError, MissingDataError, VaefragError
 from vaefrag_core.fusion_pipeline import fuse_ensemble
 from vaefrag_core.fusion_store import FusionStore, channels_of
 from vaefrag_core.synthesis.channel_pool import ChannelName
-from vaefrag_core.synthesis.distillation import Embedder
+from vaefrag_core.synthesis.distillation import DistilledEncoder
 from vaefrag_core.synthesis.fusion import FusionStep
 
 SMALL = FusionConfig(steps=50, restarts=1, members=(0, 2, 3))
@@ -49,7 +49,7 @@ def test_a_fusion_is_judged_and_teaches_an_encoder(imported: tuple[EnsembleStore
     (probe,) = report["probes"]
     assert [row["space"] for row in probe["spaces"]][:2] == ["fused space", "best single learner"]
     assert report["encoder"]["held_out"] == 12
-    encoder = Embedder.load(FusionStore(store).folder(ensemble_id, fusion_id) / "encoder.safetensors")
+    encoder = DistilledEncoder.load(FusionStore(store).folder(ensemble_id, fusion_id) / "encoder.safetensors")
     assert encoder.image_shape == (1, 8, 8)
     assert {stage for stage, _ in stages} == {"fuse", "judge", "distil"}
     assert ("distil", 1.0) in stages
@@ -75,6 +75,62 @@ def test_stopped_keeps_the_best_so_far_and_goes_on(imported: tuple[EnsembleStore
     assert FusionStore(store).report(ensemble_id, fusion_id)
 
 
+class Cancelled(VaefragError):
+    """What a job raises in the midst of its work, to end it."""
+
+
+def test_cancelled_while_the_encoder_is_taught_it_is_taught_the_next_time(
+    imported: tuple[EnsembleStore, str],
+) -> None:
+    store, ensemble_id = imported
+    config = SMALL.model_copy(update={"seed": 6})
+
+    def cancel(stage: str, share: float, step: FusionStep | None) -> None:
+        if stage == "distil" and share > 0:
+            raise Cancelled("This fusion is no longer wanted.")
+
+    with pytest.raises(Cancelled):
+        fuse_ensemble(ensemble_id, store, config, on_stage=cancel)
+    fusions = FusionStore(store)
+    assert fusions.report(ensemble_id, fusions.id_of(ensemble_id, config)) == {}
+    fusion_id, _ = fuse_ensemble(ensemble_id, store, config)
+    report = fusions.report(ensemble_id, fusion_id)
+    assert report["encoder"]["held_out"] == 12
+    assert report["encoder_note"] == ""
+
+
+def test_an_encoder_that_is_missing_is_taught_when_the_same_is_fused_again(
+    imported: tuple[EnsembleStore, str],
+) -> None:
+    store, ensemble_id = imported
+    fusion_id, _ = fuse_ensemble(ensemble_id, store, SMALL)
+    folder = FusionStore(store).folder(ensemble_id, fusion_id)
+    whole = FusionStore(store).report(ensemble_id, fusion_id)
+    without = whole | {"encoder": None, "encoder_note": "The images were not at hand."}
+    (folder / "report.json").write_text(json.dumps(without), encoding="utf-8")
+    (folder / "encoder.safetensors").unlink(missing_ok=True)
+    stages: list[str] = []
+    fuse_ensemble(ensemble_id, store, SMALL, on_stage=lambda stage, share, step: stages.append(stage))
+    assert set(stages) == {"distil"}  # the rest is there
+    assert FusionStore(store).report(ensemble_id, fusion_id) == whole
+    assert (folder / "encoder.safetensors").is_file()
+
+
+@pytest.mark.parametrize("reads", range(4))
+def test_members_that_join_meanwhile_change_what_is_fused_and_its_id_or_neither(
+    imported: tuple[EnsembleStore, str], monkeypatch: pytest.MonkeyPatch, reads: int
+) -> None:
+    store, ensemble_id = imported
+    config = FusionConfig(steps=25, restarts=1, seed=70 + reads)
+    later = store.posteriors(ensemble_id)
+    before = replace(later, mean=later.mean[:4], logvar=later.logvar[:4], member_ids=None)
+    id_later = FusionStore(store).id_of(ensemble_id, config)
+    answers = [before] * reads
+    monkeypatch.setattr(EnsembleStore, "posteriors", lambda *_: answers.pop() if answers else later)
+    fusion_id, fused = fuse_ensemble(ensemble_id, store, config)
+    assert (fusion_id == id_later) == (len(fused.learner_names) == 5)
+
+
 def test_the_name_is_no_part_of_what_is_fused(imported: tuple[EnsembleStore, str]) -> None:
     fusions, ensemble_id = FusionStore(imported[0]), imported[1]
     named = SMALL.model_copy(update={"name": "Best"})
@@ -97,6 +153,8 @@ def test_a_fusion_that_is_not_there_is_named(imported: tuple[EnsembleStore, str]
         (["--members", "0,9"], "There is no member 9"),
         (["--members", "0"], "at least two members to fuse"),
         (["--members", "0;1"], "Expected --members as numbers separated by commas"),
+        (["--members", ","], "Expected --members as numbers separated by commas"),
+        (["--channels", " , "], "Expected --channels as MEMBER.CHANNEL separated by commas"),
         (["--channels", "3"], "Expected a channel as member.channel"),
         (["--dimension", "0"], "--dimension: expected a value greater than or equal to 1, got 0."),
         (["--members", "0,1", "--channels", "0.1"], "Expected either members or channels, got both."),
