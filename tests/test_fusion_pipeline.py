@@ -116,6 +116,22 @@ def test_an_encoder_that_is_missing_is_taught_when_the_same_is_fused_again(
     assert (folder / "encoder.safetensors").is_file()
 
 
+def test_stopped_late_it_does_not_replace_what_a_later_attempt_has_finished(
+    imported: tuple[EnsembleStore, str],
+) -> None:
+    store, ensemble_id = imported
+    config = SMALL.model_copy(update={"seed": 9})
+
+    def overtaken() -> bool:
+        fuse_ensemble(ensemble_id, store, config)
+        return True
+
+    fusion_id, stopped = fuse_ensemble(ensemble_id, store, config, should_stop=overtaken)
+    assert (stopped.end, stopped.steps) == ("stopped", 1)
+    finished = FusionStore(store).fused(ensemble_id, fusion_id)
+    assert (finished.end, finished.steps) == ("steps", 50)
+
+
 @pytest.mark.parametrize("reads", range(4))
 def test_members_that_join_meanwhile_change_what_is_fused_and_its_id_or_neither(
     imported: tuple[EnsembleStore, str], monkeypatch: pytest.MonkeyPatch, reads: int

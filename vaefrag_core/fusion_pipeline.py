@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -62,7 +63,7 @@ def fuse_ensemble(
     learners = select_learners(posteriors, config, home=ensemble_id, others=sources)
     folder = fusions.folder(ensemble_id, fusion_id)
     path = folder / "fused.npz"
-    fused = FusedSpace.load(path) if path.is_file() else None
+    fused = _load(path)
     if fused is None or fused.end == "stopped":
         on_stage("fuse", 0.0, None)
         folder.mkdir(parents=True, exist_ok=True)
@@ -73,8 +74,11 @@ def fuse_ensemble(
             should_stop=should_stop,
             state=folder / "state.safetensors",
         )
-        with replacing(path) as temporary:
-            fused.save(temporary)
+        # A worker that learns late that it was stopped must not undo what the next attempt has finished meanwhile.
+        saved = _load(path) if fused.end == "stopped" else None
+        if saved is None or saved.end == "stopped":
+            with replacing(path) as temporary:
+                fused.save(temporary)
     if fused.end == "stopped":
         return fusion_id, fused
     report = fusions.report(ensemble_id, fusion_id)
@@ -85,6 +89,11 @@ def fuse_ensemble(
             folder / "report.json", json.dumps(evaluation | {"encoder": encoder, "encoder_note": note}, indent=1)
         )
     return fusion_id, fused
+
+
+def _load(path: Path) -> FusedSpace | None:
+    """Read a fused space; None when there is none yet."""
+    return FusedSpace.load(path) if path.is_file() else None
 
 
 def _evaluate(

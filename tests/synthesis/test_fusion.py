@@ -201,6 +201,16 @@ def test_members_and_channels_are_chosen_by_their_numbers() -> None:
     assert len(select_learners(posteriors, FusionConfig()).mean) == 3
 
 
+def test_channels_of_another_ensemble_than_the_home_say_so() -> None:
+    home, other = circle(2), circle(3)
+    config = FusionConfig(channels=(("other", 2, 0), ("other", 0, 0)))
+    learners = select_learners(home, config, home="home", others={"other": other})
+    assert learners.names == ("channel 2.0 of other", "channel 0.0 of other")
+    np.testing.assert_array_equal(learners.mean[0], other.mean[2])
+    named = FusionConfig(channels=(("home", 1, 0), (0, 0)))
+    assert select_learners(home, named, home="home").names == ("channel 1.0", "channel 0.0")
+
+
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [

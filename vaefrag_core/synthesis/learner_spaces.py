@@ -22,7 +22,7 @@ class LearnerSpaces:
     """K spaces on the same N images.
 
     Args:
-        names: (K,) "member 3", or "channel 3.0"; "channel 3.0 of ID" where several ensembles are fused.
+        names: (K,) "member 3", or "channel 3.0"; "channel 3.0 of ID" where some are of other ensembles.
         mean: K arrays (N, d_k), posterior means.
         logvar: K arrays (N, d_k), ln σ².
         sample_id: names the sample of images; None when unknown.
@@ -123,8 +123,8 @@ def select_learners(
     channels = [ChannelName(*c) if len(c) == 3 else ChannelName(home, *c) for c in config.channels]
     pooled = pool_ensembles({home: posteriors, **{key: other for key, other in others.items() if key != home}})
     flat = pooled.flat_indices(channels)
-    several = len({c.ensemble for c in channels}) > 1
-    names = [f"channel {c} of {c.ensemble}" if several else f"channel {c}" for c in channels]
+    at_home = all(c.ensemble == home for c in channels)
+    names = [f"channel {c}" if at_home else f"channel {c} of {c.ensemble}" for c in channels]
     if len(set(channels)) < len(channels):
         raise InvalidInputError(f"Expected each channel once, got {', '.join(map(str, channels))}.")
     if len(channels) < 2:
