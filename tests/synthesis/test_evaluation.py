@@ -35,15 +35,15 @@ def test_a_ring_on_one_spot_is_whole_and_one_that_leaves_it_is_not() -> None:
 def test_the_label_is_read_where_it_is(kind: str) -> None:
     rng = np.random.default_rng(0)
     classes = np.repeat(["a", "b", "c"], 60)
-    place = np.repeat(np.eye(3)[:, :2] * 4, 60, axis=0)  # of each class, in the plane
-    fused = place + rng.normal(0, 0.3, (180, 2))
-    learners = [place[:, :1] + rng.normal(0, 0.3, (180, 1)), rng.normal(size=(180, 1)), rng.normal(size=(180, 1))]
-    found = probe_label(fused, learners, classes, kind=kind, repeats=8)  # type: ignore[arg-type]
-    mean = {name: values.mean() for name, values in found.accuracy.items()}
+    centre = np.repeat(np.eye(3)[:, :2] * 4, 60, axis=0)  # of each class, in the plane
+    fused = centre + rng.normal(0, 0.3, (180, 2))
+    learners = [centre[:, :1] + rng.normal(0, 0.3, (180, 1)), rng.normal(size=(180, 1)), rng.normal(size=(180, 1))]
+    probe = probe_label(fused, learners, classes, kind=kind, repeats=8)  # type: ignore[arg-type]
+    mean = {name: values.mean() for name, values in probe.accuracy.items()}
     assert mean[FUSED] > 0.97
     assert mean[BEST] == pytest.approx(2 / 3, abs=0.1)  # it cannot tell b from c
     assert mean[PAIRS] < mean[BEST]
-    rows = {row["space"]: row for row in found.summary()}
+    rows = {row["space"]: row for row in probe.summary()}
     assert rows[BEST]["gain_interval"][0] > 0.1
     assert rows[FUSED]["gain"] == 0
     assert rows[ALL]["interval"][0] <= rows[ALL]["accuracy"] <= rows[ALL]["interval"][1]
@@ -52,8 +52,8 @@ def test_the_label_is_read_where_it_is(kind: str) -> None:
 def test_chance_is_not_taken_for_reading() -> None:
     rng = np.random.default_rng(1)
     noise = [rng.normal(size=(300, 2)) for _ in range(4)]
-    found = probe_label(noise[0], noise[1:], rng.integers(3, size=300), repeats=6)
-    assert all(values.mean() < 0.45 for values in found.accuracy.values())  # a third, by chance
+    probe = probe_label(noise[0], noise[1:], rng.integers(3, size=300), repeats=6)
+    assert all(values.mean() < 0.45 for values in probe.accuracy.values())  # a third, by chance
 
 
 def test_a_label_of_one_class_is_refused() -> None:

@@ -50,17 +50,17 @@ def test_what_every_learner_cuts_is_whole_again(fused: FusedSpace) -> None:
 def test_identical_learners_give_their_space_back() -> None:
     rng = np.random.default_rng(0)
     mean, logvar = rng.normal(0, 2, (N, 2)), rng.normal(-1, 0.3, (N, 2))
-    found = fuse([(mean, logvar)] * 3, restarts=1)
-    assert found.learner_vi_bits == pytest.approx(0, abs=0.01)
-    assert found.objective == pytest.approx(1, abs=0.01)
-    assert found.information_bits == pytest.approx(found.learner_bits[0], abs=0.01)
+    space = fuse([(mean, logvar)] * 3, restarts=1)
+    assert space.learner_vi_bits == pytest.approx(0, abs=0.01)
+    assert space.objective == pytest.approx(1, abs=0.01)
+    assert space.information_bits == pytest.approx(space.learner_bits[0], abs=0.01)
 
 
 @pytest.mark.parametrize("objective", ["vi", "nmi", "mutual-information"])
 def test_the_objective_is_what_the_measures_say_of_the_result(objective: str) -> None:
     learners = circle(4)
-    found = fuse(learners, objective=objective, steps=20, restarts=2)  # type: ignore[arg-type]
-    here = distance(found.mean, found.logvar)
+    space = fuse(learners, objective=objective, steps=20, restarts=2)  # type: ignore[arg-type]
+    here = distance(space.mean, space.logvar)
     there = [distance(m, v) for m, v in zip(learners.mean, learners.logvar, strict=True)]
     vi = np.array([float(variation_of_information(here, other)) for other in there])
     expected = {
@@ -68,9 +68,9 @@ def test_the_objective_is_what_the_measures_say_of_the_result(objective: str) ->
         "nmi": np.mean([float(nmi(here, other)) for other in there]),
         "mutual-information": np.mean([float(mutual_information_bits(here, other)) for other in there]),
     }
-    assert found.objective == pytest.approx(expected[objective], abs=1e-10)
-    assert found.objective == found.objectives.max()
-    np.testing.assert_allclose(found.learner_vi_bits, vi, atol=1e-12)
+    assert space.objective == pytest.approx(expected[objective], abs=1e-10)
+    assert space.objective == space.objectives.max()
+    np.testing.assert_allclose(space.learner_vi_bits, vi, atol=1e-12)
 
 
 def test_the_order_of_learners_does_not_matter(fused: FusedSpace) -> None:
@@ -81,29 +81,29 @@ def test_the_order_of_learners_does_not_matter(fused: FusedSpace) -> None:
 
 
 def test_nmi_shrinks_the_space_to_nothing_and_is_not_called_a_success() -> None:
-    found = fuse(circle(8), objective="nmi", steps=400, restarts=1)
-    assert found.objective > 1.1
-    assert found.information_bits < 0.5 * found.learner_bits.min()
-    assert not found.success
-    assert "has shrunk to" in found.failure
-    assert "Use the objective vi" in found.failure
+    space = fuse(circle(8), objective="nmi", steps=400, restarts=1)
+    assert space.objective > 1.1
+    assert space.information_bits < 0.5 * space.learner_bits.min()
+    assert not space.success
+    assert "has shrunk to" in space.failure
+    assert "Use the objective vi" in space.failure
 
 
 @pytest.mark.parametrize(("learners", "images", "steps"), [(8, N, 150), (2, 200, 30)])  # there, and on its way there
 def test_mutual_information_runs_to_the_ceiling_and_is_not_called_a_success(
     learners: int, images: int, steps: int
 ) -> None:
-    found = fuse(circle(learners, images), objective="mutual-information", steps=steps, restarts=1)
-    assert found.information_bits > 0.9 * found.ceiling_bits
-    assert not found.success
-    assert "has run to" in found.failure
+    space = fuse(circle(learners, images), objective="mutual-information", steps=steps, restarts=1)
+    assert space.information_bits > 0.9 * space.ceiling_bits
+    assert not space.success
+    assert "has run to" in space.failure
 
 
 def test_two_unlike_learners_are_better_copied_and_the_result_says_so() -> None:
     rng = np.random.default_rng(0)
     unlike = [(rng.normal(0, 8, (N, 1)), np.full((N, 1), -1.0)) for _ in range(2)]
-    found = fuse(unlike, dimension=1, steps=60, restarts=1)
-    assert any("copy of space" in warning for warning in found.warnings)
+    space = fuse(unlike, dimension=1, steps=60, restarts=1)
+    assert any("copy of space" in warning for warning in space.warnings)
 
 
 def test_dead_learners_are_left_out_and_named() -> None:
@@ -118,11 +118,11 @@ def test_dead_learners_are_left_out_and_named() -> None:
 def test_stopped_and_taken_up_again_is_as_never_stopped(tmp_path: Path) -> None:
     learners, state = circle(4), tmp_path / "state.safetensors"
     whole = fuse(learners, steps=75)
-    told: list[FusionStep] = []
-    first = fuse(learners, steps=75, state=state, on_progress=told.append, should_stop=lambda: len(told) == 2)
+    reports: list[FusionStep] = []
+    first = fuse(learners, steps=75, state=state, on_progress=reports.append, should_stop=lambda: len(reports) == 2)
     assert (first.end, first.steps) == ("stopped", 51)
-    assert told[-1].objective == first.objective
-    np.testing.assert_array_equal(told[-1].mean.numpy(), first.mean)
+    assert reports[-1].objective == first.objective
+    np.testing.assert_array_equal(reports[-1].mean.numpy(), first.mean)
     second = fuse(learners, steps=75, state=state)
     np.testing.assert_array_equal(second.mean, whole.mean)
     np.testing.assert_array_equal(second.logvar, whole.logvar)
