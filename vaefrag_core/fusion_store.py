@@ -83,7 +83,7 @@ class FusionStore:
         Raises:
             MissingDataError: when the workspace has no such fusion.
         """
-        if _ID.fullmatch(fusion_id):
+        if _ID.fullmatch(fusion_id):  # else it could be a pattern, or lead out of the folder
             for path in self.store.workspace.glob(f"ensembles/*/fusions/{fusion_id}/fused.npz"):
                 return path.parents[2].name
         raise MissingDataError(f"There is no fusion {fusion_id!r} in {self.store.workspace}.")

@@ -67,7 +67,7 @@ def encode_snapshots(
     sample = draw_fingerprint(dataset, spec.fingerprint)
     steps = snapshot_steps(spec.train)
     parts = []
-    for step in steps:
+    for step in steps:  # one step's networks at a time, which bounds the memory
         on_step()
         members = restore_networks(ensemble_id, store, dataset.image_shape, step=step)
         parts.append(encode_members(dataset, sample, {m: members[m] for m in posteriors.member_ids.tolist()}))

@@ -96,7 +96,7 @@ class FusedSpace:
             **{n: getattr(self, n) for n in ("objective", "information_bits", "learner_names", "end", "failure")},
             **{n: getattr(self, n) for n in ("warnings", "learners_key", "sample_id")},
         }
-        with path.open("wb") as file:
+        with path.open("wb") as file:  # an open file: of a path, numpy would change the ending
             np.savez(file, facts=np.array(json.dumps(facts)), **{name: getattr(self, name) for name in _ARRAYS})
 
     @classmethod

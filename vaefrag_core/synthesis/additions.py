@@ -87,7 +87,7 @@ def rank_additions(
     before = prefix_bits(coefficients, [selection], codes)[0][-1, -1] if selection else 0.0
     extended = extended_bits(coefficients, selection, candidates, codes)
     gain = extended[:, -1] - before
-    order = np.argsort(-gain, kind="stable")
+    order = np.argsort(-gain, kind="stable")  # of equals, the one of the smaller index first
     return Additions(
         channels=np.array(candidates, dtype=np.int64)[order],
         gain_bits=gain[order],
@@ -168,7 +168,7 @@ def member_information(
     if not selection:
         return MemberInformation(bits[:, -1], np.zeros(0))
     own = prefix_bits(coefficients, [selection])[0][-1, 0]
-    return MemberInformation(bits[:, -1], bits[:, 0] + own - joint)
+    return MemberInformation(bits[:, -1], bits[:, 0] + own - joint)  # I(U;V) = I(X;U) + I(X;V) − I(X;U,V)
 
 
 def _live(coefficients: CoefficientBlocks, min_bits: float, information_bits: FloatArray | None) -> dict[int, float]:

@@ -72,7 +72,7 @@ def pool_ensembles(ensembles: Mapping[str, Posteriors]) -> ChannelPool:
     items = list(ensembles.items())
     check_same_sample(ensembles)
     names = tuple(ChannelName(key, int(m), int(d)) for key, part in items for m, d in part.channel_names)
-    first = items[0][1]
+    first = items[0][1]  # labels and images belong to the sample, which all share
     pooled = Posteriors(
         [mean for _, part in items for mean in part.mean],
         [logvar for _, part in items for logvar in part.logvar],

@@ -41,6 +41,7 @@ def ring_discontinuity(mean: FloatArray) -> float:
     if mean.ndim != 2 or len(mean) < 3:
         raise InvalidInputError(f"Expected means of a ring of three images or more, (N, d), got {mean.shape}.")
     distance = np.linalg.norm(mean - np.roll(mean, -1, axis=0), axis=1)
+    # Not the mean, which a single wide tear would raise: the tear would hide itself.
     typical = float(np.quantile(distance, 0.9))
     if typical == 0:
         return float("inf") if distance.max() > 0 else 1.0
@@ -114,7 +115,7 @@ def probe_label(
     from sklearn.model_selection import StratifiedShuffleSplit
 
     values, codes, counts = np.unique(np.asarray(classes), return_inverse=True, return_counts=True)
-    usable = np.flatnonzero(counts[codes] >= 2)
+    usable = np.flatnonzero(counts[codes] >= 2)  # a class needs an image to train on and one to test on
     held_out = int(np.ceil(HELD_OUT * len(usable)))
     n_classes = int((counts >= 2).sum())
     if n_classes < 2 or min(held_out, len(usable) - held_out) < n_classes:

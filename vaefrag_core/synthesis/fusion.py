@@ -127,6 +127,7 @@ def fuse_learners(
     check_dimension(config.dimension, learners.n_images)
     distance = torch.stack([_distance(m, v) for m, v in zip(learners.mean, learners.logvar, strict=True)])
     single = information_bits(distance)
+    # Nothing is nearer to a dead learner than a space that has shrunk to nothing, and its NMI is undefined.
     live = single >= DEAD_BITS
     if not live.any():
         raise InvalidInputError(

@@ -218,6 +218,7 @@ def _add_symmetric(totals: FloatArray, product: NDArray[Any], rows: slice, colum
 def _bits(totals: FloatArray, codes: Codes) -> FloatArray:
     """Turn sums over j, (A, 1 or 2, N), into joint bits and, with a label, what is told about it."""
     n = totals.shape[-1]
+    # Never log2 of 0: an image is equal to itself, and of its own label, so every sum is at least 1.
     bits = np.log2(n) - np.log2(totals).mean(axis=-1)
     if codes is None:
         return np.asarray(bits)

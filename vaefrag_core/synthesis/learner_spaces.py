@@ -58,7 +58,7 @@ def as_learners(spaces: Posteriors | Sequence[Space]) -> LearnerSpaces:
     """
     items = [spaces] if isinstance(spaces, Posteriors) else list(spaces)
     parts = [item if isinstance(item, Posteriors) else Posteriors([item[0]], [item[1]]) for item in items]
-    samples = {part.sample_id for part in parts if part.sample_id is not None}
+    samples = {part.sample_id for part in parts if part.sample_id is not None}  # arrays from a script name none
     if len(samples) > 1:
         raise InvalidInputError(
             f"Expected learners that saw one sample of images, got {len(samples)}: {', '.join(sorted(samples))}."
@@ -80,6 +80,7 @@ def as_learners(spaces: Posteriors | Sequence[Space]) -> LearnerSpaces:
     for p, part in enumerate(parts):
         alone = several and part.n_members == 1
         names += [f"space {p}" if alone else f"{f'{p}, ' if several else ''}member {m}" for m in part.member_ids]
+        # Double precision: the compiled coefficients and their gradient know no other.
         mean += [np.asarray(m, dtype=np.float64) for m in part.mean]
         logvar += [np.asarray(v, dtype=np.float64) for v in part.logvar]
         keys += part.member_keys
@@ -133,6 +134,7 @@ def select_learners(
         )
     mean, logvar = pooled.posteriors.flat()
     sample = posteriors.sample_id
+    # As one-channel members: their keys and arrays are as if each channel were a learner of its own.
     spaces = as_learners(Posteriors(mean[flat][:, :, None], logvar[flat][:, :, None], sample_id=sample))
     return replace(spaces, names=tuple(names))
 
