@@ -8,12 +8,14 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import local
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
+Block = NDArray[np.float32] | NDArray[np.float64]
+Precision = type[np.float32] | type[np.float64]
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -42,7 +44,7 @@ class CoefficientBlocks:
         with np.errstate(over="ignore"):  # ∞ is wide
             wide = np.ptp(scaled, axis=1) * np.exp(-log_sigma.min(axis=1)) > MAX_SINGLE_SIGMA
         double = exact or bool(wide.any()) or bool((np.abs(log_sigma) > MAX_SINGLE_LOG_SIGMA).any())
-        self.dtype: type[Any] = np.float64 if double else np.float32
+        self.dtype: Precision = np.float64 if double else np.float32
         # Means are halved and variances negative, so that (Δμ/2)² / −(σᵢ² + σⱼ²) is the exponent as it stands.
         self._half_mean = (scaled / 2).astype(self.dtype)
         self._minus_variance = -np.exp(2 * log_sigma).astype(self.dtype)
@@ -54,7 +56,7 @@ class CoefficientBlocks:
         """K and N."""
         return self._sigma.shape[0], self._sigma.shape[1]
 
-    def fill(self, out: NDArray[Any], channels: slice, rows: slice, columns: slice) -> NDArray[Any]:
+    def fill(self, out: Block, channels: slice, rows: slice, columns: slice) -> Block:
         """Write the coefficients of some channels between some images and others.
 
         Args:
@@ -67,7 +69,7 @@ class CoefficientBlocks:
             `out`.
         """
 
-        def pairs(array: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        def pairs(array: Block) -> tuple[Block, Block]:
             return array[channels, rows, None], array[channels, None, columns]
 
         minus_sum = self._buffers.array("variances", out.shape, self.dtype)
@@ -93,7 +95,7 @@ class ThreadBuffers:
     def __init__(self) -> None:
         self._local = local()
 
-    def array(self, name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    def array(self, name: str, shape: tuple[int, ...], dtype: Precision) -> Block:
         """Return the calling thread's array of a name, with whatever it holds.
 
         Args:

@@ -5,12 +5,11 @@ j counts for both.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks, FloatArray, ThreadBuffers, map_threads
+from vaefrag_core.synthesis.coefficient_blocks import Block, CoefficientBlocks, FloatArray, ThreadBuffers, map_threads
 
 BLOCK_ROWS = 64
 CANDIDATES_OF_A_TASK = 16  # that share one product of the set so far
@@ -185,7 +184,7 @@ def _upper_blocks(n: int) -> Iterator[tuple[slice, slice]]:
 
 def _two_buffers(
     buffers: ThreadBuffers, coefficients: CoefficientBlocks, rows: slice, columns: slice
-) -> tuple[NDArray[Any], NDArray[Any]]:
+) -> tuple[Block, Block]:
     """Return buffers of a block, (1, rows, columns): for one channel's coefficients, and for a product."""
     shape = (1, rows.stop - rows.start, columns.stop - columns.start)
     return buffers.array("b", shape, coefficients.dtype), buffers.array("product", shape, coefficients.dtype)
@@ -196,8 +195,8 @@ def _fill_product(
     channels: Sequence[int],
     rows: slice,
     columns: slice,
-    b: NDArray[Any],
-    product: NDArray[Any],
+    b: Block,
+    product: Block,
 ) -> None:
     """Write the product of channels' coefficients; `b` is overwritten."""
     product[:] = 1
@@ -206,7 +205,7 @@ def _fill_product(
         np.multiply(product, b, out=product)
 
 
-def _add_symmetric(totals: FloatArray, product: NDArray[Any], rows: slice, columns: slice, codes: Codes) -> None:
+def _add_symmetric(totals: FloatArray, product: Block, rows: slice, columns: slice, codes: Codes) -> None:
     """Add a block to the sums of its rows and, beyond the diagonal, of its columns."""
     square = rows.stop - rows.start  # columns of the block's part on the diagonal, which holds both i, j and j, i
     parts = [product] if codes is None else [product, product * (codes[rows, None] == codes[columns])]

@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import FusionConfig, content_key
@@ -14,7 +13,7 @@ from vaefrag_core.errors import InvalidInputError
 from vaefrag_core.synthesis.channel_pool import ChannelName, pool_ensembles
 
 FloatArray = NDArray[np.float64]
-Space = Posteriors | tuple[Any, Any]
+Space = Posteriors | tuple[ArrayLike, ArrayLike]
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks, FloatArray, ThreadBuffers, map_threads
+from vaefrag_core.synthesis.coefficient_blocks import Block, CoefficientBlocks, FloatArray, ThreadBuffers, map_threads
 
 MOST_CHANNELS = 12  # whose 4,096 subsets take about a second on 1,000 images
 BLOCK_BYTES = 3e6  # of one block's products, so that they stay in a core's cache
@@ -63,7 +63,7 @@ def subset_log_sums(
         if halves:
             low, high = (  # (rows, 2^h, N)
                 _products(part, buffers.array(name, (count, 2 ** len(part), n), coefficients.dtype))
-                for name, part in zip(("low", "high"), np.split(b, [halves[0]]), strict=True)
+                for name, part in (("low", b[: halves[0]]), ("high", b[halves[0] :]))
             )
             subsets = np.matmul(high, low.transpose(0, 2, 1)).reshape(count, -1)
             joint = low[:, -1] * high[:, -1]
@@ -119,7 +119,7 @@ def shapley_shares(values: FloatArray) -> FloatArray:
     return shares
 
 
-def _products(b: NDArray[np.floating], out: NDArray[np.floating]) -> NDArray[np.floating]:
+def _products(b: Block, out: Block) -> Block:
     """Multiply coefficients (h, rows, N) over every subset of the h channels, into (rows, 2^h, N)."""
     out[:, 0] = 1  # of the empty subset
     for c in range(len(b)):
@@ -127,7 +127,7 @@ def _products(b: NDArray[np.floating], out: NDArray[np.floating]) -> NDArray[np.
     return out
 
 
-def _leave_one_out(b: NDArray[np.floating]) -> tuple[NDArray[np.floating], ...]:
+def _leave_one_out(b: Block) -> tuple[Block, ...]:
     """Return the sums of each channel and of all but each, (rows, k), and the product of all, (rows, N).
 
     The product of all but one is that of the channels before it, times that of the channels after it. Dividing the
