@@ -19,7 +19,7 @@ from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import HotspotConfig, content_key
 from vaefrag_core.ensemble_store import EnsembleStore, readable, write_text
 from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
-from vaefrag_core.synthesis.channel_pool import ChannelName, Pool, checked, pool
+from vaefrag_core.synthesis.channel_pool import ChannelName, ChannelPool, pool_ensembles, validate_channels
 
 SET_FORMAT = 1
 LONGEST_NAME = 80
@@ -136,7 +136,7 @@ def parse_channel(text: str, ensemble: str) -> ChannelName:
     return ChannelName(match[1] or ensemble, int(match[2]), int(match[3]))
 
 
-def pool_ensembles(channels: Sequence[ChannelName], posteriors_of: Callable[[str], Posteriors], *more: str) -> Pool:
+def pool_set(channels: Sequence[ChannelName], posteriors_of: Callable[[str], Posteriors], *more: str) -> ChannelPool:
     """Put the ensembles of a set side by side.
 
     Args:
@@ -149,10 +149,10 @@ def pool_ensembles(channels: Sequence[ChannelName], posteriors_of: Callable[[str
         MissingDataError: when one is not there.
     """
     ids = dict.fromkeys([*(channel.ensemble for channel in channels), *more])
-    return pool({ensemble: posteriors_of(ensemble) for ensemble in ids})
+    return pool_ensembles({ensemble: posteriors_of(ensemble) for ensemble in ids})
 
 
-def least_bits(channels: Pool, store: EnsembleStore) -> FloatArray:
+def least_bits(channels: ChannelPool, store: EnsembleStore) -> FloatArray:
     """Return the information below which each channel of a pool counts as dead: the threshold of its analysis.
 
     Args:
@@ -171,7 +171,7 @@ def least_bits(channels: Pool, store: EnsembleStore) -> FloatArray:
     return np.array([thresholds[name.ensemble] for name in channels.names])
 
 
-def set_posteriors(source: Pool, channels: Sequence[ChannelName]) -> Posteriors:
+def set_posteriors(source: ChannelPool, channels: Sequence[ChannelName]) -> Posteriors:
     """Return a set as posteriors of one member, whose channels are those of the set.
 
     Args:
@@ -182,7 +182,7 @@ def set_posteriors(source: Pool, channels: Sequence[ChannelName]) -> Posteriors:
         InvalidInputError: for an empty set, what is no channel, and a channel named twice.
     """
     pooled = source.posteriors
-    flat = checked(pooled, source.flat(channels))
+    flat = validate_channels(pooled, source.flat_indices(channels))
     mean, logvar = (np.ascontiguousarray(array[flat].T)[None] for array in pooled.flat())
     return Posteriors(
         mean,

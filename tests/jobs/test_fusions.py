@@ -19,12 +19,12 @@ CONFIG = FusionConfig(steps=400, restarts=32)  # seconds of work
 
 
 def digits() -> Posteriors:
-    """Give them without labels and images: nothing to judge by, and nothing to teach an encoder with."""
+    """Return them without labels and images: nothing to evaluate by, and nothing to teach an encoder with."""
     return replace(sixty_digits(), labels=None, label_names=None, images=None)
 
 
 def workers_of(lab: Lab) -> list[int]:
-    """Give the processes that do the engine's work."""
+    """Return the processes that do the engine's work."""
     children = psutil.Process(lab.processes[-1].pid).children(recursive=True)
     return [child.pid for child in children if "spawn_main" in " ".join(child.cmdline())]
 
@@ -49,9 +49,9 @@ def test_killed_on_the_way_it_comes_out_as_never_killed(busy: Lab, tmp_path: Pat
         _, expected = fuse_ensemble(plain.add(posteriors, "Sixty digits").id, plain, CONFIG)
     finally:
         torch.set_num_threads(threads)
-    found = FusionStore(busy.store).fused(ensemble_id, folder.name)
-    np.testing.assert_array_equal(found.mean, expected.mean)
-    np.testing.assert_array_equal(found.objectives, expected.objectives)
+    fused = FusionStore(busy.store).fused(ensemble_id, folder.name)
+    np.testing.assert_array_equal(fused.mean, expected.mean)
+    np.testing.assert_array_equal(fused.objectives, expected.objectives)
     assert FusionStore(busy.store).report(ensemble_id, folder.name)["encoder"] is None
 
 
@@ -64,7 +64,7 @@ def test_cancelled_it_keeps_the_best_so_far(busy: Lab) -> None:
     busy.wait(lambda: (FusionStore(busy.store).folder(ensemble_id, fusion_id) / "state.safetensors").exists())
     busy.job_store.wish(job, "cancel")
     busy.wait(lambda: busy.state(job) == "cancelled")
-    found = FusionStore(busy.store).fused(ensemble_id, fusion_id)
-    assert found.end == "stopped"
-    assert found.objective == found.objectives.max()
+    fused = FusionStore(busy.store).fused(ensemble_id, fusion_id)
+    assert fused.end == "stopped"
+    assert fused.objective == fused.objectives.max()
     assert FusionStore(busy.store).report(ensemble_id, fusion_id) == {}

@@ -9,7 +9,7 @@ import pytest
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.errors import InvalidInputError
 from vaefrag_core.structure.matrices import compare_channels
-from vaefrag_core.synthesis.combination import combine, grow, member_spaces, rank_additions
+from vaefrag_core.synthesis.combination import combine, member_information, rank_additions, select_greedily
 
 IMAGES = 200
 NAMES = ("x", "gaps", "text", "class")
@@ -101,11 +101,11 @@ def test_additions_sets_and_members_are_worth_what_they_tell_of_the_label(name: 
         shared = expected(posteriors, [1, channel], name)[1]
         assert (gain, of_label) == pytest.approx((shared - start, shared), abs=2e-5)
         assert joint == pytest.approx(told(coefficients(posteriors, [1, channel], everywhere)), abs=2e-5)
-    growth = grow(posteriors, 3, label=name, draws=1)
+    growth = select_greedily(posteriors, 3, label=name, draws=1)
     prefixes = [list(growth.channels[: k + 1]) for k in range(3)]
     assert growth.bits == pytest.approx([expected(posteriors, prefix, name)[1] for prefix in prefixes], abs=2e-5)
     members = [expected(posteriors, [3 * m, 3 * m + 1, 3 * m + 2], name)[1] for m in range(2)]
-    assert member_spaces(posteriors, label=name).bits == pytest.approx(members, abs=2e-5)
+    assert member_information(posteriors, label=name).bits == pytest.approx(members, abs=2e-5)
 
 
 @pytest.mark.parametrize("known_of", [0, 1])
@@ -117,7 +117,7 @@ def test_a_label_of_no_two_images_says_nothing_and_ranks_nothing(known_of: int) 
     for values in (combination.label_bits, combination.label_shared_bits, combination.label_nmi):
         assert np.isnan(values).all()
     assert np.isfinite(combination.joint_bits)
-    for ask in (rank_additions, lambda *args, label: grow(args[0], 1, label=label)):
+    for ask in (rank_additions, lambda *args, label: select_greedily(args[0], 1, label=label)):
         with pytest.raises(InvalidInputError, match=f"Label rare is known of {known_of} of 30 images: it takes two"):
             ask(posteriors, [0], label="rare")
 

@@ -13,8 +13,8 @@ from vaefrag_core.errors import InvalidInputError
 if TYPE_CHECKING:
     from vaefrag_core.channel_sets import ChannelSet, SetStore
     from vaefrag_core.ensemble_store import EnsembleStore
-    from vaefrag_core.synthesis.channel_pool import ChannelName, Pool
-    from vaefrag_core.synthesis.combination import Additions, Combination, Growth
+    from vaefrag_core.synthesis.channel_pool import ChannelName, ChannelPool
+    from vaefrag_core.synthesis.combination import Additions, Combination, GreedySelection
 
 LISTED = 10  # channels ranked that a person is shown; JSON has all
 
@@ -36,7 +36,7 @@ def combine(
 ) -> None:
     """Tell what channels of any members carry together: joint bits, redundancy, shares, labels, the best next one."""
     from vaefrag.settings import load_settings
-    from vaefrag_core.channel_sets import SetStore, least_bits, pool_ensembles, set_posteriors
+    from vaefrag_core.channel_sets import SetStore, least_bits, pool_set, set_posteriors
     from vaefrag_core.ensemble_store import EnsembleStore
     from vaefrag_core.synthesis import combination
 
@@ -48,15 +48,17 @@ def combine(
         if not of_hotspots:
             raise InvalidInputError(f"Ensemble {ensemble} has no hotspots, so no medoids. Leave out --medoids.")
         names += [medoid for medoid in of_hotspots if medoid not in names]
-    pool = pool_ensembles(names, store.posteriors, ensemble)
+    pool = pool_set(names, store.posteriors, ensemble)
     # as on the page: what counts as dead is what the analysis of its ensemble calls dead
     posteriors, least = pool.posteriors, least_bits(pool, store)
     label = None if rank in ("", "bits") else rank
-    growth: Growth | None = None
+    growth: GreedySelection | None = None
     if greedy:
-        growth = combination.grow(posteriors, greedy, start=pool.flat(names), label=label, min_bits=least)
+        growth = combination.select_greedily(
+            posteriors, greedy, start=pool.flat_indices(names), label=label, min_bits=least
+        )
         names += [pool.names[c] for c in growth.channels]
-    together = combination.combine(posteriors, pool.flat(names), min_bits=least)
+    together = combination.combine(posteriors, pool.flat_indices(names), min_bits=least)
     additions = None
     if rank:
         additions = combination.rank_additions(posteriors, together.channels, label=label, min_bits=least)
@@ -94,7 +96,7 @@ def _show(
     together: "Combination",
     names: "Sequence[ChannelName]",
     additions: "Additions | None",
-    pool: "Pool",
+    pool: "ChannelPool",
     rank: str,
     saved: "ChannelSet | None",
 ) -> None:
@@ -127,8 +129,8 @@ def _report(
     together: "Combination",
     names: "Sequence[ChannelName]",
     additions: "Additions | None",
-    growth: "Growth | None",
-    pool: "Pool",
+    growth: "GreedySelection | None",
+    pool: "ChannelPool",
     saved: "ChannelSet | None",
 ) -> dict[str, Any]:
     shapley = [None] * len(names) if together.shapley_bits is None else together.shapley_bits.tolist()

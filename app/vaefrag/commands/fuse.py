@@ -13,10 +13,11 @@ from vaefrag_core.errors import InvalidInputError, VaefragError
 if TYPE_CHECKING:
     from vaefrag.jobs.job_models import JobSnapshot
     from vaefrag_core.artifacts import FusedSpace
+    from vaefrag_core.ensemble_store import EnsembleStore
 
 
 class FusionObjectiveChoice(StrEnum):
-    """What is maximized; docs/fusion.md says what becomes of the last two."""
+    """Objectives of a fusion; docs/fusion.md says how the last two fail."""
 
     vi = "vi"
     nmi = "nmi"
@@ -62,9 +63,9 @@ def fuse(
     values = {"name": name, "dimension": dimension, "objective": objective.value, "steps": steps, "restarts": restarts}
     settings = load_settings(workspace=workspace)
     store = EnsembleStore(settings.workspace)
-    ensemble_id, asked = _asked(source, store, _members(members), channels)
+    ensemble_id, learners = _learners(source, store, members, channels)
     with by_option({name: name for name in FusionConfig.model_fields}):
-        config = parse(FusionConfig, values | {"seed": seed} | asked)
+        config = parse(FusionConfig, values | {"seed": seed} | learners)
     fusions = FusionStore(store)
     fusions.learners(ensemble_id, config)  # refuses what cannot be fused before a job is made of it
     fusion_id = fusions.id_of(ensemble_id, config)
@@ -89,7 +90,7 @@ def fuse(
 
 
 def fusion_result(ensemble_id: str, fusion_id: str, fused: "FusedSpace", report: dict[str, Any]) -> dict[str, Any]:
-    """Give a fused space, without its posteriors, as JSON content."""
+    """Return a fused space, without its posteriors, as JSON content."""
     learners = zip(
         fused.learner_names,
         fused.learner_bits.tolist(),
@@ -117,41 +118,48 @@ def fusion_result(ensemble_id: str, fusion_id: str, fused: "FusedSpace", report:
     }
 
 
-def _asked(source: str, store: Any, members: list[int] | None, channels: str) -> tuple[str, dict[str, Any]]:
-    """Give the ensemble that a fusion is asked of, and the members or channels that it names."""
+def _learners(source: str, store: "EnsembleStore", members: str, channels: str) -> tuple[str, dict[str, Any]]:
+    """Return the id of the fusion's home, and the members or channels to fuse, as fields of `FusionConfig`."""
     from vaefrag_core.channel_sets import SetStore
     from vaefrag_core.fusion_store import channels_of
 
     sets = SetStore(store.workspace)
     if not is_set(source, store, sets):
-        return source, {"members": members, "channels": _channels(channels, source)}
+        return source, {"members": _members(members), "channels": _channels(channels, source)}
     if members or channels:
         raise InvalidInputError(f"{source} is a set and names its channels itself. Leave out --members and --channels.")
-    found = sets.load(source).channels
-    return found[0].ensemble, {"channels": channels_of(found, found[0].ensemble)}
+    names = sets.load(source).channels
+    return names[0].ensemble, {"channels": channels_of(names, names[0].ensemble)}
 
 
 def _members(text: str) -> list[int] | None:
+    """Read --members; None when it is not given."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
-    if not all(part.isdecimal() for part in parts):
+    if (text and not parts) or not all(part.isdecimal() for part in parts):
         raise InvalidInputError(f"Expected --members as numbers separated by commas, such as 0,1,2, got {text!r}.")
     return [int(part) for part in parts] or None
 
 
 def _channels(text: str, ensemble_id: str) -> list[tuple[int, int] | tuple[str, int, int]] | None:
+    """Read --channels; None when it is not given."""
     from vaefrag_core.channel_sets import parse_channel
     from vaefrag_core.fusion_store import channels_of
 
-    found = [parse_channel(part, ensemble_id) for part in text.split(",") if part.strip()]
-    return channels_of(found, ensemble_id) or None
+    names = [parse_channel(part, ensemble_id) for part in text.split(",") if part.strip()]
+    if text and not names:
+        raise InvalidInputError(
+            f"Expected --channels as MEMBER.CHANNEL separated by commas, such as 0.3,1.2, got {text!r}."
+        )
+    return channels_of(names, ensemble_id) or None
 
 
 def _show(fusion_id: str, fused: "FusedSpace", report: dict[str, Any]) -> None:
-    how = {"flat": "", "steps": ", all that were allowed", "stopped": ", then stopped"}[fused.end]
+    """Print a fused space and its evaluation for a person."""
+    ending = {"flat": "", "steps": ", all that were allowed", "stopped": ", then stopped"}[fused.end]
     channels = counted(fused.mean.shape[1], "channel")
     terminal.say(
         f"[bold]{fusion_id}[/]: {len(fused.learner_names)} learners of {fused.learner_bits.mean():.2f} bits on average"
-        f" became {channels} of {fused.information_bits:.2f} bits in {fused.steps:,} steps{how};"
+        f" became {channels} of {fused.information_bits:.2f} bits in {fused.steps:,} steps{ending};"
         f" objective {fused.objective:.4f}."
     )
     if fused.failure:
@@ -160,9 +168,9 @@ def _show(fusion_id: str, fused: "FusedSpace", report: dict[str, Any]) -> None:
         if line:
             terminal.say(line)
     if "continuity" in report:
-        found = report["continuity"]
-        best = min(found["learners"])
-        terminal.say(f"Continuity of the ring (1 is perfect): {found['fused']:.1f}; of the best learner {best:.1f}.")
+        ring = report["continuity"]
+        best = min(ring["learners"])
+        terminal.say(f"Continuity of the ring (1 is perfect): {ring['fused']:.1f}; of the best learner {best:.1f}.")
     rows = [
         [
             probe["label"],
@@ -184,4 +192,5 @@ def _show(fusion_id: str, fused: "FusedSpace", report: dict[str, Any]) -> None:
 
 
 def _interval(ends: list[float]) -> str:
+    """Return an interval as text."""
     return f"{ends[0]:.3f} … {ends[1]:.3f}"

@@ -175,7 +175,7 @@ def _analyze(work: Work, line: _Line) -> dict[str, Any]:
         if share in (0.0, 1.0) or line.due():
             line.say("progress", stage=stage, share=share)
 
-    done = pipeline.members_done(work.ensemble_id, store)  # none of an ensemble that was imported
+    done = pipeline.trained_members(work.ensemble_id, store)  # none of an ensemble that was imported
     try:
         encoded = set(store.posteriors(work.ensemble_id).member_ids.tolist())
     except MissingDataError:

@@ -11,19 +11,19 @@ from vaefrag.pages.site import Site
 from vaefrag.queries import OpenAnalysis
 from vaefrag_core.array_types import FloatArray
 from vaefrag_core.artifacts import Posteriors
-from vaefrag_core.channel_sets import SetStore, least_bits, pool_ensembles
+from vaefrag_core.channel_sets import SetStore, least_bits, pool_set
 from vaefrag_core.ensemble_store import EnsembleRecord
 from vaefrag_core.errors import InvalidInputError, VaefragError
-from vaefrag_core.synthesis.channel_pool import ChannelName, Pool, check_same_sample
+from vaefrag_core.synthesis.channel_pool import ChannelName, ChannelPool, check_same_sample
 from vaefrag_core.synthesis.combination import (
     Additions,
     Combination,
-    Growth,
-    MemberSpaces,
+    GreedySelection,
+    MemberInformation,
     combine,
-    grow,
-    member_spaces,
+    member_information,
     rank_additions,
+    select_greedily,
 )
 
 GREEDY_SIZE = 10  # channels of the longest greedy set
@@ -71,10 +71,10 @@ class ChannelSetView:
         """What the set tells; None when it is empty."""
         if not self.channels:
             return None
-        pool = pool_ensembles(self.channels, self.posteriors_of)
+        pool = pool_set(self.channels, self.posteriors_of)
         quick = pool.posteriors.n_images <= SHAPLEY_IMAGES
         # dead channels are left out already, by what their analysis found of them
-        return combine(pool.posteriors, pool.flat(self.channels), min_bits=-np.inf, shapley=quick)
+        return combine(pool.posteriors, pool.flat_indices(self.channels), min_bits=-np.inf, shapley=quick)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -104,56 +104,56 @@ class ChannelSetView:
         names = [analysis.matrix.channel_names[group.medoid] for group in analysis.hotspots[analysis.measure].groups]
         return [ChannelName(analysis.ensemble_id, int(member), int(channel)) for member, channel in names]
 
-    def rank_additions(self) -> tuple[Pool, Additions]:
+    def rank_additions(self) -> tuple[ChannelPool, Additions]:
         """Rank the live channels that could be added."""
         pool = self._pool()
         additions = rank_additions(
             pool.posteriors,
-            pool.flat(self.channels),
+            pool.flat_indices(self.channels),
             label=self._label,
             min_bits=least_bits(pool, self.site.queries.store),
             information_bits=self._information_bits(pool),
         )
         return pool, additions
 
-    def grow(self) -> tuple[list[ChannelName], Growth, MemberSpaces]:
+    def grow(self) -> tuple[list[ChannelName], GreedySelection, MemberInformation]:
         """Grow a set from nothing in the ensemble shown; remembered, as it does not depend on the set."""
-        pool, label = pool_ensembles((), self.posteriors_of, self.selection.ensemble_id), self._label
+        pool, label = pool_set((), self.posteriors_of, self.selection.ensemble_id), self._label
 
-        def compute() -> tuple[Growth, MemberSpaces]:
+        def compute() -> tuple[GreedySelection, MemberInformation]:
             least, bits = least_bits(pool, self.site.queries.store), self._information_bits(pool)
-            growth = grow(
+            growth = select_greedily(
                 pool.posteriors, GREEDY_SIZE, label=label, min_bits=least, information_bits=bits, draws=RANDOM_SETS
             )
-            return growth, member_spaces(pool.posteriors, label=label, min_bits=least, information_bits=bits)
+            return growth, member_information(pool.posteriors, label=label, min_bits=least, information_bits=bits)
 
         # the number rises when another result is computed from the same analysis: caches outlive versions
         key = f"growth/2/{self.analysis.ensemble_id}/{self.analysis.version}/{label}"
         growth, spaces = self.site.queries.cached(key, compute)
         return [pool.names[c] for c in growth.channels], growth, spaces
 
-    def compare_members(self) -> MemberSpaces:
+    def compare_members(self) -> MemberInformation:
         """Compare the set with each whole member of the ensemble shown."""
         pool = self._pool()
         shown = [name.ensemble == self.selection.ensemble_id for name in pool.names]
         members = np.unique(pool.posteriors.channel_names[shown, 0])
-        spaces = member_spaces(
+        spaces = member_information(
             pool.posteriors,
-            pool.flat(self.channels),
+            pool.flat_indices(self.channels),
             min_bits=least_bits(pool, self.site.queries.store),
             information_bits=self._information_bits(pool),
         )
-        return MemberSpaces(spaces.bits[members], spaces.shared_bits[members])
+        return MemberInformation(spaces.bits[members], spaces.shared_bits[members])
 
     @property
     def _label(self) -> str | None:
         return self.selection.ranked_by if self.selection.ranked_by in self.labels else None
 
-    def _pool(self) -> Pool:
+    def _pool(self) -> ChannelPool:
         """Put the ensembles of the set and the one that is picked from side by side."""
-        return pool_ensembles(self.channels, self.posteriors_of, self.selection.ensemble_id)
+        return pool_set(self.channels, self.posteriors_of, self.selection.ensemble_id)
 
-    def _information_bits(self, pool: Pool) -> FloatArray:
+    def _information_bits(self, pool: ChannelPool) -> FloatArray:
         """Return what each channel tells alone, as its analysis found it, (C,) bits."""
         analyses = {ensemble: self.analysis_of(ensemble) for ensemble in {name.ensemble for name in pool.names}}
         bits = [analyses[name.ensemble].matrix.information_bits for name in pool.names]

@@ -12,7 +12,7 @@ from vaefrag.components.notices import remarks
 from vaefrag.pages.channel_set_view import ChannelSetView
 from vaefrag.pages.site import Site
 from vaefrag.plurals import counted
-from vaefrag_core.channel_sets import LONGEST_NAME, ChannelSet, SetStore, pool_ensembles, set_posteriors
+from vaefrag_core.channel_sets import LONGEST_NAME, ChannelSet, SetStore, pool_set, set_posteriors
 from vaefrag_core.errors import VaefragError
 
 
@@ -72,7 +72,7 @@ def register(app: Dash, site: Site) -> None:
             raise PreventUpdate
         view = ChannelSetView(site, search)
         try:
-            pool = pool_ensembles(view.channels, view.posteriors_of)
+            pool = pool_set(view.channels, view.posteriors_of)
             saved = view.sets.save(name or "", view.channels, pool.posteriors.sample_id)
         except VaefragError as error:
             return no_update, remarks([str(error)], tone="alarm")
@@ -104,7 +104,7 @@ def register(app: Dash, site: Site) -> None:
         sets, content = SetStore(site.queries.store.workspace), io.BytesIO()
         try:
             saved = sets.load(set_id)
-            pool = pool_ensembles(saved.channels, site.queries.store.posteriors)
+            pool = pool_set(saved.channels, site.queries.store.posteriors)
             posteriors = set_posteriors(pool, saved.channels)
         except VaefragError as error:
             abort(make_response(jsonify({"error": str(error)}), 404))
