@@ -47,7 +47,7 @@ from vaefrag_core.training.checkpoints import MemberStatus, member_statuses
 from vaefrag_core.training.ensemble_training import train_ensemble
 
 MEASURES: tuple[Measure, ...] = ("nmi", "vi")
-RESULTS_FORMAT = 3  # raised when a stage computes something else from the same inputs
+RESULTS_FORMAT = 4  # raised when a stage computes something else from the same inputs
 
 Stage = Literal["compare", "hotspots", "maps", "stability", "over-training", "traversals", "spaces", "atlas"]
 OnStage = Callable[[Stage, float], None]
@@ -132,7 +132,7 @@ def analyze(
 
     def compare(folder: Path) -> None:
         known = _matrix_shown(ensemble_id, store)
-        found = compare_channels(posteriors, known=known, on_progress=lambda done, n: on_stage("compare", done / n))
+        found = compare_channels(posteriors, earlier=known, on_progress=lambda done, n: on_stage("compare", done / n))
         found.save(folder)
 
     on_stage("compare", 0.0)

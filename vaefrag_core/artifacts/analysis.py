@@ -14,6 +14,7 @@ from vaefrag_core.artifacts.hotspot import Hotspot
 from vaefrag_core.artifacts.over_training import OverTraining
 from vaefrag_core.artifacts.stability import Stability
 from vaefrag_core.config import AnalysisConfig, Measure
+from vaefrag_core.measures.channel_states import saturated_channels
 
 _TEXTS = ("label_names", "member_keys", "identifiers", "messages")  # of a ChannelMatrix
 
@@ -26,7 +27,7 @@ class ChannelMatrix:
         channel_names: (C, 2) member and channel of each flat index.
         information_bits: (C,) I(X;U).
         information_twice_bits: (C,) I(X;U,U′), of two independent draws from the same posterior.
-        nmi: (C, C), symmetric; NaN where a channel carries no information at all.
+        nmi: (C, C), symmetric; NaN where a channel carries no information at all, and where it is saturated.
         vi_bits: (C, C), symmetric, bits.
         n_images: N; no information can exceed log2 N.
         label_names: F names.
@@ -38,7 +39,7 @@ class ChannelMatrix:
         label_chance: (F, 2) the same of labels; NaN of those that are not known of all images.
         member_keys: (M,) `Posteriors.member_keys` of what was compared; () when not known.
         identifiers: names of labels that seem to name images rather than to tell something of them.
-        messages: what a user should know about the labels.
+        messages: what a user should know about the channels and the labels.
     """
 
     channel_names: IntArray
@@ -66,6 +67,11 @@ class ChannelMatrix:
     def ceiling_bits(self) -> float:
         """log2 N: what a channel shows that tells all images apart, whatever more it carries."""
         return math.log2(self.n_images)
+
+    @property
+    def saturated(self) -> BoolArray:
+        """(C,) True where a channel tells every image from every other, so that it cannot be compared."""
+        return saturated_channels(self.information_bits, self.n_images)
 
     @property
     def near_ceiling(self) -> BoolArray:

@@ -30,7 +30,7 @@ class Label:
     identifier: bool
 
     @property
-    def known(self) -> BoolArray:
+    def labelled(self) -> BoolArray:
         """(N,) the images of which it is known."""
         return np.asarray(self.codes != UNKNOWN)
 
@@ -43,7 +43,7 @@ class Label:
     @property
     def messages(self) -> tuple[str, ...]:
         """What a user should know about it."""
-        found, known = [], int(self.known.sum())
+        found, known = [], int(self.labelled.sum())
         if known < len(self.codes):
             found.append(f"Label {self.name} is known of {known:,} of {len(self.codes):,} images; only these count.")
         if self.identifier:
@@ -103,8 +103,8 @@ def usable_factors(labels: Any, names: tuple[str, ...], n_images: int) -> Factor
     """
     taken, messages = [], []
     for label in read_labels(labels, names):
-        if not label.known.all():
-            known = int(label.known.sum())
+        if not label.labelled.all():
+            known = int(label.labelled.sum())
             messages.append(f"Label {label.name} is left out: it is known of {known:,} of {n_images:,} images only.")
         elif label.values == 1:
             messages.append(f"Label {label.name} is left out: all images have the same value.")

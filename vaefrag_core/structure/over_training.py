@@ -45,7 +45,7 @@ def follow_training(
         def compared(done: int, total: int, before: int = s * n_images) -> None:
             on_progress(before + done, count * n_images)
 
-        at_step = compare_channels(then, known=matrix, on_progress=compared)
+        at_step = compare_channels(then, earlier=matrix, on_progress=compared)
         found = find_hotspots(at_step, config)
         information.append(at_step.information_bits)
         nmi.append(_with_end(then, posteriors))

@@ -9,6 +9,7 @@ from vaefrag_core.array_types import FloatArray, IntArray
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.errors import InvalidInputError
+from vaefrag_core.measures.channel_states import dead_channels
 from vaefrag_core.synthesis.channel_pool import checked, label_codes
 from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks
 from vaefrag_core.synthesis.greedy import added_bits, greedy_order, prefix_bits, space_bits
@@ -174,7 +175,7 @@ def member_spaces(
 def _live(overlaps: CoefficientBlocks, min_bits: float, information_bits: FloatArray | None) -> dict[int, float]:
     """Give the channels that tell enough, with what each tells alone."""
     known = added_bits(overlaps, (), range(overlaps.shape[0]))[:, 0] if information_bits is None else information_bits
-    return {int(c): float(known[c]) for c in np.flatnonzero(known >= min_bits)}
+    return {int(c): float(known[c]) for c in np.flatnonzero(~dead_channels(known, min_bits))}
 
 
 def _codes(posteriors: Posteriors, label: str | None) -> IntArray | None:

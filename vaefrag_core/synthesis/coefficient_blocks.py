@@ -1,6 +1,7 @@
 """Bhattacharyya coefficients of many channels, block by block, with arrays alone: pages use it, and never load torch.
 
-`vaefrag_core.measures.gaussian` says what they mean; a test ties the two.
+`vaefrag_core.measures.gaussian` defines them. What stands here is faster, for the Bhattacharyya coefficient alone, and tied
+to the definition by a test; other divergences are taken as they are.
 """
 
 import math
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from vaefrag_core.array_types import AnyArray, FloatArray
+from vaefrag_core.measures.gaussian import BHATTACHARYYA, DEFAULT_DIVERGENCE, Divergence
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -30,9 +32,17 @@ class CoefficientBlocks:
         mean: (K, N), latent units.
         logvar: (K, N), ln σ².
         exact: in double precision. Otherwise in single, unless a channel is so wide that it needs double.
+        divergence: the one that tells images apart; b_ij = exp(−d_ij).
     """
 
-    def __init__(self, mean: FloatArray, logvar: FloatArray, *, exact: bool = False) -> None:
+    def __init__(
+        self,
+        mean: FloatArray,
+        logvar: FloatArray,
+        *,
+        exact: bool = False,
+        divergence: Divergence = DEFAULT_DIVERGENCE,
+    ) -> None:
         middle = (logvar.max(axis=1, keepdims=True) + logvar.min(axis=1, keepdims=True)) / 2
         log_sigma = np.clip((logvar - middle) / 2, -MOST_LOG_SIGMA, MOST_LOG_SIGMA)
         # in units of the middle σ, from the median: only differences count, and so they keep their digits
@@ -44,6 +54,8 @@ class CoefficientBlocks:
         self._minus_variance = -np.exp(2 * log_sigma).astype(self.dtype)
         self._sigma = np.exp(log_sigma).astype(self.dtype)
         self._memory = Memory()
+        self._divergence = divergence
+        self._log_variance = (2 * log_sigma).astype(self.dtype)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -63,6 +75,8 @@ class CoefficientBlocks:
         def both(array: AnyArray) -> tuple[AnyArray, AnyArray]:
             return array[channels, rows, None], array[channels, None, columns]
 
+        if self._divergence is not BHATTACHARYYA:
+            return self._fill_by_definition(out, both)
         minus_sum = self._memory.array("variances", out.shape, self.dtype)
         np.add(*both(self._minus_variance), out=minus_sum)
         with np.errstate(over="ignore", under="ignore"):  # what overflows is ∞ far apart: no coefficient is left
@@ -75,6 +89,13 @@ class CoefficientBlocks:
             np.multiply(-2 * sigma_i, minus_sum, out=minus_sum)
             np.sqrt(minus_sum, out=minus_sum)
             np.multiply(power, minus_sum, out=power)
+        return out
+
+    def _fill_by_definition(self, out: AnyArray, both: Callable[[AnyArray], tuple[AnyArray, AnyArray]]) -> AnyArray:
+        (mean_i, mean_j), (logvar_i, logvar_j) = both(self._half_mean), both(self._log_variance)
+        with np.errstate(over="ignore", under="ignore"):  # as above
+            distance = self._divergence.along_dimension(2 * mean_i, logvar_i, 2 * mean_j, logvar_j)
+            np.exp(-distance, out=out)
         return out
 
 

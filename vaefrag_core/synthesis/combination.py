@@ -14,6 +14,8 @@ from vaefrag_core.array_types import FloatArray
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.errors import InvalidInputError
+from vaefrag_core.measures.channel_states import dead_channels
+from vaefrag_core.measures.information_terms import nmi_from_terms, shared_bits_from_terms, vi_from_terms
 from vaefrag_core.synthesis.additions import Additions, Growth, MemberSpaces, grow, member_spaces, rank_additions
 from vaefrag_core.synthesis.channel_pool import channel_word, checked, label_codes
 from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks
@@ -139,7 +141,7 @@ def combine(
     sums = joint_sums(CoefficientBlocks(mean[found], logvar[found]), label_codes(posteriors), with_subsets=shapley)
     n, ceiling = posteriors.n_images, math.log2(posteriors.n_images)
     single, without = ceiling - sums.single / n, ceiling - sums.without / n
-    dead = [c for c, bits in zip(found, single, strict=True) if bits < min_bits]
+    dead = [found[k] for k in np.flatnonzero(dead_channels(single, min_bits))]
     if dead:
         word = f"{channel_word(posteriors, dead[0])} tells {single[found.index(dead[0])]:.3f} bits"
         raise InvalidInputError(
@@ -148,9 +150,8 @@ def combine(
     joint, twice, within = (ceiling - np.asarray(sum_) / n for sum_ in (sums.joint, sums.twice, sums.within))
     counts = [np.bincount(code)[code] for code in label_codes(posteriors)]
     label = np.array([ceiling - np.log2(count).mean() for count in counts])
-    shared = joint + label - within
-    # NMI and VI of `vaefrag_core.measures.similarity`; two draws of a label are one.
-    scale = (2 * joint - twice) * label
+    shared = shared_bits_from_terms(joint, label, within)
+    own = shared_bits_from_terms(joint, joint, twice)
     whole = len(sums.subsets) > 0 and len(found) <= MOST_CHANNELS
     return Combination(
         channels=tuple(found),
@@ -162,8 +163,8 @@ def combine(
         label_names=tuple(posteriors.label_names or ()),
         label_bits=label,
         label_shared_bits=shared,
-        label_nmi=np.where(scale > 0, shared / np.sqrt(np.where(scale > 0, scale, 1.0)), np.nan),
-        label_vi_bits=2 * within - twice - label,
+        label_nmi=nmi_from_terms(shared, own, label, images=n),  # two draws of a label are one
+        label_vi_bits=vi_from_terms(shared, own, label),
     )
 
 

@@ -22,12 +22,12 @@ from torch import Tensor
 
 from vaefrag_core.artifacts import FusedSpace, Posteriors
 from vaefrag_core.artifacts.fusion import FusionEnd
-from vaefrag_core.config import FusionConfig, FusionObjective, content_key
+from vaefrag_core.config import FusionConfig, FusionObjective, HotspotConfig, content_key
 from vaefrag_core.config_errors import parse
 from vaefrag_core.ensemble_store import replacing
 from vaefrag_core.errors import InvalidInputError
-from vaefrag_core.measures.bhattacharyya_coefficient import bhattacharyya_coefficient
-from vaefrag_core.measures.gaussian import bhattacharyya_distance
+from vaefrag_core.measures.bhattacharyya_coefficient import pair_coefficients
+from vaefrag_core.measures.gaussian import DEFAULT_DIVERGENCE
 from vaefrag_core.measures.information import information_bits
 from vaefrag_core.measures.reference_spaces import ReferenceBits, ReferenceSpaces
 from vaefrag_core.measures.similarity import nmi, variation_of_information
@@ -35,7 +35,7 @@ from vaefrag_core.synthesis.combination import NEAR_CEILING
 from vaefrag_core.synthesis.learner_spaces import LearnerSpaces, Space, check_dimension, gather
 from vaefrag_core.synthesis.optimizer import MultiStartAdam, Values
 
-DEAD_BITS = 0.01  # a learner that tells less apart is left out
+DEAD_BITS = HotspotConfig().min_bits  # a learner that tells less apart is left out
 COLLAPSED = 0.5  # of what the poorest learner carries: a space with less has shrunk, not learnt
 SPREAD = 3.0  # of random starts, in σ: wide enough that most images differ, near enough that they attract
 SCALES = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0)  # of which the ordered start takes the best
@@ -128,7 +128,7 @@ def fuse_learners(
     panel = ReferenceSpaces(torch.exp(-distance[live]))
 
     def evaluate(mean: Tensor, logvar: Tensor) -> Values:
-        found = panel.compare(bhattacharyya_coefficient(mean, logvar))
+        found = panel.compare(pair_coefficients(mean, logvar))
         return objective_value(found, config.objective), found.single, found.vi.mean(dim=1)
 
     key = content_key([learners.key, config.model_dump(mode="json", exclude={"name", "steps", "members", "channels"})])
@@ -210,7 +210,7 @@ def _result(
     dead: Sequence[str],
 ) -> FusedSpace:
     """Say how the best space stands to every learner, by the functions that compare any two spaces."""
-    fused = bhattacharyya_distance(*space)
+    fused = DEFAULT_DIVERGENCE.distance(*space)
     bits = float(information_bits(fused))
     vi = torch.stack([variation_of_information(fused, other) for other in distance])
     live = single >= DEAD_BITS
@@ -275,4 +275,4 @@ def _copying(objective: float, distance: Tensor, names: Sequence[str]) -> list[s
 
 
 def _distance(mean: np.ndarray, logvar: np.ndarray) -> Tensor:
-    return bhattacharyya_distance(torch.from_numpy(mean), torch.from_numpy(logvar))
+    return DEFAULT_DIVERGENCE.distance(torch.from_numpy(mean), torch.from_numpy(logvar))
