@@ -1,7 +1,7 @@
 """Bhattacharyya coefficients of many channels, block by block, with arrays alone: pages use it, and never load torch.
 
-`vaefrag_core.measures.gaussian` defines them. What stands here is faster, for the Bhattacharyya coefficient alone, and tied
-to the definition by a test; other divergences are taken as they are.
+`vaefrag_core.measures.gaussian` defines them. The faster version here is of the Bhattacharyya coefficient alone, and
+tied to the definition by a test; other divergences are worked out by their own formula.
 """
 
 import math

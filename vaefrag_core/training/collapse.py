@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vaefrag_core.config import TrainConfig
-from vaefrag_core.measures.kl_divergence import active_units
+from vaefrag_core.measures.kl_divergence import INACTIVE_KL_NATS, active_units
 from vaefrag_core.training.checkpoints import MemberStatus
 
 WARM_UP_STEPS = 500
@@ -62,7 +62,7 @@ def collapse_sentence(members: Sequence[int], of: int) -> str:
     """
     if not members:
         return ""
-    advice = f"no channel has a KL of {DEAD_NATS} nats. Lower the weight of the KL or the learning rate."
+    advice = f"no channel has a KL of {INACTIVE_KL_NATS} nats. Lower the weight of the KL or the learning rate."
     if len(members) == 1:
         return f"Member {members[0]} of {of} has collapsed: {advice}"
     named = ", ".join(str(m) for m in members[:NAMED]) + (", …" if len(members) > NAMED else "")
