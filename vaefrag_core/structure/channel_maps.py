@@ -33,7 +33,8 @@ def map_channels(
     distance = channel_distance(matrix, hotspots)[np.ix_(channels, channels)]
     mds, umap = np.full((2, matrix.n_channels, 2), np.nan)
     if len(channels) < 3:
-        return ChannelMap(mds, umap, stress=0.0, messages=("Too few live channels for a map.",))
+        kind = "channels that can be compared" if matrix.saturated.any() else "live channels"
+        return ChannelMap(mds, umap, stress=0.0, messages=(f"Too few {kind} for a map.",))
     mds[channels], stress = _mds(distance, config)
     umap[channels], messages = _umap(distance, config)
     return ChannelMap(mds, umap, stress, messages)
