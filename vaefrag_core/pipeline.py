@@ -34,7 +34,7 @@ from vaefrag_core.restored_members import encode_snapshots, networks, snapshots_
 from vaefrag_core.restored_members import members_done as members_done
 from vaefrag_core.spec_validation import resolve as resolve
 from vaefrag_core.structure.atlas import SweepEnsemble, draw_atlas
-from vaefrag_core.structure.atlas_over_training import TrainingHistory, shared_steps, threaded_like
+from vaefrag_core.structure.atlas_over_training import TrainingHistory, shared_steps, with_lineages_of
 from vaefrag_core.structure.channel_maps import map_channels
 from vaefrag_core.structure.hotspot_stability import hotspot_stability
 from vaefrag_core.structure.hotspots import find_hotspots
@@ -263,7 +263,7 @@ def follow_hotspots(
             then = [course.at(step, stop) for course, stop in zip(courses, stops, strict=True) if course]
             at_step = folder / step_folder(step)
             at_step.mkdir()
-            threaded_like(draw_atlas(then, config), end).save(at_step)
+            with_lineages_of(draw_atlas(then, config), end).save(at_step)
         replace(end, steps=steps).save(folder)
 
     on_stage("atlas", 0.0)

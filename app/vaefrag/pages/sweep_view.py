@@ -110,7 +110,7 @@ class SweepView:
         ]
         return Bar(
             size=group.size,
-            thread=self.atlas.threads[place][group.label],
+            thread=self.atlas.lineages[place][group.label],
             number=group.label,
             about="<br>".join(lines),
             target=self._target(point, group.label),
@@ -155,7 +155,7 @@ class SweepView:
 
     def _hotspot(self, place: int, group: Hotspot) -> dcc.Link:
         path, search = self._target(self.atlas.points[place], group.label)
-        colour = hotspot_colour(self.atlas.threads[place][group.label])
+        colour = hotspot_colour(self.atlas.lineages[place][group.label])
         about = f"Hotspot {group.label}: {group.size} channels of {group.n_members} members"
         words = [chip(colour), f"{group.label}", html.Span(f" ({group.size})", className="quiet")]
         return dcc.Link(words, href=path + search, title=about, className="hotspot-chip")
