@@ -32,8 +32,8 @@ class Snapshots:
             s: position of the step.
             end: posteriors of the same members on the same sample at the end.
         """
-        arrays = (np.array(array[s]) for array in (self.mean, self.logvar))  # into memory from the disk
-        return Posteriors(*arrays, sample_id=end.sample_id, member_ids=end.member_ids)
+        mean, logvar = np.array(self.mean[s]), np.array(self.logvar[s])  # from the disk into memory
+        return Posteriors(mean, logvar, sample_id=end.sample_id, member_ids=end.member_ids)
 
     def save(self, folder: Path) -> None:
         """Write into a folder that exists."""
