@@ -1,4 +1,4 @@
-"""All metrics of all members: the table that stands beside what the ensemble shows as a whole."""
+"""The metrics of the field for every member of an ensemble."""
 
 from dataclasses import dataclass
 
@@ -36,12 +36,12 @@ class MemberMetrics:
 
     @property
     def mean(self) -> FloatArray:
-        """(7,) over the members where it is defined."""
+        """(7,) mean of each metric over the members where it is defined."""
         return np.array([column[np.isfinite(column)].mean() if c else np.nan for c, column in self._defined()])
 
     @property
     def spread(self) -> FloatArray:
-        """(7,) standard deviation over members; NaN of fewer than two."""
+        """(7,) standard deviation of each metric over members; NaN for fewer than two."""
         return np.array([column[np.isfinite(column)].std(ddof=1) if c > 1 else np.nan for c, column in self._defined()])
 
     def _defined(self) -> list[tuple[int, FloatArray]]:
