@@ -34,7 +34,7 @@ from vaefrag_core.restored_members import encode_snapshots, restorable_steps, re
 from vaefrag_core.restored_members import trained_members as trained_members
 from vaefrag_core.spec_validation import resolve as resolve
 from vaefrag_core.structure.atlas import SweepEnsemble, draw_atlas
-from vaefrag_core.structure.atlas_over_training import TrainingHistory, shared_steps, threaded_like
+from vaefrag_core.structure.atlas_over_training import TrainingHistory, shared_steps, with_lineages_of
 from vaefrag_core.structure.channel_maps import map_channels
 from vaefrag_core.structure.hotspot_stability import hotspot_stability
 from vaefrag_core.structure.hotspots import find_hotspots
@@ -47,7 +47,7 @@ from vaefrag_core.training.checkpoints import MemberStatus, member_statuses
 from vaefrag_core.training.ensemble_training import train_ensemble
 
 MEASURES: tuple[Measure, ...] = ("nmi", "vi")
-RESULTS_FORMAT = 3  # raised when a stage computes something else from the same inputs
+RESULTS_FORMAT = 4  # raised when a stage computes something else from the same inputs
 
 Stage = Literal["compare", "hotspots", "maps", "stability", "over-training", "traversals", "spaces", "atlas"]
 OnStage = Callable[[Stage, float], None]
@@ -132,7 +132,7 @@ def analyze(
 
     def compare(folder: Path) -> None:
         known = _matrix_shown(ensemble_id, store)
-        found = compare_channels(posteriors, known=known, on_progress=lambda done, n: on_stage("compare", done / n))
+        found = compare_channels(posteriors, earlier=known, on_progress=lambda done, n: on_stage("compare", done / n))
         found.save(folder)
 
     on_stage("compare", 0.0)
@@ -263,7 +263,7 @@ def follow_hotspots(
             then = [course.at(step, stop) for course, stop in zip(courses, stops, strict=True) if course]
             at_step = folder / step_folder(step)
             at_step.mkdir()
-            threaded_like(draw_atlas(then, config), end).save(at_step)
+            with_lineages_of(draw_atlas(then, config), end).save(at_step)
         replace(end, steps=steps).save(folder)
 
     on_stage("atlas", 0.0)

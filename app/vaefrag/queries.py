@@ -307,10 +307,12 @@ def pair_facts(matrix: ChannelMatrix, u: int, v: int) -> PairFacts:
 
 
 def nearest(matrix: ChannelMatrix, hotspots: Hotspots, channel: int, measure: Measure) -> list[Neighbour]:
-    """List the live channels most similar to one, the nearest first."""
+    """List the live channels most similar to one, the nearest first; none where nothing can be compared."""
+    if matrix.saturated[channel]:
+        return []
     row = np.asarray(matrix.similarity(measure)[channel], dtype=np.float64)
     distance = np.nan_to_num(-row if measure == "nmi" else row, nan=np.inf)
-    distance[hotspots.dead] = np.inf
+    distance[hotspots.dead | matrix.saturated] = np.inf
     distance[channel] = np.inf
     closest = np.argsort(distance, kind="stable")[:NEAREST]
     return [

@@ -10,6 +10,8 @@ from vaefrag_core.artifacts import ChannelMatrix, Posteriors
 from vaefrag_core.errors import BrokenFileError, MissingDataError
 from vaefrag_core.measures.information import information_bits
 from vaefrag_core.models.objectives import kl_nats as training_kl
+from vaefrag_core.structure.hotspots import find_hotspots
+from vaefrag_core.structure.matrices import compare_channels
 
 
 def test_a_damaged_folder_hides_no_other(
@@ -106,6 +108,18 @@ def test_neighbours_are_live_others_the_nearest_first(queries: Queries, trained:
     best = sorted(live, key=lambda c: -row[c] if measure == "nmi" else row[c])
     assert [other.channel for other in found] == best[: len(found)]
     assert len(found) == 8
+
+
+@pytest.mark.parametrize("measure", ["nmi", "vi"])
+def test_channels_that_tell_every_image_apart_are_nobody_s_neighbours(measure: str) -> None:
+    factors = np.random.default_rng(0).normal(size=(60, 3))
+    posteriors = Posteriors(np.repeat(factors[None], 2, axis=0), np.tile([-60.0, -2.0, -2.0], (2, 60, 1)))
+    matrix = compare_channels(posteriors)
+    hotspots = find_hotspots(matrix)
+    assert matrix.saturated.tolist() == [True, False, False] * 2
+    assert not nearest(matrix, hotspots, 0, measure)
+    first, *others = (other.channel for other in nearest(matrix, hotspots, 1, measure))
+    assert (first, set(others)) == (4, {2, 5})
 
 
 def test_representatives_are_of_distinct_members_and_begin_with_the_medoid() -> None:

@@ -9,6 +9,7 @@ from vaefrag_core.array_types import FloatArray, IntArray
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.errors import InvalidInputError
+from vaefrag_core.measures.channel_states import dead_channels
 from vaefrag_core.structure.label_factors import read_labels
 from vaefrag_core.synthesis.channel_pool import validate_channels
 from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks
@@ -164,7 +165,7 @@ def member_information(
     ends = np.cumsum(posteriors.channels_of_member)
     spaces = [list(range(end - width, end)) for end, width in zip(ends, posteriors.channels_of_member, strict=True)]
     if information_bits is not None:
-        live = information_bits >= min_bits
+        live = ~dead_channels(information_bits, min_bits)
         spaces = [[c for c in space if live[c]] for space in spaces]
     coefficients = CoefficientBlocks(*posteriors.flat())
     bits, joint = space_bits(coefficients, spaces, selection, codes)
@@ -177,11 +178,11 @@ def member_information(
 def _live(
     coefficients: CoefficientBlocks, min_bits: float | FloatArray, information_bits: FloatArray | None
 ) -> dict[int, float]:
-    """Return the channels that tell enough, with the bits of each alone."""
+    """Return the channels that are not dead, with the bits of each alone."""
     bits = information_bits
     if bits is None:
         bits = extended_bits(coefficients, (), range(coefficients.shape[0]))[:, 0]
-    return {int(c): float(bits[c]) for c in np.flatnonzero(bits >= min_bits)}
+    return {int(c): float(bits[c]) for c in np.flatnonzero(~dead_channels(bits, min_bits))}
 
 
 def _codes(posteriors: Posteriors, label: str | None) -> IntArray | None:
@@ -192,9 +193,9 @@ def _codes(posteriors: Posteriors, label: str | None) -> IntArray | None:
     if label not in names:
         raise InvalidInputError(f"There is no label {label[:40]!r}: there is {', '.join(names) or 'none'}.")
     (column,) = read_labels(posteriors.labels[:, [names.index(label)]], (label,))
-    if column.known.sum() < 2:
+    if column.labelled.sum() < 2:
         raise InvalidInputError(
-            f"Label {label} is known of {column.known.sum()} of {posteriors.n_images:,} images: it takes two to tell"
+            f"Label {label} is known of {column.labelled.sum()} of {posteriors.n_images:,} images: it takes two to tell"
             " anything apart. Rank by another label, or by bits."
         )
     return column.codes

@@ -1,6 +1,7 @@
 """Bhattacharyya coefficients of many channels, block by block, with arrays alone: pages use it, and never load torch.
 
-`vaefrag_core.measures.gaussian` defines them; a test ties the two.
+`vaefrag_core.measures.gaussian` defines them. The faster version here is of the Bhattacharyya coefficient alone, and
+tied to the definition by a test; other divergences are computed by their own formula.
 """
 
 import math
@@ -13,6 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from vaefrag_core.array_types import Float32Array, FloatArray
+from vaefrag_core.measures.gaussian import BHATTACHARYYA, DEFAULT_DIVERGENCE, Divergence
 
 Block = Float32Array | FloatArray
 Precision = type[np.float32] | type[np.float64]
@@ -34,9 +36,17 @@ class CoefficientBlocks:
         logvar: (K, N), ln σ².
         exact: True for double precision. Otherwise single, unless a channel is so wide, or its variances so unlike,
             that it needs double.
+        divergence: what tells images apart; b_ij = exp(−d_ij).
     """
 
-    def __init__(self, mean: FloatArray, logvar: FloatArray, *, exact: bool = False) -> None:
+    def __init__(
+        self,
+        mean: FloatArray,
+        logvar: FloatArray,
+        *,
+        exact: bool = False,
+        divergence: Divergence = DEFAULT_DIVERGENCE,
+    ) -> None:
         middle = (logvar.max(axis=1, keepdims=True) + logvar.min(axis=1, keepdims=True)) / 2
         log_sigma = np.clip((logvar - middle) / 2, -MAX_LOG_SIGMA, MAX_LOG_SIGMA)
         # Only differences of means count. From the median and in units of the middle σ, they keep their digits.
@@ -50,6 +60,8 @@ class CoefficientBlocks:
         self._minus_variance = -np.exp(2 * log_sigma).astype(self.dtype)
         self._sigma = np.exp(log_sigma).astype(self.dtype)
         self._buffers = ThreadBuffers()
+        self._divergence = divergence
+        self._log_variance = (2 * log_sigma).astype(self.dtype)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -72,6 +84,8 @@ class CoefficientBlocks:
         def pairs(array: Block) -> tuple[Block, Block]:
             return array[channels, rows, None], array[channels, None, columns]
 
+        if self._divergence is not BHATTACHARYYA:
+            return self._fill_by_definition(out, channels, rows, columns)
         minus_sum = self._buffers.array("variances", out.shape, self.dtype)
         np.add(*pairs(self._minus_variance), out=minus_sum)
         # What overflows is infinitely far apart, and what underflows tells such a pair apart: its coefficient is 0.
@@ -86,6 +100,18 @@ class CoefficientBlocks:
             np.multiply(-2 * sigma_i, minus_sum, out=minus_sum)
             np.sqrt(minus_sum, out=minus_sum)
             np.multiply(power, minus_sum, out=power)
+        return out
+
+    def _fill_by_definition(self, out: Block, channels: slice, rows: slice, columns: slice) -> Block:
+        """Write coefficients by the formula of the divergence."""
+
+        def pairs(array: Block) -> tuple[Block, Block]:
+            return array[channels, rows, None], array[channels, None, columns]
+
+        (mean_i, mean_j), (logvar_i, logvar_j) = pairs(self._half_mean), pairs(self._log_variance)
+        with np.errstate(over="ignore", under="ignore"):  # infinitely far apart, as above
+            distance = self._divergence.along_dimension(2 * mean_i, logvar_i, 2 * mean_j, logvar_j)
+            np.exp(-distance, out=out)
         return out
 
 

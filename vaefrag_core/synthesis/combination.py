@@ -14,6 +14,8 @@ from vaefrag_core.array_types import FloatArray, IntArray
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.errors import InvalidInputError
+from vaefrag_core.measures.channel_states import dead_channels
+from vaefrag_core.measures.information_terms import nmi_from_terms, shared_bits_from_terms, vi_from_terms
 from vaefrag_core.structure.label_factors import codes_by_images, label_entropy_bits, read_labels
 from vaefrag_core.synthesis.additions import (
     Additions,
@@ -152,7 +154,7 @@ def combine(
     sums = subset_log_sums(coefficients, whole, with_subsets=shapley)
     single, others = ceiling - sums.singles / n, ceiling - sums.leave_one_out / n
     least = np.broadcast_to(min_bits, posteriors.n_channels)
-    dead = [c for c, bits in zip(selection, single, strict=True) if bits < least[c]]
+    dead = [selection[k] for k in np.flatnonzero(dead_channels(single, least[selection]))]
     if dead:
         word = f"{channel_text(posteriors, dead[0])} tells {single[selection.index(dead[0])]:.3f} bits"
         raise InvalidInputError(
@@ -196,11 +198,9 @@ def _label_numbers(sums: SubsetLogSums, codes: IntArray) -> FloatArray:
     n, ceiling = codes.shape[1], math.log2(codes.shape[1])
     joint, twice, within = (ceiling - np.asarray(s) / n for s in (sums.joint, sums.doubled, sums.within_label))
     label = np.array([label_entropy_bits(code) for code in codes])
-    shared = joint + label - within
-    # NMI and VI of `vaefrag_core.measures.similarity`; two draws of a label are one.
-    scale = (2 * joint - twice) * label
-    nmi = np.where(scale > 0, shared / np.sqrt(np.where(scale > 0, scale, 1.0)), np.nan)
-    return np.array([label, shared, nmi, 2 * within - twice - label])
+    shared, own = shared_bits_from_terms(joint, label, within), shared_bits_from_terms(joint, joint, twice)
+    # two draws of a label are one: what it shares with itself is its entropy
+    return np.array([label, shared, nmi_from_terms(shared, own, label, images=n), vi_from_terms(shared, own, label)])
 
 
 def _not_below_zero(bits: float) -> float:

@@ -23,12 +23,12 @@ from torch import Tensor
 
 from vaefrag_core.artifacts import FusedSpace, Posteriors
 from vaefrag_core.artifacts.fusion import FusionEnd
-from vaefrag_core.config import FusionConfig, FusionObjective, content_key
+from vaefrag_core.config import FusionConfig, FusionObjective, HotspotConfig, content_key
 from vaefrag_core.config_errors import parse
 from vaefrag_core.ensemble_store import replacing
 from vaefrag_core.errors import InvalidInputError
-from vaefrag_core.measures.bhattacharyya_coefficient import bhattacharyya_coefficient
-from vaefrag_core.measures.gaussian import bhattacharyya_distance
+from vaefrag_core.measures.bhattacharyya_coefficient import pair_coefficients
+from vaefrag_core.measures.gaussian import DEFAULT_DIVERGENCE
 from vaefrag_core.measures.information import information_bits
 from vaefrag_core.measures.reference_spaces import ReferenceBits, ReferenceSpaces
 from vaefrag_core.measures.similarity import nmi, variation_of_information
@@ -36,7 +36,7 @@ from vaefrag_core.synthesis.combination import NEAR_CEILING
 from vaefrag_core.synthesis.learner_spaces import LearnerSpaces, Space, as_learners, check_dimension
 from vaefrag_core.synthesis.optimizer import MultiStartAdam, Values
 
-DEAD_BITS = 0.01  # a learner that carries less is left out
+DEAD_BITS = HotspotConfig().min_bits  # a learner that carries less is left out
 COLLAPSE_SHARE = 0.5  # of what the poorest learner carries: a space with less has shrunk, not learnt
 RANDOM_START_SIGMA = 3.0  # wide enough that most images differ, near enough that they attract one another
 SPECTRAL_START_SCALES = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0)  # in σ, of which the best is taken
@@ -137,7 +137,7 @@ def fuse_learners(
     references = ReferenceSpaces(torch.exp(-distance[live]))
 
     def evaluate(mean: Tensor, logvar: Tensor) -> Values:
-        comparison = references.compare(bhattacharyya_coefficient(mean, logvar))
+        comparison = references.compare(pair_coefficients(mean, logvar))
         return objective_value(comparison, config.objective), comparison.single, comparison.vi.mean(dim=1)
 
     # Steps are no part of the key: with more of them, the same run goes on.
@@ -239,7 +239,7 @@ def _result(
     """
     best = optimizer.best_start
     mean, logvar, objective = optimizer.best[0, best], optimizer.best[1, best], float(optimizer.best_value[best])
-    fused = bhattacharyya_distance(mean, logvar)
+    fused = DEFAULT_DIVERGENCE.distance(mean, logvar)
     bits = float(information_bits(fused))
     vi = torch.stack([variation_of_information(fused, other) for other in distance])
     live = single >= DEAD_BITS
@@ -305,4 +305,4 @@ def _copy_warning(objective: float, distance: Tensor, names: Sequence[str]) -> l
 
 
 def _distance(mean: np.ndarray, logvar: np.ndarray) -> Tensor:
-    return bhattacharyya_distance(torch.from_numpy(mean), torch.from_numpy(logvar))
+    return DEFAULT_DIVERGENCE.distance(torch.from_numpy(mean), torch.from_numpy(logvar))

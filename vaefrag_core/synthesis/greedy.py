@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from vaefrag_core.array_types import FloatArray, IntArray
-from vaefrag_core.structure.label_factors import UNKNOWN, label_entropy_bits
+from vaefrag_core.structure.label_factors import UNLABELLED, label_entropy_bits
 from vaefrag_core.synthesis.coefficient_blocks import Block, CoefficientBlocks, ThreadBuffers, map_threads
 
 BLOCK_ROWS = 64
@@ -208,7 +208,7 @@ def _fill_product(
 
 def _count_sums(codes: Codes) -> int:
     """Count the sums over j: all images, those of equal label, and those of which a label is known, if not all."""
-    return 1 if codes is None else 2 if (codes != UNKNOWN).all() else 3
+    return 1 if codes is None else 2 if (codes != UNLABELLED).all() else 3
 
 
 def _add_symmetric(totals: FloatArray, product: Block, rows: slice, columns: slice, codes: Codes) -> None:
@@ -216,7 +216,7 @@ def _add_symmetric(totals: FloatArray, product: Block, rows: slice, columns: sli
     square = rows.stop - rows.start  # columns of the block's part on the diagonal, which holds both i, j and j, i
     parts = [product] if codes is None else [product, product * (codes[rows, None] == codes[columns])]
     if len(totals) == 3 and codes is not None:
-        parts.append(product * ((codes[rows, None] != UNKNOWN) & (codes[columns] != UNKNOWN)))
+        parts.append(product * ((codes[rows, None] != UNLABELLED) & (codes[columns] != UNLABELLED)))
     for total, part in zip(totals, parts, strict=True):
         total[rows] += part.sum(axis=1)
         total[rows.stop :] += part[:, square:].sum(axis=0)
@@ -231,7 +231,7 @@ def _bits(totals: FloatArray, codes: Codes) -> FloatArray:
     joint = np.log2(totals.shape[-1]) - np.log2(totals[:, 0]).mean(axis=-1)
     if codes is None:
         return np.asarray(joint[:, None])
-    known = codes != UNKNOWN
+    known = codes != UNLABELLED
     within, there = (np.log2(known.sum()) - np.log2(totals[:, k][:, known]).mean(axis=-1) for k in (1, -1))
     there = joint if known.all() else there
     return np.stack([joint, there + label_entropy_bits(codes) - within], axis=1)

@@ -11,7 +11,7 @@ from vaefrag_core.artifacts import Posteriors, Traversals
 from vaefrag_core.config import TraversalConfig
 from vaefrag_core.errors import MissingDataError
 from vaefrag_core.models.vae import VAE
-from vaefrag_core.structure.label_factors import UNKNOWN, read_labels
+from vaefrag_core.structure.label_factors import UNLABELLED, read_labels
 
 Draw = Callable[[Float32Array], ImageArray]
 
@@ -101,7 +101,7 @@ def base_images(posteriors: Posteriors, count: int) -> IntArray:
     if posteriors.labels is not None:
         (label,) = read_labels(posteriors.labels[:, :1], ("first",))
         codes, first = np.unique(label.codes, return_index=True)
-        first = first[codes != UNKNOWN]
+        first = first[codes != UNLABELLED]
         spread = np.linspace(0, len(first) - 1, min(count, len(first))).round().astype(int)  # when values are many
         base = [int(i) for i in first[spread]]
     rest = (i for i in range(posteriors.n_images) if i not in base)

@@ -208,6 +208,8 @@ def show_spaces(spaces: "SpaceMatrix") -> None:
         f"H(X) = log2 {spaces.n_images:,} = {spaces.input_bits:.2f} bits: each image of the sample for itself."
         f" {spaces.draws:,} draws."
     )
+    for message in spaces.messages:
+        terminal.say(message)
 
 
 def _similarity(spaces: "SpaceMatrix", u: int, v: int) -> str:

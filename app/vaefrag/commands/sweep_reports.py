@@ -36,7 +36,7 @@ def atlas_result(
         groups = [
             {
                 "label": group.label,
-                "thread": atlas.threads[place][group.label],
+                "thread": atlas.lineages[place][group.label],
                 "channels": group.size,
                 "members": group.n_members,
                 "mean_nmi": group.mean_nmi,

@@ -115,7 +115,7 @@ class SweepView:
         ]
         return Bar(
             size=group.size,
-            thread=self.atlas.threads[p][group.label],
+            thread=self.atlas.lineages[p][group.label],
             number=group.label,
             about="<br>".join(lines),
             target=self._target(point, group.label),
@@ -160,7 +160,7 @@ class SweepView:
 
     def _hotspot_chip(self, p: int, group: Hotspot) -> dcc.Link:
         path, search = self._target(self.atlas.points[p], group.label)
-        colour = hotspot_colour(self.atlas.threads[p][group.label])
+        colour = hotspot_colour(self.atlas.lineages[p][group.label])
         about = f"Hotspot {group.label}: {group.size} channels of {group.n_members} members"
         words: list[str | Component] = [
             chip(colour),
