@@ -32,7 +32,7 @@ from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.fusion_store import FusionStore
 from vaefrag_core.measures.bhattacharyya_coefficient import bhattacharyya_coefficient
 from vaefrag_core.measures.reference_spaces import ReferenceSpaces
-from vaefrag_core.synthesis.evaluation import continuity
+from vaefrag_core.synthesis.evaluation import ring_discontinuity
 from vaefrag_core.synthesis.fusion import fuse, fuse_learners, objective_value
 
 OBJECTIVES = ("vi", "nmi", "mutual-information")
@@ -79,7 +79,7 @@ def main() -> None:
                 rows.append(row)
                 print(json.dumps(row), flush=True)
     (arguments.workspace / "circle.svg").write_text(draw(rows, arguments.sizes), encoding="utf-8")
-    torn = [continuity(mean[_ring(store, e)]) for e in ensembles for mean in store.posteriors(e).mean]
+    torn = [ring_discontinuity(mean[_ring(store, e)]) for e in ensembles for mean in store.posteriors(e).mean]
     print(f"{len(torn)} learners alone: continuity {np.median(torn):.1f}  ({min(torn):.1f} … {max(torn):.1f})")
     for objective in OBJECTIVES:
         for size in arguments.sizes:
@@ -186,8 +186,8 @@ def _fuse(store: EnsembleStore, channels: list[tuple[str, int, int]], objective:
     fused = fuse_learners(learners, config)
     ring = _ring(store, ensemble_id)
     return {
-        "continuity": continuity(fused.mean[ring]),
-        "continuity_of_learners": float(np.median([continuity(mean[ring]) for mean in learners.mean])),
+        "continuity": ring_discontinuity(fused.mean[ring]),
+        "continuity_of_learners": float(np.median([ring_discontinuity(mean[ring]) for mean in learners.mean])),
         "bits": fused.information_bits,
         "bits_of_learners": float(fused.learner_bits.mean()),
         "value": fused.objective,

@@ -15,7 +15,7 @@ from vaefrag_core import pipeline
 from vaefrag_core.artifacts import Atlas, Hotspot, OverTraining, Posteriors, Snapshots, SweepPoint
 from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.errors import MissingDataError
-from vaefrag_core.structure.atlas_over_training import threaded_like
+from vaefrag_core.structure.atlas_over_training import with_lineages_of
 from vaefrag_core.structure.matrices import compare_channels
 from vaefrag_core.sweeps import Sweep, SweepStore
 from webpages import Tab, app_of, text_of
@@ -108,21 +108,21 @@ def hotspot(label: int, *channels: int) -> Hotspot:
     return Hotspot(label, channels, 3, 0.5, 1.0, 1.0, channels[0], ())
 
 
-def atlas_of(*columns: list[tuple[int, ...]], threads: tuple[tuple[int, ...], ...]) -> Atlas:
+def atlas_of(*columns: list[tuple[int, ...]], lineages: tuple[tuple[int, ...], ...]) -> Atlas:
     points = [
         SweepPoint(float(v), str(v), (3,), (), (), tuple(hotspot(k, *group) for k, group in enumerate(column)))
         for v, column in enumerate(columns)
     ]
-    return Atlas(tuple(points), (), threads, 0.4, 100)
+    return Atlas(tuple(points), (), lineages, 0.4, 100)
 
 
 def test_a_fragment_keeps_its_colour_over_training() -> None:
-    end = atlas_of([(0, 1, 2), (3, 4, 5)], [(0, 1), (2, 3, 4)], threads=((0, 1), (1, 0)))
-    then = atlas_of([(3, 4), (0, 1), (6, 7)], [(5, 6), (0, 1)], threads=((0, 1, 2), (3, 0)))
-    assert threaded_like(then, end).threads == ((1, 0, 2), (3, 1))  # 2 and 3: nothing of them is left at the end
-    assert threaded_like(end, end).threads == end.threads
-    torn = atlas_of([(2,), (0, 1)], [], threads=((0, 1), ()))
-    assert threaded_like(torn, end).threads == ((2, 0), ())  # of two pieces the larger one keeps the colour
+    end = atlas_of([(0, 1, 2), (3, 4, 5)], [(0, 1), (2, 3, 4)], lineages=((0, 1), (1, 0)))
+    then = atlas_of([(3, 4), (0, 1), (6, 7)], [(5, 6), (0, 1)], lineages=((0, 1, 2), (3, 0)))
+    assert with_lineages_of(then, end).lineages == ((1, 0, 2), (3, 1))  # 2 and 3: nothing of them is left at the end
+    assert with_lineages_of(end, end).lineages == end.lineages
+    torn = atlas_of([(2,), (0, 1)], [], lineages=((0, 1), ()))
+    assert with_lineages_of(torn, end).lineages == ((2, 0), ())  # of two pieces the larger one keeps the colour
 
 
 def test_the_slider_shows_what_was_found_at_its_step(kept: EnsembleStore, sweep: Sweep, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from support import Trained
 from vaefrag.cli import cli
 from vaefrag_core import pipeline
 from vaefrag_core.artifacts import Posteriors
-from vaefrag_core.channel_sets import SetStore, gather, parse_channel, set_posteriors
+from vaefrag_core.channel_sets import SetStore, parse_channel, pool_set, set_posteriors
 from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
 from vaefrag_core.synthesis import combination
@@ -80,12 +80,14 @@ def test_a_set_of_two_ensembles_is_one_member_of_its_channels(tmp_path: Path) ->
     parts = [Posteriors(m, np.zeros_like(m), sample_id="s") for m in rng.normal(size=(2, 3, 20, 4))]
     one, other = (store.add(part, name) for part, name in zip(parts, "ab", strict=True))
     names = [ChannelName(other.id, 1, 2), ChannelName(one.id, 2, 0)]
-    pooled = gather(names, store.posteriors)
+    pooled = pool_set(names, store.posteriors)
     set_posteriors(pooled, names).save(tmp_path / "set.npz")
     found = Posteriors.load(tmp_path / "set.npz")
     assert (found.n_members, found.n_channels, found.sample_id) == (1, 2, "s")
     assert np.array_equal(found.mean[0], np.stack([parts[1].mean[1][:, 2], parts[0].mean[2][:, 0]], axis=1))
-    assert joint_information(found, [0, 1]) == pytest.approx(joint_information(pooled.posteriors, pooled.flat(names)))
+    assert joint_information(found, [0, 1]) == pytest.approx(
+        joint_information(pooled.posteriors, pooled.flat_indices(names))
+    )
 
 
 def test_the_command_tells_saves_and_exports_a_set(trained: Trained, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def test_an_atlas_grows_as_ensembles_are_analysed(trained: Trained, workspace: E
     for label, group in enumerate(both.points[0].hotspots):
         itself = (group.mean_nmi * (group.size - 1) + 1) / group.size
         assert both.cross[0][label, label] == pytest.approx(itself, abs=1e-5)
-        assert both.threads[1][label] == both.threads[0][label]
+        assert both.lineages[1][label] == both.lineages[0][label]
     assert SweepStore(workspace).atlas(sweep.id).links == both.links
 
 

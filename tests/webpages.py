@@ -28,11 +28,11 @@ def post_to(
     changed: str = "",
     client: FlaskClient | None = None,
 ) -> Any:
-    """Send what the browser sends for one callback; give the parts of the answer, or its status when it is no 200.
+    """Send what the browser sends for one callback; return the parts of the answer, or its status when it is no 200.
 
-    The callback is found by an output it has; the order of its inputs is its own.
+    The callback is the one with an output and the input that changed; the order of its inputs is its own.
     """
-    name, callback = next((n, c) for n, c in app.callback_map.items() if output in n)
+    name, callback = callback_of(app, output, changed or next(iter(inputs)))
     sent = {**inputs, **(state or {})}
 
     def fill(wanted: list[dict[str, str]]) -> list[dict[str, Any]]:
@@ -52,6 +52,30 @@ def post_to(
         return answer.status_code
     content = json.loads(answer.data)
     return content["response"] | content.get("sideUpdate", {})
+
+
+def callback_of(app: Dash, output: str, changed: str) -> tuple[str, dict[str, Any]]:
+    """Return the name and description of the callback that a changed property sets off.
+
+    Several callbacks may write one property, so the output alone does not tell which one is meant.
+
+    Args:
+        app: the app.
+        output: part of the callback's name.
+        changed: "id.property".
+    """
+    place, prop = changed.rsplit(".", 1)
+    return next(
+        (name, callback)
+        for name, callback in app.callback_map.items()
+        if output in name and any(prop == i["property"] and _is_input(place, i["id"]) for i in callback["inputs"])
+    )
+
+
+def _is_input(place: str, pattern: str) -> bool:
+    if not (place.startswith("{") and pattern.startswith("{")):
+        return place == pattern
+    return _fits(json.loads(place), json.loads(pattern))
 
 
 class Tab:
@@ -84,7 +108,7 @@ class Tab:
             changed: id and property of each.
             values: of properties, by "id.property"; others are as the page holds them.
         """
-        name, callback = next((n, c) for n, c in self.app.callback_map.items() if output in n)
+        name, callback = callback_of(self.app, output, f"{self.name_of(changed[0][0])}.{changed[0][1]}")
         given = {"url.pathname": self.path, "url.search": self.search} | values
         outputs = [self._fill(*part.rsplit(".", 1), {}) for part in name.strip(".").split("...")]
         body = {

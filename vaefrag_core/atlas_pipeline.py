@@ -10,7 +10,7 @@ from vaefrag_core.ensemble_store import AnalysisIndex, EnsembleStore
 from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
 from vaefrag_core.result_inputs import RESULTS_FORMAT, OnStage, ignore_stage, snapshot_inputs, space_inputs
 from vaefrag_core.structure.atlas import SweepEnsemble, draw_atlas
-from vaefrag_core.structure.atlas_over_training import TrainingHistory, shared_steps, threaded_like
+from vaefrag_core.structure.atlas_over_training import TrainingHistory, shared_steps, with_lineages_of
 from vaefrag_core.sweeps import SweepStore, step_folder
 
 
@@ -71,7 +71,7 @@ def follow_hotspots(
                 history.at(step, ensemble) for history, ensemble in zip(histories, ensembles, strict=True) if history
             ]
             # Numbered as at the end, so that a fragment keeps its colour from step to step.
-            step_atlas = threaded_like(draw_atlas(at_step, config), end)
+            step_atlas = with_lineages_of(draw_atlas(at_step, config), end)
             (folder / step_folder(step)).mkdir()
             step_atlas.save(folder / step_folder(step))
         replace(end, steps=steps).save(folder)

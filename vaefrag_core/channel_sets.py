@@ -2,7 +2,7 @@
 
     <workspace>/sets/<id>.json    its name, its channels, and the sample that all of them are of
 
-A set only names channels: what it tells is worked out from the ensembles' posteriors whenever it is looked at.
+A set only names channels: what it tells is computed from the ensembles' posteriors whenever it is looked at.
 """
 
 import json
@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
+from vaefrag_core.array_types import FloatArray
 from vaefrag_core.artifacts import Posteriors
-from vaefrag_core.config import content_key
-from vaefrag_core.ensemble_store import read_undamaged, write_text
+from vaefrag_core.config import HotspotConfig, content_key
+from vaefrag_core.ensemble_store import EnsembleStore, read_undamaged, write_text
 from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
-from vaefrag_core.synthesis.channel_pool import ChannelName, Pool, checked, pool
+from vaefrag_core.synthesis.channel_pool import ChannelName, ChannelPool, pool_ensembles, validate_channels
 
 SET_FORMAT = 1
 LONGEST_NAME = 80
@@ -30,11 +31,11 @@ class ChannelSet:
     """A set of channels with a name.
 
     Args:
-        id: of its file, made from its name and its channels.
+        id: its file's name, made from its own name and its channels.
         name: what it is called on the pages.
-        channels: in the order in which they were chosen.
-        sample_id: of the sample that its ensembles are of; None when they do not name it.
-        created: when, ISO 8601, UTC.
+        channels: in the order in which they were added.
+        sample_id: the sample that its ensembles have seen; None when they do not name it.
+        created: when it was saved, ISO 8601, UTC.
     """
 
     id: str
@@ -48,14 +49,14 @@ class SetStore:
     """The sets of one workspace.
 
     Args:
-        workspace: a folder; made when something is first written to it.
+        workspace: its folder; made when something is first written to it.
     """
 
     def __init__(self, workspace: str | Path) -> None:
         self._folder = Path(workspace) / "sets"
 
     def save(self, name: str, channels: Sequence[ChannelName], sample_id: str | None) -> ChannelSet:
-        """Keep a set. The same channels under the same name are the same set.
+        """Save a set. The same channels under the same name are the same set.
 
         Raises:
             InvalidInputError: when the name or the set is empty, or the name too long.
@@ -100,12 +101,12 @@ class SetStore:
             ) from error
 
     def ids(self) -> list[str]:
-        """Give the ids of all sets, sorted."""
+        """Return the ids of all sets, sorted."""
         return sorted(path.stem for path in self._folder.glob("*.json"))
 
     def all(self) -> list[ChannelSet]:
-        """Give the sets that can be read, the newest first."""
-        return sorted(read_undamaged(self.ids(), self.load), key=lambda kept: (kept.created, kept.id), reverse=True)
+        """Return the sets that can be read, the newest first."""
+        return sorted(read_undamaged(self.ids(), self.load), key=lambda item: (item.created, item.id), reverse=True)
 
     def delete(self, set_id: str) -> None:
         """Delete a set; one that is gone already is no problem."""
@@ -122,50 +123,73 @@ def parse_channel(text: str, ensemble: str) -> ChannelName:
 
     Args:
         text: what a person wrote.
-        ensemble: id of the one meant when none is named.
+        ensemble: id of the ensemble when the text names none.
 
     Raises:
-        InvalidInputError: when it is none of both.
+        InvalidInputError: when it is neither.
     """
-    found = re.fullmatch(r"(?:(.+):)?(\d{1,9})\.(\d{1,9})", text.strip())
-    if not found:
+    match = re.fullmatch(r"(?:(.+):)?(\d{1,9})\.(\d{1,9})", text.strip())
+    if not match:
         raise InvalidInputError(
             f"Expected a channel as member.channel, such as 0.3, or ENSEMBLE:0.3, got {text.strip()[:60]!r}."
         )
-    return ChannelName(found[1] or ensemble, int(found[2]), int(found[3]))
+    return ChannelName(match[1] or ensemble, int(match[2]), int(match[3]))
 
 
-def gather(channels: Sequence[ChannelName], posteriors_of: Callable[[str], Posteriors], *more: str) -> Pool:
+def pool_set(channels: Sequence[ChannelName], posteriors_of: Callable[[str], Posteriors], *more: str) -> ChannelPool:
     """Put the ensembles of a set side by side.
 
     Args:
-        channels: of the set.
-        posteriors_of: gives the posteriors of an ensemble.
-        more: ids of ensembles that are wanted as well.
+        channels: the set.
+        posteriors_of: reads the posteriors of an ensemble.
+        more: ids of further ensembles.
 
     Raises:
         InvalidInputError: when they are not of one sample.
         MissingDataError: when one is not there.
     """
     ids = dict.fromkeys([*(channel.ensemble for channel in channels), *more])
-    return pool({ensemble: posteriors_of(ensemble) for ensemble in ids})
+    return pool_ensembles({ensemble: posteriors_of(ensemble) for ensemble in ids})
 
 
-def set_posteriors(pooled: Pool, channels: Sequence[ChannelName]) -> Posteriors:
-    """Give a set as posteriors of one member, whose channels are those of the set.
+def least_bits(channels: ChannelPool, store: EnsembleStore) -> FloatArray:
+    """Return the information below which each channel of a pool counts as dead: the threshold of its analysis.
+
+    Args:
+        channels: C channels.
+        store: where their ensembles are. One that has not been analysed has the default threshold.
+
+    Returns:
+        (C,) bits.
+    """
+    thresholds: dict[str, float] = {}
+    for ensemble in {name.ensemble for name in channels.names}:
+        try:
+            thresholds[ensemble] = store.analysis_index(ensemble).config.hotspots.min_bits
+        except (MissingDataError, BrokenFileError):
+            thresholds[ensemble] = HotspotConfig().min_bits
+    return np.array([thresholds[name.ensemble] for name in channels.names])
+
+
+def set_posteriors(source: ChannelPool, channels: Sequence[ChannelName]) -> Posteriors:
+    """Return a set as posteriors of one member, whose channels are those of the set.
+
+    Args:
+        source: the ensembles of the set.
+        channels: the set.
 
     Raises:
         InvalidInputError: for an empty set, what is no channel, and a channel named twice.
     """
-    flat = checked(pooled.posteriors, pooled.flat(channels))
-    mean, logvar = (np.ascontiguousarray(array[flat].T)[None] for array in pooled.posteriors.flat())
-    source = pooled.posteriors
+    pooled = source.posteriors
+    flat = validate_channels(pooled, source.flat_indices(channels))
+    mean, logvar = (np.ascontiguousarray(array[flat].T)[None] for array in pooled.flat())
     return Posteriors(
         mean,
         logvar,
-        labels=source.labels,
-        label_names=source.label_names or None,
-        images=source.images,
-        sample_id=source.sample_id,
-        copy_of=source.image_copies,
+        labels=pooled.labels,
+        label_names=pooled.label_names or None,
+        images=pooled.images,
+        sample_id=pooled.sample_id,
+        copy_of=pooled.image_copies,
     )

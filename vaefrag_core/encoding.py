@@ -11,16 +11,16 @@ from vaefrag_core.datasets.base import ImageDataset
 from vaefrag_core.datasets.fingerprint import FingerprintSample
 from vaefrag_core.models.vae import VAE
 
-BATCH_IMAGES = 500  # bounds the memory of convolutions; has no effect on the result
+BATCH_IMAGES = 500  # bounds the memory of convolutions
 
 
 def encode_members(dataset: ImageDataset, sample: FingerprintSample, members: Mapping[int, VAE]) -> Posteriors:
     """Encode the fingerprint sample with every member.
 
     Args:
-        dataset: the data set of the sample.
-        sample: N images of it.
-        members: the networks, by the members' numbers.
+        dataset: the data set that the sample was drawn from.
+        sample: N images.
+        members: the networks, by member number.
 
     Returns:
         Posteriors (M, N, D) with the sample's labels, images, copies and id, members in ascending order.
@@ -41,6 +41,7 @@ def encode_members(dataset: ImageDataset, sample: FingerprintSample, members: Ma
 
 
 def _encode(vae: VAE, images: Float32Array) -> tuple[Float32Array, Float32Array]:
+    """Return means and ln σ² of one member, each (N, D)."""
     with torch.inference_mode():
         parts = [
             vae.encode(torch.from_numpy(images[i : i + BATCH_IMAGES])) for i in range(0, len(images), BATCH_IMAGES)

@@ -1,11 +1,13 @@
-"""The stages of a fusion in order: fused, judged, taught to an encoder; stopped and resumed between."""
+"""The stages of a fusion in order: fuse, evaluate, distil an encoder; stopped and resumed between."""
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from vaefrag_core.array_types import Float32Array
 from vaefrag_core.artifacts import FusedSpace, Posteriors
 from vaefrag_core.config import FusionConfig, ModelConfig
 from vaefrag_core.datasets.catalog import load_dataset
@@ -13,14 +15,14 @@ from vaefrag_core.datasets.fingerprint import draw_fingerprint
 from vaefrag_core.ensemble_record import ImportedSource, TrainedSource
 from vaefrag_core.ensemble_store import EnsembleStore, replacing, write_text
 from vaefrag_core.errors import InvalidInputError, VaefragError
-from vaefrag_core.fusion_store import FusionStore
+from vaefrag_core.fusion_store import FusionStore, fusion_id_of
 from vaefrag_core.structure.label_factors import usable_factors
-from vaefrag_core.synthesis.distillation import distil
-from vaefrag_core.synthesis.evaluation import continuity, probe
+from vaefrag_core.synthesis.distillation import distill_encoder
+from vaefrag_core.synthesis.evaluation import probe_label, ring_discontinuity
 from vaefrag_core.synthesis.fusion import FusionStep, fuse_learners
-from vaefrag_core.synthesis.learner_spaces import LearnerSpaces
+from vaefrag_core.synthesis.learner_spaces import LearnerSpaces, select_learners
 
-PROBED = 6  # labels at most
+MAX_PROBED_LABELS = 6
 
 FusionStage = Literal["fuse", "judge", "distil"]
 OnFusion = Callable[[FusionStage, float, FusionStep | None], None]
@@ -34,29 +36,35 @@ def fuse_ensemble(
     on_stage: OnFusion = lambda stage, share, step: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> tuple[str, FusedSpace]:
-    """Fuse members or channels of an ensemble or of several, or go on where that was stopped, and judge what came out.
+    """Fuse members or channels of one or several ensembles, or go on where that was stopped, and evaluate the result.
+
+    What is there already is not done again. An encoder that could not be taught is tried again.
 
     Args:
         ensemble_id: an ensemble with posteriors.
         store: where it lives, and the fusion will.
-        config: what is wanted.
-        on_stage: called with the stage at work, the share of it that is done, and the step of a fusion.
-        should_stop: asked often; then the best so far is kept as the result, unjudged.
+        config: what to fuse, and how.
+        on_stage: called with the stage, the share of it that is done, and the step of a fusion; an exception that it
+            raises ends the work, and the same call goes on with it.
+        should_stop: called after every step of the fusion; once it returns True, the best so far is kept as the
+            result, and is not evaluated.
 
     Returns:
-        The fusion's id and the fused space; `FusionStore.report` gives what the judges found.
+        The fusion's id and the fused space; `FusionStore.report` returns the evaluation.
 
     Raises:
-        InvalidInputError: when what was asked for cannot be fused.
+        InvalidInputError: when `config` names what cannot be fused.
         MissingDataError: when there is no such ensemble, or no posteriors yet.
     """
     config = config or FusionConfig()
-    posteriors = store.posteriors(ensemble_id)
     fusions = FusionStore(store)
-    learners, fusion_id = fusions.learners(ensemble_id, config), fusions.id_of(ensemble_id, config)
+    # Read once: an ensemble may gain members meanwhile, and what is fused has to be what the id names.
+    sources = fusions.sources(ensemble_id, config)
+    posteriors, fusion_id = sources[ensemble_id], fusion_id_of(sources, config)
+    learners = select_learners(posteriors, config, home=ensemble_id, others=sources)
     folder = fusions.folder(ensemble_id, fusion_id)
     path = folder / "fused.npz"
-    fused = FusedSpace.load(path) if path.is_file() else None
+    fused = _load(path)
     if fused is None or fused.end == "stopped":
         on_stage("fuse", 0.0, None)
         folder.mkdir(parents=True, exist_ok=True)
@@ -67,16 +75,29 @@ def fuse_ensemble(
             should_stop=should_stop,
             state=folder / "state.safetensors",
         )
-        with replacing(path) as temporary:
-            fused.save(temporary)
-    if fused.end != "stopped" and not (folder / "report.json").is_file():
-        report = _judge(ensemble_id, store, posteriors, learners, fused, on_stage)
-        report["encoder"], report["encoder_note"] = _teach(ensemble_id, store, posteriors, fused, fusion_id, on_stage)
-        write_text(folder / "report.json", json.dumps(report, indent=1))
+        # A worker that learns late that it was stopped must not undo what the next attempt has finished meanwhile.
+        saved = _load(path) if fused.end == "stopped" else None
+        if saved is None or saved.end == "stopped":
+            with replacing(path) as temporary:
+                fused.save(temporary)
+    if fused.end == "stopped":
+        return fusion_id, fused
+    report = fusions.report(ensemble_id, fusion_id)
+    if not report or report.get("encoder") is None:
+        evaluation = report or _evaluate(ensemble_id, store, posteriors, learners, fused, on_stage)
+        encoder, note = _distill(ensemble_id, store, posteriors, fused, fusion_id, on_stage)
+        write_text(
+            folder / "report.json", json.dumps(evaluation | {"encoder": encoder, "encoder_note": note}, indent=1)
+        )
     return fusion_id, fused
 
 
-def _judge(
+def _load(path: Path) -> FusedSpace | None:
+    """Read a fused space; None when there is none yet."""
+    return FusedSpace.load(path) if path.is_file() else None
+
+
+def _evaluate(
     ensemble_id: str,
     store: EnsembleStore,
     posteriors: Posteriors,
@@ -84,28 +105,28 @@ def _judge(
     fused: FusedSpace,
     on_stage: OnFusion,
 ) -> dict[str, Any]:
-    """Let judges that were not optimized say what was gained."""
+    """Measure by criteria that were not optimized what was gained; JSON content."""
     on_stage("judge", 0.0, None)
     factors = usable_factors(posteriors.labels, tuple(posteriors.label_names or ()), posteriors.n_images)
     probes, notes = [], list(factors.messages)
-    for f, (name, classes) in enumerate(zip(factors.names[:PROBED], factors.classes, strict=False)):
+    for f, (name, classes) in enumerate(zip(factors.names[:MAX_PROBED_LABELS], factors.classes, strict=False)):
         try:
-            found = probe(fused.mean, learners.mean, classes, label=name)
-            probes.append({"label": name, "kind": found.kind, "spaces": found.summary()})
+            probe = probe_label(fused.mean, learners.mean, classes, label=name)
+            probes.append({"label": name, "kind": probe.kind, "spaces": probe.summary()})
         except InvalidInputError as error:
             notes.append(str(error))
-        on_stage("judge", (f + 1) / min(len(factors.names), PROBED), None)
+        on_stage("judge", (f + 1) / min(len(factors.names), MAX_PROBED_LABELS), None)
     report: dict[str, Any] = {"probes": probes, "notes": notes}
     source = store.record(ensemble_id).source
     if isinstance(source, TrainedSource) and source.spec.dataset.name == "circle":
         # Its points lie on a ring, in the order of the data set.
         ring = np.argsort(draw_fingerprint(load_dataset(source.spec.dataset), source.spec.fingerprint).index)
-        torn = [continuity(mean[ring]) for mean in learners.mean]
-        report["continuity"] = {"fused": continuity(fused.mean[ring]), "learners": torn}
+        of_learners = [ring_discontinuity(mean[ring]) for mean in learners.mean]
+        report["continuity"] = {"fused": ring_discontinuity(fused.mean[ring]), "learners": of_learners}
     return report
 
 
-def _teach(
+def _distill(
     ensemble_id: str,
     store: EnsembleStore,
     posteriors: Posteriors,
@@ -113,25 +134,41 @@ def _teach(
     fusion_id: str,
     on_stage: OnFusion,
 ) -> tuple[dict[str, Any] | None, str]:
-    """Teach an encoder when the images are at hand; else say why there is none."""
+    """Teach an encoder the fused space and save it; return its facts, or None and why there is no encoder."""
     on_stage("distil", 0.0, None)
     try:
-        match store.record(ensemble_id).source:
-            case ImportedSource():
-                stored = posteriors.images
-                if stored is None:
-                    return None, "The posteriors came without images, so there is nothing to teach an encoder with."
-                planes = stored[:, None] if stored.ndim == 3 else stored.transpose(0, 3, 1, 2)
-                images, model = np.ascontiguousarray(planes, dtype=np.float32) / np.float32(255), ModelConfig()
-            case TrainedSource(spec=spec):
-                dataset = load_dataset(spec.dataset)
-                sample = draw_fingerprint(dataset, spec.fingerprint)
-                if sample.sample_id != posteriors.sample_id:
-                    return None, "The data set holds other images than those that were encoded."
-                images, model = dataset.batch(sample.index), spec.model
-        taught = distil(fused, images, model, on_progress=lambda step, steps: on_stage("distil", step / steps, None))
+        images, model = _images(ensemble_id, store, posteriors)
     except VaefragError as error:
         return None, str(error)
+    try:
+        encoder = distill_encoder(
+            fused, images, model, on_progress=lambda step, steps: on_stage("distil", step / steps, None)
+        )
+    except InvalidInputError as error:  # no wider: what `on_stage` raises to end a job may be a VaefragError
+        return None, str(error)
     with replacing(FusionStore(store).folder(ensemble_id, fusion_id) / "encoder.safetensors") as temporary:
-        taught.save(temporary)
-    return taught.facts(), ""
+        encoder.save(temporary)
+    return encoder.facts(), ""
+
+
+def _images(ensemble_id: str, store: EnsembleStore, posteriors: Posteriors) -> tuple[Float32Array, ModelConfig]:
+    """Return the images of the sample as a network takes them, and the model to encode them with.
+
+    Raises:
+        VaefragError: when they are not at hand.
+    """
+    match store.record(ensemble_id).source:
+        case ImportedSource():
+            stored = posteriors.images
+            if stored is None:
+                raise InvalidInputError(
+                    "The posteriors came without images, so there is nothing to teach an encoder with."
+                )
+            planes = stored[:, None] if stored.ndim == 3 else stored.transpose(0, 3, 1, 2)
+            return np.ascontiguousarray(planes, dtype=np.float32) / np.float32(255), ModelConfig()
+        case TrainedSource(spec=spec):
+            dataset = load_dataset(spec.dataset)
+            sample = draw_fingerprint(dataset, spec.fingerprint)
+            if sample.sample_id != posteriors.sample_id:
+                raise InvalidInputError("The data set holds other images than those that were encoded.")
+            return dataset.batch(sample.index), spec.model

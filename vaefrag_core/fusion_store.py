@@ -1,28 +1,28 @@
-"""Fusions: where they are kept and how they are found. Needs no torch.
+"""The fusions of a workspace on disk, and their ids. Needs no torch.
 
     <workspace>/ensembles/<id>/fusions/<fusion>/
         fused.npz               the space, or the best so far of one that was stopped
-        report.json             what the judges found
+        report.json             its evaluation
         encoder.safetensors     for new images
-        state.safetensors       to go on from
+        state.safetensors       of the optimizer, to go on from
 
-A fusion lives with the ensemble that it was asked of, or, of channels of several, with that of the first one.
+A fusion lives with the ensemble that it was asked of; one of channels of several ensembles with that of the first.
 """
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vaefrag_core.artifacts import FusedSpace, FusionState
+from vaefrag_core.artifacts import FusedSpace, FusionState, Posteriors
 from vaefrag_core.config import FusionConfig, content_key
 from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.errors import BrokenFileError, MissingDataError
 from vaefrag_core.synthesis.channel_pool import ChannelName
-from vaefrag_core.synthesis.learner_spaces import LearnerSpaces, choose
+from vaefrag_core.synthesis.learner_spaces import LearnerSpaces, select_learners
 
-FORMAT = 1  # raised when a fusion computes something else from the same inputs
+FORMAT = 1  # to be raised when the same inputs are fused into something else
 _ID = re.compile(r"[0-9a-f]{12}")
 
 
@@ -37,43 +37,53 @@ class FusionStore:
         self.store = store
 
     def learners(self, ensemble_id: str, config: FusionConfig) -> LearnerSpaces:
-        """Take what a fusion asks for from its ensembles.
+        """Read the learners that a fusion names.
 
         Raises:
-            InvalidInputError: when it cannot be fused: see `choose`.
+            InvalidInputError: when they cannot be fused: see `select_learners`.
             MissingDataError: when an ensemble, or its posteriors, are not there.
         """
-        others = {other: self.store.posteriors(other) for other in config.others}
-        return choose(self.store.posteriors(ensemble_id), config, home=ensemble_id, others=others)
+        sources = self.sources(ensemble_id, config)
+        return select_learners(sources[ensemble_id], config, home=ensemble_id, others=sources)
 
     def id_of(self, ensemble_id: str, config: FusionConfig) -> str:
-        """Name a fusion, whether it exists or not: twelve hexadecimal digits, the same for the same content.
+        """Return the id of a fusion, whether it exists or not; see `fusion_id_of`.
 
         Raises:
             MissingDataError: when an ensemble, or its posteriors, are not there.
         """
-        keys = [self.store.posteriors(source).key for source in dict.fromkeys([ensemble_id, *config.others])]
-        source = keys[0] if len(keys) == 1 else keys
-        return content_key({"format": FORMAT, "posteriors": source, "fusion": config.key})
+        return fusion_id_of(self.sources(ensemble_id, config), config)
+
+    def sources(self, ensemble_id: str, config: FusionConfig) -> dict[str, Posteriors]:
+        """Read the posteriors that a fusion is made from, by ensemble id; its home first.
+
+        Raises:
+            MissingDataError: when an ensemble, or its posteriors, are not there.
+        """
+        return {source: self.store.posteriors(source) for source in dict.fromkeys([ensemble_id, *config.others])}
 
     def folder(self, ensemble_id: str, fusion_id: str) -> Path:
-        """Give the folder of a fusion, whether it exists or not; the id is checked, as it comes from URLs."""
+        """Return the folder of a fusion, whether it exists or not.
+
+        Raises:
+            MissingDataError: when the id, which may come from a URL, has not the form of one.
+        """
         if not _ID.fullmatch(fusion_id):
             raise MissingDataError(f"There is no fusion {fusion_id!r}: that is not a fusion's id.")
         return self.store.folder(ensemble_id) / "fusions" / fusion_id
 
     def ids(self, ensemble_id: str) -> list[str]:
-        """Give the ids of the fusions of an ensemble that have a result, the newest first."""
-        found = self.store.folder(ensemble_id).glob("fusions/*/fused.npz")
-        return [path.parent.name for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)]
+        """Return the ids of the fusions of an ensemble that have a result, the newest first."""
+        paths = self.store.folder(ensemble_id).glob("fusions/*/fused.npz")
+        return [path.parent.name for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)]
 
     def home(self, fusion_id: str) -> str:
-        """Give the ensemble that a fusion lives with.
+        """Return the id of the ensemble that a fusion lives with.
 
         Raises:
             MissingDataError: when the workspace has no such fusion.
         """
-        if _ID.fullmatch(fusion_id):
+        if _ID.fullmatch(fusion_id):  # else it could be a pattern, or lead out of the folder
             for path in self.store.workspace.glob(f"ensembles/*/fusions/{fusion_id}/fused.npz"):
                 return path.parents[2].name
         raise MissingDataError(f"There is no fusion {fusion_id!r} in {self.store.workspace}.")
@@ -90,7 +100,7 @@ class FusionStore:
         return FusedSpace.load(path)
 
     def state(self, ensemble_id: str, fusion_id: str) -> FusionState | None:
-        """Read how far a fusion is, while it runs or after; None before its first steps.
+        """Read how far a fusion is, while it runs or after; None before the first save.
 
         Raises:
             BrokenFileError: when it cannot be read.
@@ -98,20 +108,36 @@ class FusionStore:
         return FusionState.load(self.folder(ensemble_id, fusion_id) / "state.safetensors")
 
     def report(self, ensemble_id: str, fusion_id: str) -> dict[str, Any]:
-        """Read how a fused space was judged; empty when it was stopped before."""
+        """Read the evaluation of a fused space; {} when it was stopped before.
+
+        Raises:
+            BrokenFileError: when it cannot be read.
+        """
         path = self.folder(ensemble_id, fusion_id) / "report.json"
         try:
-            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+            report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         except ValueError as error:
             raise BrokenFileError(f"{path} cannot be read. Delete its folder, and fuse again.") from error
-        return found
+        return report
+
+
+def fusion_id_of(sources: Mapping[str, Posteriors], config: FusionConfig) -> str:
+    """Return the id of a fusion: twelve hexadecimal digits, the same for the same content.
+
+    Args:
+        sources: of `FusionStore.sources`.
+        config: of the fusion.
+    """
+    keys = [posteriors.key for posteriors in sources.values()]
+    # One key alone is no list, so that fusions of one ensemble keep the ids that they have on disk.
+    return content_key({"format": FORMAT, "posteriors": keys[0] if len(keys) == 1 else keys, "fusion": config.key})
 
 
 def channels_of(channels: Sequence[ChannelName], home: str) -> list[tuple[int, int] | tuple[str, int, int]]:
-    """Give a set as `FusionConfig.channels` takes it: ensembles are named where they are not the fusion's own.
+    """Return a set as `FusionConfig.channels` takes it: ensembles are named where they are not the fusion's own.
 
     Args:
-        channels: of the set.
+        channels: the set.
         home: id of the ensemble that the fusion lives with.
     """
     return [(c.member, c.channel) if c.ensemble == home else (c.ensemble, c.member, c.channel) for c in channels]

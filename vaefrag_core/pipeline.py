@@ -24,8 +24,8 @@ from vaefrag_core.datasets.fingerprint import draw_fingerprint
 from vaefrag_core.encoding import encode_members
 from vaefrag_core.ensemble_store import AnalysisIndex, EnsembleStore
 from vaefrag_core.errors import BrokenFileError, MissingDataError
-from vaefrag_core.restored_members import encode_snapshots, networks, snapshots_kept
-from vaefrag_core.restored_members import members_done as members_done
+from vaefrag_core.restored_members import encode_snapshots, restorable_steps, restore_networks
+from vaefrag_core.restored_members import trained_members as trained_members
 from vaefrag_core.result_inputs import OnStage, Stage, ignore_stage, matrix_inputs, snapshot_inputs, space_inputs
 from vaefrag_core.spec_validation import resolve as resolve
 from vaefrag_core.structure.channel_maps import map_channels
@@ -79,7 +79,7 @@ def update_posteriors(ensemble_id: str, store: EnsembleStore) -> Posteriors:
     Raises:
         MissingDataError: when there are none, and no member is done that could be encoded.
     """
-    trained = members_done(ensemble_id, store)  # none of an imported ensemble: its posteriors stay as they came
+    trained = trained_members(ensemble_id, store)  # none of an imported ensemble: its posteriors stay as they came
     try:
         posteriors = store.posteriors(ensemble_id)
     except MissingDataError:
@@ -96,7 +96,7 @@ def encode(ensemble_id: str, store: EnsembleStore) -> Posteriors:
     """
     spec = store.record(ensemble_id).spec
     dataset = load_dataset(spec.dataset)
-    members = networks(ensemble_id, store, dataset.image_shape)
+    members = restore_networks(ensemble_id, store, dataset.image_shape)
     if not members:
         states = member_statuses(store.members_folder(ensemble_id), spec.members)
         reasons = [status.message for status in states if status.message]
@@ -136,7 +136,7 @@ def analyze(
 
     def compare(folder: Path) -> None:
         earlier = _earlier_matrix(ensemble_id, store)
-        compare_channels(posteriors, known=earlier, on_progress=lambda done, n: on_stage("compare", done / n)).save(
+        compare_channels(posteriors, earlier=earlier, on_progress=lambda done, n: on_stage("compare", done / n)).save(
             folder
         )
 
@@ -170,7 +170,7 @@ def analyze(
     over_training = _over_training(ensemble_id, store, posteriors, matrix, config.hotspots, on_stage)
     on_stage("traversals", 0.0)
     traversals = None
-    if posteriors.images is not None and members_done(ensemble_id, store):  # else there is nothing to paint with
+    if posteriors.images is not None and trained_members(ensemble_id, store):  # else there is nothing to paint with
         inputs = source | {"traversals": config.traversals.model_dump(mode="json")}
         paint = partial(_save_traversals, ensemble_id, store, posteriors, config)
         traversals = store.artifact(ensemble_id, "traversals", inputs, paint).name
@@ -269,7 +269,7 @@ def _over_training(
     on_stage: OnStage,
 ) -> str | None:
     """Follow channels over training and name the result; None where no snapshots were kept."""
-    steps = snapshots_kept(ensemble_id, store, posteriors)
+    steps = restorable_steps(ensemble_id, store, posteriors)
     if not steps:
         return None
     stage: Stage = "over-training"
@@ -302,5 +302,5 @@ def _save_traversals(
         shape = (height, width, image_channels[0] if image_channels else 1)
     else:
         _, shape = dataset_size(dataset)
-    members = networks(ensemble_id, store, shape)
+    members = restore_networks(ensemble_id, store, shape)
     traverse_members(posteriors, members, config.traversals, draw=points.draw if points else None).save(folder)

@@ -1,7 +1,7 @@
 """The pages as one app: everything they need is given to `create_app`, nothing is global."""
 
+from collections.abc import Sequence
 from importlib.resources import files
-from urllib.parse import unquote
 
 from dash import ClientsideFunction, Dash, Input, Output, State, html, set_props
 from flask import Response
@@ -17,17 +17,16 @@ from vaefrag.pages import (
     combine,
     ensemble,
     ensemble_list,
-    explorer,
     fuse,
     fusion,
     health_route,
-    image_routes,
-    job_polling,
-    jobs,
+    job,
+    job_list,
     new_ensemble,
     notifications,
 )
-from vaefrag.pages.site import Page, Site
+from vaefrag.pages.page import Page, RenderedPage
+from vaefrag.pages.site import Site
 from vaefrag.proxies import undo_proxies
 from vaefrag.queries import Queries
 from vaefrag.settings import Settings
@@ -35,6 +34,18 @@ from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.errors import VaefragError
 
 ASSETS = files("vaefrag.assets")
+# A new page is a module of `vaefrag.pages` and a line here. The bar links to pages in this order.
+PAGES = (
+    ensemble_list.PAGE,
+    ensemble.PAGE,
+    new_ensemble.PAGE,
+    atlas.PAGE,
+    combine.PAGE,
+    fuse.PAGE,
+    fusion.PAGE,
+    job_list.PAGE,
+    job.PAGE,
+)
 MOST_REQUEST_BYTES = 2**20  # no page sends more than a selection
 
 INDEX = """<!DOCTYPE html>
@@ -54,12 +65,13 @@ INDEX = """<!DOCTYPE html>
 </html>"""
 
 
-def create_app(settings: Settings, store: EnsembleStore) -> Dash:
-    """Make the pages of a workspace.
+def create_app(settings: Settings, store: EnsembleStore, pages: Sequence[Page] = PAGES) -> Dash:
+    """Make the app that serves the pages of a workspace.
 
     Args:
         settings: how they are served.
         store: the workspace.
+        pages: what is served.
 
     Raises:
         InvalidInputError: when others could reach the pages and no token guards them, or the token is no good.
@@ -85,17 +97,13 @@ def create_app(settings: Settings, store: EnsembleStore) -> Dash:
         "EARLY", app.get_asset_url("early.js")
     )
     site = Site(Queries(store, _cache(app, settings)), settings.url_prefix, JobStore(store.workspace))
-    places = [("Ensembles", site.prefix), ("Combine", site.combine()), ("Jobs", site.jobs)]
+    places = [(page.link, site.prefix + page.path) for page in pages if page.link]
     way_out = site.prefix + SIGN_OUT if auth.sessions is not None else None
     app.layout = shell(site.prefix, app.get_asset_url("logo.svg"), places, notifications.watch(), way_out)
-    _register_router(app, site)
-    for page in (explorer, ensemble):
-        page.register(app, site, lambda path: _ensemble_in(site, path) or "")
-    fusion.register(app, site, lambda path: _named(site, path, "fusion") or "")
-    for part in (combine, job_polling, new_ensemble, notifications, atlas):
-        part.register(app, site)
-    fuse.register(app, site, lambda path: _named(site, path, "fuse") or "")
-    image_routes.register(app.server, site)
+    _register_router(app, site, pages)
+    notifications.register(app, site)  # on every page
+    for register in dict.fromkeys(register for page in pages for register in page.register):
+        register(app, site)
     _secure(app)
     return app
 
@@ -107,7 +115,7 @@ def _tell(error: Exception) -> None:
     set_props("alarm", {"children": remarks([str(error)], tone="alarm")})
 
 
-def _register_router(app: Dash, site: Site) -> None:
+def _register_router(app: Dash, site: Site, pages: Sequence[Page]) -> None:
     @app.callback(
         Output("page", "children"),
         Output("crumbs", "children"),
@@ -116,11 +124,17 @@ def _register_router(app: Dash, site: Site) -> None:
         Input("url", "pathname"),
         State("url", "search"),
     )
-    def route(path: str, search: str) -> tuple:
+    def route(path: str | None, search: str | None) -> tuple[html.Div, list[html.Span], str, None]:
         """The path → a page."""
-        page = _page(site, path or site.prefix, search)
-        crumbs = [] if _parts(site, path or "") in ([], ["jobs"], ["combine"]) else [html.Span(page.title)]
-        return page.content, crumbs, f"{page.title} · vaefrag", None
+        for page in pages:
+            request = page.request(site, path, search)
+            if request is not None:
+                shown, in_bar = page.render(site, request), bool(page.link)
+                break
+        else:
+            shown, in_bar = _not_found(site, path or ""), False
+        crumbs = [] if in_bar else [html.Span(shown.title)]
+        return shown.content, crumbs, f"{shown.title} · vaefrag", None
 
     app.clientside_callback(
         ClientsideFunction("pages", "title"),
@@ -130,45 +144,9 @@ def _register_router(app: Dash, site: Site) -> None:
     )
 
 
-def _page(site: Site, path: str, search: str | None) -> Page:
-    match _parts(site, path):
-        case []:
-            return ensemble_list.page(site)
-        case ["ensemble", ensemble_id]:
-            return ensemble.ensemble_page(site, ensemble_id, search)
-        case ["fusion", fusion_id]:
-            return fusion.fusion_page(site, fusion_id, search)
-        case ["fuse", ensemble_id]:
-            return fuse.members_page(site, ensemble_id)
-        case ["jobs"]:
-            return jobs.list_page(site)
-        case ["jobs", job_id]:
-            return jobs.job_page(site, job_id)
-        case ["atlas", sweep_id]:
-            return atlas.page(site, sweep_id, search)
-        case ["combine"]:
-            return combine.page(site, search)
-        case ["new"]:
-            return new_ensemble.page(site, search)
+def _not_found(site: Site, path: str) -> RenderedPage:
     text = html.P([html.Code(path[:80]), " is not an address of this site."])
-    return Page(site.error_page(notice("search", "No such page", text)), "Not found")
-
-
-def _ensemble_in(site: Site, path: str) -> str | None:
-    """Give the ensemble that a path names."""
-    return _named(site, path, "ensemble")
-
-
-def _named(site: Site, path: str, kind: str) -> str | None:
-    """Give the id in a path of a kind: /kind/<id>."""
-    parts = _parts(site, path)
-    return parts[1] if len(parts) == 2 and parts[0] == kind else None
-
-
-def _parts(site: Site, path: str) -> list[str]:
-    """Give the parts of a path below the prefix."""
-    below = f"{path}/".removeprefix(site.prefix).strip("/")
-    return [unquote(part) for part in below.split("/")] if below else []
+    return RenderedPage(site.error_page(notice("search", "No such page", text)), "Not found")
 
 
 def _cache(app: Dash, settings: Settings) -> Cache:

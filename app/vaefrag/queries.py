@@ -7,9 +7,10 @@ plain strings that name the artifacts they were made from, so that nothing stale
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from threading import Lock
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from flask_caching import Cache
@@ -24,8 +25,7 @@ from vaefrag_core.measures.kl_divergence import kl_to_prior_nats
 from vaefrag_core.sweeps import SweepStore
 from vaefrag_core.training.checkpoints import History, MemberStatus, checkpoint_path, load_history, member_statuses
 
-Layout = Literal["mds", "umap"]
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
 OPEN_AT_ONCE = 4  # analyses; their large arrays are memory-mapped, so that an open one costs little
 NEAREST = 8  # channels listed as neighbours of one
@@ -38,11 +38,11 @@ class EnsembleSummary:
     """An ensemble as the list of the workspace shows it.
 
     Args:
-        id: of the ensemble.
-        record: None when its folder is damaged.
-        hotspots: how many were found; None when it has not been analysed.
-        measure: by which they were found.
-        problem: what is wrong with its files.
+        id: the ensemble's id.
+        record: what the workspace knows of it; None when its folder is damaged.
+        hotspots: how many there are; None when it has not been analysed.
+        measure: the measure that groups them.
+        problem: what is wrong with its files; "" when nothing is.
     """
 
     id: str
@@ -52,60 +52,72 @@ class EnsembleSummary:
     problem: str = ""
 
 
-@dataclass(frozen=True)
-class OpenAnalysis:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class OpenAnalysis(Analysis):
     """An analysis that is open, with names for its channels.
 
     Args:
-        ensemble_id: of the ensemble.
+        ensemble_id: the ensemble that was analysed.
         version: names the artifacts; the key of everything derived from them.
-        analysis: what was found.
-        names: (C,) "member.channel" of each flat index.
-        index: flat index of each name.
     """
 
     ensemble_id: str
     version: str
-    analysis: Analysis
-    names: tuple[str, ...]
-    index: dict[str, int]
 
-    @property
-    def matrix(self) -> ChannelMatrix:
-        """Information and similarity of all channels."""
-        return self.analysis.matrix
+    @classmethod
+    def of(cls, ensemble_id: str, version: str, analysis: Analysis) -> "OpenAnalysis":
+        """Name an analysis."""
+        return cls(**vars(analysis), ensemble_id=ensemble_id, version=version)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """(C,) "member.channel" of each flat index."""
+        return tuple(f"{member}.{channel}" for member, channel in self.matrix.channel_names)
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """The flat index of each name."""
+        return {name: c for c, name in enumerate(self.names)}
 
     @property
     def measure(self) -> Measure:
         """The measure that was asked for."""
-        return self.analysis.config.hotspots.measure
+        return self.config.hotspots.measure
 
     @property
     def ceiling_bits(self) -> float:
         """H(X), log2 N where no image is a copy: no channel can tell the images apart by more."""
         return self.matrix.ceiling_bits
 
-    def hotspots(self, measure: Measure) -> Hotspots:
-        """Give the hotspots found by a measure."""
-        return self.analysis.hotspots[measure]
+    @property
+    def n_members(self) -> int:
+        """How many members were compared."""
+        return len(np.unique(self.matrix.member))
 
     def order(self, measure: Measure, dead: bool) -> NDArray[np.int64]:
-        """Give flat indices in OPTICS order, live channels first; dead ones last, or not at all."""
-        hotspots = self.hotspots(measure)
+        """Return flat indices in OPTICS order, live channels first; dead ones last, or not at all."""
+        hotspots = self.hotspots[measure]
         return hotspots.order if dead else hotspots.order[~hotspots.dead[hotspots.order]]
 
-    def high(self, measure: Measure) -> float:
-        """Give the end of the colour scale: 1 for NMI; for VI the largest among live channels, bits."""
+    def colour_maximum(self, measure: Measure) -> float:
+        """Return the end of the colour scale: 1 for NMI; for VI the largest among live channels, bits."""
         if measure == "nmi":
             return 1.0
-        live = np.flatnonzero(~self.hotspots(measure).dead)
+        live = np.flatnonzero(~self.hotspots[measure].dead)
+        # row by row: the matrix is memory-mapped, and a whole copy of it may not fit
         largest = max((float(self.matrix.vi_bits[c][live].max()) for c in live), default=1.0)
         return math.ceil(largest * 2) / 2 or 1.0
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A channel near another one."""
+    """A channel near another one.
+
+    Args:
+        channel: its flat index.
+        nmi: between the two.
+        vi_bits: between the two.
+    """
 
     channel: int
     nmi: float
@@ -114,7 +126,14 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class PairFacts:
-    """What two channels tell together, bits; NMI is NaN where it is undefined."""
+    """What two channels U and V tell together.
+
+    Args:
+        nmi: NaN where it is undefined.
+        vi_bits: variation of information.
+        bits: I(X;U) and I(X;V).
+        joint_bits: I(X;U,V).
+    """
 
     nmi: float
     vi_bits: float
@@ -126,8 +145,8 @@ class Queries:
     """What pages may ask.
 
     Args:
-        store: of the workspace.
-        cache: for derived things.
+        store: the ensembles of the workspace.
+        cache: keeps what is derived from them.
     """
 
     def __init__(self, store: EnsembleStore, cache: Cache) -> None:
@@ -136,7 +155,7 @@ class Queries:
         self._cache = cache
         self._open: dict[str, OpenAnalysis] = {}
         self._posteriors: dict[tuple[str, str], Posteriors] = {}
-        self._fusion_ids: dict[tuple, str] = {}
+        self._fusion_ids: dict[tuple[object, ...], str] = {}
         self._histories: dict[tuple[str, int], tuple[int, History]] = {}
         self._lock = Lock()
 
@@ -154,16 +173,16 @@ class Queries:
     def summary(self, record: EnsembleRecord) -> EnsembleSummary:
         """Describe one ensemble."""
         try:
-            opened = self.open(record.id)
+            analysis = self.open(record.id)
         except MissingDataError:
             return EnsembleSummary(record.id, record)
         except BrokenFileError as error:
             return EnsembleSummary(record.id, record, problem=str(error))
-        measure = opened.measure
-        return EnsembleSummary(record.id, record, len(opened.hotspots(measure).groups), measure)
+        measure = analysis.measure
+        return EnsembleSummary(record.id, record, len(analysis.hotspots[measure].groups), measure)
 
     def members(self, record: EnsembleRecord) -> list[MemberStatus]:
-        """Say how far each member is."""
+        """Return how far each member is."""
         return member_statuses(self.store.members_folder(record.id), record.source.n_members)
 
     def open(self, ensemble_id: str) -> OpenAnalysis:
@@ -173,43 +192,40 @@ class Queries:
             MissingDataError: when there is none.
             BrokenFileError: when its files cannot be read.
         """
-        index = self.store.analysis_index(ensemble_id)
-        version = index.key
+        version = self.store.analysis_index(ensemble_id).key
         with self._lock:
-            found = self._open.get(ensemble_id)
-        if found is not None and found.version == version:
-            return found
-        analysis = self.store.analysis(ensemble_id)
-        names = tuple(f"{member}.{channel}" for member, channel in analysis.matrix.channel_names)
-        opened = OpenAnalysis(ensemble_id, version, analysis, names, {name: c for c, name in enumerate(names)})
+            analysis = self._open.get(ensemble_id)
+        if analysis is not None and analysis.version == version:
+            return analysis
+        analysis = OpenAnalysis.of(ensemble_id, version, self.store.analysis(ensemble_id))
         with self._lock:
-            self._open[ensemble_id] = opened
+            self._open[ensemble_id] = analysis
             while len(self._open) > OPEN_AT_ONCE:
                 self._open.pop(next(iter(self._open)))
-        return opened
+        return analysis
 
     def history(self, ensemble_id: str, member: int) -> History:
-        """Give what training has logged of a member so far; read again only when its checkpoint is another."""
+        """Return what training has logged of a member so far; read again only when its checkpoint is another."""
         folder = self.store.members_folder(ensemble_id) / str(member)
         try:
             changed = checkpoint_path(folder).stat().st_mtime_ns
         except FileNotFoundError:
             return History.empty(0)
         key = (ensemble_id, member)
-        found = self._histories.get(key)
-        if found is None or found[0] != changed:
+        entry = self._histories.get(key)
+        if entry is None or entry[0] != changed:
             try:
-                found = changed, load_history(folder) or History.empty(0)
+                entry = changed, load_history(folder) or History.empty(0)
             except BrokenFileError:
                 return History.empty(0)  # the job says what is wrong with it
             with self._lock:
-                self._histories[key] = found
+                self._histories[key] = entry
                 while len(self._histories) > HISTORIES_KEPT:
                     self._histories.pop(next(iter(self._histories)))
-        return found[1]
+        return entry[1]
 
     def fusion_of(self, ensemble_id: str, config: FusionConfig) -> str:
-        """Name what a fusion makes; worked out again only when the posteriors it is made from are others.
+        """Return the id of what a fusion makes; worked out again only when the posteriors it is made from are others.
 
         Raises:
             MissingDataError: when an ensemble, or its posteriors, are not there.
@@ -220,37 +236,68 @@ class Queries:
             self._fusion_ids[key] = self.fusions.id_of(ensemble_id, config)
         return self._fusion_ids[key]
 
-    def posteriors(self, opened: OpenAnalysis) -> Posteriors:
-        """Give the posteriors that an open analysis was made from, kept while they are asked for."""
-        key = (opened.ensemble_id, opened.analysis.posteriors_key)
+    def posteriors(self, analysis: OpenAnalysis) -> Posteriors:
+        """Return the posteriors that an open analysis was made from, kept while they are asked for.
+
+        When members have been added since, theirs are left out: flat indices are those of the analysis.
+
+        Raises:
+            MissingDataError: when members have been encoded anew, so that these posteriors are gone.
+            BrokenFileError: when their file cannot be read.
+        """
+        key = (analysis.ensemble_id, analysis.posteriors_key)
         with self._lock:
-            found = self._posteriors.get(key)
-        if found is None:
-            found = self.store.posteriors(opened.ensemble_id)
+            posteriors = self._posteriors.get(key)
+        if posteriors is None:
+            posteriors = posteriors_behind(analysis, self.store.posteriors(analysis.ensemble_id))
             with self._lock:
-                self._posteriors = {k: v for k, v in self._posteriors.items() if k[0] != key[0]} | {key: found}
+                self._posteriors = {k: v for k, v in self._posteriors.items() if k[0] != key[0]} | {key: posteriors}
                 while len(self._posteriors) > OPEN_AT_ONCE:
                     self._posteriors.pop(next(iter(self._posteriors)))
-        return found
+        return posteriors
 
-    def cached(self, key: str, make: Callable[[], Made]) -> Made:
-        """Give what `make` gives, remembered under a key that names everything it depends on."""
-        found: Made | None = self._cache.get(key)
-        if found is None:
-            found = make()
-            self._cache.set(key, found)
-        return found
+    def cached(self, key: str, compute: Callable[[], Result]) -> Result:
+        """Return what `compute` returns, remembered under a key that names everything it depends on."""
+        result: Result | None = self._cache.get(key)
+        if result is None:
+            result = compute()
+            self._cache.set(key, result)
+        return result
+
+
+def posteriors_behind(analysis: OpenAnalysis, newest: Posteriors) -> Posteriors:
+    """Return the posteriors of the members that were analysed, by their key and not by their place.
+
+    Args:
+        analysis: made from these posteriors or from earlier ones.
+        newest: of the same ensemble, perhaps with members that have been added.
+
+    Raises:
+        MissingDataError: when the newest do not hold what was analysed.
+    """
+    if newest.key == analysis.posteriors_key:
+        return newest
+    places = np.flatnonzero(np.isin(newest.member_ids, analysis.matrix.member))
+    if len(places):
+        mean, logvar = (tuple(arrays[m] for m in places) for arrays in (newest.mean, newest.logvar))
+        earlier = replace(newest, mean=mean, logvar=logvar, member_ids=newest.member_ids[places])
+        if earlier.key == analysis.posteriors_key:
+            return earlier
+    raise MissingDataError(
+        f"The members of {analysis.ensemble_id} have been encoded anew since this analysis, so its posteriors are gone."
+        f" Run `vaefrag analyze {analysis.ensemble_id}`."
+    )
 
 
 def distinct_names(records: Iterable[EnsembleRecord]) -> dict[str, str]:
-    """Give what each ensemble is called, by id; those called the same are told apart by the end of their ids."""
+    """Return what each ensemble is called, by id; those called the same are told apart by the end of their ids."""
     names = {record.id: record.name for record in records}
     count = Counter(names.values())
     return {key: name if count[name] == 1 else f"{name} · {key[-8:]}" for key, name in names.items()}
 
 
 def pair_facts(matrix: ChannelMatrix, u: int, v: int) -> PairFacts:
-    """Give the numbers of a pair.
+    """Return the numbers of a pair.
 
     From VI(U,V) = 2 I(X;U,V) − I(X;U,U′) − I(X;V,V′) follows the joint information; for a channel and itself,
     that of two draws from the same posterior.
@@ -262,15 +309,17 @@ def pair_facts(matrix: ChannelMatrix, u: int, v: int) -> PairFacts:
 
 
 def nearest(matrix: ChannelMatrix, hotspots: Hotspots, channel: int, measure: Measure) -> list[Neighbour]:
-    """List the live channels most similar to one, the nearest first."""
+    """List the live channels most similar to one, the nearest first; none where nothing can be compared."""
+    if matrix.saturated[channel]:
+        return []
     row = np.asarray(matrix.similarity(measure)[channel], dtype=np.float64)
     distance = np.nan_to_num(-row if measure == "nmi" else row, nan=np.inf)
-    distance[hotspots.dead] = np.inf
+    distance[hotspots.dead | matrix.saturated] = np.inf
     distance[channel] = np.inf
-    first = np.argsort(distance, kind="stable")[:NEAREST]
+    closest = np.argsort(distance, kind="stable")[:NEAREST]
     return [
         Neighbour(int(c), float(matrix.nmi[channel, c]), float(matrix.vi_bits[channel, c]))
-        for c in first
+        for c in closest
         if np.isfinite(distance[c])
     ]
 
@@ -280,17 +329,17 @@ def representatives(matrix: ChannelMatrix, channels: Sequence[int], medoid: int,
     row = np.asarray(matrix.similarity(measure)[medoid], dtype=np.float64)[list(channels)]
     distance = np.nan_to_num(-row if measure == "nmi" else row, nan=np.inf)
     ranked = [medoid, *(channels[i] for i in np.argsort(distance, kind="stable") if channels[i] != medoid)]
-    chosen = {int(matrix.member[c]): int(c) for c in reversed(ranked)}  # the nearest of each member stays
-    return sorted(chosen.values(), key=ranked.index)[:MEMBERS_SHOWN]
+    of_member = {int(matrix.member[c]): int(c) for c in reversed(ranked)}  # the nearest of each member stays
+    return sorted(of_member.values(), key=ranked.index)[:MEMBERS_SHOWN]
 
 
 def kl_nats(posteriors: Posteriors, channel: int) -> float:
-    """KL divergence of a channel's posteriors from the prior, mean over the fingerprint sample, nats."""
+    """Return the KL divergence of a channel's posteriors from the prior, mean over the fingerprint sample, nats."""
     return float(kl_to_prior_nats(*channel_posterior(posteriors, channel)).mean())
 
 
 def channel_posterior(posteriors: Posteriors, channel: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give means and ln σ² of a flat channel, (N,) each."""
+    """Return means and ln σ² of a flat channel, (N,) each."""
     ends = np.cumsum(posteriors.channels_of_member)
     member = int(np.searchsorted(ends, channel, side="right"))
     within = channel - int(ends[member]) + posteriors.channels_of_member[member]
@@ -298,8 +347,8 @@ def channel_posterior(posteriors: Posteriors, channel: int) -> tuple[NDArray[np.
     return np.asarray(mean, dtype=np.float64), np.asarray(logvar, dtype=np.float64)
 
 
-def middle_of(matrix: ChannelMatrix, channels: Sequence[int], measure: Measure) -> int:
-    """Give the channel of a group that is nearest to all others in it."""
+def central_channel(matrix: ChannelMatrix, channels: Sequence[int], measure: Measure) -> int:
+    """Return the channel of a group that is nearest to all others in it."""
     square = np.asarray(matrix.similarity(measure)[np.ix_(channels, channels)], dtype=np.float64)
     total = np.nan_to_num(-square if measure == "nmi" else square, nan=0.0).sum(axis=1)
     return int(channels[int(total.argmin())])

@@ -33,6 +33,8 @@ def place(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Ensembl
     posteriors = store.posteriors(trained.id)
     object.__setattr__(posteriors, "sample_id", "another sample")
     store.save_posteriors(OTHER, posteriors)
+    index = store.analysis_index(OTHER)
+    store.save_analysis_index(OTHER, index.model_copy(update={"posteriors_key": posteriors.key}))
     return store
 
 
@@ -42,7 +44,7 @@ def app(place: EnsembleStore, tmp_path_factory: pytest.TempPathFactory) -> Dash:
 
 
 @pytest.fixture(scope="module")
-def opened(place: EnsembleStore, trained: Trained) -> OpenAnalysis:
+def analysis(place: EnsembleStore, trained: Trained) -> OpenAnalysis:
     class NoCache:
         def get(self, key: str) -> None:
             return None
@@ -54,13 +56,13 @@ def opened(place: EnsembleStore, trained: Trained) -> OpenAnalysis:
 
 
 @pytest.fixture(scope="module")
-def names(opened: OpenAnalysis) -> list[str]:
+def names(analysis: OpenAnalysis) -> list[str]:
     """Names of the four channels that tell most."""
-    return [opened.names[c] for c in np.argsort(-opened.matrix.information_bits)[:4]]
+    return [analysis.names[c] for c in np.argsort(-analysis.matrix.information_bits)[:4]]
 
 
 def search_of(trained: Trained, *names: str, **more: str) -> str:
-    return SetSelection(channels(trained, *names), at=trained.id, **more).search()  # type: ignore[arg-type]
+    return SetSelection(channels(trained, *names), ensemble_id=trained.id, **more).search()  # type: ignore[arg-type]
 
 
 def channels(trained: Trained, *names: str) -> tuple[ChannelName, ...]:
@@ -73,7 +75,7 @@ def test_a_url_says_which_channels(tmp_path: Path) -> None:
     )
     assert chosen.search() == "?channels=a:3.1;b-1.5:0.2;a:4.4&at=a&view=matrix"
     assert parse_set_selection(chosen.search(), SetStore(tmp_path)) == (chosen, [])
-    assert chosen.toggled(chosen.channels[:1]).channels == chosen.channels[1:]
+    assert chosen.toggle(chosen.channels[:1]).channels == chosen.channels[1:]
     many, problems = parse_set_selection("?channels=a:" + ",".join(f"{m}.0" for m in range(99)), SetStore(tmp_path))
     assert len(many.channels) == MOST_CHANNELS
     assert "at most 64 channels" in problems[0]
@@ -85,11 +87,11 @@ def test_a_url_says_which_channels(tmp_path: Path) -> None:
 
 
 def test_a_set_is_told_in_numbers(
-    app: Dash, opened: OpenAnalysis, place: EnsembleStore, trained: Trained, names: list
+    app: Dash, analysis: OpenAnalysis, place: EnsembleStore, trained: Trained, names: list
 ) -> None:
     tab = Tab(app, "/combine", search_of(trained, *names[:3]))
-    posteriors, flat = place.posteriors(trained.id), [opened.index[name] for name in names[:3]]
-    joint, total = joint_information(posteriors, flat), opened.matrix.information_bits[flat].sum()
+    posteriors, flat = place.posteriors(trained.id), [analysis.index[name] for name in names[:3]]
+    joint, total = joint_information(posteriors, flat), analysis.matrix.information_bits[flat].sum()
     assert f"{joint:.2f} of {np.log2(300):.2f} bits" in tab.words
     assert f"{total - joint:.2f} bits" in tab.words
     shares = tab.holding("set-shares")["figure"]["data"]
@@ -98,17 +100,17 @@ def test_a_set_is_told_in_numbers(
     assert len(marked) == 3
     ranked = post_to(app, "combine-next.children", {"combine-asked.data": tab.search})
     best = rank_additions(posteriors, flat).channels[0]
-    assert f"Add {opened.names[best]} to the set" in json.dumps(ranked)
+    assert f"Add {analysis.names[best]} to the set" in json.dumps(ranked)
     part = post_to(app, "combine-members.children", {"combine-next.children": []}, {"combine-asked.data": tab.search})
     assert "of what a member tells" in text_of(part["combine-members"]["children"])
-    grown = post_to(app, "combine-curve.children", {"combine-asked.data": search_of(trained, by="digit")})
+    grown = post_to(app, "combine-curve.children", {"combine-asked.data": search_of(trained, ranked_by="digit")})
     assert "entropy of digit" in json.dumps(grown)
 
 
 def test_what_cannot_be_combined_is_said_and_left_out(
-    app: Dash, opened: OpenAnalysis, trained: Trained, names: list
+    app: Dash, analysis: OpenAnalysis, trained: Trained, names: list
 ) -> None:
-    dead = [opened.names[c] for c in np.flatnonzero(opened.hotspots("nmi").dead)[:1]]
+    dead = [analysis.names[c] for c in np.flatnonzero(analysis.hotspots["nmi"].dead)[:1]]
     wrong = (
         f"?channels={trained.id}:{','.join([names[0], names[0], '9.9', 'x', *dead])};{OTHER}:{names[1]};no:0.1&view=y"
     )
@@ -125,7 +127,9 @@ def test_an_empty_workspace_says_what_is_needed(workspace: EnsembleStore, tmp_pa
     assert "Nothing to combine yet" in Tab(app_of(workspace, tmp_path / "cache"), "/combine").words
 
 
-def test_clicks_add_channels_and_take_them_out(app: Dash, opened: OpenAnalysis, trained: Trained, names: list) -> None:
+def test_clicks_add_channels_and_take_them_out(
+    app: Dash, analysis: OpenAnalysis, trained: Trained, names: list
+) -> None:
     def after(search: str, changed: str, value: object) -> str:
         inputs = {"pick.clickData": None, "pick.selectedData": None, "combine-at.value": trained.id} | {changed: value}
         return post_to(app, "url.search@", inputs, {"url.search": search}, changed)["url"]["search"]
@@ -138,9 +142,9 @@ def test_clicks_add_channels_and_take_them_out(app: Dash, opened: OpenAnalysis, 
     assert after(search_of(trained, *names[:2]), "pick.clickData", point(names[0])) == search_of(trained, names[1])
     drawn = {"points": [point(name)["points"][0] for name in names[:3]]}
     assert after(one, "pick.selectedData", drawn) == search_of(trained, *names[:3])
-    order = opened.order("nmi", dead=False)
+    order = analysis.order("nmi", dead=False)
     cell = {"xvals": [4.2], "yvals": [1.9], "points": []}
-    pair = [opened.names[order[place]] for place in (2, 4)]
+    pair = [analysis.names[order[place]] for place in (2, 4)]
     assert after(search_of(trained, view="matrix"), "pick.clickData", cell) == search_of(trained, *pair, view="matrix")
 
 
@@ -201,14 +205,14 @@ def test_a_set_is_saved_opened_exported_and_deleted(
 
 
 def test_the_explorer_leads_here_with_its_selection(
-    app: Dash, opened: OpenAnalysis, trained: Trained, names: list
+    app: Dash, analysis: OpenAnalysis, trained: Trained, names: list
 ) -> None:
     site = Site(None, "/", None)  # type: ignore[arg-type]
     for search, chosen in [
         (f"?channel={names[0]}", names[:1]),
         (f"?pair={names[0]},{names[1]}", names[:2]),
         (f"?channels={','.join(names[:3])}", names[:3]),
-        ("?hotspot=0", [opened.names[c] for c in opened.hotspots(opened.measure).groups[0].channels]),
+        ("?hotspot=0", [analysis.names[c] for c in analysis.hotspots[analysis.measure].groups[0].channels]),
     ]:
         page = json.dumps(Tab(app, f"/ensemble/{trained.id}", search).page)
         assert json.dumps(site.combine(trained.id, chosen)) in page
@@ -243,3 +247,31 @@ def test_a_click_counts_though_a_drawing_went_away_with_it(app: Dash, trained: T
     both = (("pick", "selectedData"), ("pick", "clickData"))
     answer = tab.fire("url.search@", *both, **{"pick.clickData": click, "pick.selectedData": None})
     assert answer["url"]["search"] == search_of(trained, *names[:2])
+
+
+def test_labels_read_the_same_on_combine_as_in_the_explorer(workspace: EnsembleStore, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=200)
+    mean = np.stack([np.stack([x + 0.2 * rng.normal(size=200), rng.normal(size=200)], axis=1) for _ in range(3)])
+    labels = np.stack(
+        [x, np.where(np.arange(200) % 4 == 0, np.nan, x > 0), np.where(np.arange(200) == 7, 1, np.nan)], 1
+    )
+    posteriors = Posteriors(mean, np.full_like(mean, -3.0), labels=labels, label_names=["x", "gaps", "once"])
+    record = workspace.add(posteriors, "With labels")
+    pipeline.analyze(record.id, workspace)
+    app, search = app_of(workspace, tmp_path / "cache"), f"?channels={record.id}:1.0"
+    matrix = workspace.analysis(record.id).matrix
+    explorer = Tab(app, f"/ensemble/{record.id}", "?channel=1.0").words
+    combined = Tab(app, "/combine", search).words
+    for f, name in enumerate(("x", "gaps")):
+        nmi, vi = matrix.label_nmi[2, f], matrix.label_vi_bits[2, f]
+        assert f"{name} {nmi:.2f}" in explorer
+        assert f"{name} {nmi:.2f} {vi:.2f}" in combined
+    assert "once – – –" in combined
+    ranked = json.dumps(post_to(app, "combine-next.children", {"combine-asked.data": search}))
+    assert '"children": "gaps"' in ranked
+    assert '"children": "once"' not in ranked  # known of one image, it ranks nothing
+    asked = Tab(app, "/combine", f"{search}&by=once")
+    assert "There is no label “once” to rank by" in asked.words
+    grown = post_to(app, "combine-curve.children", {"combine-asked.data": f"{search}&by=gaps"})
+    assert "entropy of gaps" in json.dumps(grown)

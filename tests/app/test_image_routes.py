@@ -25,30 +25,30 @@ def get(app: Dash, trained: Trained) -> Any:
 def test_a_tile_is_the_matrix_in_optics_order(
     get: Any, queries: Queries, trained: Trained, measure: str, dead: int
 ) -> None:
-    opened = queries.open(trained.id)
-    order = opened.order(measure, bool(dead))
+    analysis = queries.open(trained.id)
+    order = analysis.order(measure, bool(dead))
     part = order[3:11], order[2:7]
     picture, _ = decode_png(get(f"matrix/ID/{measure}/tile.png", dead=dead, r0=3, r1=11, c0=2, c1=7, px=100).data)
-    expected = quantize(opened.matrix.similarity(measure)[np.ix_(*part)], 0, opened.high(measure))
+    expected = quantize(analysis.matrix.similarity(measure)[np.ix_(*part)], 0, analysis.colour_maximum(measure))
     assert np.array_equal(picture[..., 0], expected)
 
 
 def test_the_scale_of_vi_holds_every_live_pair(queries: Queries, trained: Trained) -> None:
-    opened = queries.open(trained.id)
-    live = opened.order("vi", dead=False)
-    largest = opened.matrix.vi_bits[np.ix_(live, live)].max()
-    assert largest <= opened.high("vi") <= largest + 0.5
+    analysis = queries.open(trained.id)
+    live = analysis.order("vi", dead=False)
+    largest = analysis.matrix.vi_bits[np.ix_(live, live)].max()
+    assert largest <= analysis.colour_maximum("vi") <= largest + 0.5
 
 
 def test_a_cell_is_read_exactly(get: Any, queries: Queries, trained: Trained) -> None:
-    opened = queries.open(trained.id)
-    order = opened.order("nmi", dead=False)
+    analysis = queries.open(trained.id)
+    order = analysis.order("nmi", dead=False)
     u, v = int(order[1]), int(order[4])
     answer = json.loads(get("matrix/ID/nmi/pair.json", i=1, j=4).data)
-    assert (answer["row"], answer["column"]) == (opened.names[u], opened.names[v])
-    assert answer["nmi"] == pytest.approx(float(opened.matrix.nmi[u, v]))
-    assert answer["vi_bits"] == pytest.approx(float(opened.matrix.vi_bits[u, v]))
-    assert f"NMI {opened.matrix.nmi[u, v]:.3f}" in answer["text"]
+    assert (answer["row"], answer["column"]) == (analysis.names[u], analysis.names[v])
+    assert answer["nmi"] == pytest.approx(float(analysis.matrix.nmi[u, v]))
+    assert answer["vi_bits"] == pytest.approx(float(analysis.matrix.vi_bits[u, v]))
+    assert f"NMI {analysis.matrix.nmi[u, v]:.3f}" in answer["text"]
 
 
 def test_the_diagonal_is_read_as_one_channel(get: Any, queries: Queries, trained: Trained) -> None:

@@ -5,16 +5,22 @@ import fcntl
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from dash import Dash
+from dash import Dash, dcc, html
 
 import vaefrag as package
 from support import Trained
 from vaefrag.components.glossary import TERMS, help_mark
 from vaefrag.components.graph import CONFIG
 from vaefrag.jobs.engine_process import LOCK_FILE, jobs_folder
+from vaefrag.main import PAGES, create_app
+from vaefrag.pages.page import Page, PageRequest, RenderedPage
+from vaefrag.pages.site import Site
+from vaefrag.settings import Settings
 from vaefrag_core.ensemble_store import EnsembleStore
 from webpages import app_of, post_to, text_of
 
@@ -104,6 +110,60 @@ def test_a_prefix_goes_before_everything(trained: Trained, tmp_path: Path) -> No
     assert f"/lab/ensemble/{trained.id}" in str(page["page"])
     explorer = post_to(app, "page.children", {"url.pathname": f"/lab/ensemble/{trained.id}"}, {"url.search": ""})
     assert f"/lab/data/matrix/{trained.id}/nmi/tile.png" in str(explorer)
+
+
+def topic_page(site: Site, request: PageRequest) -> RenderedPage:
+    return RenderedPage(html.Div(f"All about {request.id}, {request.field('for')}.", id="topic"), "About")
+
+
+def count_routes(app: Dash, site: Site) -> None:
+    app.server.add_url_rule(f"{site.prefix}data/topics", "topics", lambda: "two topics")
+
+
+@pytest.mark.parametrize("prefix", ["/", "/lab/"])
+def test_a_new_page_is_one_module_and_one_line(trained: Trained, tmp_path: Path, prefix: str) -> None:
+    """Its path, its drawing, its routes and its place in the bar come from one value."""
+    page = Page("about/<topic>", topic_page, (count_routes,))
+    listed = Page("about", topic_page, (count_routes,), link="About")  # shares a route, which is registered once
+    settings = Settings(workspace=trained.store.workspace, cache_dir=tmp_path, url_prefix=prefix)
+    app = create_app(settings, trained.store, [*PAGES, page, listed])
+
+    def opened(path: str, search: str = "") -> dict[str, Any]:
+        return post_to(app, "page.children", {"url.pathname": prefix + path}, {"url.search": search})
+
+    shown = opened("about/hot%20spots", "?for=you")
+    assert text_of(shown["page"]["children"]) == "All about hot spots, you."
+    assert text_of(shown["crumbs"]["children"]) == "About"
+    assert shown["title"]["data"] == "About · vaefrag"
+    assert app.server.test_client().get(f"{prefix}data/topics").text == "two topics"
+    assert text_of(opened("about/")["page"]["children"]) == "All about , ."
+    assert opened("about")["crumbs"]["children"] == []  # the bar says where one is
+    links = [link.href for link in components(app.layout) if isinstance(link, dcc.Link)]
+    assert links == [prefix + path for path in ("", "", "combine", "jobs", "about")]  # the logo leads home
+    for path in ("about/a/b", "abou/hotspots", "about/../jobs"):
+        assert "is not an address of this site" in text_of(opened(path)["page"]["children"])
+
+
+def components(part: Any) -> Iterator[Any]:
+    if isinstance(part, list):
+        for item in part:
+            yield from components(item)
+    elif hasattr(part, "to_plotly_json"):
+        yield part
+        yield from components(getattr(part, "children", None))
+
+
+def test_every_page_says_what_is_missing_where_nothing_is(tmp_path: Path) -> None:
+    store = EnsembleStore(tmp_path / "workspace")
+    app = app_of(store, tmp_path / "cache")
+    for page in PAGES:
+        path = "/" + page.path.replace(">", "").replace("<", "no-")
+        shown = post_to(app, "page.children", {"url.pathname": path}, {"url.search": "?step=x&from=nobody&learner=-1"})
+        words = text_of(shown["page"]["children"])
+        assert words
+        assert "is not an address of this site" not in words
+        if "<" in page.path:
+            assert shown["title"]["data"] == "Not found · vaefrag", page.path
 
 
 def test_the_cache_is_closed_to_others(trained: Trained, tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from dash import Dash
 
 from support import Trained
 from vaefrag.jobs.job_store import JobStore
-from vaefrag.pages.channel_details import Details
-from vaefrag.pages.explorer import Explorer
-from vaefrag.pages.explorer_view import View
+from vaefrag.pages.channel_details import details_panel
+from vaefrag.pages.explorer import explorer_page
+from vaefrag.pages.explorer_view import ExplorerView
 from vaefrag.pages.site import Site
 from vaefrag.queries import OpenAnalysis, Queries
 from vaefrag_core import pipeline
@@ -27,7 +27,7 @@ Post = Callable[..., Any]
 
 
 @pytest.fixture
-def opened(queries: Queries, trained: Trained) -> OpenAnalysis:
+def analysis(queries: Queries, trained: Trained) -> OpenAnalysis:
     return queries.open(trained.id)
 
 
@@ -43,12 +43,12 @@ def saved(store: EnsembleStore, index: int, state: Any, step: int, message: str 
     save_checkpoint(store.members_folder(store.ids()[0]) / str(index), checkpoint)
 
 
-def test_the_list_shows_each_ensemble_with_what_was_found(post: Post, trained: Trained, opened: OpenAnalysis) -> None:
+def test_the_list_shows_each_ensemble_with_what_was_found(post: Post, trained: Trained, analysis: OpenAnalysis) -> None:
     answer = post("page.children", {"url.pathname": "/"}, {"url.search": ""})
     words = text_of(answer["page"]["children"])
     assert trained.spec.name in words
     assert "6 of 6 trained" in words
-    assert f"{len(opened.hotspots('nmi').groups)} hotspot" in words
+    assert f"{len(analysis.hotspots['nmi'].groups)} hotspot" in words
     assert f"/data/matrix/{trained.id}/nmi/tile.png" in json.dumps(answer)
     assert answer["title"]["data"] == "Ensembles · vaefrag"
 
@@ -168,20 +168,20 @@ def test_an_analysis_without_models_shows_all_but_traversals(
         assert "pair=" in search or "nothing to paint traversals with" in words
 
 
-def explorer(site: Site, trained: Trained, search: str) -> View:
-    return View(site, trained.id, search)
+def explorer(site: Site, trained: Trained, search: str) -> ExplorerView:
+    return ExplorerView(site, trained.id, search)
 
 
-def test_the_explorer_counts_what_it_shows(site: Site, trained: Trained, opened: OpenAnalysis) -> None:
-    dead = int(opened.hotspots("nmi").dead.sum())
-    words = text_of(Explorer(explorer(site, trained, "?measure=nmi")).page().content)
+def test_the_explorer_counts_what_it_shows(site: Site, trained: Trained, analysis: OpenAnalysis) -> None:
+    dead = int(analysis.hotspots["nmi"].dead.sum())
+    words = text_of(explorer_page(explorer(site, trained, "?measure=nmi")).content)
     assert "beta-vae β=0.5" in words
     assert "36 channels" in words
     assert (f"{dead} of 36 channels are dead (< 0.01 bits) and set aside." in words) == (dead > 0)
 
 
 def test_a_wrong_url_falls_back_and_says_so(site: Site, trained: Trained) -> None:
-    words = text_of(Explorer(explorer(site, trained, "?measure=x&channel=99.9")).page().content)
+    words = text_of(explorer_page(explorer(site, trained, "?measure=x&channel=99.9")).content)
     assert "There is no channel “99.9”" in words
     assert "Showing nmi." in words
     assert "Look closer" in words
@@ -189,57 +189,52 @@ def test_a_wrong_url_falls_back_and_says_so(site: Site, trained: Trained) -> Non
 
 @pytest.mark.parametrize("measure", ["nmi", "vi"])
 def test_the_matrix_is_named_in_the_order_of_its_measure(
-    site: Site, trained: Trained, opened: OpenAnalysis, measure: str
+    site: Site, trained: Trained, analysis: OpenAnalysis, measure: str
 ) -> None:
     view = explorer(site, trained, f"?measure={measure}&dead=1")
-    assert view.order.tolist() == opened.hotspots(measure).order.tolist()
+    assert view.order.tolist() == analysis.hotspots[measure].order.tolist()
     labels = view.matrix().data[-1]
-    assert np.allclose(labels.z, opened.matrix.label_nmi[view.order], atol=1e-6)
+    assert np.allclose(labels.z, analysis.matrix.label_nmi[view.order], atol=1e-6)
 
 
-def test_a_channel_is_told_in_its_numbers(site: Site, trained: Trained, opened: OpenAnalysis) -> None:
-    channel = opened.hotspots("nmi").groups[0].medoid
-    view = explorer(site, trained, f"?channel={opened.names[channel]}")
-    words = text_of(Details(site, opened, view.selection).panel())
-    assert f"Channel {opened.names[channel]}" in words
-    assert f"{opened.matrix.information_bits[channel]:.2f} of {np.log2(300):.2f} bits" in words
-    assert f"{opened.matrix.label_nmi[channel, 0]:.2f}" in words
+def test_a_channel_is_told_in_its_numbers(site: Site, trained: Trained, analysis: OpenAnalysis) -> None:
+    channel = analysis.hotspots["nmi"].groups[0].medoid
+    view = explorer(site, trained, f"?channel={analysis.names[channel]}")
+    words = text_of(details_panel(view))
+    assert f"Channel {analysis.names[channel]}" in words
+    assert f"{analysis.matrix.information_bits[channel]:.2f} of {np.log2(300):.2f} bits" in words
+    assert f"{analysis.matrix.label_nmi[channel, 0]:.2f}" in words
 
 
-def test_a_pair_is_told_in_its_numbers(site: Site, trained: Trained, opened: OpenAnalysis) -> None:
-    u, v = (int(c) for c in opened.order("nmi", dead=False)[:2])
-    view = explorer(site, trained, f"?pair={opened.names[u]},{opened.names[v]}")
-    words = text_of(Details(site, opened, view.selection).panel())
-    assert f"{opened.matrix.nmi[u, v]:.3f}" in words
-    assert f"{opened.matrix.vi_bits[u, v]:.2f} bits" in words
+def test_a_pair_is_told_in_its_numbers(site: Site, trained: Trained, analysis: OpenAnalysis) -> None:
+    u, v = (int(c) for c in analysis.order("nmi", dead=False)[:2])
+    view = explorer(site, trained, f"?pair={analysis.names[u]},{analysis.names[v]}")
+    words = text_of(details_panel(view))
+    assert f"{analysis.matrix.nmi[u, v]:.3f}" in words
+    assert f"{analysis.matrix.vi_bits[u, v]:.2f} bits" in words
 
 
-def test_nmi_above_one_is_explained(site: Site, trained: Trained, opened: OpenAnalysis) -> None:
-    nmi = np.array(opened.matrix.nmi)
+def test_nmi_above_one_is_explained(site: Site, trained: Trained, analysis: OpenAnalysis) -> None:
+    nmi = np.array(analysis.matrix.nmi)
     nmi[0, 7] = nmi[7, 0] = 1.07
     nmi[0, 8] = nmi[8, 0] = np.nan
-    object.__setattr__(opened.matrix, "nmi", nmi)
-    above, undefined = (
-        text_of(Details(site, opened, explorer(site, trained, f"?pair=0.0,{name}").selection).panel())
-        for name in ("1.1", "1.2")
-    )
+    object.__setattr__(analysis.matrix, "nmi", nmi)
+    above, undefined = (text_of(details_panel(explorer(site, trained, f"?pair=0.0,{name}"))) for name in ("1.1", "1.2"))
     assert "NMI is above 1" in above
     assert "1.070" in above
     assert "undefined" in undefined
     assert "NMI is above 1" not in undefined
 
 
-def test_traversals_of_a_hotspot_run_the_same_way(site: Site, trained: Trained, opened: OpenAnalysis) -> None:
-    hotspots = opened.hotspots("nmi")
-    panel = json.dumps(
-        Details(site, opened, explorer(site, trained, "?measure=nmi&hotspot=0").selection).panel(), default=_plain
-    )
+def test_traversals_of_a_hotspot_run_the_same_way(site: Site, trained: Trained, analysis: OpenAnalysis) -> None:
+    hotspots = analysis.hotspots["nmi"]
+    panel = json.dumps(details_panel(explorer(site, trained, "?measure=nmi&hotspot=0")), default=_plain)
     medoid = hotspots.groups[0].medoid
-    shown = [c for c in hotspots.groups[0].channels if f"/{opened.names[c]}.png" in panel]
+    shown = [c for c in hotspots.groups[0].channels if f"/{analysis.names[c]}.png" in panel]
     assert medoid in shown
     for channel in shown:
         flip = int(hotspots.sign[channel] != hotspots.sign[medoid])
-        assert f"/{opened.names[channel]}.png?flip={flip}&" in panel
+        assert f"/{analysis.names[channel]}.png?flip={flip}&" in panel
 
 
 def _plain(part: Any) -> Any:
@@ -261,10 +256,10 @@ CLICK = {"xvals": [4.2], "yvals": [1.9], "xaxes_id": "x", "yaxes_id": "y", "poin
     ],
 )
 def test_a_click_selects_what_it_hit(
-    site: Site, trained: Trained, opened: OpenAnalysis, click: dict, places: list[int]
+    site: Site, trained: Trained, analysis: OpenAnalysis, click: dict, places: list[int]
 ) -> None:
     view = explorer(site, trained, "")
-    names = [opened.names[view.order[place]] for place in places]
+    names = [analysis.names[view.order[place]] for place in places]
     assert view.clicked_cell(click).channels == tuple(names)
 
 
@@ -275,9 +270,9 @@ def test_a_click_beside_everything_changes_nothing(site: Site, trained: Trained)
     assert view.clicked_point({"points": []}) == view.selection
 
 
-def test_a_selection_marks_its_places_in_both_figures(site: Site, trained: Trained, opened: OpenAnalysis) -> None:
+def test_a_selection_marks_its_places_in_both_figures(site: Site, trained: Trained, analysis: OpenAnalysis) -> None:
     view = explorer(site, trained, "?measure=nmi&hotspot=0")
-    channels = opened.hotspots("nmi").groups[0].channels
+    channels = analysis.hotspots["nmi"].groups[0].channels
     assert [int(view.order[place]) for place in view.marked(view.order)] == list(channels)
     on_map = view.on_map()
     assert sorted(int(on_map[place]) for place in view.map().data[0].selectedpoints) == sorted(channels)
@@ -286,11 +281,11 @@ def test_a_selection_marks_its_places_in_both_figures(site: Site, trained: Train
 SELECT = {"similarity.clickData": None, "map.clickData": None, "map.selectedData": None}
 
 
-def test_clicks_become_urls(post: Post, trained: Trained, opened: OpenAnalysis) -> None:
+def test_clicks_become_urls(post: Post, trained: Trained, analysis: OpenAnalysis) -> None:
     state = {"url.pathname": f"/ensemble/{trained.id}", "url.search": "?measure=vi&map=umap"}
-    order = opened.order("vi", dead=False)
+    order = analysis.order("vi", dead=False)
     cell = post("url.search", SELECT | {"similarity.clickData": CLICK}, state, "similarity.clickData")
-    pair = f"{opened.names[order[2]]},{opened.names[order[4]]}"
+    pair = f"{analysis.names[order[2]]},{analysis.names[order[4]]}"
     assert cell["url"]["search"] == f"?measure=vi&map=umap&pair={pair}"
     point = {"points": [{"customdata": ["0.1", "", 1]}]}
     clicked = post("url.search", SELECT | {"map.clickData": point}, state, "map.clickData")
@@ -316,7 +311,7 @@ def test_a_click_counts_though_a_drawing_went_away_with_it(app: Dash, trained: T
     both = (("map", "selectedData"), ("map", "clickData"))
     clicked = tab.fire("url.search", *both, **{"map.clickData": point, "map.selectedData": None})
     assert clicked["url"]["search"] == "?measure=nmi&map=mds&channel=0.1"
-    assert tab.fire("url.search", ("similarity", "clickData"), *both) == {}  # the page has just been opened
+    assert tab.fire("url.search", ("similarity", "clickData"), *both) == {}  # the page has just been analysis
 
 
 def test_only_marks_are_sent_when_only_the_selection_changed(post: Post, site: Site, trained: Trained) -> None:

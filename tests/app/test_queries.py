@@ -5,11 +5,13 @@ import pytest
 import torch
 
 from support import Trained
-from vaefrag.queries import Queries, channel_posterior, kl_nats, middle_of, nearest, pair_facts, representatives
+from vaefrag.queries import Queries, central_channel, channel_posterior, kl_nats, nearest, pair_facts, representatives
 from vaefrag_core.artifacts import ChannelMatrix, Posteriors
 from vaefrag_core.errors import BrokenFileError, MissingDataError
 from vaefrag_core.measures.information import information_bits
 from vaefrag_core.models.losses import kl_nats as training_kl
+from vaefrag_core.structure.hotspots import find_hotspots
+from vaefrag_core.structure.matrices import compare_channels
 
 
 def test_a_damaged_folder_hides_no_other(
@@ -58,9 +60,9 @@ def test_a_lost_array_is_a_broken_file(queries: Queries, trained: Trained) -> No
 
 
 def test_dead_channels_come_last_or_not_at_all(queries: Queries, trained: Trained) -> None:
-    opened = queries.open(trained.id)
-    dead = opened.hotspots("nmi").dead
-    everything, live = opened.order("nmi", dead=True), opened.order("nmi", dead=False)
+    analysis = queries.open(trained.id)
+    dead = analysis.hotspots["nmi"].dead
+    everything, live = analysis.order("nmi", dead=True), analysis.order("nmi", dead=False)
     assert sorted(everything) == list(range(36))
     assert list(everything[: len(live)]) == list(live)
     assert not dead[live].any()
@@ -70,15 +72,15 @@ def test_dead_channels_come_last_or_not_at_all(queries: Queries, trained: Traine
 def test_joint_information_of_a_pair_is_that_of_the_product_space(queries: Queries, trained: Trained) -> None:
     from vaefrag_core.measures.gaussian import bhattacharyya_distance
 
-    opened = queries.open(trained.id)
+    analysis = queries.open(trained.id)
     posteriors = trained.store.posteriors(trained.id)
-    u, v = opened.order("nmi", dead=False)[[0, 5]]
+    u, v = analysis.order("nmi", dead=False)[[0, 5]]
     distances = []
     for channel in (u, v):
         mean, logvar = (torch.as_tensor(a)[:, None] for a in channel_posterior(posteriors, int(channel)))
         distances.append(bhattacharyya_distance(mean, logvar))
     joint = float(information_bits(distances[0] + distances[1]))
-    assert pair_facts(opened.matrix, int(u), int(v)).joint_bits == pytest.approx(joint, abs=1e-4)
+    assert pair_facts(analysis.matrix, int(u), int(v)).joint_bits == pytest.approx(joint, abs=1e-4)
 
 
 def test_a_flat_channel_is_found_in_members_of_different_size() -> None:
@@ -97,15 +99,27 @@ def test_the_kl_shown_is_the_kl_trained_with(trained: Trained) -> None:
 
 @pytest.mark.parametrize("measure", ["nmi", "vi"])
 def test_neighbours_are_live_others_the_nearest_first(queries: Queries, trained: Trained, measure: str) -> None:
-    opened = queries.open(trained.id)
-    hotspots = opened.hotspots(measure)
+    analysis = queries.open(trained.id)
+    hotspots = analysis.hotspots[measure]
     channel = int(hotspots.order[0])
-    found = nearest(opened.matrix, hotspots, channel, measure)
+    found = nearest(analysis.matrix, hotspots, channel, measure)
     live = [c for c in np.flatnonzero(~hotspots.dead) if c != channel]
-    row = opened.matrix.similarity(measure)[channel]
+    row = analysis.matrix.similarity(measure)[channel]
     best = sorted(live, key=lambda c: -row[c] if measure == "nmi" else row[c])
     assert [other.channel for other in found] == best[: len(found)]
     assert len(found) == 8
+
+
+@pytest.mark.parametrize("measure", ["nmi", "vi"])
+def test_channels_that_tell_every_image_apart_are_nobody_s_neighbours(measure: str) -> None:
+    factors = np.random.default_rng(0).normal(size=(60, 3))
+    posteriors = Posteriors(np.repeat(factors[None], 2, axis=0), np.tile([-60.0, -2.0, -2.0], (2, 60, 1)))
+    matrix = compare_channels(posteriors)
+    hotspots = find_hotspots(matrix)
+    assert matrix.saturated.tolist() == [True, False, False] * 2
+    assert not nearest(matrix, hotspots, 0, measure)
+    first, *others = (other.channel for other in nearest(matrix, hotspots, 1, measure))
+    assert (first, set(others)) == (4, {2, 5})
 
 
 def test_representatives_are_of_distinct_members_and_begin_with_the_medoid() -> None:
@@ -113,4 +127,4 @@ def test_representatives_are_of_distinct_members_and_begin_with_the_medoid() -> 
     names = np.array([(0, 0), (1, 0), (1, 1), (2, 0)])
     matrix = ChannelMatrix(names, np.ones(4), np.ones(4), nmi, 1 - nmi, n_images=10)
     assert representatives(matrix, [2, 3, 1, 0], 0, "nmi") == [0, 1, 3]
-    assert middle_of(matrix, [0, 1, 2], "nmi") == 1
+    assert central_channel(matrix, [0, 1, 2], "nmi") == 1

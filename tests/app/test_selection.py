@@ -18,11 +18,11 @@ CHOICES = Choices(
     [
         Selection(),
         Selection(measure="vi", layout="umap", dead=True),
-        Selection().of("1.2"),
-        Selection().of("1.2", "0.1"),
-        Selection().of("1.2", "0.1").to(label="a & b"),
-        Selection().of("0.0", "0.1", "0.2").to(base=3),
-        Selection().of_hotspot(1).to(base=2),
+        Selection().select("1.2"),
+        Selection().select("1.2", "0.1"),
+        Selection().select("1.2", "0.1").replace(label="a & b"),
+        Selection().select("0.0", "0.1", "0.2").replace(base=3),
+        Selection().select_hotspot(1).replace(base=2),
     ],
 )
 def test_what_is_written_to_the_url_is_read_back(selection: Selection) -> None:
@@ -63,10 +63,10 @@ def test_known_channels_stay_when_others_are_not() -> None:
 
 
 def test_a_hotspot_is_let_go_when_the_measure_changes() -> None:
-    assert Selection().of_hotspot(1).by("vi") == Selection(measure="vi")
-    assert Selection().of("0.1").by("vi").channels == ("0.1",)
+    assert Selection().select_hotspot(1).with_measure("vi") == Selection(measure="vi")
+    assert Selection().select("0.1").with_measure("vi").channels == ("0.1",)
 
 
 def test_repeated_channels_count_once() -> None:
-    assert Selection().of("0.1", "0.1").focus == "channel"
-    assert Selection().of().focus == "nothing"
+    assert Selection().select("0.1", "0.1").focus == "channel"
+    assert Selection().select().focus == "nothing"

@@ -1,5 +1,6 @@
 """The atlas on posteriors in which it is known what goes on, appears, splits, merges and ends."""
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -89,7 +90,7 @@ def test_what_goes_on_appears_splits_merges_and_ends(stops: list[SweepEnsemble],
 
 def test_a_thread_goes_on_as_what_is_most_alike(stops: list[SweepEnsemble], atlas: Atlas) -> None:
     first, second, third = (
-        dict(zip(told_by(stop), threads, strict=True)) for stop, threads in zip(stops, atlas.threads, strict=True)
+        dict(zip(told_by(stop), lineages, strict=True)) for stop, lineages in zip(stops, atlas.lineages, strict=True)
     )
     assert second[(0,)] == first[(0,)]
     assert second[(1, 6)] == first[(1, 2, 6)]
@@ -109,9 +110,9 @@ def test_reversed_values_give_the_atlas_reversed(stops: list[SweepEnsemble], atl
 
     def together(drawn: Atlas, places: Sequence[int]) -> set[frozenset[tuple[int, int]]]:
         found: dict[int, set[tuple[int, int]]] = {}
-        for place, threads in zip(places, drawn.threads, strict=True):
-            for label, thread in enumerate(threads):
-                found.setdefault(thread, set()).add((place, label))
+        for place, lineages in zip(places, drawn.lineages, strict=True):
+            for label, lineage in enumerate(lineages):
+                found.setdefault(lineage, set()).add((place, label))
         return {frozenset(group) for group in found.values()}
 
     assert together(back, [2, 1, 0]) == together(atlas, [0, 1, 2])
@@ -167,7 +168,7 @@ def test_a_value_without_hotspots_links_to_nothing(stops: list[SweepEnsemble]) -
     assert atlas.links == ()
     assert [square.shape for square in atlas.cross] == [(4, 0), (0, 5)]
     assert math.isnan(atlas.points[1].tightness)
-    assert len({thread for threads in atlas.threads for thread in threads}) == 9
+    assert len({lineage for row in atlas.lineages for lineage in row}) == 9
 
 
 @pytest.mark.parametrize("sample", [None, "another, 256 images"])
@@ -183,5 +184,14 @@ def test_ensembles_on_different_samples_are_refused(stops: list[SweepEnsemble], 
 def test_what_was_drawn_is_read_back(atlas: Atlas, tmp_path: Path) -> None:
     atlas.save(tmp_path)
     read = Atlas.load(tmp_path)
-    assert (read.points, read.threads, read.links) == (atlas.points, atlas.threads, atlas.links)
+    assert (read.points, read.lineages, read.links) == (atlas.points, atlas.lineages, atlas.links)
     assert (read.min_nmi, read.n_images) == (atlas.min_nmi, 256)
+
+
+def test_an_atlas_of_an_earlier_version_opens(atlas: Atlas, tmp_path: Path) -> None:
+    # Lineages have been stored as "threads" from the beginning.
+    atlas.save(tmp_path)
+    (facts,) = tmp_path.glob("*.json")
+    content = json.loads(facts.read_text())
+    assert set(content) == {"points", "threads", "min_nmi", "n_images", "steps"}
+    assert tuple(map(tuple, content["threads"])) == atlas.lineages

@@ -107,7 +107,7 @@ def test_across_blocks_hold_the_rectangle_and_nothing_else(count: int, known: in
 @pytest.mark.parametrize("by_torch", [False, True])
 def test_across_only_pairs_of_the_rectangle_are_given(by_torch: bool) -> None:
     whole = some_rows(9, 40, labels=0)
-    rows = Rows(whole.mean, whole.logvar, whole.codes, known=4, across=True)
+    rows = Rows(whole.mean, whole.logvar, whole.codes, n_first=4, across=True)
     tell = (lambda done, n_images: None) if by_torch else None
     _, found = shared_bits_by_torch(rows, torch.device("cpu"), tell) if tell else shared_bits(rows)
     _, expected = shared_bits(whole)
@@ -122,7 +122,7 @@ def test_more_images_than_share_a_logarithm_do_not_overflow() -> None:
     n_images = 400  # 115 images share one; hard channels have the largest ratios there are
     mean = np.arange(n_images, dtype=float)[None].repeat(2, axis=0) * 1e3
     rows = Rows(mean, np.zeros_like(mean), np.zeros((0, n_images), dtype=np.int64))
-    assert rows.images_together < n_images
+    assert rows.images_per_logarithm < n_images
     _, shared = shared_bits(rows)
     np.testing.assert_allclose(shared, math.log2(n_images), atol=1e-5)
 
@@ -165,11 +165,11 @@ def members(which: list[int], n_images: int = 40) -> Posteriors:
 def test_added_members_cost_their_own_pairs_and_change_no_number() -> None:
     before = compare_channels(members([1, 2, 4]))
     now = members([0, 1, 2, 3, 4, 5])
-    whole, added = compare_channels(now), compare_channels(now, known=before)
+    whole, added = compare_channels(now), compare_channels(now, earlier=before)
     for name in ("information_bits", "information_twice_bits", "nmi", "vi_bits", "label_nmi", "label_vi_bits"):
         np.testing.assert_allclose(getattr(added, name), getattr(whole, name), atol=1e-6, err_msg=name)
     marked = ChannelMatrix(**vars(before) | {"nmi": np.full_like(before.nmi, 7.0)})
-    taken = compare_channels(now, known=marked).nmi == 7.0
+    taken = compare_channels(now, earlier=marked).nmi == 7.0
     kept = np.isin(now.channel_names[:, 0], [1, 2, 4])
     np.testing.assert_array_equal(taken, np.outer(kept, kept))
 
@@ -181,4 +181,4 @@ def test_members_with_other_posteriors_or_another_sample_are_not_taken_over() ->
     for posteriors in (other, renamed):
         before = compare_channels(posteriors)
         marked = ChannelMatrix(**vars(before) | {"nmi": np.full_like(before.nmi, 7.0)})
-        assert not (compare_channels(now, known=marked).nmi == 7.0).any()
+        assert not (compare_channels(now, earlier=marked).nmi == 7.0).any()

@@ -13,8 +13,14 @@ from vaefrag_core.measures.gaussian import bhattacharyya_distance
 from vaefrag_core.measures.information import information_bits, label_distance
 from vaefrag_core.measures.similarity import mutual_information_bits, nmi, variation_of_information
 from vaefrag_core.synthesis import greedy
-from vaefrag_core.synthesis.channel_pool import ChannelName, pool
-from vaefrag_core.synthesis.combination import combine, grow, joint_information, member_spaces, rank_additions
+from vaefrag_core.synthesis.channel_pool import ChannelName, pool_ensembles
+from vaefrag_core.synthesis.combination import (
+    combine,
+    joint_information,
+    member_information,
+    rank_additions,
+    select_greedily,
+)
 
 
 def drawn(members: int = 3, channels: int = 4, images: int = 90, seed: int = 0, **more: object) -> Posteriors:
@@ -25,7 +31,7 @@ def drawn(members: int = 3, channels: int = 4, images: int = 90, seed: int = 0, 
 
 
 def hard(*codes: list[int]) -> Posteriors:
-    """Give channels that separate the values of labels for sure."""
+    """Return channels that separate the values of labels for sure."""
     mean = 1e3 * np.array(codes, dtype=np.float64).T[None]
     return Posteriors(mean, np.zeros_like(mean))
 
@@ -53,12 +59,31 @@ def test_means_far_apart_and_odd_variances_change_nothing() -> None:
     assert joint_information(posteriors, [0, 1, 2]) == pytest.approx(bits(posteriors, [0, 1, 2]), abs=1e-6)
 
 
+@pytest.mark.parametrize("logvar", [90.0, -90.0, 300.0, -300.0])
+def test_one_posterior_far_wider_or_narrower_than_the_others_changes_little(logvar: float) -> None:
+    rng = np.random.default_rng(5)
+    posteriors = Posteriors(3 * rng.normal(size=(1, 60, 2)), rng.normal(size=(1, 60, 2)))
+    posteriors.logvar[0, 7, 0] = logvar
+    assert joint_information(posteriors, [0]) == pytest.approx(bits(posteriors, [0]), abs=1e-9)
+    assert combine(posteriors, [0, 1]).joint_bits == pytest.approx(bits(posteriors, [0, 1]), abs=1e-5)
+    assert rank_additions(posteriors, [1]).joint_bits == pytest.approx([bits(posteriors, [0, 1])], abs=1e-5)
+
+
+def test_narrow_posteriors_keep_their_differences_beside_wide_ones() -> None:
+    rng = np.random.default_rng(6)
+    narrow = rng.random(80) < 0.5
+    logvar = np.where(narrow, -60.0, 0.0)
+    mean = np.where(narrow, 300 * np.exp(-15) + 2 * np.exp(-30) * rng.normal(size=80), 0)
+    posteriors = Posteriors(mean[None, :, None], logvar[None, :, None])
+    assert combine(posteriors, [0]).joint_bits == pytest.approx(bits(posteriors, [0]), abs=1e-5)
+
+
 def test_channels_that_are_sure_tell_the_entropy_of_their_joint_labels() -> None:
     rng = np.random.default_rng(1)
     codes = rng.integers(0, 3, (3, 200))
-    found = combine(hard(*codes.tolist()), [0, 1, 2])
+    combination = combine(hard(*codes.tolist()), [0, 1, 2])
     share = np.unique(codes, axis=1, return_counts=True)[1] / 200
-    assert found.joint_bits == pytest.approx(-(share * np.log2(share)).sum(), abs=1e-5)
+    assert combination.joint_bits == pytest.approx(-(share * np.log2(share)).sum(), abs=1e-5)
 
 
 def test_copies_are_redundant_and_independent_channels_are_not() -> None:
@@ -71,18 +96,18 @@ def test_copies_are_redundant_and_independent_channels_are_not() -> None:
 
 @pytest.mark.parametrize("k", [1, 2, 5, 12])
 def test_shapley_shares_sum_to_the_whole(k: int) -> None:
-    found = combine(drawn(), list(range(k)))
-    assert found.shapley_bits is not None
-    assert found.shapley_bits.sum() == pytest.approx(found.joint_bits, abs=1e-9)
+    combination = combine(drawn(), list(range(k)))
+    assert combination.shapley_bits is not None
+    assert combination.shapley_bits.sum() == pytest.approx(combination.joint_bits, abs=1e-9)
 
 
 def test_shapley_shares_are_the_mean_over_all_orders() -> None:
     posteriors, channels = drawn(), [1, 4, 6, 9]
-    worth = {frozenset(s): bits(posteriors, list(s)) for size in range(5) for s in combinations(channels, size)}
+    value = {frozenset(s): bits(posteriors, list(s)) for size in range(5) for s in combinations(channels, size)}
     gains = {c: 0.0 for c in channels}
     for order in permutations(channels):
-        for place, c in enumerate(order):
-            gains[c] += worth[frozenset(order[: place + 1])] - worth[frozenset(order[:place])]
+        for before, c in enumerate(order):
+            gains[c] += value[frozenset(order[: before + 1])] - value[frozenset(order[:before])]
     expected = [gains[c] / math.factorial(4) for c in channels]
     assert combine(posteriors, channels).shapley_bits == pytest.approx(expected, abs=1e-5)
 
@@ -90,27 +115,27 @@ def test_shapley_shares_are_the_mean_over_all_orders() -> None:
 @pytest.mark.parametrize("shapley", [True, False])
 def test_a_marginal_share_is_what_the_others_lack(shapley: bool) -> None:
     posteriors, channels = drawn(), [0, 2, 5, 8, 9]
-    found = combine(posteriors, channels, shapley=shapley)
+    combination = combine(posteriors, channels, shapley=shapley)
     others = [bits(posteriors, [c for c in channels if c != left]) for left in channels]
-    assert found.marginal_bits == pytest.approx(bits(posteriors, channels) - np.array(others), abs=1e-5)
-    assert found.single_bits == pytest.approx([bits(posteriors, [c]) for c in channels], abs=1e-5)
+    assert combination.marginal_bits == pytest.approx(bits(posteriors, channels) - np.array(others), abs=1e-5)
+    assert combination.single_bits == pytest.approx([bits(posteriors, [c]) for c in channels], abs=1e-5)
 
 
 def test_more_than_twelve_channels_go_without_shapley_shares() -> None:
     posteriors = drawn(members=4)
-    found = combine(posteriors, list(range(13)))
-    assert found.shapley_bits is None
-    assert found.joint_bits == pytest.approx(bits(posteriors, list(range(13))), abs=1e-5)
+    combination = combine(posteriors, list(range(13)))
+    assert combination.shapley_bits is None
+    assert combination.joint_bits == pytest.approx(bits(posteriors, list(range(13))), abs=1e-5)
 
 
 def test_labels_are_compared_like_channels() -> None:
     posteriors, channels = drawn(), [0, 3, 7]
-    found, joint = combine(posteriors, channels), distance(posteriors, channels)
+    combination, joint = combine(posteriors, channels), distance(posteriors, channels)
     for f in range(2):
-        label = label_distance(torch.as_tensor(np.unique(posteriors.labels[:, f], return_inverse=True)[1]))
-        assert found.label_nmi[f] == pytest.approx(float(nmi(joint, label)), abs=1e-5)
-        assert found.label_vi_bits[f] == pytest.approx(float(variation_of_information(joint, label)), abs=1e-5)
-        assert found.label_shared_bits[f] == pytest.approx(float(mutual_information_bits(joint, label)), abs=1e-5)
+        label = label_distance(torch.as_tensor(posteriors.labels[:, f]))
+        assert combination.label_nmi[f] == pytest.approx(float(nmi(joint, label)), abs=1e-5)
+        assert combination.label_vi_bits[f] == pytest.approx(float(variation_of_information(joint, label)), abs=1e-5)
+        assert combination.label_shared_bits[f] == pytest.approx(float(mutual_information_bits(joint, label)), abs=1e-5)
 
 
 def test_the_order_of_a_set_changes_nothing() -> None:
@@ -132,15 +157,15 @@ def test_additions_are_ranked_by_what_each_adds(label: str | None) -> None:
     posteriors, start = drawn(), [1, 6]
     codes = label_distance(torch.as_tensor(posteriors.labels[:, 1]))
 
-    def worth(channels: list[int]) -> float:
+    def told_bits(channels: list[int]) -> float:
         joint = distance(posteriors, channels)
         return float(information_bits(joint) if label is None else mutual_information_bits(joint, codes))
 
-    found = rank_additions(posteriors, start, label=label)
-    assert sorted(found.channels.tolist()) == [c for c in range(12) if c not in start]
-    expected = [worth([*start, c]) - worth(start) for c in found.channels.tolist()]
-    assert found.gain_bits == pytest.approx(expected, abs=1e-5)
-    assert (np.diff(found.gain_bits) <= 0).all()
+    additions = rank_additions(posteriors, start, label=label)
+    assert sorted(additions.channels.tolist()) == [c for c in range(12) if c not in start]
+    expected = [told_bits([*start, c]) - told_bits(start) for c in additions.channels.tolist()]
+    assert additions.gain_bits == pytest.approx(expected, abs=1e-5)
+    assert (np.diff(additions.gain_bits) <= 0).all()
 
 
 def test_dead_channels_are_never_added() -> None:
@@ -153,44 +178,46 @@ def test_dead_channels_are_never_added() -> None:
 def test_greedy_sets_are_near_the_best(seed: int) -> None:
     posteriors = drawn(members=2, channels=4, images=40, seed=seed)
     best = max(joint_information(posteriors, list(channels)) for channels in combinations(range(8), 3))
-    found = grow(posteriors, 3, draws=2)
-    assert found.bits[-1] >= (1 - 1 / math.e) * best
-    assert found.bits == pytest.approx([bits(posteriors, list(found.channels[: k + 1])) for k in range(3)], abs=1e-5)
+    selection = select_greedily(posteriors, 3, draws=2)
+    assert selection.bits[-1] >= (1 - 1 / math.e) * best
+    assert selection.bits == pytest.approx(
+        [bits(posteriors, list(selection.channels[: k + 1])) for k in range(3)], abs=1e-5
+    )
 
 
 def test_a_greedy_set_takes_at_every_step_what_adds_most(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(greedy, "CANDIDATES_OF_A_TASK", 2)  # so that most are never looked at again
     posteriors = drawn()
-    found = grow(posteriors, 5, draws=1)
+    selection = select_greedily(posteriors, 5, draws=1)
     for k in range(1, 5):
-        assert found.channels[k] == rank_additions(posteriors, found.channels[:k]).channels[0]
+        assert selection.channels[k] == rank_additions(posteriors, selection.channels[:k]).channels[0]
 
 
 def test_greedy_is_the_best_where_channels_are_independent() -> None:
     images = np.arange(64)
-    halves = [(images >> place & 1).tolist() for place in range(6)]
+    halves = [(images >> bit & 1).tolist() for bit in range(6)]
     posteriors = hard(halves[0], halves[0], halves[1], halves[1], (images % 4).tolist(), halves[3])
-    found = grow(posteriors, 2, draws=4)
+    selection = select_greedily(posteriors, 2, draws=4)
     best = max(joint_information(posteriors, list(pair)) for pair in combinations(range(6), 2))
-    assert found.bits[-1] == pytest.approx(best, abs=1e-6)
-    assert (found.random_bits <= found.bits + 1e-6).all()
+    assert selection.bits[-1] == pytest.approx(best, abs=1e-6)
+    assert (selection.random_bits <= selection.bits + 1e-6).all()
 
 
 def test_random_sets_are_the_same_for_the_same_seed() -> None:
     posteriors = drawn()
-    one, same, other = (grow(posteriors, 3, draws=3, seed=seed).random_bits for seed in (5, 5, 6))
+    one, same, other = (select_greedily(posteriors, 3, draws=3, seed=seed).random_bits for seed in (5, 5, 6))
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
 
 
 def test_a_set_carries_of_a_member_what_both_tell() -> None:
     posteriors, channels = drawn(), [0, 5]
-    found = member_spaces(posteriors, channels)
+    members = member_information(posteriors, channels)
     for member in range(3):
         space = list(range(4 * member, 4 * member + 4))
-        assert found.bits[member] == pytest.approx(bits(posteriors, space), abs=1e-5)
+        assert members.bits[member] == pytest.approx(bits(posteriors, space), abs=1e-5)
         shared = mutual_information_bits(distance(posteriors, channels), distance(posteriors, space))
-        assert found.shared_bits[member] == pytest.approx(float(shared), abs=1e-5)
+        assert members.shared_bits[member] == pytest.approx(float(shared), abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -215,24 +242,40 @@ def test_dead_channels_are_refused_by_name() -> None:
         combine(Posteriors(mean, np.zeros_like(mean)), [0, 2])
 
 
+def test_a_channel_is_dead_below_its_own_threshold() -> None:
+    posteriors = drawn()
+    alone = np.array([bits(posteriors, [c]) for c in range(12)])
+    least = np.where(np.arange(12) < 6, alone - 1e-3, alone + 1e-3)
+    assert sorted(rank_additions(posteriors, [0], min_bits=least).channels.tolist()) == [1, 2, 3, 4, 5]
+    assert set(select_greedily(posteriors, 9, min_bits=least, draws=1).channels) == set(range(6))
+    assert combine(posteriors, range(6), min_bits=least).channels == tuple(range(6))
+    with pytest.raises(InvalidInputError, match=rf"at least {least[7]:g} bits, got dead ones: 1\.3 tells"):
+        combine(posteriors, [0, 7], min_bits=least)
+    whole, live = (
+        member_information(posteriors, min_bits=least, information_bits=alone).bits,
+        bits(posteriors, [4, 5]),
+    )
+    assert whole[1] == pytest.approx(live, abs=1e-5)
+
+
 def test_unknown_labels_and_sizes_are_refused() -> None:
     with pytest.raises(InvalidInputError, match="no label 'colour': there is four, sign"):
         rank_additions(drawn(), [], label="colour")
     with pytest.raises(InvalidInputError, match="size of at least 2, got 1"):
-        grow(drawn(), 1, start=[0, 1])
+        select_greedily(drawn(), 1, start=[0, 1])
     with pytest.raises(InvalidInputError, match="No channel is live"):
-        grow(Posteriors(np.zeros((1, 9, 2)), np.zeros((1, 9, 2))), 1)
+        select_greedily(Posteriors(np.zeros((1, 9, 2)), np.zeros((1, 9, 2))), 1)
 
 
 def test_ensembles_of_one_sample_are_combined_and_others_refused() -> None:
     one, other = drawn(sample_id="s"), drawn(members=1, channels=2, seed=4, sample_id="s")
-    both = pool({"a": one, "b": other})
-    channels = both.flat([ChannelName("a", 2, 1), ChannelName("b", 0, 1)])
+    both = pool_ensembles({"a": one, "b": other})
+    channels = both.flat_indices([ChannelName("a", 2, 1), ChannelName("b", 0, 1)])
     apart = distance(one, [9]) + distance(other, [1])
     assert joint_information(both.posteriors, channels) == pytest.approx(float(information_bits(apart)), abs=1e-9)
     with pytest.raises(InvalidInputError, match="different samples of images"):
-        pool({"a": one, "b": drawn(sample_id="t")})
+        pool_ensembles({"a": one, "b": drawn(sample_id="t")})
     with pytest.raises(InvalidInputError, match="b does not say which sample"):
-        pool({"a": one, "b": drawn()})
+        pool_ensembles({"a": one, "b": drawn()})
     with pytest.raises(InvalidInputError, match=r"There is no channel 7\.0 in b"):
-        both.flat([ChannelName("b", 7, 0)])
+        both.flat_indices([ChannelName("b", 7, 0)])

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from vaefrag_core.artifacts import FusedSpace, Posteriors
 from vaefrag_core.config import FusionConfig
@@ -14,7 +16,7 @@ from vaefrag_core.errors import BrokenFileError, InvalidInputError
 from vaefrag_core.measures.gaussian import bhattacharyya_distance
 from vaefrag_core.measures.similarity import mutual_information_bits, nmi, variation_of_information
 from vaefrag_core.synthesis.fusion import FusionStep, fuse
-from vaefrag_core.synthesis.learner_spaces import choose
+from vaefrag_core.synthesis.learner_spaces import select_learners
 
 N = 40
 
@@ -48,17 +50,17 @@ def test_what_every_learner_cuts_is_whole_again(fused: FusedSpace) -> None:
 def test_identical_learners_give_their_space_back() -> None:
     rng = np.random.default_rng(0)
     mean, logvar = rng.normal(0, 2, (N, 2)), rng.normal(-1, 0.3, (N, 2))
-    found = fuse([(mean, logvar)] * 3, restarts=1)
-    assert found.learner_vi_bits == pytest.approx(0, abs=0.01)
-    assert found.objective == pytest.approx(1, abs=0.01)
-    assert found.information_bits == pytest.approx(found.learner_bits[0], abs=0.01)
+    space = fuse([(mean, logvar)] * 3, restarts=1)
+    assert space.learner_vi_bits == pytest.approx(0, abs=0.01)
+    assert space.objective == pytest.approx(1, abs=0.01)
+    assert space.information_bits == pytest.approx(space.learner_bits[0], abs=0.01)
 
 
 @pytest.mark.parametrize("objective", ["vi", "nmi", "mutual-information"])
 def test_the_objective_is_what_the_measures_say_of_the_result(objective: str) -> None:
     learners = circle(4)
-    found = fuse(learners, objective=objective, steps=20, restarts=2)  # type: ignore[arg-type]
-    here = distance(found.mean, found.logvar)
+    space = fuse(learners, objective=objective, steps=20, restarts=2)  # type: ignore[arg-type]
+    here = distance(space.mean, space.logvar)
     there = [distance(m, v) for m, v in zip(learners.mean, learners.logvar, strict=True)]
     vi = np.array([float(variation_of_information(here, other)) for other in there])
     expected = {
@@ -66,9 +68,9 @@ def test_the_objective_is_what_the_measures_say_of_the_result(objective: str) ->
         "nmi": np.mean([float(nmi(here, other)) for other in there]),
         "mutual-information": np.mean([float(mutual_information_bits(here, other)) for other in there]),
     }
-    assert found.objective == pytest.approx(expected[objective], abs=1e-10)
-    assert found.objective == found.objectives.max()
-    np.testing.assert_allclose(found.learner_vi_bits, vi, atol=1e-12)
+    assert space.objective == pytest.approx(expected[objective], abs=1e-10)
+    assert space.objective == space.objectives.max()
+    np.testing.assert_allclose(space.learner_vi_bits, vi, atol=1e-12)
 
 
 def test_the_order_of_learners_does_not_matter(fused: FusedSpace) -> None:
@@ -79,29 +81,29 @@ def test_the_order_of_learners_does_not_matter(fused: FusedSpace) -> None:
 
 
 def test_nmi_shrinks_the_space_to_nothing_and_is_not_called_a_success() -> None:
-    found = fuse(circle(8), objective="nmi", steps=400, restarts=1)
-    assert found.objective > 1.1
-    assert found.information_bits < 0.5 * found.learner_bits.min()
-    assert not found.success
-    assert "has shrunk to" in found.failure
-    assert "Use the objective vi" in found.failure
+    space = fuse(circle(8), objective="nmi", steps=400, restarts=1)
+    assert space.objective > 1.1
+    assert space.information_bits < 0.5 * space.learner_bits.min()
+    assert not space.success
+    assert "has shrunk to" in space.failure
+    assert "Use the objective vi" in space.failure
 
 
 @pytest.mark.parametrize(("learners", "images", "steps"), [(8, N, 150), (2, 200, 30)])  # there, and on its way there
 def test_mutual_information_runs_to_the_ceiling_and_is_not_called_a_success(
     learners: int, images: int, steps: int
 ) -> None:
-    found = fuse(circle(learners, images), objective="mutual-information", steps=steps, restarts=1)
-    assert found.information_bits > 0.9 * found.ceiling_bits
-    assert not found.success
-    assert "has run to" in found.failure
+    space = fuse(circle(learners, images), objective="mutual-information", steps=steps, restarts=1)
+    assert space.information_bits > 0.9 * space.ceiling_bits
+    assert not space.success
+    assert "has run to" in space.failure
 
 
 def test_two_unlike_learners_are_better_copied_and_the_result_says_so() -> None:
     rng = np.random.default_rng(0)
     unlike = [(rng.normal(0, 8, (N, 1)), np.full((N, 1), -1.0)) for _ in range(2)]
-    found = fuse(unlike, dimension=1, steps=60, restarts=1)
-    assert any("copy of space" in warning for warning in found.warnings)
+    space = fuse(unlike, dimension=1, steps=60, restarts=1)
+    assert any("copy of space" in warning for warning in space.warnings)
 
 
 def test_dead_learners_are_left_out_and_named() -> None:
@@ -116,16 +118,36 @@ def test_dead_learners_are_left_out_and_named() -> None:
 def test_stopped_and_taken_up_again_is_as_never_stopped(tmp_path: Path) -> None:
     learners, state = circle(4), tmp_path / "state.safetensors"
     whole = fuse(learners, steps=75)
-    told: list[FusionStep] = []
-    first = fuse(learners, steps=75, state=state, on_progress=told.append, should_stop=lambda: len(told) == 2)
+    reports: list[FusionStep] = []
+    first = fuse(learners, steps=75, state=state, on_progress=reports.append, should_stop=lambda: len(reports) == 2)
     assert (first.end, first.steps) == ("stopped", 51)
-    assert told[-1].objective == first.objective
-    np.testing.assert_array_equal(told[-1].mean.numpy(), first.mean)
+    assert reports[-1].objective == first.objective
+    np.testing.assert_array_equal(reports[-1].mean.numpy(), first.mean)
     second = fuse(learners, steps=75, state=state)
     np.testing.assert_array_equal(second.mean, whole.mean)
     np.testing.assert_array_equal(second.logvar, whole.logvar)
     np.testing.assert_array_equal(second.objectives, whole.objectives)
     assert [path.name for path in tmp_path.iterdir()] == ["state.safetensors"]
+
+
+def test_a_state_on_disk_keeps_the_names_that_older_versions_gave_its_arrays(tmp_path: Path) -> None:
+    learners, state, older = circle(4), tmp_path / "state.safetensors", tmp_path / "older.safetensors"
+    whole = fuse(learners, steps=75)
+    fuse(learners, steps=50, state=state)
+    with safe_open(state, framework="np") as file:
+        stored, facts = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+    names = {"place", "moment", "square", "best", "best_value", "level", "rate", "idle", "history"}
+    assert set(stored) == names
+    assert stored["place"].shape == stored["moment"].shape == stored["best"].shape == (2, 3, N, 2)
+    assert stored["rate"].max() <= 0.1
+    assert stored["idle"].dtype == np.int64
+    np.testing.assert_array_equal(stored["history"][:, 0], whole.objectives[:50])
+    np.testing.assert_array_equal(stored["best_value"], stored["history"][:, 0].max(axis=0))
+    save_file(stored, older, metadata=facts)
+    again = fuse(learners, steps=75, state=older)
+    assert again.steps == 75
+    np.testing.assert_array_equal(again.mean, whole.mean)
+    np.testing.assert_array_equal(again.objectives, whole.objectives)
 
 
 def test_a_state_of_something_else_is_not_taken_up(tmp_path: Path) -> None:
@@ -170,13 +192,23 @@ def test_what_cannot_be_fused_is_refused_in_a_sentence(
 def test_members_and_channels_are_chosen_by_their_numbers() -> None:
     rng = np.random.default_rng(0)
     posteriors = Posteriors(rng.normal(size=(3, 5, 2)), np.zeros((3, 5, 2)), sample_id="s", member_ids=[2, 4, 7])
-    members = choose(posteriors, FusionConfig(members=(7, 2)))
+    members = select_learners(posteriors, FusionConfig(members=(7, 2)))
     assert members.names == ("member 7", "member 2")
     np.testing.assert_array_equal(members.mean[0], posteriors.mean[2])
-    channels = choose(posteriors, FusionConfig(channels=((4, 1), (2, 0))))
+    channels = select_learners(posteriors, FusionConfig(channels=((4, 1), (2, 0))))
     assert channels.names == ("channel 4.1", "channel 2.0")
     np.testing.assert_array_equal(channels.mean[0][:, 0], posteriors.mean[1, :, 1])
-    assert len(choose(posteriors, FusionConfig()).mean) == 3
+    assert len(select_learners(posteriors, FusionConfig()).mean) == 3
+
+
+def test_channels_of_another_ensemble_than_the_home_say_so() -> None:
+    home, other = circle(2), circle(3)
+    config = FusionConfig(channels=(("other", 2, 0), ("other", 0, 0)))
+    learners = select_learners(home, config, home="home", others={"other": other})
+    assert learners.names == ("channel 2.0 of other", "channel 0.0 of other")
+    np.testing.assert_array_equal(learners.mean[0], other.mean[2])
+    named = FusionConfig(channels=(("home", 1, 0), (0, 0)))
+    assert select_learners(home, named, home="home").names == ("channel 1.0", "channel 0.0")
 
 
 @pytest.mark.parametrize(
@@ -192,4 +224,4 @@ def test_members_and_channels_are_chosen_by_their_numbers() -> None:
 def test_a_choice_that_is_not_there_is_named(values: dict[str, object], sentence: str) -> None:
     posteriors = Posteriors(np.zeros((3, 5, 2)), np.zeros((3, 5, 2)), member_ids=[2, 4, 7])
     with pytest.raises(InvalidInputError, match=sentence):
-        choose(posteriors, FusionConfig.model_validate(values))
+        select_learners(posteriors, FusionConfig.model_validate(values))

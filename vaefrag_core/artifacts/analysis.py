@@ -1,4 +1,4 @@
-"""What is known about the channels of an ensemble: similarity, hotspots, layout and pictures."""
+"""The analysis of an ensemble: similarity of its channels, hotspots, layouts and traversals."""
 
 import math
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ from vaefrag_core.artifacts.image_copies import ceiling_name
 from vaefrag_core.artifacts.over_training import OverTraining
 from vaefrag_core.artifacts.stability import Stability
 from vaefrag_core.config import AnalysisConfig, Measure
+from vaefrag_core.measures.channel_states import saturated_channels
 
 _TEXTS = ("label_names", "member_keys", "identifiers", "messages")  # of a ChannelMatrix
 
@@ -24,22 +25,22 @@ class ChannelMatrix:
     """Information of every channel and similarity of every pair.
 
     Args:
-        channel_names: (C, 2) member and channel of each flat index.
+        channel_names: (C, 2) member's number and channel's number within it, of each flat index.
         information_bits: (C,) I(X;U).
         information_twice_bits: (C,) I(X;U,U′), of two independent draws from the same posterior.
-        nmi: (C, C), symmetric; NaN where a channel carries no information at all.
+        nmi: (C, C), symmetric; NaN where a channel carries no information at all, and where it is saturated.
         vi_bits: (C, C), symmetric, bits.
         n_images: N; no information can exceed log2 N.
         label_names: F names.
-        label_bits: (F,) entropy of each label on the images of which it is known.
+        label_bits: (F,) entropy of each label on the images that have it.
         label_nmi: (C, F) NMI of each channel with each label, on these images; NaN where it is undefined.
         label_vi_bits: (C, F).
         chance: (C, 2) factors x and y: on so few images, two channels that share nothing show an NMI of about
-            x_U x_V − y_U y_V. NaN where NMI is undefined; empty when it was not worked out.
-        label_chance: (F, 2) the same of labels; NaN of those that are not known of all images.
-        member_keys: (M,) `Posteriors.member_keys` of what was compared; () when not known.
+            x_U x_V − y_U y_V. NaN where NMI is undefined; empty in results of earlier versions.
+        label_chance: (F, 2) the same for labels; NaN for those that some images lack.
+        member_keys: (M,) `Posteriors.member_keys` of the members compared; () in a subset.
         identifiers: names of labels that seem to name images rather than to tell something of them.
-        messages: what a user should know about the images and labels.
+        messages: what a user should know about the images, channels and labels.
         input_entropy_bits: H(X), less than log2 N where images are copies; None of analyses that did not look for them.
     """
 
@@ -76,27 +77,32 @@ class ChannelMatrix:
         return ceiling_name(self.n_images, self.ceiling_bits)
 
     @property
+    def saturated(self) -> BoolArray:
+        """(C,) True where a channel tells every image from every other, so that it cannot be compared."""
+        return saturated_channels(self.information_bits, self.n_images)
+
+    @property
     def near_ceiling(self) -> BoolArray:
         """(C,) True where information is within a tenth of the ceiling, and so too low an estimate."""
         return np.asarray((self.information_bits > 0.9 * self.ceiling_bits) & (self.n_images > 1))
 
     def chance_nmi(self, channels: Any) -> FloatArray:
-        """Give the NMI that independent channels of the same information would show: (K, K) of K channels."""
+        """Return the NMI that independent channels of the same information would show: (K, K) for K channels."""
         factors = self.chance[channels] if len(self.chance) else np.full((len(channels), 2), np.nan)
         return np.asarray(np.maximum(np.outer(*factors.T[[0, 0]]) - np.outer(*factors.T[[1, 1]]), 0.0))
 
     def typical_chance_nmi(self, channels: Any) -> float:
-        """Give the median chance level over pairs of different channels; NaN where there is none."""
+        """Return the median chance level over pairs of different channels; NaN without one."""
         level = self.chance_nmi(channels)[~np.eye(len(channels), dtype=bool)]
         return float(np.median(level[np.isfinite(level)])) if np.isfinite(level).any() else math.nan
 
     def corrected_nmi(self, channels: Any) -> FloatArray:
-        """Give (NMI − chance) / (1 − chance), (K, K) of K channels: 0 on average of independent ones, 1 of equal."""
+        """Return (NMI − chance) / (1 − chance), (K, K) for K channels: 0 on average of independent ones, 1 of equal."""
         level = self.chance_nmi(channels)
         return np.asarray((np.asarray(self.nmi, dtype=np.float64)[np.ix_(channels, channels)] - level) / (1 - level))
 
     def best_label(self, label_nmi: Any) -> int | None:
-        """Give the label with the highest of these NMI (F,), identifiers aside; None when none is defined."""
+        """Return the label with the highest of these NMI (F,), identifiers aside; None when none is defined."""
         values = np.array(label_nmi, dtype=np.float64)
         values[[name in self.identifiers for name in self.label_names]] = np.nan
         return int(np.nanargmax(values)) if np.isfinite(values).any() else None
@@ -107,11 +113,15 @@ class ChannelMatrix:
         return self.channel_names[:, 0]
 
     def similarity(self, measure: Measure) -> RealArray:
-        """Give the (C, C) matrix of a measure: NMI, or VI in bits."""
+        """Return the (C, C) matrix of a measure: NMI, or VI in bits."""
         return self.nmi if measure == "nmi" else self.vi_bits
 
-    def of(self, channels: Any) -> "ChannelMatrix":
-        """Give the part of it that is about some channels, by flat index and in that order."""
+    def subset(self, channels: Any) -> "ChannelMatrix":
+        """Return the matrix of some of its channels.
+
+        Args:
+            channels: (K,) flat indices; the new matrix has them in this order.
+        """
         square, rows = np.ix_(channels, channels), np.asarray(channels, dtype=np.int64)
         return replace(
             self,
@@ -161,16 +171,17 @@ class ChannelMatrix:
 
 @dataclass(frozen=True, eq=False)
 class Hotspots:
-    """The OPTICS picture of the channels and the groups cut from it. Arrays are indexed by flat channel.
+    """The OPTICS order of the channels and the groups cut from it. Arrays are indexed by flat channel.
 
     Args:
-        order: (C,) flat indices in the order in which OPTICS visits them; dead channels last, by information.
-        reachability: (C,) distance at which each channel was reached; ∞ for the first and for dead channels.
-        labels: (C,) hotspot of each channel, −1 for noise and for dead channels.
+        order: (C,) flat indices in the order in which OPTICS visits them; then saturated channels, then dead ones by
+            information.
+        reachability: (C,) distance at which each channel was reached; ∞ for the first, and for saturated and dead ones.
+        labels: (C,) hotspot of each channel, −1 for noise and for saturated and dead channels.
         dead: (C,) True where a channel carries less information than the threshold.
         sign: (C,) +1 or −1: the direction in which a channel runs like its hotspot's medoid.
         groups: the hotspots, by label.
-        min_samples: the value used.
+        min_samples: neighbours that make a channel a core of a hotspot; 0 when nothing was clustered.
         messages: what a user should know about this result.
     """
 
@@ -212,9 +223,9 @@ class ChannelMap:
     """Channels laid out in the plane so that similar ones lie together.
 
     Args:
-        mds: (C, 2) metric multidimensional scaling; NaN for dead channels.
-        umap: (C, 2) UMAP of the same distances; NaN for dead channels.
-        stress: of the MDS layout, Kruskal's stress-1: 0 is perfect, above 0.2 poor.
+        mds: (C, 2) metric multidimensional scaling; NaN for dead and saturated channels.
+        umap: (C, 2) UMAP of the same distances; NaN for the same channels.
+        stress: Kruskal's stress-1 of the MDS layout: 0 is perfect, above 0.2 poor.
         messages: what a user should know about this result.
     """
 
@@ -224,7 +235,7 @@ class ChannelMap:
     messages: tuple[str, ...] = ()
 
     def coordinates(self, method: Literal["mds", "umap"]) -> FloatArray:
-        """Give the (C, 2) layout of a method."""
+        """Return the (C, 2) layout of a method."""
         return self.mds if method == "mds" else self.umap
 
     def save(self, folder: Path) -> None:
@@ -244,7 +255,7 @@ class ChannelMap:
 
 @dataclass(frozen=True, eq=False)
 class Traversals:
-    """What each channel paints: base images with that one channel moved across its range.
+    """Traversals of every channel: base images with that one channel moved across its range.
 
     Args:
         images: (C, K, T, H, W) or (C, K, T, H, W, 3) uint8: K base images, T values.
@@ -271,16 +282,16 @@ class Traversals:
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """Everything that one `analyze` found, ready to be looked at.
+    """All results of one `analyze`.
 
     Args:
-        config: the settings; `config.hotspots.measure` is the measure that was asked for.
-        posteriors_key: of the posteriors it was made from.
+        config: the settings; `config.hotspots.measure` is the measure that the user chose.
+        posteriors_key: key of the posteriors that were analysed.
         matrix: information and similarity of all channels.
-        hotspots: by measure.
-        maps: by measure.
-        traversals: None where there are no models to paint with (imported posteriors).
-        stability: of the hotspots, by measure; empty when it was not asked for.
+        hotspots: hotspots by measure.
+        maps: layouts by measure.
+        traversals: None where there are no models to decode with (imported posteriors).
+        stability: stability of the hotspots by measure; empty without resamples.
         over_training: None where the ensemble kept no snapshots.
     """
 

@@ -1,4 +1,4 @@
-"""What the ensembles of a sweep show together: one point per value, and which hotspot goes on as which."""
+"""The atlas of a sweep: one point per value, and the lineages of hotspots from value to value."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ class SweepPoint:
     """One value of a sweep, and what its ensemble shows.
 
     Args:
-        value: of the coefficient.
+        value: the coefficient that the sweep varies.
         ensemble_id: the ensemble.
-        live_channels: (M,) how many channels of each member are not dead.
+        live_channels: (M,) number of channels of each member that are not dead.
         bits: information of each live channel, bits.
         space_bits: (M,) information of each member's whole latent space, bits; () when it was not estimated.
-        hotspots: of its ensemble, by label.
+        hotspots: hotspots of its ensemble, by label.
     """
 
     value: float
@@ -39,7 +39,7 @@ class SweepPoint:
 
     @property
     def summed_bits(self) -> tuple[float, ...]:
-        """(M,) sum over the live channels of each member, bits: what several of them tell counts several times."""
+        """(M,) sum over the live channels of each member, bits; what several of them tell counts several times."""
         ends = np.cumsum(self.live_channels)[:-1]
         return tuple(float(part.sum()) for part in np.split(np.array(self.bits), ends))
 
@@ -51,11 +51,11 @@ class SweepPoint:
 
 @dataclass(frozen=True)
 class Link:
-    """A hotspot that shares much with one at the next value.
+    """Two hotspots at neighbouring values that share much.
 
     Args:
-        step: the first of both values' place in the sweep.
-        source: label of the hotspot there.
+        step: position of the first value in the sweep.
+        source: label of the hotspot at that value.
         target: label of the one at the next value.
         nmi: mean NMI of their channels.
     """
@@ -73,17 +73,17 @@ class Atlas:
     Args:
         points: by ascending value.
         cross: between each point and the next, (H, H') mean NMI of the channels of their hotspots.
-        threads: of each point, the number of the thread that each of its hotspots is on: a hotspot goes on as the one
-            it shares most with, if that one shares most with it among those left.
-        min_nmi: from which on two hotspots are linked.
+        lineages: for each point, the number of the lineage that each of its hotspots belongs to: a hotspot goes on as
+            the one at the next value that it shares most with, pairs that share most first.
+        min_nmi: mean NMI from which on two hotspots are linked.
         n_images: N.
-        steps: of training at which there is such an atlas as well, ascending; the last is the end, which this one
+        steps: steps of training that have such an atlas as well, ascending; the last is the end, which this one
             shows. () where not all ensembles have kept snapshots.
     """
 
     points: tuple[SweepPoint, ...]
     cross: tuple[FloatArray, ...]
-    threads: tuple[tuple[int, ...], ...]
+    lineages: tuple[tuple[int, ...], ...]
     min_nmi: float
     n_images: int
     steps: tuple[int, ...] = ()
@@ -98,7 +98,7 @@ class Atlas:
         )
 
     def fate(self, step: int, label: int) -> tuple[int, int]:
-        """Say how many hotspots at the value before, and at the value after, a hotspot is linked to."""
+        """Count the hotspots at the value before, and at the value after, that a hotspot is linked to."""
         before = int((self.cross[step - 1][:, label] >= self.min_nmi).sum()) if step > 0 else 0
         after = int((self.cross[step][label] >= self.min_nmi).sum()) if step < len(self.cross) else 0
         return before, after
@@ -107,8 +107,8 @@ class Atlas:
         """Write into a folder that exists."""
         save_arrays(folder, **{f"cross_{step}": square for step, square in enumerate(self.cross)})
         points = [vars(point) | {"hotspots": [vars(group) for group in point.hotspots]} for point in self.points]
-        facts = {name: getattr(self, name) for name in ("threads", "min_nmi", "n_images", "steps")}
-        save_json(folder, {"points": points, **facts})
+        facts = {name: getattr(self, name) for name in ("min_nmi", "n_images", "steps")}
+        save_json(folder, {"points": points, "threads": self.lineages, **facts})  # the key of earlier versions
 
     @classmethod
     @reports_damage
@@ -123,7 +123,7 @@ class Atlas:
         return cls(
             points=tuple(_point(content) for content in facts["points"]),
             cross=tuple(arrays[name] for name in names),
-            threads=tuple(tuple(numbers) for numbers in facts["threads"]),
+            lineages=tuple(tuple(numbers) for numbers in facts["threads"]),
             min_nmi=facts["min_nmi"],
             n_images=facts["n_images"],
             steps=tuple(facts.get("steps", ())),
@@ -131,7 +131,7 @@ class Atlas:
 
 
 def spread_of(values: Sequence[float]) -> tuple[float, float]:
-    """Give mean and standard deviation; NaN of nothing."""
+    """Return mean and standard deviation; NaN without values."""
     return (float(np.mean(values)), float(np.std(values))) if len(values) else (float("nan"), float("nan"))
 
 

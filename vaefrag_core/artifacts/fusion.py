@@ -1,4 +1,4 @@
-"""One space that was fitted to many."""
+"""A space that was fitted to many, and how far such a fit is."""
 
 import json
 import math
@@ -24,24 +24,24 @@ class FusedSpace:
     """The space whose posteriors are most similar, on average, to those of all learners.
 
     Args:
-        config: what was asked for.
+        config: of the fusion.
         mean: (N, d) posterior means.
         logvar: (N, d) ln σ².
-        objective: its value; larger is better.
+        objective: value of the objective; larger is better.
         information_bits: I(X;U) of the fused space.
-        learner_names: (K,) of the learners.
-        learner_bits: (K,) I(X;V) of each.
-        learner_vi_bits: (K,) VI between the fused space and each, bits.
-        learner_nmi: (K,) NMI of the fused space with each; NaN where one tells nothing apart.
-        objectives: (T, R) the objective after each of T steps, of R starts.
-        bits: (T, R) information.
-        mean_vi_bits: (T, R) mean VI to the learners.
-        end: "flat" when no start could be improved, "steps" when they were used up, "stopped" when it was asked to
-            stop: then this is the best so far.
+        learner_names: (K,) names of the learners, the dead ones included.
+        learner_bits: (K,) I(X;V) of each learner.
+        learner_vi_bits: (K,) VI between the fused space and each learner, bits.
+        learner_nmi: (K,) NMI of the fused space with each learner; NaN where a learner tells nothing apart.
+        objectives: (T, R) objective of R starts at each of T steps.
+        bits: (T, R) information of the starts.
+        mean_vi_bits: (T, R) mean VI of the starts to the live learners.
+        end: "flat" when no start could be improved, "steps" when they were used up, "stopped" when a stop was asked
+            for: then this is the best so far.
         failure: why this is no success, in a sentence; "" when it is one.
-        warnings: what else to know before using it.
-        learners_key: of what was fused.
-        sample_id: of the images.
+        warnings: sentences on what else to know before using it.
+        learners_key: names the content that was fused.
+        sample_id: names the sample of images; None when unknown.
         input_entropy_bits: H(X), less than log2 N where images are copies; None where they were not looked for.
     """
 
@@ -76,11 +76,15 @@ class FusedSpace:
 
     @property
     def steps(self) -> int:
-        """T."""
+        """T, steps made."""
         return len(self.objectives)
 
     def posteriors(self, source: Posteriors | None = None) -> Posteriors:
-        """Give the fused space as posteriors of one member, with labels and images of the sample when given."""
+        """Return the fused space as posteriors of one member.
+
+        Args:
+            source: posteriors on the same sample, whose labels and images are taken over.
+        """
         alone = Posteriors(self.mean[None], self.logvar[None], sample_id=self.sample_id)
         if source is None:
             return alone
@@ -99,7 +103,7 @@ class FusedSpace:
             **{n: getattr(self, n) for n in ("objective", "information_bits", "learner_names", "end", "failure")},
             **{n: getattr(self, n) for n in ("warnings", "learners_key", "sample_id", "input_entropy_bits")},
         }
-        with path.open("wb") as file:
+        with path.open("wb") as file:  # an open file: of a path, numpy would change the ending
             np.savez(file, facts=np.array(json.dumps(facts)), **{name: getattr(self, name) for name in _ARRAYS})
 
     @classmethod
@@ -122,14 +126,14 @@ class FusedSpace:
 
 @dataclass(frozen=True, eq=False)
 class FusionState:
-    """How far a fusion is, as far as it can be looked at.
+    """How far a fusion is: what of the optimizer's state can be shown.
 
     Args:
         mean: (N, d) posterior means of the best space so far.
-        logvar: (N, d) ln σ².
-        objectives: (T, R) the objective after each of T steps, of R starts.
-        bits: (T, R) information.
-        best: the start of which `mean` and `logvar` are.
+        logvar: (N, d) ln σ² of the best space so far.
+        objectives: (T, R) objective of R starts at each of T steps.
+        bits: (T, R) information of the starts.
+        best: index of the start that `mean` and `logvar` are of.
     """
 
     mean: FloatArray
@@ -140,7 +144,7 @@ class FusionState:
 
     @classmethod
     def load(cls, path: Path) -> "FusionState | None":
-        """Read the state of a climb; None when there is none. Needs no torch.
+        """Read what `synthesis.optimizer` saved; None when there is no such file. Needs no torch.
 
         Raises:
             BrokenFileError: when it cannot be read.
@@ -150,7 +154,7 @@ class FusionState:
         try:
             with safe_open(path, framework="np") as file:
                 best = int(file.get_tensor("best_value").argmax())
-                mean, logvar = file.get_slice("best")[:, best : best + 1][:, 0]
+                mean, logvar = file.get_slice("best")[:, best : best + 1][:, 0]  # of one start of up to 64
                 history = file.get_tensor("history")
         except (SafetensorError, OSError, ValueError) as error:
             raise BrokenFileError(f"{path} is not the state of a fusion that can be read ({error}).") from error

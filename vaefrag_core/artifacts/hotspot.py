@@ -31,10 +31,10 @@ class Hotspot:
 
     @property
     def size(self) -> int:
-        """Channels in it."""
+        """Number of channels."""
         return len(self.channels)
 
     @classmethod
     def read(cls, facts: Mapping[str, Any]) -> "Hotspot":
-        """Read what `vars` of one gave, after its way through JSON."""
+        """Restore a hotspot from its `vars`, after their way through JSON."""
         return cls(**{**facts, **{name: tuple(facts[name]) for name in ("channels", "label_nmi")}})

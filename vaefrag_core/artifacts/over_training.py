@@ -1,4 +1,4 @@
-"""An ensemble at several steps of its training: its posteriors then, and what was found in them."""
+"""An ensemble at several steps of its training: its posteriors, and their analysis."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,21 +8,32 @@ import numpy as np
 from vaefrag_core.array_types import BoolArray, Float32Array, FloatArray, IntArray
 from vaefrag_core.artifacts.files import check_shapes, load_arrays, load_json, reports_damage, save_arrays, save_json
 from vaefrag_core.artifacts.hotspot import Hotspot
+from vaefrag_core.artifacts.posteriors import Posteriors
 
 
 @dataclass(frozen=True, eq=False)
 class Snapshots:
-    """The posteriors that every member gave to the fingerprint sample at S steps of its training.
+    """Posteriors of every member on the fingerprint sample at S steps of its training.
 
     Args:
         steps: (S,) ascending; the last is the end.
-        mean: (S, M, N, D).
+        mean: (S, M, N, D), latent units.
         logvar: (S, M, N, D) ln σ².
     """
 
     steps: IntArray
     mean: Float32Array
     logvar: Float32Array
+
+    def posteriors(self, s: int, end: Posteriors) -> Posteriors:
+        """Return the posteriors at one of the steps.
+
+        Args:
+            s: position of the step.
+            end: posteriors of the same members on the same sample at the end.
+        """
+        mean, logvar = np.array(self.mean[s]), np.array(self.logvar[s])  # from the disk into memory
+        return Posteriors(mean, logvar, sample_id=end.sample_id, member_ids=end.member_ids)
 
     def save(self, folder: Path) -> None:
         """Write into a folder that exists."""
@@ -39,14 +50,14 @@ class Snapshots:
 
 @dataclass(frozen=True, eq=False)
 class OverTraining:
-    """What became of channels from step to step.
+    """Channels and hotspots from step to step of training.
 
     Args:
         steps: (S,) ascending; the last is the end.
-        information_bits: (S, C) of each channel.
-        nmi_with_end: (S, C) of each channel with itself at the end; NaN where it tells nothing apart.
-        live: (S, C) bool.
-        hotspots: (S,) how many were found among the channels of that step.
+        information_bits: (S, C) information of each channel.
+        nmi_with_end: (S, C) NMI of each channel with itself at the end; NaN where it is undefined.
+        live: (S, C) True where a channel is not dead.
+        hotspots: (S,) number of hotspots among the channels of that step.
         n_members: M, all with the same number of channels.
         groups: (S,) the hotspots themselves; () in results of earlier versions.
     """
@@ -67,12 +78,12 @@ class OverTraining:
     @property
     def mean_live_bits(self) -> FloatArray:
         """(S,) mean information of the channels that are live at that step; NaN where none is."""
-        return _mean(self.information_bits, self.live)
+        return _row_means(self.information_bits, self.live)
 
     @property
     def mean_nmi_with_end(self) -> FloatArray:
-        """(S,) mean over the channels that are live at the end; NaN where none is."""
-        return _mean(self.nmi_with_end, self.live[-1] & np.isfinite(self.nmi_with_end))
+        """(S,) mean over the channels that are live at the end; NaN where it is defined for none."""
+        return _row_means(self.nmi_with_end, self.live[-1] & np.isfinite(self.nmi_with_end))
 
     def save(self, folder: Path) -> None:
         """Write into a folder that exists."""
@@ -93,7 +104,7 @@ class OverTraining:
         return cls(**arrays, n_members=int(facts["n_members"]), groups=groups)
 
 
-def _mean(values: FloatArray, counted: BoolArray) -> FloatArray:
-    """Average each row over what is counted of it; NaN where nothing is."""
+def _row_means(values: FloatArray, counted: BoolArray) -> FloatArray:
+    """Average each row over its counted values; NaN where there are none."""
     count = counted.sum(axis=1)
     return np.where(count > 0, np.where(counted, values, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan)

@@ -1,11 +1,12 @@
-"""Whole latent spaces of members, compared."""
+"""The comparison of members by their whole latent spaces."""
 
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from vaefrag_core.array_types import FloatArray, IntArray
+from vaefrag_core.array_types import BoolArray, FloatArray, IntArray
 from vaefrag_core.artifacts.files import check_shapes, load_arrays, load_json, reports_damage, save_arrays, save_json
+from vaefrag_core.measures.channel_states import saturated_channels
 
 _ARRAYS = ("information_bits", "information_error", "nmi", "nmi_error", "vi_bits", "vi_error")
 
@@ -18,12 +19,12 @@ class SpaceMatrix:
         member_ids: (M,) the members' numbers in their ensemble.
         information_bits: (M,) I(X;U), at most log2 N.
         information_error: (M,) its standard error, bits.
-        nmi: (M, M), symmetric, 1 on the diagonal; NaN where a space tells no images apart.
+        nmi: (M, M), symmetric, 1 on the diagonal; NaN where a space tells no images apart, or all.
         nmi_error: (M, M) standard errors.
         vi_bits: (M, M), symmetric, 0 on the diagonal, bits.
         vi_error: (M, M) standard errors, bits.
         n_images: N.
-        draws: that the estimates were made from.
+        draws: number of draws behind the estimates.
         input_entropy_bits: H(X), less than log2 N where images are copies; None where they were not looked for.
     """
 
@@ -47,6 +48,22 @@ class SpaceMatrix:
     def input_bits(self) -> float:
         """H(X), log2 N without copies: what tells all images of the sample apart."""
         return math.log2(self.n_images) if self.input_entropy_bits is None else self.input_entropy_bits
+
+    @property
+    def saturated(self) -> BoolArray:
+        """(M,) True where a space tells every image from every other, so that it cannot be compared."""
+        return saturated_channels(self.information_bits, self.n_images)
+
+    @property
+    def messages(self) -> tuple[str, ...]:
+        """What a user should know about this result."""
+        if not self.saturated.any():
+            return ()
+        return (
+            f"{int(self.saturated.sum())} of {self.n_members} members tell every one of the {self.n_images:,} images"
+            " from every other: nothing can be compared with them, and their NMI is undefined. Take a larger"
+            " fingerprint, or train with a larger β.",
+        )
 
     def save(self, folder: Path) -> None:
         """Write into a folder that exists."""

@@ -1,4 +1,4 @@
-"""How surely hotspots come back."""
+"""Stability of hotspots under resampling."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +12,18 @@ from vaefrag_core.artifacts.files import check_shapes, load_arrays, load_json, r
 
 Over = Literal["members", "images"]
 
-RETURNED = 0.5  # Jaccard index from which on a hotspot counts as found again; below, most of it was lost
+RETURNED = 0.5  # Jaccard index from which on a hotspot counts as come back; below, most of it was lost
 
 
 @dataclass(frozen=True, eq=False)
 class Stability:
-    """What became of the hotspots of one measure on other draws of members and of images.
+    """How well the hotspots of one measure come back on resamples of members and of images.
 
     Args:
         members: (R, G) largest Jaccard index of each hotspot with one of the resample, R resamples of members; NaN
             where fewer than two members of the hotspot were drawn, so that it had no way to come back.
         images: (R, G) the same over R resamples of images.
-        seed: of the resamples.
+        seed: seed of the resamples.
     """
 
     members: FloatArray
@@ -36,11 +36,11 @@ class Stability:
         return len(self.members)
 
     def mean_jaccard(self, over: Over) -> FloatArray:
-        """Give the mean Jaccard index of each hotspot, (G,) 0 to 1; NaN where no resample can tell."""
+        """Return the mean Jaccard index of each hotspot, (G,) 0 to 1; NaN where no resample can tell."""
         return self._mean(over, getattr(self, over))
 
     def returned(self, over: Over) -> FloatArray:
-        """Give the share of resamples in which each hotspot came back, (G,): with a Jaccard index of 0.5 or more."""
+        """Return the share of resamples in which each hotspot came back, (G,): with a Jaccard index of 0.5 or more."""
         return self._mean(over, getattr(self, over) >= RETURNED)
 
     def _mean(self, over: Over, values: NDArray[np.generic]) -> FloatArray:

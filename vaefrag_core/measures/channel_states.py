@@ -8,19 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from vaefrag_core.array_types import BoolArray, RealArray
+from vaefrag_core.array_types import BoolArray, FloatArray, RealArray
 
 # Information that a channel may lack to the ceiling log2 N and still be called saturated. What it lacks is what its
 # posteriors overlap; with less, the similarity of any two channels is that of two lists of all images.
 SATURATED_BITS = 0.01
+# On fewer images, an ordinary channel of three or four bits tells all of them apart: that says nothing about it.
+MIN_SATURABLE_IMAGES = 16
 
 
-def dead_channels(information_bits: Any, min_bits: float) -> BoolArray:
+def dead_channels(information_bits: Any, min_bits: float | FloatArray) -> BoolArray:
     """Find the channels that tell the images apart by next to nothing, whose NMI is a ratio of vanishing numbers.
 
     Args:
         information_bits: (...) I(X;U).
-        min_bits: information below which a channel is dead; an analysis takes `HotspotConfig.min_bits`.
+        min_bits: information below which a channel is dead, one number or (...); an analysis takes
+            `HotspotConfig.min_bits`.
 
     Returns:
         (...) True where a channel is dead.
@@ -43,13 +46,14 @@ def saturated_channels(information_bits: Any, images: int) -> BoolArray:
         images: N.
 
     Returns:
-        (...) True where a channel carries log2 N bits, to a hundredth of a bit.
+        (...) True where a channel carries log2 N bits, to a hundredth of a bit; never on fewer than 16 images.
 
     Example:
-        >>> saturated_channels([1.0, 3.0], 8).tolist()
+        >>> saturated_channels([1.0, 5.0], 32).tolist()
         [False, True]
     """
-    return np.asarray((np.asarray(information_bits) > math.log2(images) - SATURATED_BITS) & (images > 1))
+    full = np.asarray(information_bits) > math.log2(images) - SATURATED_BITS
+    return np.asarray(full & (images >= MIN_SATURABLE_IMAGES))
 
 
 def noise_for_information(mean: RealArray, bits: float) -> float:

@@ -1,7 +1,7 @@
-"""The hotspots of a sweep followed from value to value: which go on, appear, split, merge and end.
+"""Hotspots of a sweep, followed from value to value: which go on, appear, split, merge and end.
 
 Two hotspots of neighbouring ensembles are compared by the mean NMI of their channels, one from each. Only that
-rectangle of pairs is worked out, by the same stream as all other similarities.
+rectangle of pairs is computed, by the same stream as all other similarities.
 """
 
 from collections.abc import Sequence
@@ -20,16 +20,16 @@ from vaefrag_core.structure.pairwise_information import Progress
 
 @dataclass(frozen=True, eq=False)
 class SweepEnsemble:
-    """One value of a sweep, with what is known of its ensemble.
+    """One value of a sweep, with the analysis of its ensemble.
 
     Args:
-        value: of the coefficient.
+        value: the coefficient that the sweep varies.
         ensemble_id: the ensemble.
-        posteriors: of its members on the sample that all ensembles share.
-        information_bits: (C,) of their channels.
+        posteriors: posteriors of its members on the sample that all ensembles share.
+        information_bits: (C,) information of their channels.
         live: (C,) True where a channel is not dead.
-        groups: the hotspots found among them.
-        spaces: its members compared whole, where that was asked for.
+        groups: their hotspots.
+        spaces: the comparison of its members' whole spaces; None where there is none.
     """
 
     value: float
@@ -46,11 +46,19 @@ class SweepEnsemble:
         value: float,
         ensemble_id: str,
         posteriors: Posteriors,
-        found: tuple[ChannelMatrix, Hotspots],
+        analysis: tuple[ChannelMatrix, Hotspots],
         spaces: SpaceMatrix | None = None,
     ) -> "SweepEnsemble":
-        """Take what an analysis found: the matrix of all channels, and hotspots."""
-        matrix, hotspots = found
+        """Take an ensemble as its analysis at the end of training has it.
+
+        Args:
+            value: the coefficient that the sweep varies.
+            ensemble_id: the ensemble.
+            posteriors: posteriors of its members.
+            analysis: the matrix of all channels, and their hotspots.
+            spaces: the comparison of its members' whole spaces, where there is one.
+        """
+        matrix, hotspots = analysis
         live = ~hotspots.dead
         return cls(value, ensemble_id, posteriors, matrix.information_bits, live, hotspots.groups, spaces)
 
@@ -64,7 +72,7 @@ class SweepEnsemble:
 
 
 def draw_atlas(
-    stops: Sequence[SweepEnsemble],
+    ensembles: Sequence[SweepEnsemble],
     config: AtlasConfig | None = None,
     *,
     on_progress: Progress = lambda done, total: None,
@@ -72,9 +80,9 @@ def draw_atlas(
     """Follow the hotspots of a sweep from each value to the next.
 
     Args:
-        stops: the values, in order. Reversed, they give the same atlas reversed.
-        config: from which NMI on two hotspots are linked.
-        on_progress: called with images done and all images, of all neighbours; an exception that it raises ends
+        ensembles: the ensembles in the order of their values. Reversed, they have the same atlas reversed.
+        config: the NMI from which on two hotspots are linked.
+        on_progress: called with images done and their total over all neighbours; an exception that it raises ends
             the work.
 
     Returns:
@@ -84,91 +92,101 @@ def draw_atlas(
         InvalidInputError: when the ensembles were not encoded on one fingerprint sample.
     """
     config = config or AtlasConfig()
-    _check_sample(stops)
-    n_images = stops[0].posteriors.n_images
-    total = n_images * (len(stops) - 1)
+    _check_sample(ensembles)
+    n_images = ensembles[0].posteriors.n_images
+    total = n_images * (len(ensembles) - 1)
 
     def report(done: int, _: int) -> None:
         on_progress(n_images * len(cross) + done, total)
 
     cross: list[FloatArray] = []
-    for first, second in pairwise(stops):
-        cross.append(_shared_by_hotspots(first, second, report))
+    for first, second in pairwise(ensembles):
+        cross.append(_mean_nmi_of_hotspots(first, second, report))
     return Atlas(
-        points=tuple(_point(stop) for stop in stops),
+        points=tuple(_point(ensemble) for ensemble in ensembles),
         cross=tuple(cross),
-        threads=_threads([len(stop.groups) for stop in stops], cross, config.min_nmi),
+        lineages=_lineages([len(ensemble.groups) for ensemble in ensembles], cross, config.min_nmi),
         min_nmi=config.min_nmi,
         n_images=n_images,
     )
 
 
-def _check_sample(stops: Sequence[SweepEnsemble]) -> None:
-    if not stops:
+def _check_sample(ensembles: Sequence[SweepEnsemble]) -> None:
+    if not ensembles:
         raise InvalidInputError("Expected an ensemble for at least one value, got none.")
-    first = stops[0]
-    for stop in stops:
-        sample = stop.posteriors.sample_id
+    first = ensembles[0]
+    for ensemble in ensembles:
+        sample = ensemble.posteriors.sample_id
         if sample is None or sample != first.posteriors.sample_id:
             raise InvalidInputError(
                 f"Expected all ensembles on one fingerprint sample, got {first.posteriors.sample_id!r} of"
-                f" {first.ensemble_id} and {sample!r} of {stop.ensemble_id}. Train them with the same data set and"
+                f" {first.ensemble_id} and {sample!r} of {ensemble.ensemble_id}. Train them with the same data set and"
                 " fingerprint."
             )
 
 
-def _point(stop: SweepEnsemble) -> SweepPoint:
-    per_member = np.split(stop.live, np.cumsum(stop.posteriors.channels_of_member)[:-1])
+def _point(ensemble: SweepEnsemble) -> SweepPoint:
+    per_member = np.split(ensemble.live, np.cumsum(ensemble.posteriors.channels_of_member)[:-1])
     return SweepPoint(
-        value=float(stop.value),
-        ensemble_id=stop.ensemble_id,
+        value=float(ensemble.value),
+        ensemble_id=ensemble.ensemble_id,
         live_channels=tuple(int(live.sum()) for live in per_member),
-        bits=tuple(stop.information_bits[stop.live].tolist()),
-        space_bits=() if stop.spaces is None else tuple(stop.spaces.information_bits.tolist()),
-        hotspots=stop.groups,
+        bits=tuple(ensemble.information_bits[ensemble.live].tolist()),
+        space_bits=() if ensemble.spaces is None else tuple(ensemble.spaces.information_bits.tolist()),
+        hotspots=ensemble.groups,
     )
 
 
-def _shared_by_hotspots(first: SweepEnsemble, second: SweepEnsemble, on_progress: Progress) -> FloatArray:
-    """Give the mean NMI of the channels of each hotspot with those of each hotspot of the next: (H, H')."""
-    columns = [_in_hotspots(stop) for stop in (first, second)]
-    if not all(len(chosen) for chosen in columns):
+def _mean_nmi_of_hotspots(first: SweepEnsemble, second: SweepEnsemble, on_progress: Progress) -> FloatArray:
+    """Return the mean NMI of the channels of each hotspot with those of each hotspot of the next: (H, H')."""
+    columns = [_in_hotspots(ensemble) for ensemble in (first, second)]
+    if not all(len(channels) for channels in columns):
         on_progress(first.posteriors.n_images, first.posteriors.n_images)
         return np.zeros((len(first.groups), len(second.groups)))
     sides = []
-    for stop, chosen in zip((first, second), columns, strict=True):
-        mean, logvar = stop.posteriors.flat()
-        sides.append((mean[chosen], logvar[chosen]))
-    # What tells nothing apart shares nothing; and no channel of a hotspot is like that unless dead ones were let in.
+    for ensemble, channels in zip((first, second), columns, strict=True):
+        mean, logvar = ensemble.posteriors.flat()
+        sides.append((mean[channels], logvar[channels]))
+    # Undefined where a channel tells nothing apart, and then it shares nothing. In a hotspot only a threshold of 0 bits
+    # leaves such channels.
     nmi = np.nan_to_num(compare_across(sides[0], sides[1], on_progress=on_progress), nan=0.0)
-    rows, cols = (_averaging(stop, chosen) for stop, chosen in zip((first, second), columns, strict=True))
+    rows, cols = (
+        _mean_weights(ensemble, channels) for ensemble, channels in zip((first, second), columns, strict=True)
+    )
     return np.asarray(rows @ nmi @ cols.T)
 
 
-def _in_hotspots(stop: SweepEnsemble) -> IntArray:
-    return np.flatnonzero(stop.labels >= 0)
+def _in_hotspots(ensemble: SweepEnsemble) -> IntArray:
+    return np.flatnonzero(ensemble.labels >= 0)
 
 
-def _averaging(stop: SweepEnsemble, chosen: IntArray) -> FloatArray:
-    """Give the (H, K) weights that take the mean over each hotspot's channels, of K chosen ones."""
-    held = stop.labels[chosen][None] == np.arange(len(stop.groups))[:, None]
-    return np.asarray(held / held.sum(axis=1, keepdims=True))
+def _mean_weights(ensemble: SweepEnsemble, channels: IntArray) -> FloatArray:
+    """Return the weights (H, K) that average over the channels of each hotspot, of K channels."""
+    inside = ensemble.labels[channels][None] == np.arange(len(ensemble.groups))[:, None]
+    return np.asarray(inside / inside.sum(axis=1, keepdims=True))
 
 
-def _threads(counts: Sequence[int], cross: Sequence[FloatArray], min_nmi: float) -> tuple[tuple[int, ...], ...]:
-    """Give each hotspot the thread of the one it goes on from, the most alike first; others begin a new one."""
-    threads = [list(range(counts[0]))]
-    begun = counts[0]
-    for square in cross:
-        here: dict[int, int] = {}
-        left = set(range(square.shape[0]))
-        for s, t in np.argwhere(square >= min_nmi)[np.argsort(-square[square >= min_nmi], kind="stable")].tolist():
-            if s in left and t not in here:
-                here[t] = threads[-1][s]
-                left.remove(s)
+def _lineages(counts: Sequence[int], cross: Sequence[FloatArray], min_nmi: float) -> tuple[tuple[int, ...], ...]:
+    """Number the lineages: a hotspot is on that of the one it goes on from, the most alike first, or begins a new one.
+
+    Args:
+        counts: number of hotspots at each value.
+        cross: (H, H') mean NMI between the hotspots of each value and the next.
+        min_nmi: NMI from which on a hotspot can go on as another.
+    """
+    lineages = [list(range(counts[0]))]
+    n_lineages = counts[0]
+    for nmi in cross:
+        linked = nmi >= min_nmi
+        lineage_of: dict[int, int] = {}  # of the hotspots at the next value
+        unmatched = set(range(nmi.shape[0]))
+        for s, t in np.argwhere(linked)[np.argsort(-nmi[linked], kind="stable")].tolist():
+            if s in unmatched and t not in lineage_of:
+                lineage_of[t] = lineages[-1][s]
+                unmatched.remove(s)
         row = []
-        for t in range(square.shape[1]):
-            row.append(here.get(t, begun))
-            begun += t not in here
-        threads.append(row)
-    return tuple(tuple(row) for row in threads)
+        for t in range(nmi.shape[1]):
+            row.append(lineage_of.get(t, n_lineages))
+            n_lineages += t not in lineage_of
+        lineages.append(row)
+    return tuple(tuple(row) for row in lineages)

@@ -1,12 +1,10 @@
-"""The atlas of a sweep at steps of training: what its ensembles were at each step that all of them kept."""
+"""The atlas of a sweep at the steps of training of which all its ensembles have kept snapshots."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from vaefrag_core.artifacts import Atlas, OverTraining, Posteriors, Snapshots
+from vaefrag_core.artifacts import Atlas, OverTraining, Snapshots
 from vaefrag_core.structure.atlas import SweepEnsemble
 
 
@@ -16,60 +14,58 @@ class TrainingHistory:
 
     Args:
         snapshots: its posteriors at each step.
-        found: what was found in them, hotspots included.
+        over_training: the analysis of each step, hotspots included.
     """
 
     snapshots: Snapshots
-    found: OverTraining
+    over_training: OverTraining
 
     def at(self, step: int, end: SweepEnsemble) -> SweepEnsemble:
-        """Give the ensemble as it was at one of its steps.
+        """Return the ensemble as it was at one of its steps.
 
         Args:
-            step: of training.
+            step: step of training.
             end: the same ensemble at the end.
         """
-        s = self.found.steps.tolist().index(step)
-        then = Posteriors(
-            np.array(self.snapshots.mean[s]),
-            np.array(self.snapshots.logvar[s]),
-            sample_id=end.posteriors.sample_id,
-            member_ids=end.posteriors.member_ids,
-        )
+        s = self.over_training.steps.tolist().index(step)
         return replace(
             end,
-            posteriors=then,
-            information_bits=self.found.information_bits[s],
-            live=self.found.live[s],
-            groups=self.found.groups[s],
+            posteriors=self.snapshots.posteriors(s, end.posteriors),
+            information_bits=self.over_training.information_bits[s],
+            live=self.over_training.live[s],
+            groups=self.over_training.groups[s],
             spaces=None,  # whole members are compared at the end only
         )
 
 
-def shared_steps(courses: Sequence[TrainingHistory | None]) -> tuple[int, ...]:
-    """Give the steps that all of them have, ascending; none when one of them was not followed over training."""
-    known = [set(course.found.steps.tolist()) for course in courses if course is not None]
-    return tuple(sorted(set.intersection(*known))) if known and len(known) == len(courses) else ()
+def shared_steps(histories: Sequence[TrainingHistory | None]) -> tuple[int, ...]:
+    """Return the steps that all ensembles have, ascending; () when one of them has no history."""
+    steps = [set(history.over_training.steps.tolist()) for history in histories if history is not None]
+    return tuple(sorted(set.intersection(*steps))) if steps and len(steps) == len(histories) else ()
 
 
-def threaded_like(then: Atlas, end: Atlas) -> Atlas:
-    """Name the threads of an atlas at a step after those at the end with which they share most channels.
+def with_lineages_of(earlier: Atlas, end: Atlas) -> Atlas:
+    """Number the lineages of an atlas at a step like those at the end with which they share most channels.
 
-    A channel's number means the same throughout training, so that nothing has to be compared. Threads that share none,
+    A channel's number means the same throughout training, so that nothing has to be compared. Lineages that share none,
     or come second, take numbers that the end does not use.
+
+    Args:
+        earlier: the atlas at a step of training.
+        end: the atlas at the end.
     """
     shared: Counter[tuple[int, int]] = Counter()
-    for p, (here, there) in enumerate(zip(then.points, end.points, strict=True)):
-        for group in here.hotspots:
-            for other in there.hotspots:
+    for p, (point, end_point) in enumerate(zip(earlier.points, end.points, strict=True)):
+        for group in point.hotspots:
+            for other in end_point.hotspots:
                 common = len(set(group.channels) & set(other.channels))
-                shared[then.threads[p][group.label], end.threads[p][other.label]] += common
-    named: dict[int, int] = {}
-    for (thread, like), common in shared.most_common():
-        if common and thread not in named and like not in named.values():
-            named[thread] = like
-    unused = 1 + max((thread for threads in end.threads for thread in threads), default=-1)
-    for thread in sorted({thread for threads in then.threads for thread in threads} - named.keys()):
-        named[thread] = unused
+                shared[earlier.lineages[p][group.label], end.lineages[p][other.label]] += common
+    number: dict[int, int] = {}
+    for (lineage, end_lineage), common in shared.most_common():
+        if common and lineage not in number and end_lineage not in number.values():
+            number[lineage] = end_lineage
+    unused = 1 + max((lineage for row in end.lineages for lineage in row), default=-1)
+    for lineage in sorted({lineage for row in earlier.lineages for lineage in row} - number.keys()):
+        number[lineage] = unused
         unused += 1
-    return replace(then, threads=tuple(tuple(named[thread] for thread in threads) for threads in then.threads))
+    return replace(earlier, lineages=tuple(tuple(number[lineage] for lineage in row) for row in earlier.lineages))

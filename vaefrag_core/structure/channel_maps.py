@@ -12,30 +12,31 @@ import numpy as np
 from vaefrag_core.array_types import FloatArray
 from vaefrag_core.artifacts import ChannelMap, ChannelMatrix
 from vaefrag_core.config import HotspotConfig, MapConfig
-from vaefrag_core.structure.hotspots import channel_distance
+from vaefrag_core.structure.hotspots import channel_distance, comparable_channels
 
 
 def map_channels(
     matrix: ChannelMatrix, hotspots: HotspotConfig | None = None, config: MapConfig | None = None
 ) -> ChannelMap:
-    """Lay out the live channels by MDS and by UMAP, on the distances that the hotspots are found with.
+    """Lay out the channels by MDS and by UMAP, on the distances that hotspots are found with.
 
     Args:
-        matrix: of C channels.
+        matrix: the comparison of C channels.
         hotspots: says which measure makes the distances and which channels are dead.
-        config: of the layouts.
+        config: settings of the layouts.
 
     Returns:
-        Two layouts, the same on every call with the same seed. Dead channels have no place: NaN.
+        Two layouts, the same on every call with the same seed. Channels that are dead, or cannot be compared, are NaN.
     """
     hotspots, config = hotspots or HotspotConfig(), config or MapConfig()
-    live = np.flatnonzero(matrix.information_bits >= hotspots.min_bits)
-    distance = channel_distance(matrix, hotspots)[np.ix_(live, live)]
+    channels = comparable_channels(matrix, hotspots)
+    distance = channel_distance(matrix, hotspots)[np.ix_(channels, channels)]
     mds, umap = np.full((2, matrix.n_channels, 2), np.nan)
-    if len(live) < 3:
-        return ChannelMap(mds, umap, stress=0.0, messages=("Too few live channels for a map.",))
-    mds[live], stress = _mds(distance, config)
-    umap[live], messages = _umap(distance, config)
+    if len(channels) < 3:
+        kind = "channels that can be compared" if matrix.saturated.any() else "live channels"
+        return ChannelMap(mds, umap, stress=0.0, messages=(f"Too few {kind} for a map.",))
+    mds[channels], stress = _mds(distance, config)
+    umap[channels], messages = _umap(distance, config)
     return ChannelMap(mds, umap, stress, messages)
 
 
@@ -48,7 +49,7 @@ def _mds(distance: FloatArray, config: MapConfig) -> tuple[FloatArray, float]:
         metric="precomputed", init="classical_mds", n_init=1, random_state=config.seed, normalized_stress=True, eps=1e-6
     )
     layout = mds.fit_transform(distance)
-    return _settled(layout), float(mds.stress_)
+    return _on_principal_axes(layout), float(mds.stress_)
 
 
 def _umap(distance: FloatArray, config: MapConfig) -> tuple[FloatArray, tuple[str, ...]]:
@@ -73,11 +74,11 @@ def _umap(distance: FloatArray, config: MapConfig) -> tuple[FloatArray, tuple[st
             init="spectral" if count > 10 else "random",
             random_state=config.seed,
         ).fit_transform(distance)
-    return _settled(np.asarray(layout, dtype=np.float64)), messages
+    return _on_principal_axes(np.asarray(layout, dtype=np.float64)), messages
 
 
-def _settled(layout: FloatArray) -> FloatArray:
-    """Turn a layout to its principal axes, heavier side right and up: a seed's free rotation tells nothing."""
+def _on_principal_axes(layout: FloatArray) -> FloatArray:
+    """Turn a layout to its principal axes, heavier side right and up: the rotation that a seed leaves says nothing."""
     centred = layout - layout.mean(axis=0)
     _, _, axes = np.linalg.svd(centred, full_matrices=False)
     turned = centred @ axes.T

@@ -1,6 +1,6 @@
-"""How well single channels of one member match known factors: MIG, DCI, SAP and the FactorVAE score.
+"""Disentanglement of one member by known factors: MIG, DCI, SAP and the FactorVAE score.
 
-Codes are posterior means (N, D) of the live channels, standardized; factors are (F, N) numbered values. The scores do
+Codes are posterior means (N, D) of the active units, standardized; factors are (F, N) numbered values. The scores do
 not change when channels are exchanged or turned around: `standard_codes` brings them into one order and orientation.
 """
 
@@ -32,10 +32,14 @@ def standard_codes(mean: FloatArray) -> FloatArray:
     """Centre and scale channels, and bring them into an order and orientation that their values alone decide.
 
     Args:
-        mean: (N, D), any units.
+        mean: (N, D) posterior means, in any units.
 
     Returns:
-        (N, D') of standard deviation 1; channels that are constant are left out.
+        (N, D') codes of standard deviation 1; channels that are constant are left out.
+
+    Example:
+        >>> standard_codes(np.array([[5.0, 1.0], [5.0, 3.0]])).tolist()
+        [[1.0], [-1.0]]
     """
     mean = np.asarray(mean, dtype=np.float64)
     mean = mean[:, np.ptp(mean, axis=0) > 0]
@@ -52,8 +56,8 @@ def mig(codes: FloatArray, classes: IntArray) -> float:
     Information is counted from 20 bins of equal population per channel.
 
     Args:
-        codes: (N, D).
-        classes: (F, N).
+        codes: (N, D) standardized codes.
+        classes: (F, N) numbered values of the factors.
 
     Returns:
         0 to 1; 1 when one channel alone tells each factor. 0 without channels.
@@ -74,9 +78,9 @@ def sap(codes: FloatArray, classes: IntArray, seed: int = 0) -> float:
     accuracy, on a held-out quarter of the images, of thresholds on that channel alone, as many as v needs.
 
     Args:
-        codes: (N, D).
-        classes: (F, N).
-        seed: of the split.
+        codes: (N, D) standardized codes.
+        classes: (F, N) numbered values of the factors.
+        seed: seed of the split.
 
     Returns:
         0 to 1. A missing second channel predicts as chance does.
@@ -114,9 +118,9 @@ def dci(codes: FloatArray, classes: IntArray, seed: int = 0) -> DCI:
     and informativeness is the forests' accuracy on a held-out quarter of the images, averaged over factors.
 
     Args:
-        codes: (N, D).
-        classes: (F, N).
-        seed: of the split and the forests.
+        codes: (N, D) standardized codes.
+        classes: (F, N) numbered values of the factors.
+        seed: seed of the split and the forests.
 
     Returns:
         Each 0 to 1. Disentanglement of one factor, and completeness of one channel, is undefined.
@@ -146,16 +150,16 @@ def dci(codes: FloatArray, classes: IntArray, seed: int = 0) -> DCI:
 
 
 def factorvae_score(codes: FloatArray, classes: IntArray, seed: int = 0) -> float:
-    """Accuracy of telling, from the channel that varies least, which factor was held fixed.
+    """Accuracy with which the channel that varies least names the factor that was held fixed.
 
     A vote draws a factor, one of its values and 64 images of that value, with replacement; it names the channel of
     least variance, relative to all images. Each channel then stands for the factor that most of 800 votes gave it, and
     the score is how often that is right in 800 others. Values of fewer than 5 images are not drawn.
 
     Args:
-        codes: (N, D), of variance 1.
-        classes: (F, N).
-        seed: of the votes.
+        codes: (N, D) codes of variance 1.
+        classes: (F, N) numbered values of the factors.
+        seed: seed of the votes.
 
     Returns:
         1/F (chance) to 1; NaN for a single factor, where nothing can be wrong, and without channels.
@@ -182,13 +186,13 @@ def _information(a: IntArray, b: IntArray) -> float:
     """Mutual information of two clusterings, nats."""
     joint = np.zeros((a.max() + 1, b.max() + 1))
     np.add.at(joint, (a, b), 1 / len(a))
-    apart = np.outer(joint.sum(axis=1), joint.sum(axis=0))
-    there = joint > 0
-    return float((joint[there] * np.log(joint[there] / apart[there])).sum())
+    independent = np.outer(joint.sum(axis=1), joint.sum(axis=0))
+    occupied = joint > 0  # 0 · ln 0 is 0
+    return float((joint[occupied] * np.log(joint[occupied] / independent[occupied])).sum())
 
 
 def _gap(score: FloatArray, floor: FloatArray) -> FloatArray:
-    """Largest score of each factor less the second; channels that are missing have the floor's."""
+    """Return the largest score of each factor less the second; missing channels score the floor."""
     best = np.sort(np.vstack([floor, floor, score]), axis=0)
     return np.asarray(best[-1] - best[-2])
 
@@ -199,6 +203,6 @@ def _entropy(rows: FloatArray) -> FloatArray:
 
 
 def _split(n_images: int, seed: int) -> tuple[IntArray, IntArray]:
-    """Deal images into three quarters to learn from and one to test."""
+    """Split images into three quarters to learn from and one to test."""
     order = np.random.default_rng(seed).permutation(n_images)
     return order[n_images // 4 :], order[: n_images // 4]

@@ -1,4 +1,4 @@
-"""UDR: how far a member's channels come back, one by one, in the other members. No label is needed."""
+"""Unsupervised disentanglement ranking (UDR): how far a member's channels come back, one by one, in other members."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from vaefrag_core.array_types import FloatArray
 
 
 def udr(members: Sequence[FloatArray]) -> FloatArray:
-    """Unsupervised disentanglement ranking, with rank correlations.
+    """Unsupervised disentanglement ranking, with rank correlations; it needs no labels.
 
     R_ab is |Spearman's ρ| of channel a of one member with channel b of the other, over the informative channels of
     both, d and d′ many. A pair of members scores
@@ -18,7 +18,7 @@ def udr(members: Sequence[FloatArray]) -> FloatArray:
     and a member the median of its pairs.
 
     Args:
-        members: M arrays (N, D_m): posterior means of the informative channels.
+        members: M arrays (N, D_m), posterior means of the informative channels of each.
 
     Returns:
         (M,) 0 to 1; 1 when each channel has its like in every other member and correlates with no other. A member
@@ -34,7 +34,7 @@ def udr(members: Sequence[FloatArray]) -> FloatArray:
         return np.full(count, np.nan)
     ranks = rankdata(np.concatenate(members, axis=1), axis=0)
     ranks -= ranks.mean(axis=0)
-    length = np.linalg.norm(ranks, axis=0)
+    length = np.linalg.norm(ranks, axis=0)  # Spearman's ρ is Pearson's of the ranks
     ranks /= np.where(length > 0, length, 1.0)
     correlation = np.abs(ranks.T @ ranks)  # (C, C)
     ends = np.cumsum([0, *(member.shape[1] for member in members)])

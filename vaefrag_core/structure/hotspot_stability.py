@@ -1,10 +1,10 @@
-"""How surely hotspots come back: looked for again on other draws of members and of images.
+"""Stability of hotspots: whether they come back on other draws of members and of images.
 
-Members, or images, are drawn with replacement, as many as there are; the hotspots of what was drawn are set against
-the original ones. Whatever was drawn several times is taken once, which leaves about 63 % of all in each resample:
+Members, or images, are drawn with replacement, as many as there are; the hotspots of the resample are set against
+the original ones. What is drawn several times is taken once, which leaves about 63 % of all in each resample:
 
-- A copy of a member would bring copies of its channels, pairs of NMI 1 that are dense without any other run having
-  found the same. What hotspots are to show, recurrence in independent runs, would be faked.
+- A copy of a member would bring copies of its channels, pairs of NMI 1 that are dense although no other run has learnt
+  the same. What hotspots are to show, recurrence in independent runs, would be faked.
 - A copy of an image is a pair of images that no channel tells apart, and that alone makes independent channels look
   alike, as every image's pair with itself does (`chance_level`). With copies the level of chance would
   be that of N/2 images, without them it is that of 0.63 N.
@@ -40,74 +40,73 @@ def hotspot_stability(
     threads: int | None = None,
     on_progress: Progress = lambda done, total: None,
 ) -> dict[Measure, Stability]:
-    """Try the hotspots of an analysis on resamples of members and of images.
+    """Look for the hotspots of an analysis again on resamples of members and of images.
 
     For every hotspot and resample: the largest Jaccard index with a hotspot of the resample,
 
         J(A, B) = |A ∩ B| / |A ∪ B|,
 
-    over the channels that both contain. A `min_samples` that was asked for shrinks with the members drawn.
+    over the channels that both contain. A `min_samples` of the config shrinks with the members drawn.
 
     Args:
-        posteriors: of M members on N images.
-        matrix: of the same channels.
-        hotspots: found in the matrix, by measure.
-        config: how they were found; its `measure` is not read.
-        bootstrap: how many resamples, and their seed.
-        threads: of the comparison of channels; as many as torch uses when not given.
-        on_progress: called with resamples done and all resamples; an exception that it raises ends the work.
+        posteriors: M members on N images.
+        matrix: the comparison of their channels.
+        hotspots: hotspots of the matrix, by measure.
+        config: the settings that they were found with; its `measure` is not read.
+        bootstrap: number of resamples, and their seed.
+        threads: CPU threads of the comparison of channels, by default as many as torch uses.
+        on_progress: called with resamples done and their total; an exception that it raises ends the work.
 
     Returns:
         Jaccard indices by measure. They depend neither on threads nor on the order in which members are listed. Fewer
         than three members cannot be resampled: their Jaccard indices are NaN.
     """
     settings: dict[Measure, HotspotConfig] = {m: config.model_copy(update={"measure": m}) for m in hotspots}
-    empty: dict[Measure, FloatArray] = {
-        m: np.full((bootstrap.resamples, len(found.groups)), np.nan) for m, found in hotspots.items()
-    }
-    over_members = {measure: array.copy() for measure, array in empty.items()}
-    over_images = {measure: array.copy() for measure, array in empty.items()}
+    over_members, over_images = (
+        {m: np.full((bootstrap.resamples, len(original.groups)), np.nan) for m, original in hotspots.items()}
+        for _ in range(2)
+    )
     # By number, so that it does not matter how members are listed.
     by_number = np.argsort(matrix.member, kind="stable")
-    members_dice, images_dice = np.random.default_rng(bootstrap.seed).spawn(2)
+    members_rng, images_rng = np.random.default_rng(bootstrap.seed).spawn(2)
     total = 2 * bootstrap.resamples
     numbers = np.unique(matrix.member)
     if len(numbers) >= FEWEST_MEMBERS:
-        for r, drawn in enumerate(_draws(members_dice, len(numbers), bootstrap.resamples)):
-            kept = by_number[np.isin(matrix.member[by_number], numbers[drawn])]
-            part = matrix.of(kept)
-            for measure, found in hotspots.items():
-                chosen = _for_members(settings[measure], len(drawn) / len(numbers))
-                labels = find_hotspots(part, chosen).labels
-                over_members[measure][r] = _jaccard(found.groups, matrix, kept, labels)
+        for r, drawn in enumerate(_draws(members_rng, len(numbers), bootstrap.resamples)):
+            channels = by_number[np.isin(matrix.member[by_number], numbers[drawn])]
+            resample = matrix.subset(channels)
+            for measure, original in hotspots.items():
+                shrunk = _with_share_of_members(settings[measure], len(drawn) / len(numbers))
+                labels = find_hotspots(resample, shrunk).labels
+                over_members[measure][r] = _jaccard(original.groups, matrix, channels, labels)
             on_progress(r + 1, total)
-    for r, images in enumerate(_draws(images_dice, posteriors.n_images, bootstrap.resamples)):
-        part = compare_channels(_on_images(posteriors, images), threads=threads)
-        for measure, found in hotspots.items():
-            labels = find_hotspots(part, settings[measure]).labels
-            over_images[measure][r] = _jaccard(found.groups, matrix, by_number, labels)
+    for r, images in enumerate(_draws(images_rng, posteriors.n_images, bootstrap.resamples)):
+        resample = compare_channels(_on_images(posteriors, images), threads=threads)
+        for measure, original in hotspots.items():
+            labels = find_hotspots(resample, settings[measure]).labels
+            over_images[measure][r] = _jaccard(original.groups, matrix, by_number, labels)
         on_progress(bootstrap.resamples + r + 1, total)
     return {m: Stability(over_members[m], over_images[m], bootstrap.seed) for m in hotspots}
 
 
-def _draws(dice: np.random.Generator, count: int, times: int) -> Iterator[IntArray]:
-    """Draw with replacement, and give what was drawn, each once and ascending; at least two."""
+def _draws(rng: np.random.Generator, count: int, times: int) -> Iterator[IntArray]:
+    """Draw positions with replacement, and yield each that came up once, ascending; at least two."""
     for _ in range(times):
         drawn: IntArray = np.zeros(0, dtype=np.int64)
         while len(drawn) < 2:
-            drawn = np.unique(dice.integers(count, size=count))
+            drawn = np.unique(rng.integers(count, size=count))
         yield drawn
 
 
-def _for_members(config: HotspotConfig, share: float) -> HotspotConfig:
-    """Ask for as large a share of the drawn members as was asked for of all; the default does so by itself."""
+def _with_share_of_members(config: HotspotConfig, share: float) -> HotspotConfig:
+    """Scale `min_samples` to the members drawn; its default is a share of the members anyway."""
     if config.min_samples is None:
         return config
     return config.model_copy(update={"min_samples": max(2, round(config.min_samples * share))})
 
 
 def _on_images(posteriors: Posteriors, images: IntArray) -> Posteriors:
-    """Give the posteriors of some images, members by number."""
+    """Return the posteriors of some images, members in the order of their numbers."""
     order = np.argsort(posteriors.member_ids, kind="stable")
     return Posteriors(
         [posteriors.mean[m][images] for m in order],
@@ -116,13 +115,13 @@ def _on_images(posteriors: Posteriors, images: IntArray) -> Posteriors:
     )
 
 
-def _jaccard(groups: tuple[Hotspot, ...], matrix: ChannelMatrix, kept: IntArray, labels: IntArray) -> FloatArray:
-    """Give each hotspot's largest Jaccard index with a hotspot of the resample.
+def _jaccard(groups: tuple[Hotspot, ...], matrix: ChannelMatrix, channels: IntArray, labels: IntArray) -> FloatArray:
+    """Return each hotspot's largest Jaccard index with a hotspot of the resample.
 
     Args:
         groups: the original hotspots.
-        matrix: of all channels.
-        kept: (K,) flat indices of the channels of the resample.
+        matrix: the comparison of all channels.
+        channels: (K,) flat indices of the channels of the resample.
         labels: (K,) their hotspots there, −1 for none.
 
     Returns:
@@ -132,8 +131,8 @@ def _jaccard(groups: tuple[Hotspot, ...], matrix: ChannelMatrix, kept: IntArray,
     most = np.full(len(groups), np.nan)
     fewest = min(2, len(np.unique(matrix.member)))
     for g, group in enumerate(groups):
-        inside = np.isin(kept, group.channels)
-        if len(np.unique(matrix.member[kept[inside]])) < fewest:
+        inside = np.isin(channels, group.channels)
+        if len(np.unique(matrix.member[channels[inside]])) < fewest:
             continue
         shared = np.bincount(labels[inside & (labels >= 0)], minlength=len(sizes))
         most[g] = (shared / (sizes + inside.sum() - shared)).max()

@@ -4,18 +4,18 @@ Reference: Ankerst, M., Breunig, M. M., Kriegel, H.-P., Sander, J. (1999). OPTIC
 the clustering structure. SIGMOD Record 28(2), 49-60.
 """
 
-from typing import Any
-
 import numpy as np
 
 from vaefrag_core.array_types import BoolArray, FloatArray, IntArray
 from vaefrag_core.artifacts import ChannelMatrix, Hotspot, Hotspots, Posteriors
 from vaefrag_core.config import HotspotConfig
+from vaefrag_core.measures.channel_states import dead_channels
 from vaefrag_core.structure.optics import optics_walk
 
 SMALLEST_MIN_SAMPLES = 3  # a group that came back in fewer than three runs is no hotspot
 NOTABLE_CHANCE = 0.05  # NMI of independent channels from which on a reader should be warned
 SHARE_OF_MEMBERS = 0.4  # a hotspot's core channel has close relatives in about this share of the members
+SMALLEST_DISTANCE = 1e-6  # what NMI and VI are exact to: nearer channels count as equally near
 
 
 def channel_distance(matrix: ChannelMatrix, config: HotspotConfig) -> FloatArray:
@@ -25,11 +25,18 @@ def channel_distance(matrix: ChannelMatrix, config: HotspotConfig) -> FloatArray
     the distance made from them is clipped, at 0.
 
     Args:
-        matrix: of C channels.
-        config: its `measure` and `nmi_floor`.
+        matrix: the comparison of C channels.
+        config: says which measure and which `nmi_floor`.
 
     Returns:
         (C, C), symmetric, zero on the diagonal. Where NMI is undefined the distance is the largest there is.
+
+    Example:
+        >>> nmi = np.array([[1.0, 0.5], [0.5, 1.0]])
+        >>> channels = np.array([[0, 0], [1, 0]])
+        >>> matrix = ChannelMatrix(channels, np.ones(2), np.ones(2), nmi, 1 - nmi, n_images=100)
+        >>> channel_distance(matrix, HotspotConfig()).round(3).tolist()
+        [[0.0, 0.693], [0.693, 0.0]]
     """
     if config.measure == "nmi":
         similarity = np.nan_to_num(np.asarray(matrix.nmi, dtype=np.float64), nan=0.0)
@@ -45,11 +52,13 @@ def find_hotspots(
 ) -> Hotspots:
     """Find the groups of channels that come back across the ensemble.
 
+    Dead channels, and those that cannot be compared since they tell every image from every other, belong to no group.
+
     Args:
-        matrix: of C channels.
-        config: thresholds; the defaults when not given.
-        posteriors: of the same channels; gives each channel the sign in which it runs like its hotspot's
-            medoid. Without it all signs are +1.
+        matrix: the comparison of C channels.
+        config: thresholds; the defaults of `HotspotConfig` without it.
+        posteriors: posteriors of the same channels, from which each channel takes the sign in which it runs like its
+            hotspot's medoid. Without them all signs are +1.
 
     Returns:
         The OPTICS order, the reachability and the hotspots. The result does not depend on the order in which
@@ -66,12 +75,13 @@ def find_hotspots(
         [0, 0, 0, 1, 1, 1]
     """
     config = config or HotspotConfig()
-    dead = matrix.information_bits < config.min_bits
+    dead = dead_channels(matrix.information_bits, config.min_bits)
+    comparable = comparable_channels(matrix, config)
     distance = channel_distance(matrix, config)
-    min_samples, messages = _min_samples(matrix, config, int((~dead).sum()))
-    order, reachability, labels = _optics(distance, np.flatnonzero(~dead), min_samples, config)
-    labels = _in_order(_recurring(labels, matrix), order)
-    dead_last = np.flatnonzero(dead)[np.argsort(-matrix.information_bits[dead], kind="stable")]
+    min_samples, messages = _min_samples(matrix, config, comparable)
+    order, reachability, labels = _cluster(distance, comparable, min_samples, config)
+    labels = _numbered_in_order(_recurring(labels, matrix), order)
+    dead_by_bits = np.flatnonzero(dead)[np.argsort(-matrix.information_bits[dead], kind="stable")]
     groups = tuple(
         _describe(label, order[labels[order] == label], matrix, distance) for label in range(labels.max(initial=-1) + 1)
     )
@@ -79,7 +89,7 @@ def find_hotspots(
     if not groups and min_samples is not None:
         messages = (*messages, "No group of channels recurs densely enough to be called a hotspot.")
     return Hotspots(
-        order=np.concatenate([order, dead_last]),
+        order=np.concatenate([order, np.flatnonzero(matrix.saturated & ~dead), dead_by_bits]),
         reachability=reachability,
         labels=labels,
         dead=dead,
@@ -90,39 +100,62 @@ def find_hotspots(
     )
 
 
+def comparable_channels(matrix: ChannelMatrix, config: HotspotConfig) -> IntArray:
+    """Find the channels that hotspots and maps are made of: neither dead nor saturated.
+
+    Args:
+        matrix: the comparison of C channels.
+        config: its `min_bits`.
+
+    Returns:
+        (L,) flat indices, ascending.
+
+    Example:
+        >>> bits, nmi = np.array([0.001, 1.0, 5.0]), np.eye(3)
+        >>> matrix = ChannelMatrix(np.zeros((3, 2), dtype=np.int64), bits, bits, nmi, 1 - nmi, n_images=32)
+        >>> comparable_channels(matrix, HotspotConfig()).tolist()
+        [1]
+    """
+    return np.flatnonzero(~dead_channels(matrix.information_bits, config.min_bits) & ~matrix.saturated)
+
+
 def more_live_channels(config: HotspotConfig) -> str:
-    """Say what would leave more channels alive."""
+    """Return the advice on what would leave more channels alive."""
     if config.min_bits > HotspotConfig().min_bits:
         return f"Analyse with a lower --min-bits than {config.min_bits:g}."
     return "Train more members, with more steps, or with a smaller β."
 
 
-def _min_samples(matrix: ChannelMatrix, config: HotspotConfig, n_live: int) -> tuple[int | None, tuple[str, ...]]:
-    """Choose `min_samples`; None when there are too few live channels to cluster."""
-    members = len(np.unique(matrix.member))
-    wanted = config.min_samples or max(SMALLEST_MIN_SAMPLES, round(SHARE_OF_MEMBERS * members))
+def _min_samples(
+    matrix: ChannelMatrix, config: HotspotConfig, comparable: IntArray
+) -> tuple[int | None, tuple[str, ...]]:
+    """Choose `min_samples`, with what a user should know about it; None when too few channels are left to cluster."""
+    members, n_live = len(np.unique(matrix.member)), len(comparable)
+    usual = config.min_samples or max(SMALLEST_MIN_SAMPLES, round(SHARE_OF_MEMBERS * members))
+    if n_live < SMALLEST_MIN_SAMPLES and matrix.saturated.any():
+        return None, (f"Only {n_live} of {matrix.n_channels} channels can be compared: too few to look for hotspots.",)
     if n_live < SMALLEST_MIN_SAMPLES:
         return None, (
             f"Only {n_live} of {matrix.n_channels} channels carr{'ies' if n_live == 1 else 'y'} at least"
             f" {config.min_bits:g} bits: too few to look"
             f" for hotspots. {more_live_channels(config)}",
         )
-    if wanted > n_live // 2:
-        adapted = max(2, min(wanted, n_live // 2))
+    if usual > n_live // 2:
+        adapted = max(2, min(usual, n_live // 2))
         return adapted, (
-            f"min_samples was lowered from {wanted} to {adapted}: only {n_live} channels carry at least"
+            f"min_samples was lowered from {usual} to {adapted}: only {n_live} channels carry at least"
             f" {config.min_bits:g} bits. Hotspots of so few channels may be chance.",
         )
-    return wanted, ()
+    return usual, ()
 
 
 def _cautions(matrix: ChannelMatrix, live: BoolArray) -> tuple[str, ...]:
-    """Say where so few images make information too low or similarity too high."""
+    """Return warnings where so few images make information too low or similarity too high."""
     cautions = []
-    full = int((matrix.near_ceiling & live).sum())
-    if full:
+    near_ceiling = int((matrix.near_ceiling & live).sum())
+    if near_ceiling:
         cautions.append(
-            f"{full} of {int(live.sum())} live channels are within a tenth of {matrix.ceiling_name} ="
+            f"{near_ceiling} of {int(live.sum())} live channels are within a tenth of {matrix.ceiling_name} ="
             f" {matrix.ceiling_bits:.1f} bits, the most that {matrix.n_images:,} images can show: they carry more than"
             " is shown. Take a larger fingerprint."
         )
@@ -135,39 +168,38 @@ def _cautions(matrix: ChannelMatrix, live: BoolArray) -> tuple[str, ...]:
     return tuple(cautions)
 
 
-def _optics(
-    distance: FloatArray, live: IntArray, min_samples: int | None, config: HotspotConfig
+def _cluster(
+    distance: FloatArray, comparable: IntArray, min_samples: int | None, config: HotspotConfig
 ) -> tuple[IntArray, FloatArray, IntArray]:
-    """Order the live channels, and give reachability and label of all channels."""
+    """Return the OPTICS order of the comparable channels, and reachability and label of all channels."""
     reachability, labels = np.full(len(distance), np.inf), np.full(len(distance), -1)
     if min_samples is None:
-        return live, reachability, labels
+        return comparable, reachability, labels
     from sklearn.cluster import cluster_optics_xi
 
-    live = _densest_first(distance, live, min_samples)
-    # Identical channels have reachability 0, of which the steepness test takes a ratio; a distance far below
-    # anything measured stands in for it.
-    apart = np.maximum(distance[np.ix_(live, live)], 1e-9) * (1 - np.eye(len(live)))
-    visits, reachability[live], predecessor = optics_walk(apart, min_samples)
-    order = live[visits]
-    labels[live], _ = cluster_optics_xi(
-        reachability=reachability[live],
+    start = _densest_first(distance, comparable, min_samples)
+    # Identical channels have reachability 0, and the steepness test would divide by it.
+    apart = np.maximum(distance[np.ix_(start, start)], SMALLEST_DISTANCE) * (1 - np.eye(len(start)))
+    visits, reachability[start], predecessor = optics_walk(apart, min_samples)
+    order = start[visits]
+    labels[start], _ = cluster_optics_xi(
+        reachability=reachability[start],
         predecessor=predecessor,
         ordering=visits,
         min_samples=min_samples,
         xi=config.xi,
     )
-    labels[order] = _valleys(reachability[order], labels[order])
+    labels[order] = _widened_to_half_depth(reachability[order], labels[order])
     return order, reachability, labels
 
 
-def _valleys(reachability: FloatArray, labels: IntArray) -> IntArray:
-    """Give each cluster the full width of its valley at half depth.
+def _widened_to_half_depth(reachability: FloatArray, labels: IntArray) -> IntArray:
+    """Redraw each cluster as the full width of its valley at half depth.
 
     The ξ method finds where valleys are, but draws their edges badly: it counts a whole flank in, up to channels
-    that are hardly nearer to the valley than to anything else, and stops at a ripple of the valley's floor. So from
-    each cluster's floor (its median reachability) to the lower of the two barriers between it and its neighbours,
-    whatever lies contiguously below the middle belongs to it.
+    that are hardly nearer to the valley than to anything else, and stops at a ripple of the valley's floor. Half depth
+    is the middle between a cluster's floor (its median reachability) and the lower of the two barriers that separate it
+    from its neighbours; whatever lies contiguously below belongs to it.
 
     Args:
         reachability: (L,) in OPTICS order; the distance of each channel to those before it.
@@ -179,7 +211,7 @@ def _valleys(reachability: FloatArray, labels: IntArray) -> IntArray:
     cores = [np.flatnonzero(labels == label)[[0, -1]] for label in range(labels.max(initial=-1) + 1)]
     cores.sort(key=lambda core: int(core[0]))
     highest = reachability[np.isfinite(reachability)].max(initial=0.0)
-    wide = np.full_like(labels, -1)
+    widened = np.full_like(labels, -1)
     for k, (first, last) in enumerate(cores):
         left = reachability[cores[k - 1][1] + 1 : first + 1].max() if k > 0 else np.inf
         right_end = cores[k + 1][0] + 1 if k + 1 < len(cores) else len(labels)
@@ -195,20 +227,20 @@ def _valleys(reachability: FloatArray, labels: IntArray) -> IntArray:
             start -= 1
         while end + 1 < len(labels) and reachability[end + 1] <= half:
             end += 1
-        wide[start : end + 1] = k
-    return wide
+        widened[start : end + 1] = k
+    return widened
 
 
-def _densest_first(distance: FloatArray, live: IntArray, min_samples: int) -> IntArray:
-    """List channels by their core distance, not by where they stand: OPTICS depends on the order it is given.
+def _densest_first(distance: FloatArray, channels: IntArray, min_samples: int) -> IntArray:
+    """Sort channels by their core distance rather than by where they stand: OPTICS depends on the order of its input.
 
     It starts with the first. From the middle of a dense group, the first valley of the reachability holds that
     group and nothing else; from a lonely channel, it would hold that channel too.
     """
-    nearest = np.sort(distance[np.ix_(live, live)], axis=1)
-    # Rounded, since sums over differently ordered rows differ in their last digits; the second settles ties.
+    nearest = np.sort(distance[np.ix_(channels, channels)], axis=1)
+    # Rounded, since sums over differently ordered rows differ in their last digits; the second breaks ties.
     core, spread = np.round(nearest[:, min_samples - 1], 9), np.round(nearest.sum(axis=1), 6)
-    return live[np.lexsort((spread, core))]
+    return channels[np.lexsort((spread, core))]
 
 
 def _recurring(labels: IntArray, matrix: ChannelMatrix) -> IntArray:
@@ -219,14 +251,15 @@ def _recurring(labels: IntArray, matrix: ChannelMatrix) -> IntArray:
     return np.where(np.isin(labels, lonely), -1, labels)
 
 
-def _in_order(labels: IntArray, order: IntArray) -> IntArray:
+def _numbered_in_order(labels: IntArray, order: IntArray) -> IntArray:
     """Number the groups as they come along the OPTICS order."""
-    seen = dict.fromkeys(int(label) for label in labels[order] if label >= 0)
-    new = {old: rank for rank, old in enumerate(seen)}
-    return np.array([new.get(int(label), -1) for label in labels], dtype=np.int64)
+    in_order = dict.fromkeys(int(label) for label in labels[order] if label >= 0)
+    number = {label: rank for rank, label in enumerate(in_order)}
+    return np.array([number.get(int(label), -1) for label in labels], dtype=np.int64)
 
 
 def _describe(label: int, channels: IntArray, matrix: ChannelMatrix, distance: FloatArray) -> Hotspot:
+    """Summarize a hotspot by the means over its pairs and channels, and by its medoid."""
     square = np.ix_(channels, channels)
     pairs = ~np.eye(len(channels), dtype=bool)
     return Hotspot(
@@ -241,8 +274,8 @@ def _describe(label: int, channels: IntArray, matrix: ChannelMatrix, distance: F
     )
 
 
-def _signs(groups: tuple[Hotspot, ...], posteriors: Posteriors | None, n_channels: int) -> Any:
-    """+1 where a channel's means rise with those of its hotspot's medoid, −1 where they fall."""
+def _signs(groups: tuple[Hotspot, ...], posteriors: Posteriors | None, n_channels: int) -> IntArray:
+    """Return +1 where a channel's means rise with those of its hotspot's medoid, −1 where they fall."""
     sign = np.ones(n_channels, dtype=np.int64)
     if posteriors is None:
         return sign

@@ -1,5 +1,6 @@
-"""Labels of the sample: as channels, that is hard clusterings beside the soft ones, and as factors of a few values."""
+"""Labels of the sample, their values numbered: as hard clusterings beside soft ones, and as factors of few values."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 from vaefrag_core.array_types import AnyArray, BoolArray, FloatArray, IntArray
 
 MAX_VALUES = 20  # of a numeric label; with more, its images fall into as many bins of equal population
-UNKNOWN = -1  # code of an image of which a label is not known
+UNLABELLED = -1  # code of an image that has no value of a label
 NO_VALUE = ("", "nan")  # texts that stand for no value; the second is what numpy makes of NaN beside text
 
 
@@ -17,11 +18,11 @@ class Label:
     """One label, its values numbered.
 
     Args:
-        name: of the label.
-        codes: (N,) 0 … K−1: equal where and only where values are equal, or share a bin; −1 where it is not known.
-        values: how many different ones it has, before they are binned.
-        identifier: whether it names images rather than tells something of them: text or whole numbers of more values
-            than half the images of which it is known.
+        name: name of the label.
+        codes: (N,) 0 … K−1, equal where and only where values are equal or share a bin; −1 where an image has none.
+        values: number of different values, before they are binned.
+        identifier: True when it names images rather than tells something of them: text or whole numbers with more
+            values than half the images that have one.
     """
 
     name: str
@@ -30,28 +31,28 @@ class Label:
     identifier: bool
 
     @property
-    def known(self) -> BoolArray:
-        """(N,) the images of which it is known."""
-        return np.asarray(self.codes != UNKNOWN)
+    def labelled(self) -> BoolArray:
+        """(N,) True where an image has a value."""
+        return np.asarray(self.codes != UNLABELLED)
 
     @property
     def bins(self) -> int:
-        """How many bins its values fall into; 0 when every value stands for itself."""
-        count = int(self.codes.max(initial=UNKNOWN)) + 1
+        """Number of bins that its values fall into; 0 when every value stands for itself."""
+        count = int(self.codes.max(initial=UNLABELLED)) + 1
         return count if count < self.values else 0
 
     @property
     def messages(self) -> tuple[str, ...]:
         """What a user should know about it."""
-        found, known = [], int(self.known.sum())
+        messages, known = [], int(self.labelled.sum())
         if known < len(self.codes):
-            found.append(f"Label {self.name} is known of {known:,} of {len(self.codes):,} images; only these count.")
+            messages.append(f"Label {self.name} is known of {known:,} of {len(self.codes):,} images; only these count.")
         if self.identifier:
-            found.append(
+            messages.append(
                 f"Label {self.name} has {self.values:,} values on {known:,} images: it seems to name images, so it is"
                 " never called a best label."
             )
-        return (*found, *self._binned())
+        return (*messages, *self._binned())
 
     def _binned(self) -> list[str]:
         if not self.bins:
@@ -64,8 +65,8 @@ class Factors:
     """Labels that can serve as factors, their values numbered.
 
     Args:
-        names: (F,) of the labels taken.
-        classes: (F, N) the value of each image, 0 … K−1.
+        names: (F,) names of these labels.
+        classes: (F, N) numbered value of each image, 0 … K−1.
         messages: what was left out or binned, and why.
     """
 
@@ -77,34 +78,88 @@ class Factors:
 def read_labels(labels: Any, names: tuple[str, ...]) -> list[Label]:
     """Number the values of each label.
 
-    Not known is a label where it is NaN, infinite or empty. Numbers of more than 20 values become 20 bins of equal
-    population, also where text holds them; not so identifiers.
+    An image has no value of a label that is NaN, infinite or empty there. Numbers of more than 20 values become 20 bins
+    of equal population, also where they are written as text, except in identifiers.
 
     Args:
         labels: (N, F) values, numbers or text, or None.
-        names: (F,) of the labels.
+        names: (F,) names of the labels.
+
+    Returns:
+        F labels, in order.
+
+    Example:
+        >>> [label.codes.tolist() for label in read_labels(np.array([["b", "1"], ["a", ""]]), ("letter", "digit"))]
+        [[1, 0], [0, -1]]
     """
     columns = [] if labels is None else list(np.asarray(labels).T)
     return [_read(name, column) for name, column in zip(names, columns, strict=True)]
 
 
-def usable_factors(labels: Any, names: tuple[str, ...], n_images: int) -> Factors:
-    """Take the labels that can serve as factors of all images.
+def known_texts(column: AnyArray) -> list[str | None]:
+    """Write the values of a label as text, for colours and legends.
 
-    Left out are labels of one value, labels that are not known of all images, and identifiers.
+    Args:
+        column: (N,) values, numbers or text.
+
+    Returns:
+        (N,) texts; None where the label is not known.
+    """
+    labelled, _ = _parsed(column)
+    return [str(value) if there else None for value, there in zip(column, labelled, strict=True)]
+
+
+def codes_by_images(labels: Sequence[Label]) -> list[tuple[BoolArray, list[int], IntArray]]:
+    """Put labels together that are known of the same images, so that one pass over these images compares all of them.
+
+    Args:
+        labels: F labels of N images.
+
+    Returns:
+        For each such group the images (N,), the positions f of its labels, and their codes (G, images). Labels known of
+        fewer than two images are in none: nothing can be told apart by them.
+    """
+    groups: dict[bytes, list[int]] = {}
+    for f, label in enumerate(labels):
+        if label.labelled.sum() >= 2:
+            groups.setdefault(label.labelled.tobytes(), []).append(f)
+    known = [(labels[fs[0]].labelled, fs) for fs in groups.values()]
+    return [(images, fs, np.array([labels[f].codes[images] for f in fs])) for images, fs in known]
+
+
+def label_entropy_bits(codes: IntArray) -> float:
+    """Entropy of a label on the images of which it is known: −Σ p log2 p over its values, bits; NaN of no image.
+
+    Args:
+        codes: (N,) its values, numbered; −1 where it is not known.
+    """
+    counts = np.bincount(codes[codes != UNLABELLED])
+    share = counts[counts > 0] / max(counts.sum(), 1)
+    # A label of one value has exactly 0 bits; log2 N − mean of log2 counts would leave rounding to divide by.
+    return abs(float((share * np.log2(share)).sum())) if counts.any() else float("nan")
+
+
+def usable_factors(labels: Any, names: tuple[str, ...], n_images: int) -> Factors:
+    """Select the labels that can serve as factors of all images.
+
+    Labels of one value, labels that some images lack, and identifiers are left out.
 
     Args:
         labels: (N, F) values, numbers or text, or None.
-        names: (F,) of the labels.
+        names: (F,) names of the labels.
         n_images: N.
 
     Returns:
-        What is left; no factor at all is possible.
+        The factors, perhaps none, and messages about what was left out.
+
+    Example:
+        >>> usable_factors(np.array([[3, 5], [4, 5]]), ("digit", "constant"), 2).names
+        ('digit',)
     """
-    taken, messages = [], []
+    usable, messages = [], []
     for label in read_labels(labels, names):
-        if not label.known.all():
-            known = int(label.known.sum())
+        if not label.labelled.all():
+            known = int(label.labelled.sum())
             messages.append(f"Label {label.name} is left out: it is known of {known:,} of {n_images:,} images only.")
         elif label.values == 1:
             messages.append(f"Label {label.name} is left out: all images have the same value.")
@@ -114,21 +169,25 @@ def usable_factors(labels: Any, names: tuple[str, ...], n_images: int) -> Factor
                 " factor."
             )
         else:
-            taken.append(label)
+            usable.append(label)
             messages.extend(label.messages)
-    table = np.array([label.codes for label in taken], dtype=np.int64).reshape(len(taken), n_images)
-    return Factors(tuple(label.name for label in taken), table, tuple(messages))
+    table = np.array([label.codes for label in usable], dtype=np.int64).reshape(len(usable), n_images)
+    return Factors(tuple(label.name for label in usable), table, tuple(messages))
 
 
 def equal_bins(values: FloatArray, bins: int) -> IntArray:
     """Cut each column into bins of equal population; equal values share a bin.
 
     Args:
-        values: (N, D).
-        bins: how many.
+        values: (N, D) numbers.
+        bins: number of bins.
 
     Returns:
-        (N, D) 0 … bins−1.
+        (N, D) bin of each value, 0 … bins−1.
+
+    Example:
+        >>> equal_bins(np.array([[0.1], [9.0], [0.2], [0.3]]), 2)[:, 0].tolist()
+        [0, 1, 0, 1]
     """
     from scipy.stats import rankdata
 
@@ -137,33 +196,34 @@ def equal_bins(values: FloatArray, bins: int) -> IntArray:
 
 
 def _read(name: str, column: AnyArray) -> Label:
-    known, numbers = _known(column)
-    count = int(known.sum())
-    codes = np.full(len(column), UNKNOWN, dtype=np.int64)
+    """Number the values of one label."""
+    labelled, numbers = _parsed(column)
+    count = int(labelled.sum())
+    codes = np.full(len(column), UNLABELLED, dtype=np.int64)
     if not count:
         return Label(name, codes, 0, identifier=False)
-    found, places = np.unique(column[known] if numbers is None else numbers, return_inverse=True)
+    values, numbered = np.unique(column[labelled] if numbers is None else numbers, return_inverse=True)
     whole = numbers is None or bool(np.all(numbers == np.round(numbers)))
-    identifier = whole and len(found) > max(count / 2, MAX_VALUES)
-    if numbers is not None and len(found) > MAX_VALUES and not identifier:
-        places = np.unique(equal_bins(numbers[:, None], MAX_VALUES)[:, 0], return_inverse=True)[1]
-    codes[known] = places
-    return Label(name, codes, len(found), identifier)
+    identifier = whole and len(values) > max(count / 2, MAX_VALUES)
+    if numbers is not None and len(values) > MAX_VALUES and not identifier:
+        numbered = np.unique(equal_bins(numbers[:, None], MAX_VALUES)[:, 0], return_inverse=True)[1]
+    codes[labelled] = numbered
+    return Label(name, codes, len(values), identifier)
 
 
-def _known(column: AnyArray) -> tuple[BoolArray, FloatArray | None]:
-    """Say of which images a label is known, and give its values there as numbers if they are, also as text."""
+def _parsed(column: AnyArray) -> tuple[BoolArray, FloatArray | None]:
+    """Return the images that have a value, (N,) bool, and their values as numbers; None when they are words."""
     if column.dtype.kind in "US":
         texts = np.char.lower(np.char.strip(column.astype(np.str_)))
-        known = ~np.isin(texts, NO_VALUE)
+        labelled = ~np.isin(texts, NO_VALUE)
         try:
-            numbers = column[known].astype(np.float64)
+            numbers = column[labelled].astype(np.float64)
         except ValueError:
-            return known, None
+            return labelled, None
         # a text such as "inf" is a number that says nothing
         finite = np.isfinite(numbers)
-        known[known] = finite
-        return known, numbers[finite]
+        labelled[labelled] = finite
+        return labelled, numbers[finite]
     numbers = column.astype(np.float64)
     finite = np.isfinite(numbers)
     return finite, numbers[finite]

@@ -1,88 +1,105 @@
 """Information and similarity of all pairs of channels, and of every channel with every label."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 
-from vaefrag_core.array_types import FloatArray
+from vaefrag_core.array_types import FloatArray, IntArray
 from vaefrag_core.artifacts import ChannelMatrix, Posteriors
-from vaefrag_core.structure.chance_level import chance_factors, dealt_panel
-from vaefrag_core.structure.label_factors import Label, read_labels
+from vaefrag_core.measures.channel_states import saturated_channels
+from vaefrag_core.measures.gaussian import DEFAULT_DIVERGENCE, Divergence
+from vaefrag_core.measures.information_terms import nmi_from_terms, vi_from_terms
+from vaefrag_core.structure.chance_level import chance_factors, shuffled_channels
+from vaefrag_core.structure.label_factors import Label, codes_by_images, read_labels
 from vaefrag_core.structure.pairwise_information import Progress, Rows, shared_bits
-
-OWN_BITS_FLOOR = 1e-20  # below, what a channel's own draws repeat is zero but for rounding in the inputs
+from vaefrag_core.structure.saturation import saturation_messages
 
 
 def compare_channels(
     posteriors: Posteriors,
     *,
-    known: ChannelMatrix | None = None,
+    earlier: ChannelMatrix | None = None,
+    divergence: Divergence = DEFAULT_DIVERGENCE,
     device: str | torch.device = "cpu",
     threads: int | None = None,
     on_progress: Progress | None = None,
 ) -> ChannelMatrix:
-    """Compare every channel with every other, and with every label on the images of which it is known.
+    """Compare every channel with every other, and with every label on the images that have it.
 
     Args:
-        posteriors: of M members on N images.
-        known: what was found before. Pairs of members that it holds, with the same posteriors, are taken from it.
+        posteriors: M members on N images.
+        earlier: a matrix by the same divergence. Pairs of members that it holds, with the same posteriors, are taken
+            from it.
+        divergence: the one that tells images apart; others than the default take a slower way.
         device: where the products are computed.
-        threads: on a CPU; as many as torch uses when not given. The result does not depend on it.
+        threads: CPU threads, by default as many as torch uses. The result does not depend on it.
         on_progress: called with images done and N; an exception that it raises ends the work.
 
     Returns:
-        Information, NMI and VI as `vaefrag_core.measures` defines them, to 1e-6; NMI is NaN where a channel tells
-        nothing apart; and for every channel its factor of chance, see `chance_level`. Memory: (C, N)
-        and (C, C) arrays and 64 MB.
+        Information, NMI and VI as `vaefrag_core.measures` defines them, to 1e-6, and for every channel its factors of
+        the chance level, see `chance_level`. NMI is NaN where a channel tells nothing apart, and where it tells every
+        image from every other. Memory: (C, N) and (C, C) arrays and 64 MB.
+
+    Example:
+        >>> mean = np.random.default_rng(0).normal(size=(2, 50, 1))
+        >>> compare_channels(Posteriors(mean, np.full_like(mean, -2.0))).nmi.shape
+        (2, 2)
 
     Reference:
         Murphy, K. A., Dillavou, S., Bassett, D. S. (2024). https://arxiv.org/abs/2405.21042
     """
     mean, logvar = posteriors.flat()
-    old, place = _found_before(posteriors, known)
-    # Known channels first: what is left to do is then one rectangle and one triangle.
-    count = len(mean)
-    order = np.concatenate([old, np.setdiff1d(np.arange(count), old)]).astype(np.int64)
+    count, n_images = mean.shape
+    reused, source = _reusable_channels(posteriors, earlier)
+    # Reused channels first: the pairs that are left to compare are then one rectangle and one triangle.
+    order = np.concatenate([reused, np.setdiff1d(np.arange(count), reused)]).astype(np.int64)
     labels = read_labels(posteriors.labels, tuple(posteriors.label_names or ()))
-    whole = [f for f, label in enumerate(labels) if label.known.all()]
-    codes = np.array([labels[f].codes for f in whole], dtype=np.int64).reshape(len(whole), posteriors.n_images)
-    dealt_mean, dealt_logvar, chosen = dealt_panel(mean[order], logvar[order])
+    complete = [f for f, label in enumerate(labels) if label.labelled.all()]
+    codes = np.array([labels[f].codes for f in complete], dtype=np.int64).reshape(len(complete), n_images)
+    shuffled_mean, shuffled_logvar, shuffled = shuffled_channels(mean[order], logvar[order])
     rows = Rows(
-        np.concatenate([mean[order], dealt_mean]),
-        np.concatenate([logvar[order], dealt_logvar]),
+        np.concatenate([mean[order], shuffled_mean]),
+        np.concatenate([logvar[order], shuffled_logvar]),
         codes,
-        known=len(old),
+        n_first=len(reused),
+        divergence=divergence,
     )
     information, shared = shared_bits(rows, device=device, threads=threads, on_progress=on_progress)
-    nmi, vi_bits = _normalize(shared)
     twice = 2 * information - shared.diagonal()
-    if known is not None and len(old):
-        for square, before in ((nmi, known.nmi), (vi_bits, known.vi_bits)):
-            square[: len(old), : len(old)] = np.asarray(before)[np.ix_(place, place)]
-    back, label = np.argsort(order), np.arange(count + len(chosen), len(shared))
-    of_labels = _LabelColumns.empty(count, len(labels))
-    of_labels.bits[whole] = information[label]
-    of_labels.nmi[:, whole], of_labels.vi_bits[:, whole] = nmi[np.ix_(back, label)], vi_bits[np.ix_(back, label)]
-    _fill_partly_known(of_labels, labels, mean, logvar, device, threads)
-    chance = chance_factors(nmi[:, count : count + len(chosen)], chosen)
+    nmi, vi_bits = _similarity(shared, information, count + len(shuffled), n_images)
+    if earlier is not None and len(reused):
+        both = np.ix_(source, source)
+        nmi[: len(reused), : len(reused)] = np.asarray(earlier.nmi)[both]
+        vi_bits[: len(reused), : len(reused)] = np.asarray(earlier.vi_bits)[both]
+    saturated = saturated_channels(information[:count], n_images)
+    nmi[:count][saturated] = nmi[:, :count][:, saturated] = np.nan  # those of an earlier version as well
+    back, label_rows = np.argsort(order), np.arange(count + len(shuffled), len(shared))
+    columns = _LabelColumns.undefined(count, len(labels))
+    columns.bits[complete] = information[label_rows]
+    columns.nmi[:, complete] = nmi[np.ix_(back, label_rows)]
+    columns.vi_bits[:, complete] = vi_bits[np.ix_(back, label_rows)]
+    _fill_incomplete(columns, labels, Rows(mean, logvar, codes, divergence=divergence), device, threads)
+    chance = chance_factors(nmi[:, count : count + len(shuffled)], shuffled)
+    label_chance = np.full((len(labels), 2), np.nan)
+    label_chance[complete] = chance[label_rows]
     return ChannelMatrix(
         channel_names=posteriors.channel_names,
         information_bits=information[back],
         information_twice_bits=twice[back],
         nmi=nmi[np.ix_(back, back)],
         vi_bits=vi_bits[np.ix_(back, back)],
-        n_images=posteriors.n_images,
+        n_images=n_images,
         label_names=tuple(posteriors.label_names or ()),
-        label_bits=of_labels.bits,
-        label_nmi=of_labels.nmi,
-        label_vi_bits=of_labels.vi_bits,
+        label_bits=columns.bits,
+        label_nmi=columns.nmi,
+        label_vi_bits=columns.vi_bits,
         chance=chance[back],
-        label_chance=_placed(chance[label], whole, len(labels)),
+        label_chance=label_chance,
         identifiers=tuple(label.name for label in labels if label.identifier),
         messages=(
             *([posteriors.copies_message] if posteriors.copies_message else []),
+            *saturation_messages(mean, saturated[back]),
             *(message for label in labels for message in label.messages),
         ),
         input_entropy_bits=posteriors.input_entropy_bits,
@@ -94,6 +111,7 @@ def compare_across(
     first: tuple[FloatArray, FloatArray],
     second: tuple[FloatArray, FloatArray],
     *,
+    divergence: Divergence = DEFAULT_DIVERGENCE,
     device: str | torch.device = "cpu",
     threads: int | None = None,
     on_progress: Progress | None = None,
@@ -101,94 +119,96 @@ def compare_across(
     """Compare each channel of one group with each of another, and nothing else.
 
     Args:
-        first: means and ln σ² of U channels on N images, (U, N) each, as `Posteriors.flat` gives them.
+        first: means and ln σ² of U channels on N images, (U, N) each, as `Posteriors.flat` returns them.
         second: the same of V channels on the same images.
+        divergence: the one that tells images apart.
         device: where the products are computed.
-        threads: on a CPU; as many as torch uses when not given. The result does not depend on it.
+        threads: CPU threads, by default as many as torch uses. The result does not depend on it.
         on_progress: called with images done and N; an exception that it raises ends the work.
 
     Returns:
-        NMI (U, V), the block that `compare_channels` would find for all of them; NaN where a channel tells nothing.
+        NMI (U, V), the block that `compare_channels` has for all of them; NaN where it is undefined.
+
+    Example:
+        >>> mean = np.random.default_rng(0).normal(size=(3, 50))
+        >>> compare_across((mean[:1], mean[:1] * 0 - 2), (mean[1:], mean[1:] * 0 - 2)).shape
+        (1, 2)
     """
     (mean, logvar), (other_mean, other_logvar) = first, second
     rows = Rows(
         np.concatenate([mean, other_mean]),
         np.concatenate([logvar, other_logvar]),
         np.zeros((0, mean.shape[1]), dtype=np.int64),
-        known=len(mean),
+        n_first=len(mean),
         across=True,
+        divergence=divergence,
     )
-    _, shared = shared_bits(rows, device=device, threads=threads, on_progress=on_progress)
-    nmi, _ = _normalize(shared)
+    information, shared = shared_bits(rows, device=device, threads=threads, on_progress=on_progress)
+    nmi, _ = _similarity(shared, information, len(shared), mean.shape[1])
     return np.asarray(nmi[: len(mean), len(mean) :])
 
 
 @dataclass(frozen=True, eq=False)
 class _LabelColumns:
-    """What channels share with labels: bits (F,), nmi (C, F), vi_bits (C, F); NaN where it cannot be told."""
+    """What channels share with labels: bits (F,), nmi (C, F), vi_bits (C, F); NaN where it is undefined."""
 
     bits: FloatArray
     nmi: FloatArray
     vi_bits: FloatArray
 
     @classmethod
-    def empty(cls, channels: int, labels: int) -> "_LabelColumns":
+    def undefined(cls, channels: int, labels: int) -> "_LabelColumns":
         return cls(np.full(labels, np.nan), *np.full((2, channels, labels), np.nan))
 
 
-def _fill_partly_known(
-    columns: _LabelColumns,
-    labels: list[Label],
-    mean: FloatArray,
-    logvar: FloatArray,
-    device: str | torch.device,
-    threads: int | None,
+def _fill_incomplete(
+    columns: _LabelColumns, labels: list[Label], channels: Rows, device: str | torch.device, threads: int | None
 ) -> None:
-    """Compare the channels with labels that are not known of all images, on those of which they are."""
-    together: dict[bytes, list[int]] = {}  # labels that are known of the same images
-    for f, label in enumerate(labels):
-        if 2 <= label.known.sum() < len(label.known):
-            together.setdefault(label.known.tobytes(), []).append(f)
-    for fs in together.values():
-        known = labels[fs[0]].known
-        codes = np.array([labels[f].codes[known] for f in fs])
-        rows = Rows(mean[:, known], logvar[:, known], codes, known=len(mean))  # channels among each other: not again
+    """Compare the channels with the labels that some images lack, on the images that have them."""
+    count = len(channels.mean)
+    for labelled, group, codes in codes_by_images(labels):
+        if labelled.all():
+            continue
+        rows = Rows(
+            channels.mean[:, labelled],
+            channels.logvar[:, labelled],
+            codes,
+            n_first=count,  # channels are not compared among each other again
+            divergence=channels.divergence,
+        )
         information, shared = shared_bits(rows, device=device, threads=threads)
-        nmi, vi_bits = _normalize(shared)
-        here = np.arange(len(mean), len(shared))
-        columns.bits[fs] = information[here]
-        columns.nmi[:, fs], columns.vi_bits[:, fs] = nmi[: len(mean), here], vi_bits[: len(mean), here]
+        nmi, vi_bits = _similarity(shared, information, count, int(labelled.sum()))
+        label_rows = np.arange(count, len(shared))
+        columns.bits[group] = information[label_rows]
+        columns.nmi[:, group], columns.vi_bits[:, group] = nmi[:count, label_rows], vi_bits[:count, label_rows]
 
 
-def _placed(values: FloatArray, places: list[int], count: int) -> FloatArray:
-    """Give (count, 2) with the values at their places, NaN elsewhere."""
-    table = np.full((count, 2), np.nan)
-    table[places] = values
-    return table
-
-
-def _found_before(posteriors: Posteriors, known: ChannelMatrix | None) -> tuple[Any, Any]:
-    """Give the channels whose member is in an earlier matrix with the same posteriors, and their places there."""
-    nowhere = np.zeros(0, dtype=np.int64)
-    if known is None or not known.member_keys:
-        return nowhere, nowhere
-    starts = np.concatenate([[0], np.flatnonzero(np.diff(known.member)) + 1, [known.n_channels]])
-    before = {key: starts[m] for m, key in enumerate(known.member_keys)}
-    here, there, start = [], [], 0
+def _reusable_channels(posteriors: Posteriors, earlier: ChannelMatrix | None) -> tuple[IntArray, IntArray]:
+    """Find the channels whose member is in an earlier matrix with the same posteriors, and their rows there."""
+    none = np.zeros(0, dtype=np.int64)
+    if earlier is None or not earlier.member_keys:
+        return none, none
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(earlier.member)) + 1, [earlier.n_channels]])
+    start_of = {key: starts[m] for m, key in enumerate(earlier.member_keys)}
+    channels, rows, start = [none], [none], 0
     for key, width in zip(posteriors.member_keys, posteriors.channels_of_member, strict=True):
-        if key in before:
-            here.append(np.arange(start, start + width))
-            there.append(np.arange(before[key], before[key] + width))
+        if key in start_of:
+            channels.append(np.arange(start, start + width))
+            rows.append(np.arange(start_of[key], start_of[key] + width))
         start += width
-    return (np.concatenate(here), np.concatenate(there)) if here else (nowhere, nowhere)
+    return np.concatenate(channels), np.concatenate(rows)
 
 
-def _normalize(shared: FloatArray) -> tuple[Any, Any]:
-    """Turn shared information into NMI and VI, both (R, R)."""
+def _similarity(
+    shared: FloatArray, information: FloatArray, n_channels: int, n_images: int
+) -> tuple[FloatArray, FloatArray]:
+    """Turn shared information into NMI and VI, (R, R); labels, the rows after the channels, are never saturated.
+
+    NMI is undefined for channels that tell every image from every other: they share all of log2 N bits with each other,
+    and all that a third channel tells, whatever their means are. As clusterings they are equal, so that VI stands.
+    """
     own = shared.diagonal().copy()
-    scale = np.sqrt(np.where(own > OWN_BITS_FLOOR, own, np.nan))
-    nmi = shared / np.outer(scale, scale)
-    # 2 I(X;U,V) − I(X;U,U′) − I(X;V,V′) with each joint written as a sum of singles minus what is shared
-    vi_bits = np.add.outer(own, own) - 2 * shared
-    np.fill_diagonal(vi_bits, 0.0)
-    return nmi, vi_bits
+    nmi = nmi_from_terms(shared, own[:, None], own[None, :], images=n_images)
+    saturated = np.flatnonzero(saturated_channels(information[:n_channels], n_images))
+    nmi[saturated] = nmi[:, saturated] = np.nan
+    return nmi, vi_from_terms(shared, own[:, None], own[None, :])

@@ -1,4 +1,4 @@
-"""All metrics of all members: the table that stands beside what the ensemble shows as a whole."""
+"""The metrics of the field for every member of an ensemble."""
 
 from dataclasses import dataclass
 
@@ -7,13 +7,12 @@ import numpy as np
 from vaefrag_core.array_types import FloatArray
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.errors import InvalidInputError
-from vaefrag_core.measures.kl_divergence import kl_to_prior_nats
+from vaefrag_core.measures.kl_divergence import active_units, kl_to_prior_nats
 from vaefrag_core.structure.disentanglement import dci, factorvae_score, mig, sap, standard_codes
 from vaefrag_core.structure.disentanglement_ranking import udr
 from vaefrag_core.structure.label_factors import Factors, usable_factors
 
 METRICS = ("mig", "disentanglement", "completeness", "informativeness", "sap", "factorvae", "udr")
-MIN_KL_NATS = 0.01  # the mean KL below which a channel tells nothing, as in Duan et al. (2020)
 FEWEST_IMAGES = 100  # a quarter of fewer is too few to test a prediction on
 
 
@@ -24,8 +23,8 @@ class MemberMetrics:
     Args:
         member_ids: (M,) numbers of the members.
         values: (M, 7) in the order of `METRICS`; NaN where undefined.
-        live_channels: (M,) channels whose mean KL reaches 0.01 nats; the others are left out of every metric.
-        factors: labels that were taken as factors.
+        live_channels: (M,) active units, whose mean KL reaches 0.01 nats; the others are left out of every metric.
+        factors: labels that serve as factors.
         messages: what was left out, and why.
     """
 
@@ -37,12 +36,12 @@ class MemberMetrics:
 
     @property
     def mean(self) -> FloatArray:
-        """(7,) over the members where it is defined."""
+        """(7,) mean of each metric over the members where it is defined."""
         return np.array([column[np.isfinite(column)].mean() if c else np.nan for c, column in self._defined()])
 
     @property
     def spread(self) -> FloatArray:
-        """(7,) standard deviation over members; NaN of fewer than two."""
+        """(7,) standard deviation of each metric over members; NaN for fewer than two."""
         return np.array([column[np.isfinite(column)].std(ddof=1) if c > 1 else np.nan for c, column in self._defined()])
 
     def _defined(self) -> list[tuple[int, FloatArray]]:
@@ -53,8 +52,11 @@ def member_metrics(posteriors: Posteriors, seed: int = 0) -> MemberMetrics:
     """Measure every member by the metrics of the field. Posterior means are the codes.
 
     Args:
-        posteriors: of all members, with labels for all metrics but UDR.
-        seed: of splits, forests and votes.
+        posteriors: posteriors of all members, with labels for all metrics but UDR.
+        seed: seed of splits, forests and votes.
+
+    Returns:
+        All metrics of all members; NaN where one is undefined.
 
     Raises:
         InvalidInputError: when there are fewer than 100 images, or neither a factor nor a second member.
@@ -70,7 +72,7 @@ def member_metrics(posteriors: Posteriors, seed: int = 0) -> MemberMetrics:
             "Expected a label of more than one value, or a second member for UDR, got neither."
             f"{''.join(' ' + message for message in factors.messages)} Add labels or members."
         )
-    codes = [standard_codes(live_means(m, v)) for m, v in zip(posteriors.mean, posteriors.logvar, strict=True)]
+    codes = [standard_codes(active_means(m, v)) for m, v in zip(posteriors.mean, posteriors.logvar, strict=True)]
     with_factors = np.array([_with_factors(member, factors, seed) for member in codes])
     return MemberMetrics(
         member_ids=tuple(int(number) for number in posteriors.member_ids),
@@ -81,10 +83,10 @@ def member_metrics(posteriors: Posteriors, seed: int = 0) -> MemberMetrics:
     )
 
 
-def live_means(mean: FloatArray, logvar: FloatArray) -> FloatArray:
-    """Keep the channels whose KL to the prior averages 0.01 nats or more."""
-    live = kl_to_prior_nats(mean, logvar).mean(axis=0) >= MIN_KL_NATS
-    return np.asarray(mean, dtype=np.float64)[:, live]
+def active_means(mean: FloatArray, logvar: FloatArray) -> FloatArray:
+    """Return the means of the active units, those whose KL to the prior averages 0.01 nats or more: (N, D′)."""
+    active = active_units(kl_to_prior_nats(mean, logvar).mean(axis=0))
+    return np.asarray(mean, dtype=np.float64)[:, active]
 
 
 def _with_factors(codes: FloatArray, factors: Factors, seed: int) -> list[float]:

@@ -1,4 +1,4 @@
-"""What channels tell at several steps of training, and since when they tell what they tell at the end."""
+"""Channels and hotspots at several steps of training, and since when channels are what they are at the end."""
 
 import numpy as np
 
@@ -21,11 +21,11 @@ def follow_training(
     """Compare all channels at every snapshot, look for hotspots among them, and compare each with its final self.
 
     Args:
-        snapshots: of M members on N images, at S steps.
-        posteriors: of the same members and images at the end.
-        matrix: of the same channels at the end: pairs that have not changed since are taken from it.
-        config: of the hotspots.
-        on_progress: called with images compared and their number over all steps; an exception that it raises ends
+        snapshots: M members on N images, at S steps.
+        posteriors: the same members on the same images at the end.
+        matrix: the comparison of the channels at the end; pairs that have not changed since are taken from it.
+        config: how hotspots are found.
+        on_progress: called with images compared and their total over all steps; an exception that it raises ends
             the work.
 
     Returns:
@@ -35,22 +35,17 @@ def follow_training(
     n_images, count = posteriors.n_images, len(snapshots.steps)
     information, nmi, live, groups = [], [], [], []
     for s in range(count):
-        then = Posteriors(
-            np.array(snapshots.mean[s]),
-            np.array(snapshots.logvar[s]),
-            sample_id=posteriors.sample_id,
-            member_ids=posteriors.member_ids,
-        )
+        at_step = snapshots.posteriors(s, posteriors)
 
         def compared(done: int, total: int, before: int = s * n_images) -> None:
             on_progress(before + done, count * n_images)
 
-        at_step = compare_channels(then, known=matrix, on_progress=compared)
-        found = find_hotspots(at_step, config)
-        information.append(at_step.information_bits)
-        nmi.append(_with_end(then, posteriors))
-        live.append(~found.dead)
-        groups.append(found.groups)
+        comparison = compare_channels(at_step, earlier=matrix, on_progress=compared)
+        hotspots = find_hotspots(comparison, config)
+        information.append(comparison.information_bits)
+        nmi.append(_nmi_with_end(at_step, posteriors))
+        live.append(~hotspots.dead)
+        groups.append(hotspots.groups)
     return OverTraining(
         steps=np.asarray(snapshots.steps),
         information_bits=np.stack(information),
@@ -62,14 +57,14 @@ def follow_training(
     )
 
 
-def _with_end(then: Posteriors, end: Posteriors) -> FloatArray:
+def _nmi_with_end(at_step: Posteriors, end: Posteriors) -> FloatArray:
     """NMI of each channel with its final self, (C,)."""
-    (mean, logvar), (end_mean, end_logvar) = then.flat(), end.flat()
-    found, start = [], 0
-    # Member by member: of the products of all channels, those of one member with itself are all that is looked at.
-    for width in then.channels_of_member:
+    (mean, logvar), (end_mean, end_logvar) = at_step.flat(), end.flat()
+    nmi, start = [], 0
+    # Member by member: all channels at once would compute the pairs of different members as well, for nothing.
+    for width in at_step.channels_of_member:
         own = slice(start, start + width)
         pairs = compare_across((mean[own], logvar[own]), (end_mean[own], end_logvar[own]))
-        found.append(np.diagonal(pairs))
+        nmi.append(np.diagonal(pairs))
         start += width
-    return np.concatenate(found)
+    return np.concatenate(nmi)

@@ -1,7 +1,7 @@
 """The inner loops of `pairwise_information`, compiled for the processor at hand and kept on disk.
 
-Imported where they are used only: numba takes a second to load. Everything here works in single precision on
-rows that were centred and scaled before, and is free of Python's lock, so that threads run side by side.
+Imported late, by `pairwise_information` alone: numba takes a second to load. Everything here works in single precision
+on rows that were centred and scaled before, and is free of Python's lock, so that threads run side by side.
 """
 
 import math
@@ -14,17 +14,15 @@ from numba.extending import intrinsic
 
 from vaefrag_core.measures.numba_compile import compiled
 
-FARTHEST_SIGMA = 80.0  # ln σ from the middle of its channel; what lies beyond counts as lying there
-
 _ONE, _HALF, _EIGHTH = np.float32(1), np.float32(0.5), np.float32(0.125)
-_MOST_T, _MOST_SHIFT, _MOST_Q = np.float32(1e30), np.float32(1e18), np.float32(80)
+_MAX_T, _MAX_SHIFT, _MAX_Q = np.float32(1e30), np.float32(1e18), np.float32(80)  # beyond, the coefficient is 0
 # ln 2 in two parts, the first of which multiplies small whole numbers exactly; the series of exp by Horner.
 _LOG2_E, _LN2_HIGH, _LN2_LOW = np.float32(1.44269504), np.float32(0.693359375), np.float32(-2.12194440e-4)
 _E2, _E3, _E4, _E5, _E6, _E7 = (np.float32(1 / math.factorial(k)) for k in range(2, 8))
 
 
 def _bits_as_float(context: Any, bits: Any) -> Any:
-    """Read the 32 bits of a whole number as those of a float."""
+    """Reinterpret the 32 bits of a whole number as a float, which numba has no function for."""
     del context, bits
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -37,8 +35,8 @@ def _bits_as_float(context: Any, bits: Any) -> Any:
 _float_of_bits: Any = intrinsic(_bits_as_float)
 
 
-def _complements(mean: Any, sigma: Any, inverse: Any, image: int, out: Any) -> None:
-    """Write 1 − b_ij of one channel and one image i to every image j.
+def _fill_complements(mean: Any, sigma: Any, inverse: Any, image: int, out: Any) -> None:
+    """Write 1 − b_ij of one channel, between one image i and every image j.
 
     With t = cosh(half) − 1 = (σⱼ − σᵢ)² / (2 σᵢ σⱼ) and q = (Δμ)² / (8 σᵢ σⱼ (1 + t)), see
     `vaefrag_core.measures.gaussian`, the coefficient is b = exp(−q) / √(1 + t), and
@@ -52,14 +50,14 @@ def _complements(mean: Any, sigma: Any, inverse: Any, image: int, out: Any) -> N
     for j in range(mean.shape[0]):
         step = sigma[j] - sigma_i
         # Each factor is formed with one inverse: their product alone could leave the range of single precision.
-        t = min((step * inverse[j]) * (step * inverse_i) * _HALF, _MOST_T)
+        t = min((step * inverse[j]) * (step * inverse_i) * _HALF, _MAX_T)
         root = math.sqrt(_ONE + t)
         part = _ONE / (root * (root + _ONE))
         near = (root + _ONE) * part  # 1/√(1+t)
         shift = mean[j] - mean_i
-        left = min(abs(shift * inverse[j]), _MOST_SHIFT)
-        right = min(abs(shift * inverse_i), _MOST_SHIFT)
-        q = min((left * near) * (right * near) * _EIGHTH, _MOST_Q)
+        left = min(abs(shift * inverse[j]), _MAX_SHIFT)
+        right = min(abs(shift * inverse_i), _MAX_SHIFT)
+        q = min((left * near) * (right * near) * _EIGHTH, _MAX_Q)
         # exp(−q) = 2ⁿ (1 + p), and 1 − exp(−q) = (1 − 2ⁿ) − 2ⁿ p keeps a tiny q
         n = np.rint(-q * _LOG2_E)
         r = (-q - n * _LN2_HIGH) - n * _LN2_LOW
@@ -88,13 +86,13 @@ def _scale(row: Any, shift: Any, factor: Any) -> None:
 
 
 # Reordered sums are the price of vector instructions; the order is the same on every run.
-_complements = compiled(_complements, {"contract", "nnan", "ninf", "nsz"})
+_fill_complements = compiled(_fill_complements, {"contract", "nnan", "ninf", "nsz"})
 _total = compiled(_total, {"contract", "reassoc"})
 _total_square = compiled(_total_square, {"contract", "reassoc"})
 _scale = compiled(_scale, {"contract"})
 
 
-def _fill(
+def _fill_ratios(
     mean: Any, sigma: Any, inverse: Any, codes: Any, images: Any, rows: Any, out: Any, log_mean: Any, own: Any
 ) -> None:
     """Write the ratios (b̄_i − b_ij) / b̄_i of some rows and images, and add up their logarithms.
@@ -103,12 +101,12 @@ def _fill(
         mean: (C, N) float32, centred and in units of the channel's middle σ.
         sigma: (C, N) float32, in the same units, less any constant of the channel.
         inverse: (C, N) float32, 1/σ in those units.
-        codes: (F, N) int64 of the labels.
+        codes: (F, N) int64, the numbered values of the labels.
         images: first image and the one after the last.
         rows: first row and the one after the last, of C + F.
         out: (images, C + F, N) float32, written.
         log_mean: (C + F,) float64, to which Σᵢ log2 b̄_i is added.
-        own: (C + F,) float64, to which Σᵢ log2 (1 + cov_i(U,U) / b̄_i²) is added.
+        own: (C + F,) float64, to which Σᵢ ln (1 + cov_i(U,U) / b̄_i²) is added.
     """
     count = mean.shape[0]
     n_images = out.shape[2]
@@ -116,7 +114,7 @@ def _fill(
         for i in range(images[0], images[1]):
             row = out[i - images[0], c]
             if c < count:
-                _complements(mean[c], sigma[c], inverse[c], i, row)
+                _fill_complements(mean[c], sigma[c], inverse[c], i, row)
             else:
                 code = codes[c - count]
                 for j in range(n_images):
@@ -128,24 +126,24 @@ def _fill(
             own[c] += math.log1p(_total_square(row) / n_images)
 
 
-def _fold(covariance: Any, n_images: int, product: Any) -> None:
+def _multiply_in(covariance: Any, n_images: int, product: Any) -> None:
     """Multiply the ratios of one image, 1 + cov_i(U,V) / (b̄_i^U b̄_i^V), into the products of a block of pairs.
 
     Args:
         covariance: (U, V) float32, N times cov_i / (b̄_i b̄_i).
         n_images: N.
-        product: (U, V) float64, changed; kept less 1, so that what is far below 1 is not lost.
+        product: (U, V) float64, changed in place; stored less 1, so that what is far below 1 is not lost.
     """
     inverse = 1 / n_images
     lowest = inverse - 1  # each ratio is at least 1/N exactly; rounding must not take it to 0
     for u in range(covariance.shape[0]):
         for v in range(covariance.shape[1]):
             excess = max(np.float64(covariance[u, v]) * inverse, lowest)
-            product[u, v] += excess + product[u, v] * excess
+            product[u, v] += excess + product[u, v] * excess  # (1 + product)(1 + excess) − 1
 
 
-def _settle(product: Any, block: Any, shared: Any) -> None:
-    """Add the logarithms of a block's products to what its pairs share, and start the products anew."""
+def _accumulate_logs(product: Any, block: Any, shared: Any) -> None:
+    """Add the logarithms of a block's products to what its pairs share, in nats, and start the products anew."""
     u0, u1, v0, v1 = block
     for u in range(u0, u1):
         for v in range(v0, v1):
@@ -153,6 +151,6 @@ def _settle(product: Any, block: Any, shared: Any) -> None:
             product[u, v] = 0.0
 
 
-fill = compiled(_fill)
-fold = compiled(_fold, {"contract"})
-settle = compiled(_settle)
+fill_ratios = compiled(_fill_ratios)
+multiply_in = compiled(_multiply_in, {"contract"})
+accumulate_logs = compiled(_accumulate_logs)

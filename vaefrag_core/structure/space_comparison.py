@@ -1,11 +1,13 @@
-"""Members compared by their whole latent spaces, all channels together."""
+"""Comparison of members by their whole latent spaces, all channels together."""
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 
 from vaefrag_core.artifacts import Posteriors, SpaceMatrix
 from vaefrag_core.config import SpaceConfig
+from vaefrag_core.measures.channel_states import saturated_channels
 from vaefrag_core.measures.monte_carlo import monte_carlo_comparison
 
 
@@ -19,30 +21,36 @@ def compare_spaces(
     """Estimate the information of every member's latent space, and NMI and VI of every pair of members.
 
     Args:
-        posteriors: of M members on N images.
-        config: how many draws, and their seed; the defaults when not given.
+        posteriors: M members on N images.
+        config: number of draws and their seed; the defaults of `SpaceConfig` without it.
         device: where it is computed.
-        on_progress: called with draws done and all draws; an exception that it raises ends the work.
+        on_progress: called with the draws done and their total; an exception that it raises ends the work.
 
     Returns:
-        Estimates with standard errors; the same on every call with the same seed on the same device.
+        Estimates with standard errors; the same on every call with the same seed on the same device. NMI is NaN where
+        a space tells no image from any other, or every image from every other.
     """
     config = config or SpaceConfig()
-    found = monte_carlo_comparison(
+    estimates = monte_carlo_comparison(
         [torch.as_tensor(mean, dtype=torch.float64, device=device) for mean in posteriors.mean],
         [torch.as_tensor(logvar, dtype=torch.float64, device=device) for logvar in posteriors.logvar],
         draws=config.draws,
         generator=torch.Generator(device).manual_seed(config.seed),
         on_progress=on_progress,
     )
+    nmi, nmi_error = estimates.nmi.numpy(), estimates.nmi_error.numpy()
+    # Such spaces all are the same clustering, of one image each: their NMI would be 1 whatever their means are.
+    saturated = np.flatnonzero(saturated_channels(estimates.information.numpy(), posteriors.n_images))
+    for square in (nmi, nmi_error):
+        square[saturated] = square[:, saturated] = np.nan
     return SpaceMatrix(
         member_ids=posteriors.member_ids,
-        information_bits=found.information.numpy(),
-        information_error=found.information_error.numpy(),
-        nmi=found.nmi.numpy(),
-        nmi_error=found.nmi_error.numpy(),
-        vi_bits=found.vi.numpy(),
-        vi_error=found.vi_error.numpy(),
+        information_bits=estimates.information.numpy(),
+        information_error=estimates.information_error.numpy(),
+        nmi=nmi,
+        nmi_error=nmi_error,
+        vi_bits=estimates.vi.numpy(),
+        vi_error=estimates.vi_error.numpy(),
         n_images=posteriors.n_images,
         draws=config.draws,
         input_entropy_bits=posteriors.input_entropy_bits,

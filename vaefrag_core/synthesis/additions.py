@@ -1,4 +1,4 @@
-"""Which channel to add next, how a set grows, and how it stands beside chance and whole members."""
+"""Which channel to add to a set next, sets grown greedily, and what whole members tell beside a set."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,9 +9,11 @@ from vaefrag_core.array_types import FloatArray, IntArray
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.errors import InvalidInputError
-from vaefrag_core.synthesis.channel_pool import checked, label_codes
+from vaefrag_core.measures.channel_states import dead_channels
+from vaefrag_core.structure.label_factors import read_labels
+from vaefrag_core.synthesis.channel_pool import validate_channels
 from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks
-from vaefrag_core.synthesis.greedy import added_bits, greedy_order, prefix_bits, space_bits
+from vaefrag_core.synthesis.greedy import extended_bits, greedy_order, prefix_bits, space_bits
 
 MIN_BITS = HotspotConfig().min_bits
 
@@ -22,8 +24,8 @@ class Additions:
 
     Args:
         channels: (A,) flat indices, the best first; without those of the set and the dead.
-        gain_bits: (A,) in joint information; in I(U_joint; label) when a label was given.
-        joint_bits: (A,) of the set with the channel.
+        gain_bits: (A,) gain in joint information; in I(U_joint; label) when ranked by a label.
+        joint_bits: (A,) information of the set with the channel.
         label_bits: (A,) I(U_joint; label) of the set with the channel; empty without a label.
     """
 
@@ -34,13 +36,13 @@ class Additions:
 
 
 @dataclass(frozen=True, eq=False)
-class Growth:
-    """A set grown greedily, beside random ones.
+class GreedySelection:
+    """A set grown greedily, beside random sets.
 
     Args:
-        channels: flat indices in the order in which they were added, after those of the start.
-        bits: (k,) of the start and the channels added: bits[j] belongs to j + 1 channels in all.
-        random_bits: (draws, k) the same of random sets of live channels.
+        channels: flat indices of the channels added, in order; without those of the start.
+        bits: (k,) information of the set channel by channel, the start included: bits[j] belongs to j + 1 channels.
+        random_bits: (draws, k) the same of random sets of live channels; as long as there are channels for.
     """
 
     channels: tuple[int, ...]
@@ -49,12 +51,12 @@ class Growth:
 
 
 @dataclass(frozen=True, eq=False)
-class MemberSpaces:
-    """The whole latent space of every member beside a set.
+class MemberInformation:
+    """What the whole latent space of every member tells, and what it shares with a set.
 
     Args:
-        bits: (M,) I(X;U) of all channels of a member; I(U;label) when a label was given.
-        shared_bits: (M,) I(U_set; U_member); empty when no set was given.
+        bits: (M,) I(X;U) of all channels of a member; I(U;label) when compared with a label.
+        shared_bits: (M,) I(U_set; U_member); empty without a set.
     """
 
     bits: FloatArray
@@ -66,121 +68,135 @@ def rank_additions(
     channels: Sequence[int],
     *,
     label: str | None = None,
-    min_bits: float = MIN_BITS,
+    min_bits: float | FloatArray = MIN_BITS,
     information_bits: FloatArray | None = None,
 ) -> Additions:
     """Rank all live channels by what a set gains from each.
 
     Args:
-        posteriors: of C channels on N images.
+        posteriors: C channels on N images.
         channels: flat indices of the set; () ranks channels alone.
-        label: name of a label: rank by the gain in what the set tells about it. Otherwise by joint bits.
-        min_bits: below, a channel is dead and is left out.
-        information_bits: (C,) of each channel alone, where known already; worked out otherwise.
+        label: name of a label, to rank by the gain in what the set tells about it; otherwise by joint bits.
+        min_bits: below, a channel is dead and is left out; one number, or (C,) where thresholds differ.
+        information_bits: (C,) information of each channel alone, where it is at hand; computed otherwise.
 
     Raises:
         InvalidInputError: for what is no channel or label, and a channel named twice.
     """
-    chosen, codes = checked(posteriors, channels, empty=True), _codes(posteriors, label)
-    overlaps = CoefficientBlocks(*posteriors.flat())
-    candidates = [c for c in _live(overlaps, min_bits, information_bits) if c not in chosen]
-    before = prefix_bits(overlaps, [chosen], codes)[0][-1, -1] if chosen else 0.0
-    found = added_bits(overlaps, chosen, candidates, codes)
-    gain = found[:, -1] - before
-    order = np.argsort(-gain, kind="stable")
+    selection, codes = validate_channels(posteriors, channels, allow_empty=True), _codes(posteriors, label)
+    coefficients = CoefficientBlocks(*posteriors.flat())
+    candidates = [c for c in _live(coefficients, min_bits, information_bits) if c not in selection]
+    before = prefix_bits(coefficients, [selection], codes)[0][-1, -1] if selection else 0.0
+    extended = extended_bits(coefficients, selection, candidates, codes)
+    gain = extended[:, -1] - before
+    order = np.argsort(-gain, kind="stable")  # of equals, the one of the smaller index first
     return Additions(
         channels=np.array(candidates, dtype=np.int64)[order],
         gain_bits=gain[order],
-        joint_bits=found[order, 0],
-        label_bits=found[order, 1] if label is not None else np.zeros(0),
+        joint_bits=extended[order, 0],
+        label_bits=extended[order, 1] if label is not None else np.zeros(0),
     )
 
 
-def grow(
+def select_greedily(
     posteriors: Posteriors,
     size: int,
     *,
     start: Sequence[int] = (),
     label: str | None = None,
-    min_bits: float = MIN_BITS,
+    min_bits: float | FloatArray = MIN_BITS,
     information_bits: FloatArray | None = None,
     draws: int = 20,
     seed: int = 0,
-) -> Growth:
-    """Add the best channel again and again, and set random sets of the same sizes beside it.
+) -> GreedySelection:
+    """Grow a set by the best channel again and again, beside random sets of the same sizes.
 
     Args:
-        posteriors: of C channels on N images.
-        size: of the whole set, the start included.
+        posteriors: C channels on N images.
+        size: channels of the whole set, the start included.
         start: flat indices to begin with.
         label: name of a label, to grow by what is told about it; otherwise by joint bits.
-        min_bits: below, a channel is dead and is not taken.
-        information_bits: (C,) of each channel alone, where known already; worked out otherwise.
-        draws: random sets.
-        seed: of their channels.
+        min_bits: below, a channel is dead and is not taken; one number, or (C,) where thresholds differ.
+        information_bits: (C,) information of each channel alone, where it is at hand; computed otherwise.
+        draws: number of random sets.
+        seed: of the random sets.
 
     Raises:
         InvalidInputError: for a size below 1 or below that of the start, and what is no channel or label.
     """
-    chosen, codes = checked(posteriors, start, empty=True), _codes(posteriors, label)
-    if size < max(1, len(chosen)):
-        raise InvalidInputError(f"Expected a size of at least {max(1, len(chosen))}, got {size}.")
-    overlaps = CoefficientBlocks(*posteriors.flat())
-    candidates = _live(overlaps, min_bits, information_bits)
-    if not candidates and not chosen:
+    selection, codes = validate_channels(posteriors, start, allow_empty=True), _codes(posteriors, label)
+    if size < max(1, len(selection)):
+        raise InvalidInputError(f"Expected a size of at least {max(1, len(selection))}, got {size}.")
+    coefficients = CoefficientBlocks(*posteriors.flat())
+    candidates = _live(coefficients, min_bits, information_bits)
+    if not candidates and not selection:
         raise InvalidInputError("No channel is live, so there is none to choose. Train with a smaller β or more steps.")
-    added = greedy_order(overlaps, chosen, candidates, size - len(chosen), codes)
-    whole = [*chosen, *added]
+    added = greedy_order(coefficients, selection, candidates, size - len(selection), codes)
+    whole = [*selection, *added]
     rng = np.random.default_rng(seed)
-    randoms = [rng.permutation(list(candidates))[: len(whole)].tolist() for _ in range(draws)]
-    curves = [curve[:, -1] for curve in prefix_bits(overlaps, [whole, *randoms], codes)]
-    length = min(map(len, curves))
-    return Growth(tuple(added), curves[0], np.array([curve[:length] for curve in curves[1:]]))
+    random_sets = [rng.permutation(list(candidates))[: len(whole)].tolist() for _ in range(draws)]
+    curves = [curve[:, -1] for curve in prefix_bits(coefficients, [whole, *random_sets], codes)]
+    length = min(map(len, curves))  # a start of dead channels makes the set larger than there are live ones
+    return GreedySelection(tuple(added), curves[0], np.array([curve[:length] for curve in curves[1:]]))
 
 
-def member_spaces(
+def member_information(
     posteriors: Posteriors,
     channels: Sequence[int] = (),
     *,
     label: str | None = None,
-    min_bits: float = 0.0,
+    min_bits: float | FloatArray = 0.0,
     information_bits: FloatArray | None = None,
-) -> MemberSpaces:
-    """Give what each member's whole space tells, and how much of it a set carries.
+) -> MemberInformation:
+    """Return what each member's whole space tells, and how much of it a set carries.
 
     Args:
-        posteriors: of M members.
+        posteriors: M members.
         channels: flat indices of a set; with none, nothing is shared.
-        label: name of a label, to give what is told about it.
-        min_bits: channels that tell less are left out: they take time and change nothing that is seen.
-        information_bits: (C,) of each channel alone; needed to leave some out.
+        label: name of a label, to return what is told about it.
+        min_bits: channels that tell less, one number or (C,), are left out: they take time and change nothing that is
+            seen.
+        information_bits: (C,) information of each channel alone; needed to leave some out.
 
     Raises:
         InvalidInputError: for what is no channel or label, and a channel named twice.
     """
-    chosen, codes = checked(posteriors, channels, empty=True), _codes(posteriors, label)
+    selection, codes = validate_channels(posteriors, channels, allow_empty=True), _codes(posteriors, label)
     ends = np.cumsum(posteriors.channels_of_member)
     spaces = [list(range(end - width, end)) for end, width in zip(ends, posteriors.channels_of_member, strict=True)]
     if information_bits is not None:
-        spaces = [[c for c in space if information_bits[c] >= min_bits] for space in spaces]
-    overlaps = CoefficientBlocks(*posteriors.flat())
-    bits, joint = space_bits(overlaps, spaces, chosen, codes)
-    if not chosen:
-        return MemberSpaces(bits[:, -1], np.zeros(0))
-    own = prefix_bits(overlaps, [chosen])[0][-1, 0]
-    return MemberSpaces(bits[:, -1], bits[:, 0] + own - joint)
+        live = ~dead_channels(information_bits, min_bits)
+        spaces = [[c for c in space if live[c]] for space in spaces]
+    coefficients = CoefficientBlocks(*posteriors.flat())
+    bits, joint = space_bits(coefficients, spaces, selection, codes)
+    if not selection:
+        return MemberInformation(bits[:, -1], np.zeros(0))
+    own = prefix_bits(coefficients, [selection])[0][-1, 0]
+    return MemberInformation(bits[:, -1], bits[:, 0] + own - joint)  # I(U;V) = I(X;U) + I(X;V) − I(X;U,V)
 
 
-def _live(overlaps: CoefficientBlocks, min_bits: float, information_bits: FloatArray | None) -> dict[int, float]:
-    """Give the channels that tell enough, with what each tells alone."""
-    known = added_bits(overlaps, (), range(overlaps.shape[0]))[:, 0] if information_bits is None else information_bits
-    return {int(c): float(known[c]) for c in np.flatnonzero(known >= min_bits)}
+def _live(
+    coefficients: CoefficientBlocks, min_bits: float | FloatArray, information_bits: FloatArray | None
+) -> dict[int, float]:
+    """Return the channels that are not dead, with the bits of each alone."""
+    bits = information_bits
+    if bits is None:
+        bits = extended_bits(coefficients, (), range(coefficients.shape[0]))[:, 0]
+    return {int(c): float(bits[c]) for c in np.flatnonzero(~dead_channels(bits, min_bits))}
 
 
 def _codes(posteriors: Posteriors, label: str | None) -> IntArray | None:
+    """Return the numbered values of a label, (N,); None without one."""
     if label is None:
         return None
     names = tuple(posteriors.label_names or ())
     if label not in names:
         raise InvalidInputError(f"There is no label {label[:40]!r}: there is {', '.join(names) or 'none'}.")
-    return np.asarray(label_codes(posteriors)[names.index(label)])
+    assert posteriors.labels is not None  # they have names
+    (column,) = read_labels(posteriors.labels[:, [names.index(label)]], (label,))
+    if column.labelled.sum() < 2:
+        raise InvalidInputError(
+            f"Label {label} is known of {column.labelled.sum()} of {posteriors.n_images:,} images: it takes two to tell"
+            " anything apart. Rank by another label, or by bits."
+        )
+    return column.codes

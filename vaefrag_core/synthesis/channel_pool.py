@@ -3,9 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from vaefrag_core.array_types import IntArray
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.errors import InvalidInputError
 
@@ -16,7 +13,7 @@ class ChannelName:
 
     Args:
         ensemble: id of its ensemble.
-        member: number of its member there.
+        member: its member's number in the ensemble.
         channel: its number within the member.
     """
 
@@ -25,29 +22,29 @@ class ChannelName:
     channel: int
 
     def __str__(self) -> str:
-        """Give "member.channel"."""
+        """Return "member.channel"."""
         return f"{self.member}.{self.channel}"
 
 
 @dataclass(frozen=True, eq=False)
-class Pool:
-    """The channels of several ensembles as one.
+class ChannelPool:
+    """The channels of several ensembles, side by side.
 
     Args:
-        posteriors: all members of all ensembles; member ids count through.
-        names: (C,) of each flat index.
-        index: flat index of each name.
+        posteriors: all members of all ensembles; their member ids count from 0.
+        names: (C,) the name of each flat index.
+        index: the flat index of each name.
     """
 
     posteriors: Posteriors
     names: tuple[ChannelName, ...]
     index: Mapping[ChannelName, int]
 
-    def flat(self, names: Sequence[ChannelName]) -> list[int]:
-        """Give the flat indices of channels.
+    def flat_indices(self, names: Sequence[ChannelName]) -> list[int]:
+        """Return the flat indices of channels.
 
         Raises:
-            InvalidInputError: naming the first that is not there.
+            InvalidInputError: when one is not there; the first such is named.
         """
         for name in names:
             if name not in self.index:
@@ -58,37 +55,37 @@ class Pool:
         return [self.index[name] for name in names]
 
 
-def pool(ensembles: Mapping[str, Posteriors]) -> Pool:
-    """Put ensembles side by side.
+def pool_ensembles(ensembles: Mapping[str, Posteriors]) -> ChannelPool:
+    """Put the channels of ensembles side by side.
 
     Args:
         ensembles: posteriors by ensemble id, on one sample.
 
     Raises:
-        InvalidInputError: when they are not of one sample, or none is given.
+        InvalidInputError: when they are not of one sample, or there is none.
     """
     if not ensembles:
         raise InvalidInputError("Expected the posteriors of at least one ensemble, got none.")
     items = list(ensembles.items())
     check_same_sample(ensembles)
-    names = tuple(ChannelName(key, int(m), int(d)) for key, found in items for m, d in found.channel_names)
-    first = items[0][1]
+    names = tuple(ChannelName(key, int(m), int(d)) for key, part in items for m, d in part.channel_names)
+    first = items[0][1]  # labels and images belong to the sample, which all share
     # They are of one sample: whichever knows its images, or its copies, knows them for all.
-    copies = [found.image_copies for _, found in items if found.copy_of is not None or found.images is not None]
+    copies = [part.image_copies for _, part in items if part.copy_of is not None or part.images is not None]
     pooled = Posteriors(
-        [mean for _, found in items for mean in found.mean],
-        [logvar for _, found in items for logvar in found.logvar],
+        [mean for _, part in items for mean in part.mean],
+        [logvar for _, part in items for logvar in part.logvar],
         labels=first.labels,
         label_names=first.label_names,
         images=first.images,
         sample_id=first.sample_id,
         copy_of=copies[0] if copies else None,
     )
-    return Pool(pooled, names, {name: c for c, name in enumerate(names)})
+    return ChannelPool(pooled, names, {name: c for c, name in enumerate(names)})
 
 
 def check_same_sample(ensembles: Mapping[str, Posteriors]) -> None:
-    """See that channels of several ensembles can be combined.
+    """Check that channels of several ensembles can be combined.
 
     Raises:
         InvalidInputError: when their samples differ, or one does not name its sample.
@@ -109,40 +106,33 @@ def check_same_sample(ensembles: Mapping[str, Posteriors]) -> None:
             )
 
 
-def checked(posteriors: Posteriors, channels: Sequence[int], *, empty: bool = False) -> list[int]:
-    """Check flat indices of a set.
+def validate_channels(posteriors: Posteriors, channels: Sequence[int], *, allow_empty: bool = False) -> list[int]:
+    """Check the flat indices of a set, and return them as a list.
 
     Args:
-        posteriors: of C channels.
+        posteriors: C channels.
         channels: flat indices.
-        empty: True when there may be none.
+        allow_empty: True when there may be none.
 
     Raises:
         InvalidInputError: for an empty set, what is no channel, and a channel named twice.
     """
-    found = [int(c) for c in channels]
+    selection = [int(c) for c in channels]
     count = posteriors.n_channels
-    if not found and not empty:
+    if not selection and not allow_empty:
         raise InvalidInputError("Expected at least one channel to combine, got none. Add a channel to the set.")
-    outside = [c for c in found if not 0 <= c < count]
+    outside = [c for c in selection if not 0 <= c < count]
     if outside:
         raise InvalidInputError(f"Expected channels from 0 to {count - 1}, got {outside[0]}.")
-    if len(set(found)) < len(found):
-        twice = next(c for c in found if found.count(c) > 1)
+    if len(set(selection)) < len(selection):
+        repeated = next(c for c in selection if selection.count(c) > 1)
         raise InvalidInputError(
-            f"Expected different channels, got {channel_word(posteriors, twice)} more than once. Name it once."
+            f"Expected different channels, got {channel_text(posteriors, repeated)} more than once. Name it once."
         )
-    return found
+    return selection
 
 
-def channel_word(posteriors: Posteriors, channel: int) -> str:
-    """Give "member.channel" of a flat index."""
+def channel_text(posteriors: Posteriors, channel: int) -> str:
+    """Return "member.channel" of a flat index."""
     member, within = posteriors.channel_names[channel]
     return f"{member}.{within}"
-
-
-def label_codes(posteriors: Posteriors) -> IntArray:
-    """Number the values of each label, (F, N): equal where and only where the values are equal."""
-    labels = np.zeros((posteriors.n_images, 0)) if posteriors.labels is None else posteriors.labels
-    columns = [np.unique(column, return_inverse=True)[1] for column in labels.T]
-    return np.array(columns, dtype=np.int64).reshape(len(columns), posteriors.n_images)

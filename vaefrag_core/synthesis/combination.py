@@ -1,7 +1,7 @@
 """What channels tell together, whichever members and ensembles they come from.
 
 A set of channels is a space: its distances are the sums of its channels' distances, so that its coefficients are their
-products. Everything here is worked out with arrays alone, so that a page can ask at every click.
+products. Everything here is computed with arrays alone, fast enough for a page to ask at every click.
 """
 
 import math
@@ -10,42 +10,52 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vaefrag_core.array_types import FloatArray
+from vaefrag_core.array_types import FloatArray, IntArray
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.artifacts.image_copies import ceiling_name
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.errors import InvalidInputError
-from vaefrag_core.synthesis.additions import Additions, Growth, MemberSpaces, grow, member_spaces, rank_additions
-from vaefrag_core.synthesis.channel_pool import channel_word, checked, label_codes
+from vaefrag_core.measures.channel_states import dead_channels
+from vaefrag_core.measures.information_terms import nmi_from_terms, shared_bits_from_terms, vi_from_terms
+from vaefrag_core.structure.label_factors import codes_by_images, label_entropy_bits, read_labels
+from vaefrag_core.synthesis.additions import (
+    Additions,
+    GreedySelection,
+    MemberInformation,
+    member_information,
+    rank_additions,
+    select_greedily,
+)
+from vaefrag_core.synthesis.channel_pool import channel_text, validate_channels
 from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks
 from vaefrag_core.synthesis.greedy import prefix_bits
-from vaefrag_core.synthesis.subset_information import MOST_CHANNELS, joint_sums, shapley_shares
+from vaefrag_core.synthesis.subset_information import SubsetLogSums, shapley_shares, subset_log_sums
 
 __all__ = [
     "Additions",
     "Combination",
-    "Growth",
-    "MemberSpaces",
+    "GreedySelection",
+    "MemberInformation",
     "combine",
-    "grow",
     "joint_information",
-    "member_spaces",
+    "member_information",
     "rank_additions",
+    "select_greedily",
 ]
 
-NEAR_CEILING = 0.9  # of the ceiling: from here on so few images make information an underestimate
+NEAR_CEILING = 0.9  # of the ceiling: beyond it, the bound underestimates the information for want of images
 MIN_BITS = HotspotConfig().min_bits
 
 
 @dataclass(frozen=True, eq=False)
 class Combination:
-    """What a set of k channels tells, and what each of them is worth in it.
+    """What a set of k channels tells, and each channel's share of it.
 
     Args:
         channels: flat indices.
         n_images: N.
         joint_bits: I(X;U1..Uk).
-        single_bits: (k,) I(X;U) of each.
+        single_bits: (k,) I(X;U) of each channel.
         marginal_bits: (k,) what the set would lose without each channel: the joint less the joint of the others.
         shapley_bits: (k,) each channel's gain, averaged over all orders of putting the set together; they sum to the
             joint. None for more than 12 channels.
@@ -72,12 +82,12 @@ class Combination:
 
     @property
     def sum_bits(self) -> float:
-        """What the channels would tell together if no two told the same."""
+        """Sum of what each channel tells alone: what all would tell together if no two told the same."""
         return float(self.single_bits.sum())
 
     @property
     def redundancy_bits(self) -> float:
-        """The sum of what each tells less what they tell together: told more than once.
+        """Sum of what each tells less what all tell together: what is told more than once.
 
         It can be negative, where channels tell together what none of them tells alone.
         """
@@ -90,17 +100,17 @@ class Combination:
 
     @property
     def near_ceiling(self) -> bool:
-        """True within a tenth of the ceiling, where information is too low an estimate."""
+        """Whether the set is within a tenth of the ceiling, where its information is underestimated."""
         return self.n_images > 1 and self.joint_bits > NEAR_CEILING * self.ceiling_bits
 
 
 def joint_information(posteriors: Posteriors, channels: Sequence[int]) -> float:
-    """Information that channels carry together, by adding their distances.
+    """Return the information that channels carry together, by adding their distances.
 
     I(X;U1..Uk) ≥ −(1/N) Σᵢ log2 (1/N) Σⱼ Π_c b^c_ij
 
     Args:
-        posteriors: of C channels on N images.
+        posteriors: C channels on N images.
         channels: flat indices, each once, in any order.
 
     Returns:
@@ -117,60 +127,86 @@ def joint_information(posteriors: Posteriors, channels: Sequence[int]) -> float:
         >>> round(joint_information(posteriors, [0]), 6), round(joint_information(posteriors, [0, 1]), 6)
         (1.0, 2.0)
     """
-    found = checked(posteriors, channels)
+    selection = validate_channels(posteriors, channels)
     mean, logvar = posteriors.flat()
-    overlaps = CoefficientBlocks(mean[found], logvar[found], exact=True)
-    return _not_below_zero(float(prefix_bits(overlaps, [range(len(found))])[0][-1, 0]))
+    coefficients = CoefficientBlocks(mean[selection], logvar[selection], exact=True)
+    return _not_below_zero(float(prefix_bits(coefficients, [range(len(selection))])[0][-1, 0]))
 
 
 def combine(
-    posteriors: Posteriors, channels: Sequence[int], *, min_bits: float = MIN_BITS, shapley: bool = True
+    posteriors: Posteriors, channels: Sequence[int], *, min_bits: float | FloatArray = MIN_BITS, shapley: bool = True
 ) -> Combination:
-    """Say what a set of channels tells, and what each of them is worth in it.
+    """Compute what a set of channels tells, and each channel's share of it.
 
     Args:
-        posteriors: of C channels on N images; `channel_pool` puts several ensembles side by side.
+        posteriors: C channels on N images; `channel_pool` puts several ensembles side by side.
         channels: flat indices, each once. Their order changes nothing.
-        min_bits: below, a channel is dead and does not belong in a set.
+        min_bits: below, a channel is dead and does not belong in a set; one number, or (C,) where thresholds differ.
         shapley: False leaves Shapley shares out.
 
     Raises:
         InvalidInputError: for an empty set, what is no channel, a channel named twice, and dead channels.
     """
-    found = checked(posteriors, channels)
+    selection = validate_channels(posteriors, channels)
     mean, logvar = posteriors.flat()
-    sums = joint_sums(CoefficientBlocks(mean[found], logvar[found]), label_codes(posteriors), with_subsets=shapley)
+    coefficients = CoefficientBlocks(mean[selection], logvar[selection])
     n, ceiling = posteriors.n_images, math.log2(posteriors.n_images)
-    single, without = ceiling - sums.single / n, ceiling - sums.without / n
-    dead = [c for c, bits in zip(found, single, strict=True) if bits < min_bits]
+    names = tuple(posteriors.label_names or ())
+    groups = codes_by_images(read_labels(posteriors.labels, names))
+    whole = next((codes for images, _, codes in groups if images.all()), np.zeros((0, n), dtype=np.int64))
+    sums = subset_log_sums(coefficients, whole, with_subsets=shapley)
+    single, others = ceiling - sums.singles / n, ceiling - sums.leave_one_out / n
+    least = np.broadcast_to(min_bits, posteriors.n_channels)
+    dead = [selection[k] for k in np.flatnonzero(dead_channels(single, least[selection]))]
     if dead:
-        word = f"{channel_word(posteriors, dead[0])} tells {single[found.index(dead[0])]:.3f} bits"
+        word = f"{channel_text(posteriors, dead[0])} tells {single[selection.index(dead[0])]:.3f} bits"
         raise InvalidInputError(
-            f"Expected channels that tell at least {min_bits:g} bits, got dead ones: {word}. Leave it out."
+            f"Expected channels that tell at least {least[dead[0]]:g} bits, got dead ones: {word}. Leave it out."
         )
-    joint, twice, within = (ceiling - np.asarray(sum_) / n for sum_ in (sums.joint, sums.twice, sums.within))
-    counts = [np.bincount(code)[code] for code in label_codes(posteriors)]
-    label = np.array([ceiling - np.log2(count).mean() for count in counts])
-    shared = joint + label - within
-    # NMI and VI of `vaefrag_core.measures.similarity`; two draws of a label are one.
-    scale = (2 * joint - twice) * label
-    whole = len(sums.subsets) > 0 and len(found) <= MOST_CHANNELS
+    of_labels = np.full((4, len(names)), np.nan)
+    for images, fs, codes in groups:
+        # a label that is not known everywhere is compared, like in the matrix, with what the set tells there
+        there = sums
+        if not images.all():
+            blocks = CoefficientBlocks(mean[selection][:, images], logvar[selection][:, images])
+            there = subset_log_sums(blocks, codes, with_subsets=False)
+        of_labels[:, fs] = _label_numbers(there, codes)
+    label_bits, label_shared_bits, label_nmi, label_vi_bits = of_labels
+    joint = ceiling - sums.joint / n
     return Combination(
-        channels=tuple(found),
+        channels=tuple(selection),
         n_images=n,
         joint_bits=_not_below_zero(float(joint)),
         single_bits=single,
-        marginal_bits=joint - without,
-        shapley_bits=shapley_shares(ceiling - sums.subsets / n) if whole else None,
-        label_names=tuple(posteriors.label_names or ()),
-        label_bits=label,
-        label_shared_bits=shared,
-        label_nmi=np.where(scale > 0, shared / np.sqrt(np.where(scale > 0, scale, 1.0)), np.nan),
-        label_vi_bits=2 * within - twice - label,
+        marginal_bits=joint - others,
+        shapley_bits=shapley_shares(ceiling - sums.subsets / n) if len(sums.subsets) else None,
+        label_names=names,
+        label_bits=label_bits,
+        label_shared_bits=label_shared_bits,
+        label_nmi=label_nmi,
+        label_vi_bits=label_vi_bits,
         ceiling_bits=posteriors.input_entropy_bits,
     )
 
 
+def _label_numbers(sums: SubsetLogSums, codes: IntArray) -> FloatArray:
+    """Compare a set with labels that are known of all images of its sums.
+
+    Args:
+        sums: those of the set, with `within_label` over these labels.
+        codes: (F, N) their values, numbered.
+
+    Returns:
+        (4, F) entropy, I(U_joint; label), NMI and VI.
+    """
+    n, ceiling = codes.shape[1], math.log2(codes.shape[1])
+    joint, twice, within = (ceiling - np.asarray(s) / n for s in (sums.joint, sums.doubled, sums.within_label))
+    label = np.array([label_entropy_bits(code) for code in codes])
+    shared, own = shared_bits_from_terms(joint, label, within), shared_bits_from_terms(joint, joint, twice)
+    # two draws of a label are one: what it shares with itself is its entropy
+    return np.array([label, shared, nmi_from_terms(shared, own, label, images=n), vi_from_terms(shared, own, label)])
+
+
 def _not_below_zero(bits: float) -> float:
-    """Take the rounding away that lets the information of a constant channel fall below zero."""
+    """Remove the rounding that lets the information of a constant channel fall below zero."""
     return max(bits, 0.0)

@@ -1,10 +1,11 @@
-"""Whether fusing has gained anything, by judges that no objective has seen."""
+"""Whether fusing has gained anything, by criteria that no objective has seen: labels, and the order of a ring."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vaefrag_core.array_types import AnyArray, FloatArray
 from vaefrag_core.errors import InvalidInputError
@@ -12,12 +13,12 @@ from vaefrag_core.errors import InvalidInputError
 ProbeKind = Literal["neighbours", "linear"]
 
 NEIGHBOURS = 10
-HELD_OUT = 0.3  # of the images, on which a probe is judged
+HELD_OUT = 0.3  # share of the images on which a classifier is tested
 FUSED, BEST, ALL, PAIRS = "fused space", "best single learner", "all learners side by side", "random pairs of learners"
 
 
-def continuity(mean: FloatArray) -> float:
-    """How evenly a space lays out a closed ring of images: 1 when it does perfectly, large where it is torn.
+def ring_discontinuity(mean: FloatArray) -> float:
+    """Return how unevenly a space lays out a closed ring of images: 1 when perfectly even, large where it is torn.
 
     The largest over the 90th-percentile distance of neighbours, the last and the first included.
 
@@ -32,28 +33,29 @@ def continuity(mean: FloatArray) -> float:
 
     Example:
         >>> angle = np.arange(100) / 100 * 2 * np.pi
-        >>> round(continuity(np.stack([np.cos(angle), np.sin(angle)], axis=1)), 6)
+        >>> round(ring_discontinuity(np.stack([np.cos(angle), np.sin(angle)], axis=1)), 6)
         1.0
-        >>> round(continuity(angle[:, None]), 6)
+        >>> round(ring_discontinuity(angle[:, None]), 6)
         99.0
     """
     if mean.ndim != 2 or len(mean) < 3:
         raise InvalidInputError(f"Expected means of a ring of three images or more, (N, d), got {mean.shape}.")
     distance = np.linalg.norm(mean - np.roll(mean, -1, axis=0), axis=1)
-    usual = float(np.quantile(distance, 0.9))
-    if usual == 0:
+    # Not the mean, which a single wide tear would raise: the tear would hide itself.
+    typical = float(np.quantile(distance, 0.9))
+    if typical == 0:
         return float("inf") if distance.max() > 0 else 1.0
-    return float(distance.max()) / usual
+    return float(distance.max()) / typical
 
 
 @dataclass(frozen=True, eq=False)
-class Probe:
-    """How well a label is read from spaces, on images that the reader was not shown.
+class ProbeAccuracy:
+    """How well a label is predicted from spaces, on images that the classifier was not trained on.
 
     Args:
-        label: its name.
-        kind: "neighbours" or "linear".
-        accuracy: of each space, (T,) shares of held-out images that were read right, over T repeats.
+        label: name of the label.
+        kind: the classifier, "neighbours" or "linear".
+        accuracy: of each space, (T,) shares of held-out images that were classified right, over T repeats.
     """
 
     label: str
@@ -61,7 +63,7 @@ class Probe:
     accuracy: Mapping[str, FloatArray]
 
     def summary(self) -> list[dict[str, Any]]:
-        """Give mean and 95 % of the repeats for each space, and for what the fused space gains over it."""
+        """Return mean and 95 % of the repeats for each space, and for what the fused space gains over it."""
         fused = self.accuracy[FUSED]
         rows = []
         for space, values in self.accuracy.items():
@@ -78,7 +80,7 @@ class Probe:
         return rows
 
 
-def probe(
+def probe_label(
     fused: FloatArray,
     learners: Sequence[FloatArray],
     classes: AnyArray,
@@ -87,24 +89,25 @@ def probe(
     kind: ProbeKind = "neighbours",
     repeats: int = 10,
     seed: int = 0,
-) -> Probe:
-    """Read a label from the fused space, from the best learner, from all side by side and from random pairs.
+) -> ProbeAccuracy:
+    """Predict a label from the fused space, from the best learner, from all side by side and from random pairs.
 
-    In each repeat three in ten images are held out, as many of each class; a reader learns from the others. All
-    spaces are asked for the same images. The best single learner is the one that does best on the held-out images
-    themselves, over all repeats: what the fused space gains over it is rather too little than too much.
+    In each repeat three in ten images of each class are held out; a classifier is trained on the others. All spaces
+    are tested on the same images. The best single learner is the one that does best on the held-out images themselves,
+    over all repeats: what the fused space gains over it is rather too little than too much.
 
     Args:
         fused: (N, d) posterior means of the fused space.
         learners: K arrays (N, d_k) of posterior means.
         classes: (N,) the label; a class of fewer than two images is left out.
-        label: its name.
-        kind: "neighbours", a vote of the ten nearest; "linear", logistic regression on standardized means.
+        label: name of the label.
+        kind: the classifier; "neighbours", a vote of the ten nearest; "linear", logistic regression on standardized
+            means.
         repeats: T, each with other images held out.
-        seed: of what is held out, and of pairs.
+        seed: of what is held out, and of the pairs.
 
     Returns:
-        Accuracies of each space in each repeat.
+        Accuracy of each space in each repeat.
 
     Raises:
         InvalidInputError: when fewer than two classes are left, or images are too few to hold some out.
@@ -112,41 +115,47 @@ def probe(
     from sklearn.model_selection import StratifiedShuffleSplit
 
     values, codes, counts = np.unique(np.asarray(classes), return_inverse=True, return_counts=True)
-    kept = np.flatnonzero(counts[codes] >= 2)
-    held_out = int(np.ceil(HELD_OUT * len(kept)))
-    count = int((counts >= 2).sum())
-    if count < 2 or min(held_out, len(kept) - held_out) < count:
+    usable = np.flatnonzero(counts[codes] >= 2)  # a class needs an image to train on and one to test on
+    held_out = int(np.ceil(HELD_OUT * len(usable)))
+    n_classes = int((counts >= 2).sum())
+    if n_classes < 2 or min(held_out, len(usable) - held_out) < n_classes:
         raise InvalidInputError(
             f"Expected a label of two classes or more, and images enough to hold some of each out; {label!r} has"
             f" {len(values)} classes on {len(codes)} images."
         )
-    codes = codes[kept]
-    spaces = [np.asarray(space, dtype=np.float64)[kept] for space in (fused, *learners)]
+    codes = codes[usable]
+    spaces = [np.asarray(space, dtype=np.float64)[usable] for space in (fused, *learners)]
     rng = np.random.default_rng(seed)
     splits = StratifiedShuffleSplit(repeats, test_size=held_out, random_state=int(rng.integers(2**31)))
     scores = np.zeros((len(spaces), repeats))
-    everything, pairs = np.zeros(repeats), np.zeros(repeats)
-    for t, (shown, hidden) in enumerate(splits.split(codes[:, None], codes)):
-
-        def read(space: FloatArray, shown: Any = shown, hidden: Any = hidden) -> float:
-            return _accuracy(space, codes, shown, hidden, kind)
-
-        scores[:, t] = [read(space) for space in spaces]
-        everything[t] = read(np.concatenate(spaces[1:], axis=1))
+    together, pairs = np.zeros(repeats), np.zeros(repeats)
+    for t, (train, test) in enumerate(splits.split(codes[:, None], codes)):
+        split = _Split(codes, train, test)
+        scores[:, t] = [_accuracy(space, split, kind) for space in spaces]
+        together[t] = _accuracy(np.concatenate(spaces[1:], axis=1), split, kind)
         pair = rng.choice(len(learners), 2, replace=False)
-        pairs[t] = read(np.concatenate([spaces[1 + k] for k in pair], axis=1))
+        pairs[t] = _accuracy(np.concatenate([spaces[1 + k] for k in pair], axis=1), split, kind)
     best = int(scores[1:].mean(axis=1).argmax())
-    return Probe(label, kind, {FUSED: scores[0], BEST: scores[1 + best], ALL: everything, PAIRS: pairs})
+    return ProbeAccuracy(label, kind, {FUSED: scores[0], BEST: scores[1 + best], ALL: together, PAIRS: pairs})
 
 
-def _accuracy(space: FloatArray, codes: AnyArray, shown: Any, hidden: Any, kind: ProbeKind) -> float:
+class _Split(NamedTuple):
+    """Numbered classes of all images, and the rows to train and to test on."""
+
+    codes: NDArray[np.intp]
+    train: NDArray[np.intp]
+    test: NDArray[np.intp]
+
+
+def _accuracy(space: FloatArray, split: _Split, kind: ProbeKind) -> float:
+    """Return the share of test images that a classifier trained on the others gets right."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.neighbors import KNeighborsClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    reader: Any = KNeighborsClassifier(min(NEIGHBOURS, len(shown)))
+    classifier: Any = KNeighborsClassifier(min(NEIGHBOURS, len(split.train)))
     if kind == "linear":
-        reader = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1_000))
-    reader.fit(space[shown], codes[shown])
-    return float(reader.score(space[hidden], codes[hidden]))
+        classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1_000))
+    classifier.fit(space[split.train], split.codes[split.train])
+    return float(classifier.score(space[split.test], split.codes[split.test]))

@@ -1,11 +1,12 @@
-"""One space from many: its posteriors on the sample are fitted to be as similar as can be, on average, to all learners.
+"""One space from many: posteriors fitted to be as similar as can be, on average, to those of all learners.
 
 Each objective has an end or a known failure, and a fusion that met its failure says so and is no success:
 
 - `vi`, mean exp(−VI): the default. It weighs learners by how near they are, so that with few learners, or very unlike
-  ones, copying a single one can be worth more than any synthesis; the result warns of that.
+  ones, copying a single one can score higher than any synthesis; the result warns of that.
 - `nmi`, mean NMI: rises while the space shrinks to nothing, since it is divided by what the space's own draws repeat.
-- `mutual-information`, mean I(U;V): what tells every image apart loses nothing, so it runs to the ceiling log2 N.
+- `mutual-information`, mean I(U;V): a space that tells every image apart loses nothing, so it runs to the ceiling
+  log2 N.
 
 Reference: Murphy, K. A., Dillavou, S., Bassett, D. S. (2024). Comparing the information content of
 probabilistic representation spaces. https://arxiv.org/abs/2405.21042
@@ -21,24 +22,25 @@ from torch import Tensor
 
 from vaefrag_core.artifacts import FusedSpace, Posteriors
 from vaefrag_core.artifacts.fusion import FusionEnd
-from vaefrag_core.config import FusionConfig, FusionObjective, content_key
+from vaefrag_core.config import FusionConfig, FusionObjective, HotspotConfig, content_key
 from vaefrag_core.config_errors import parse
 from vaefrag_core.ensemble_store import replacing
 from vaefrag_core.errors import InvalidInputError
-from vaefrag_core.measures.bhattacharyya_coefficient import bhattacharyya_coefficient
-from vaefrag_core.measures.gaussian import bhattacharyya_distance
+from vaefrag_core.measures.bhattacharyya_coefficient import pair_coefficients
+from vaefrag_core.measures.gaussian import DEFAULT_DIVERGENCE
 from vaefrag_core.measures.information import information_bits
 from vaefrag_core.measures.reference_spaces import ReferenceBits, ReferenceSpaces
 from vaefrag_core.measures.similarity import nmi, variation_of_information
 from vaefrag_core.synthesis.combination import NEAR_CEILING
-from vaefrag_core.synthesis.learner_spaces import LearnerSpaces, Space, check_dimension, gather
+from vaefrag_core.synthesis.learner_spaces import LearnerSpaces, Space, as_learners, check_dimension
 from vaefrag_core.synthesis.optimizer import MultiStartAdam, Values
 
-DEAD_BITS = 0.01  # a learner that tells less apart is left out
-COLLAPSED = 0.5  # of what the poorest learner carries: a space with less has shrunk, not learnt
-SPREAD = 3.0  # of random starts, in σ: wide enough that most images differ, near enough that they attract
-SCALES = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0)  # of which the ordered start takes the best
-SLICE = 25  # steps between two reports and two savings of the state
+DEAD_BITS = HotspotConfig().min_bits  # a learner that carries less is left out
+COLLAPSE_SHARE = 0.5  # of what the poorest learner carries: a space with less has shrunk, not learnt
+RANDOM_START_SIGMA = 3.0  # wide enough that most images differ, near enough that they attract one another
+SPECTRAL_START_SCALES = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0)  # in σ, of which the best is taken
+STEPS_BETWEEN_SAVES = 25  # also between two reports of progress
+COPY_MARGIN = 1e-3  # by which a copy of a learner has to score higher before it is worth a warning
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,11 @@ class FusionStep:
 
     Args:
         step: steps made.
-        steps: at most.
-        objective: of the best start so far.
-        bits: its information, as it stands.
-        mean, logvar: (N, d) of the best space so far.
+        steps: steps at most.
+        objective: the largest so far.
+        bits: information that the start which reached it carries now.
+        mean: (N, d) posterior means where the objective was largest.
+        logvar: (N, d) ln σ² there.
     """
 
     step: int
@@ -76,22 +79,23 @@ def fuse(
     """Fit one space to many.
 
     Args:
-        learners: posteriors, every member of which is a learner; or a sequence of posteriors, likewise, and of pairs
-            of mean and ln σ², each (N, d_k).
+        learners: posteriors, every member of which is a learner; or a sequence of such posteriors and of pairs of
+            mean and ln σ², each (N, d_k).
         dimension: d of the fused space.
         objective: "vi", "nmi" or "mutual-information".
-        steps: at most; it ends when no start rises any more.
-        restarts: the first starts from the learners' common order of the images, the others at random.
+        steps: steps at most; fewer when no start makes progress any more.
+        restarts: number of starts; the first from the learners' common order of the images, the others random.
         seed: of the random starts.
         on_progress: called every 25 steps.
-        should_stop: asked after every step; then the best so far is the result.
-        state: a file to go on from, and to keep the state in.
+        should_stop: called after every step; once it returns True, the best space so far is the result.
+        state: a file that the state is saved in, and that an earlier run goes on from.
 
     Returns:
-        The best space of all starts, similarity to every learner, and whether its objective has failed.
+        The best space of all starts, its similarity to every learner, and whether its objective has failed.
 
     Raises:
-        InvalidInputError: fewer than two learners, or dead ones alone; other images; a dimension that is 0 or beyond N.
+        InvalidInputError: for fewer than two learners, learners that are all dead or saw different images, and a
+            dimension that is 0 or beyond N.
 
     Example:
         >>> import math
@@ -103,7 +107,11 @@ def fuse(
     """
     values = {"dimension": dimension, "objective": objective, "steps": steps, "restarts": restarts, "seed": seed}
     return fuse_learners(
-        gather(learners), parse(FusionConfig, values), on_progress=on_progress, should_stop=should_stop, state=state
+        as_learners(learners),
+        parse(FusionConfig, values),
+        on_progress=on_progress,
+        should_stop=should_stop,
+        state=state,
     )
 
 
@@ -115,52 +123,50 @@ def fuse_learners(
     should_stop: Callable[[], bool] = lambda: False,
     state: Path | None = None,
 ) -> FusedSpace:
-    """Fit one space to learners that have been chosen; see `fuse`."""
+    """Fit one space to learners; see `fuse`."""
     check_dimension(config.dimension, learners.n_images)
     distance = torch.stack([_distance(m, v) for m, v in zip(learners.mean, learners.logvar, strict=True)])
     single = information_bits(distance)
+    # Nothing is nearer to a dead learner than a space that has shrunk to nothing, and its NMI is undefined.
     live = single >= DEAD_BITS
     if not live.any():
         raise InvalidInputError(
             f"None of the {len(live)} learners tells images apart by {DEAD_BITS} bits or more: all of their channels"
             " are dead, and there is nothing to fuse. Choose others."
         )
-    panel = ReferenceSpaces(torch.exp(-distance[live]))
+    references = ReferenceSpaces(torch.exp(-distance[live]))
 
     def evaluate(mean: Tensor, logvar: Tensor) -> Values:
-        found = panel.compare(bhattacharyya_coefficient(mean, logvar))
-        return objective_value(found, config.objective), found.single, found.vi.mean(dim=1)
+        comparison = references.compare(pair_coefficients(mean, logvar))
+        return objective_value(comparison, config.objective), comparison.single, comparison.vi.mean(dim=1)
 
+    # Steps are no part of the key: with more of them, the same run goes on.
     key = content_key([learners.key, config.model_dump(mode="json", exclude={"name", "steps", "members", "channels"})])
-    climb = (MultiStartAdam.load(state, key) if state else None) or MultiStartAdam.begin(
-        _starts(panel, config, evaluate)
-    )
-    end = _climb(climb, config, evaluate, key, state, on_progress, should_stop)
-    best = int(climb.best_value.argmax())
-    mean, logvar = climb.best[0, best], climb.best[1, best]
-    alone = [learners.names[k] for k in torch.nonzero(~live).flatten().tolist()]
-    return _result(learners, config, (mean, logvar), distance, single, climb, end, alone)
+    optimizer = MultiStartAdam.load(state, key) if state else None
+    optimizer = optimizer or MultiStartAdam.from_starts(_starts(references, config, evaluate))
+    end = _optimize(optimizer, config, evaluate, key, state, on_progress, should_stop)
+    return _result(learners, config, distance, single, optimizer, end)
 
 
-def objective_value(found: ReferenceBits, objective: FusionObjective) -> Tensor:
-    """Give the value that is maximized, the mean over a panel's K learners.
+def objective_value(comparison: ReferenceBits, objective: FusionObjective) -> Tensor:
+    """Return the value that is maximized, the mean over K learners.
 
     Args:
-        found: R spaces beside the K learners.
-        objective: "vi", mean exp(−VI); "nmi"; "mutual-information", bits.
+        comparison: R spaces compared with the K learners.
+        objective: "vi", mean exp(−VI); "nmi", mean NMI; "mutual-information", mean I(U;V) in bits.
 
     Returns:
         (R,) values; larger is better.
     """
     if objective == "vi":
-        return torch.exp(-found.vi).mean(dim=1)
+        return torch.exp(-comparison.vi).mean(dim=1)
     if objective == "nmi":
-        return found.nmi.nan_to_num(0.0).mean(dim=1)  # undefined where the space has shrunk to nothing
-    return found.mutual_information.mean(dim=1)
+        return comparison.nmi.nan_to_num(0.0).mean(dim=1)  # undefined where the space has shrunk to nothing
+    return comparison.mutual_information.mean(dim=1)
 
 
-def _climb(
-    climb: MultiStartAdam,
+def _optimize(
+    optimizer: MultiStartAdam,
     config: FusionConfig,
     evaluate: Callable[[Tensor, Tensor], Values],
     key: str,
@@ -168,33 +174,47 @@ def _climb(
     on_progress: Callable[[FusionStep], None],
     should_stop: Callable[[], bool],
 ) -> FusionEnd:
-    """Climb until it is flat, the steps are used up or somebody wants it to stop; keep the state."""
+    """Step until no start makes progress, the steps are used up or a stop is asked for; save the state on the way."""
     stop = False
-    while climb.step < config.steps and not climb.flat and not stop:
-        climb.go(evaluate)
+    while optimizer.steps < config.steps and not optimizer.converged and not stop:
+        optimizer.step(evaluate)
         stop = should_stop()
-        if climb.step % SLICE == 0 or climb.step == config.steps or climb.flat or stop:
-            best = int(climb.best_value.argmax())
-            bits = float(climb.history[-1, 1, best])
-            mean, logvar = climb.best[:, best]
-            on_progress(FusionStep(climb.step, config.steps, float(climb.best_value[best]), bits, mean, logvar))
+        last = stop or optimizer.converged or optimizer.steps == config.steps
+        if last or optimizer.steps % STEPS_BETWEEN_SAVES == 0:
+            best = optimizer.best_start
+            on_progress(
+                FusionStep(
+                    step=optimizer.steps,
+                    steps=config.steps,
+                    objective=float(optimizer.best_value[best]),
+                    bits=float(optimizer.history[-1, 1, best]),
+                    mean=optimizer.best[0, best],
+                    logvar=optimizer.best[1, best],
+                )
+            )
             if state is not None:
                 with replacing(state) as temporary:
-                    climb.save(temporary, key)
-    if climb.flat:
+                    optimizer.save(temporary, key)
+    if optimizer.converged:
         return "flat"
-    return "steps" if climb.step >= config.steps else "stopped"
+    return "steps" if optimizer.steps >= config.steps else "stopped"
 
 
-def _starts(panel: ReferenceSpaces, config: FusionConfig, evaluate: Callable[[Tensor, Tensor], Values]) -> Tensor:
-    """Give (2, R, N, d): first the learners' common order of the images, then random ones."""
-    shape = (panel.images, config.dimension)
-    order = panel.order(config.dimension)
-    scaled = torch.stack([scale * order for scale in SCALES])
-    with torch.inference_mode():
-        value = torch.cat([evaluate(one[None], torch.zeros_like(one[None]))[0] for one in scaled])
+def _starts(references: ReferenceSpaces, config: FusionConfig, evaluate: Callable[[Tensor, Tensor], Values]) -> Tensor:
+    """Return means and ln σ² of all starts, (2, R, N, d): the learners' common order of the images, then random ones.
+
+    The order has no scale of its own, so several are tried, all with σ = 1.
+    """
+    shape = (references.images, config.dimension)
+    order = references.order(config.dimension)
+    scaled = torch.stack([scale * order for scale in SPECTRAL_START_SCALES])
+    with torch.inference_mode():  # one at a time: each takes as much memory as a start
+        value = torch.cat([evaluate(mean[None], torch.zeros_like(mean[None]))[0] for mean in scaled])
     generator = torch.Generator().manual_seed(config.seed)
-    random = [SPREAD * torch.randn(shape, generator=generator, dtype=torch.float64) for _ in range(config.restarts - 1)]
+    random = [
+        RANDOM_START_SIGMA * torch.randn(shape, generator=generator, dtype=torch.float64)
+        for _ in range(config.restarts - 1)
+    ]
     mean = torch.stack([scaled[int(value.argmax())], *random])
     return torch.stack([mean, torch.zeros_like(mean)])
 
@@ -202,39 +222,48 @@ def _starts(panel: ReferenceSpaces, config: FusionConfig, evaluate: Callable[[Te
 def _result(
     learners: LearnerSpaces,
     config: FusionConfig,
-    space: tuple[Tensor, Tensor],
     distance: Tensor,
     single: Tensor,
-    climb: MultiStartAdam,
+    optimizer: MultiStartAdam,
     end: FusionEnd,
-    dead: Sequence[str],
 ) -> FusedSpace:
-    """Say how the best space stands to every learner, by the functions that compare any two spaces."""
-    fused = bhattacharyya_distance(*space)
+    """Compare the best space with every learner, by the functions that compare any two spaces.
+
+    Args:
+        learners: K learners, the dead ones included.
+        config: of the fusion.
+        distance: (K, N, N) distances of the learners, nats.
+        single: (K,) bits of the learners.
+        optimizer: when it has ended.
+        end: why it has.
+    """
+    best = optimizer.best_start
+    mean, logvar, objective = optimizer.best[0, best], optimizer.best[1, best], float(optimizer.best_value[best])
+    fused = DEFAULT_DIVERGENCE.distance(mean, logvar)
     bits = float(information_bits(fused))
     vi = torch.stack([variation_of_information(fused, other) for other in distance])
     live = single >= DEAD_BITS
+    dead_names = [name for name, is_live in zip(learners.names, live, strict=True) if not is_live]
+    live_names = [name for name, is_live in zip(learners.names, live, strict=True) if is_live]
     failure = _failure(bits, single[live], learners.input_entropy_bits, config.objective)
-    warnings = [f"Left out, as they tell nothing apart: {', '.join(dead)}."] if dead else []
+    warnings = [f"Left out, as they tell nothing apart: {', '.join(dead_names)}."] if dead_names else []
     if end == "steps":
-        warnings.append(f"It still rose after {climb.step:,} steps. Allow more of them.")
+        warnings.append(f"It still rose after {optimizer.steps:,} steps. Allow more of them.")
     if config.objective == "vi" and not failure:
-        warnings += _copying(
-            float(climb.best_value.max()), distance[live], [n for n in learners.names if n not in dead]
-        )
+        warnings += _copy_warning(objective, distance[live], live_names)
     return FusedSpace(
         config=config,
-        mean=space[0].numpy(),
-        logvar=space[1].numpy(),
-        objective=float(climb.best_value.max()),
+        mean=mean.numpy(),
+        logvar=logvar.numpy(),
+        objective=objective,
         information_bits=bits,
         learner_names=learners.names,
         learner_bits=single.numpy(),
         learner_vi_bits=vi.numpy(),
         learner_nmi=torch.stack([nmi(fused, other) for other in distance]).numpy(),
-        objectives=climb.history[:, 0].numpy(),
-        bits=climb.history[:, 1].numpy(),
-        mean_vi_bits=climb.history[:, 2].numpy(),
+        objectives=optimizer.history[:, 0].numpy(),
+        bits=optimizer.history[:, 1].numpy(),
+        mean_vi_bits=optimizer.history[:, 2].numpy(),
         end=end,
         failure=failure,
         warnings=tuple(warnings),
@@ -244,15 +273,16 @@ def _result(
     )
 
 
-def _failure(bits: float, learners: Tensor, ceiling: float, objective: FusionObjective) -> str:
-    """Say when a space is the known failure of an objective rather than a fusion."""
-    low, high = float(learners.min()), float(learners.max())
+def _failure(bits: float, learner_bits: Tensor, ceiling: float, objective: FusionObjective) -> str:
+    """Return why a space is the known failure of an objective rather than a fusion; "" when it is none."""
+    low, high = float(learner_bits.min()), float(learner_bits.max())
     advice = "" if objective == "vi" else " Use the objective vi, which has neither failure."
-    if bits < COLLAPSED * low:
+    if bits < COLLAPSE_SHARE * low:
         return (
             f"The space has shrunk to {bits:.2g} bits, where the poorest learner carries {low:.2g}: its {objective} is"
             f" the similarity of next to nothing.{advice or ' The learners have little in common.'}"
         )
+    # Learners that are near the ceiling themselves may well be fused into a space that is.
     if bits > NEAR_CEILING * ceiling and bits > high + (1 - NEAR_CEILING) * ceiling:
         return (
             f"The space has run to {bits:.2f} of at most {ceiling:.2f} bits, where the richest learner carries"
@@ -261,13 +291,13 @@ def _failure(bits: float, learners: Tensor, ceiling: float, objective: FusionObj
     return ""
 
 
-def _copying(objective: float, distance: Tensor, names: Sequence[str]) -> list[str]:
-    """Warn when a mere copy of one learner would score higher."""
+def _copy_warning(objective: float, distance: Tensor, names: Sequence[str]) -> list[str]:
+    """Return a warning when a mere copy of one learner would score higher; [] otherwise."""
     coefficient = torch.exp(-distance)
-    panel = ReferenceSpaces(coefficient)
-    copies = torch.stack([torch.exp(-panel.compare(one[None]).vi).mean() for one in coefficient])
+    references = ReferenceSpaces(coefficient)
+    copies = torch.cat([objective_value(references.compare(copy[None]), "vi") for copy in coefficient])
     best = int(copies.argmax())
-    if float(copies[best]) <= objective + 1e-3:
+    if float(copies[best]) <= objective + COPY_MARGIN:
         return []
     return [
         f"A copy of {names[best]} would score {float(copies[best]):.3f}, more than this space's {objective:.3f}: the"
@@ -276,4 +306,4 @@ def _copying(objective: float, distance: Tensor, names: Sequence[str]) -> list[s
 
 
 def _distance(mean: np.ndarray, logvar: np.ndarray) -> Tensor:
-    return bhattacharyya_distance(torch.from_numpy(mean), torch.from_numpy(logvar))
+    return DEFAULT_DIVERGENCE.distance(torch.from_numpy(mean), torch.from_numpy(logvar))

@@ -1,7 +1,7 @@
-"""Several starts climbed side by side by Adam, each at a rate of its own that halves when it no longer rises.
+"""Adam from several starts side by side, each at a learning rate of its own that halves when its objective stalls.
 
-All that decides the next step is in the state, so a climb that is taken up from a file goes on to the last bit as if
-it had never stopped (on the same machine).
+All that decides the next step is in the state, so a run that goes on from a file gives the same numbers to the last
+bit as one that never stopped (on the same machine).
 
 Reference: Kingma, D. P., Ba, J. (2015). Adam: a method for stochastic optimization. https://arxiv.org/abs/1412.6980
 """
@@ -17,111 +17,134 @@ from torch import Tensor
 
 from vaefrag_core.errors import BrokenFileError
 
-RATE = 0.1  # of Adam at the start, in units of the posteriors' σ
-FLAT = RATE / 100  # a start whose rate has fallen below is at its top
-PATIENCE = 10  # steps without a rise before the rate is halved
-RISE = 1e-4  # of the objective, relative, that counts as one
-DECAY, DECAY_SQUARE, TINY = 0.9, 0.99, 1e-12
+LEARNING_RATE = 0.1  # at the start, in units of the posteriors' σ
+MIN_LEARNING_RATE = LEARNING_RATE / 100  # a start whose rate has fallen below has converged
+PATIENCE = 10  # steps without progress before the rate is halved
+MIN_PROGRESS = 1e-4  # relative rise of the objective that counts
+DECAY, DECAY_SQUARE = 0.9, 0.99  # of the first and the second moment
+EPSILON = 1e-12
 
 Values = tuple[Tensor, Tensor, Tensor]  # objective, information and mean VI, each (R,)
+
+# Names of the tensors in a state's file, which were there before their attributes had these names.
+STORED_NAMES = {
+    "parameters": "place",
+    "first_moment": "moment",
+    "second_moment": "square",
+    "best": "best",
+    "best_value": "best_value",
+    "reference_value": "level",
+    "learning_rate": "rate",
+    "stalled_steps": "idle",
+    "history": "history",
+}
 
 
 @dataclass
 class MultiStartAdam:
-    """R starts on their way.
+    """R starts under way, and the best that each has reached.
 
     Args:
-        place: (2, R, N, d) means and ln σ².
-        moment, square: Adam's, of the same shape.
-        best: (2, R, N, d) where the objective was largest.
-        best_value: (R,) it there.
-        level: (R,) the value that the next rise is measured from.
-        rate: (R,) of the next step.
-        idle: (R,) steps since the last rise, or since the rate was halved.
-        history: (T, 3, R) objective, bits and mean VI after each step.
+        parameters: (2, R, N, d) means and ln σ².
+        first_moment: (2, R, N, d) Adam's mean of the gradient.
+        second_moment: (2, R, N, d) Adam's mean of its square.
+        best: (2, R, N, d) parameters where the objective was largest.
+        best_value: (R,) the objective there.
+        reference_value: (R,) the objective that progress is measured from.
+        learning_rate: (R,) of the next step.
+        stalled_steps: (R,) steps since the last progress, or since the rate was halved.
+        history: (T, 3, R) objective, bits and mean VI at each of T steps.
     """
 
-    place: Tensor
-    moment: Tensor
-    square: Tensor
+    parameters: Tensor
+    first_moment: Tensor
+    second_moment: Tensor
     best: Tensor
     best_value: Tensor
-    level: Tensor
-    rate: Tensor
-    idle: Tensor
+    reference_value: Tensor
+    learning_rate: Tensor
+    stalled_steps: Tensor
     history: Tensor
 
     @classmethod
-    def begin(cls, place: Tensor) -> "MultiStartAdam":
-        """Stand at R starts, (2, R, N, d)."""
-        starts = place.shape[1]
-        lowest = torch.full((starts,), -torch.inf, dtype=place.dtype)
-        zeros = torch.zeros_like(place)
+    def from_starts(cls, parameters: Tensor) -> "MultiStartAdam":
+        """Return the state before the first step, from means and ln σ² of R starts, (2, R, N, d)."""
+        starts = parameters.shape[1]
+        lowest = torch.full((starts,), -torch.inf, dtype=parameters.dtype)
+        zeros = torch.zeros_like(parameters)
         return cls(
-            place=place.clone(),
-            moment=zeros,
-            square=zeros.clone(),
-            best=place.clone(),
+            parameters=parameters.clone(),
+            first_moment=zeros,
+            second_moment=zeros.clone(),
+            best=parameters.clone(),
             best_value=lowest,
-            level=lowest.clone(),
-            rate=torch.full((starts,), RATE, dtype=place.dtype),
-            idle=torch.zeros(starts, dtype=torch.int64),
-            history=torch.zeros(0, 3, starts, dtype=place.dtype),
+            reference_value=lowest.clone(),
+            learning_rate=torch.full((starts,), LEARNING_RATE, dtype=parameters.dtype),
+            stalled_steps=torch.zeros(starts, dtype=torch.int64),
+            history=torch.zeros(0, 3, starts, dtype=parameters.dtype),
         )
 
     @property
-    def step(self) -> int:
-        """Steps made."""
+    def steps(self) -> int:
+        """T, steps made."""
         return len(self.history)
 
     @property
-    def flat(self) -> bool:
-        """Whether no start rises any more."""
-        return bool((self.rate < FLAT).all())
+    def best_start(self) -> int:
+        """The start that has reached the largest objective."""
+        return int(self.best_value.argmax())
 
-    def go(self, evaluate: Callable[[Tensor, Tensor], Values]) -> None:
-        """Make one step.
+    @property
+    def converged(self) -> bool:
+        """Whether no start makes progress any more."""
+        return bool((self.learning_rate < MIN_LEARNING_RATE).all())
+
+    def step(self, evaluate: Callable[[Tensor, Tensor], Values]) -> None:
+        """Evaluate all starts, and move each up the gradient of its objective.
 
         Args:
             evaluate: objective, information and mean VI of R spaces, from (R, N, d) means and ln σ²; the objective
-                is climbed.
+                is maximized.
         """
-        place = self.place.detach().requires_grad_()
-        value, bits, vi = evaluate(place[0], place[1])
-        (slope,) = torch.autograd.grad(value.sum(), place)
-        self._note(value.detach(), bits.detach(), vi.detach())
-        self.moment = DECAY * self.moment + (1 - DECAY) * slope
-        self.square = DECAY_SQUARE * self.square + (1 - DECAY_SQUARE) * slope.square()
-        ahead = self.moment / (1 - DECAY**self.step)
-        size = (self.square / (1 - DECAY_SQUARE**self.step)).sqrt() + TINY
-        moving = torch.where(self.rate < FLAT, 0.0, self.rate)
-        self.place = self.place + moving[:, None, None] * ahead / size
+        parameters = self.parameters.detach().requires_grad_()
+        value, bits, vi = evaluate(parameters[0], parameters[1])
+        # Each start's objective depends on its own parameters alone, so the gradient of the sum holds them all.
+        (gradient,) = torch.autograd.grad(value.sum(), parameters)
+        self._record(value.detach(), bits.detach(), vi.detach())
+        self.first_moment = DECAY * self.first_moment + (1 - DECAY) * gradient
+        self.second_moment = DECAY_SQUARE * self.second_moment + (1 - DECAY_SQUARE) * gradient.square()
+        direction = self.first_moment / (1 - DECAY**self.steps)
+        scale = (self.second_moment / (1 - DECAY_SQUARE**self.steps)).sqrt() + EPSILON
+        rate = torch.where(self.learning_rate < MIN_LEARNING_RATE, 0.0, self.learning_rate)  # converged starts stay
+        self.parameters = self.parameters + rate[:, None, None] * direction / scale
 
-    def _note(self, value: Tensor, bits: Tensor, vi: Tensor) -> None:
-        """Keep what is best, and slow down where nothing rises."""
+    def _record(self, value: Tensor, bits: Tensor, vi: Tensor) -> None:
+        """Keep the best parameters, and halve the rate of starts that have stalled."""
         self.history = torch.cat([self.history, torch.stack([value, bits, vi])[None]])
         better = value > self.best_value
-        self.best = torch.where(better[:, None, None], self.place, self.best)
+        self.best = torch.where(better[:, None, None], self.parameters, self.best)
         self.best_value = torch.where(better, value, self.best_value)
-        rises = ~(value <= self.level + RISE * self.level.abs())  # from −∞, everything rises
-        self.level = torch.where(rises, value, self.level)
-        self.idle = torch.where(rises, 0, self.idle + 1)
-        tired = self.idle >= PATIENCE
-        self.rate = torch.where(tired, self.rate / 2, self.rate)
-        self.idle = torch.where(tired, 0, self.idle)
+        # Negated, so that the first value counts as progress: −∞ + ∞ is NaN, and not below anything.
+        progress = ~(value <= self.reference_value + MIN_PROGRESS * self.reference_value.abs())
+        self.reference_value = torch.where(progress, value, self.reference_value)
+        self.stalled_steps = torch.where(progress, 0, self.stalled_steps + 1)
+        stalled = self.stalled_steps >= PATIENCE
+        self.learning_rate = torch.where(stalled, self.learning_rate / 2, self.learning_rate)
+        self.stalled_steps = torch.where(stalled, 0, self.stalled_steps)
 
     def save(self, path: Path, key: str) -> None:
         """Write the state into a file.
 
         Args:
-            path: of the file.
-            key: of what is climbed, which has to be the same when it is taken up.
+            path: the file.
+            key: names what is optimized; the state is used for nothing else.
         """
-        save_file({name: tensor.contiguous() for name, tensor in vars(self).items()}, path, metadata={"key": key})
+        tensors = {stored: getattr(self, name).contiguous() for name, stored in STORED_NAMES.items()}
+        save_file(tensors, path, metadata={"key": key})
 
     @classmethod
     def load(cls, path: Path, key: str) -> "MultiStartAdam | None":
-        """Take a climb up again; None when there is none, or one of something else.
+        """Read what `save` wrote; None when there is no such file, or its key is another.
 
         Raises:
             BrokenFileError: when the file is damaged.
@@ -132,8 +155,8 @@ class MultiStartAdam:
             with safe_open(path, framework="pt") as file:
                 if (file.metadata() or {}).get("key") != key:
                     return None
-                return cls(**{name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 - no mapping
-        except (SafetensorError, OSError, TypeError) as error:
+                return cls(**{name: file.get_tensor(stored) for name, stored in STORED_NAMES.items()})
+        except (SafetensorError, OSError) as error:
             raise BrokenFileError(
                 f"{path} is not the state of a fusion that can be read ({error}). Delete it to begin again."
             ) from error

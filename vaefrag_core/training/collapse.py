@@ -9,10 +9,12 @@ longer counts as collapsed.
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from vaefrag_core.config import TrainConfig
+from vaefrag_core.measures.kl_divergence import INACTIVE_KL_NATS, active_units
 from vaefrag_core.training.checkpoints import MemberStatus
 
-DEAD_NATS = 0.01
 WARM_UP_STEPS = 500
 MAX_NAMED = 5  # members that a sentence names
 
@@ -24,7 +26,7 @@ def live_channels(kl_nats: Sequence[float]) -> int:
         >>> live_channels((0.0, 0.004, 1.5))
         1
     """
-    return sum(kl >= DEAD_NATS for kl in kl_nats)
+    return int(active_units(np.asarray(kl_nats)).sum())
 
 
 def warm_up_steps(train: TrainConfig) -> float:
@@ -60,7 +62,7 @@ def collapse_sentence(members: Sequence[int], n_members: int) -> str:
     """
     if not members:
         return ""
-    advice = f"no channel has a KL of {DEAD_NATS} nats. Lower the weight of the KL or the learning rate."
+    advice = f"no channel has a KL of {INACTIVE_KL_NATS} nats. Lower the weight of the KL or the learning rate."
     if len(members) == 1:
         return f"Member {members[0]} of {n_members} has collapsed: {advice}"
     listed = ", ".join(str(m) for m in members[:MAX_NAMED]) + (", …" if len(members) > MAX_NAMED else "")

@@ -11,9 +11,10 @@ from vaefrag.commands.options import Json, Workspace, check_output, is_set, writ
 from vaefrag_core.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from vaefrag_core.channel_sets import ChannelSet
-    from vaefrag_core.synthesis.channel_pool import ChannelName, Pool
-    from vaefrag_core.synthesis.combination import Additions, Combination, Growth
+    from vaefrag_core.channel_sets import ChannelSet, SetStore
+    from vaefrag_core.ensemble_store import EnsembleStore
+    from vaefrag_core.synthesis.channel_pool import ChannelName, ChannelPool
+    from vaefrag_core.synthesis.combination import Additions, Combination, GreedySelection
 
 LISTED = 10  # channels ranked that a person is shown; JSON has all
 
@@ -35,47 +36,56 @@ def combine(
 ) -> None:
     """Tell what channels of any members carry together: joint bits, redundancy, shares, labels, the best next one."""
     from vaefrag.settings import load_settings
-    from vaefrag_core import channel_sets
+    from vaefrag_core.channel_sets import SetStore, least_bits, pool_set, set_posteriors
     from vaefrag_core.ensemble_store import EnsembleStore
     from vaefrag_core.synthesis import combination
 
     if output is not None:
         check_output(output, replace=replace)
     store = EnsembleStore(load_settings(workspace=workspace).workspace)
-    kept = channel_sets.SetStore(store.workspace)
-    ensemble, chosen = _start(set_id, channels or [], store, kept)
+    sets = SetStore(store.workspace)
+    ensemble, names = _read_channels(set_id, channels or [], store, sets)
     if medoids:
-        found_medoids = _medoids(store, ensemble)
-        if not found_medoids:
+        of_hotspots = _medoids(store, ensemble)
+        if not of_hotspots:
             raise InvalidInputError(f"Ensemble {ensemble} has no hotspots, so no medoids. Leave out --medoids.")
-        chosen += [c for c in found_medoids if c not in chosen]
-    pooled = channel_sets.gather(chosen, store.posteriors, ensemble)
+        names += [medoid for medoid in of_hotspots if medoid not in names]
+    pool = pool_set(names, store.posteriors, ensemble)
+    # as on the page: what counts as dead is what the analysis of its ensemble calls dead
+    posteriors, least = pool.posteriors, least_bits(pool, store)
     label = None if rank in ("", "bits") else rank
-    grown: Growth | None = None
+    growth: GreedySelection | None = None
     if greedy:
-        grown = combination.grow(pooled.posteriors, greedy, start=pooled.flat(chosen), label=label)
-        chosen += [pooled.names[c] for c in grown.channels]
-    found = combination.combine(pooled.posteriors, pooled.flat(chosen))
-    ranked = combination.rank_additions(pooled.posteriors, found.channels, label=label) if rank else None
-    saved = kept.save(name, chosen, pooled.posteriors.sample_id) if name else None
+        growth = combination.select_greedily(
+            posteriors, greedy, start=pool.flat_indices(names), label=label, min_bits=least
+        )
+        names += [pool.names[c] for c in growth.channels]
+    together = combination.combine(posteriors, pool.flat_indices(names), min_bits=least)
+    additions = None
+    if rank:
+        additions = combination.rank_additions(posteriors, together.channels, label=label, min_bits=least)
+    saved = sets.save(name, names, posteriors.sample_id) if name else None
     if output is not None:
-        write_posteriors(channel_sets.set_posteriors(pooled, chosen), output, replace=replace)
-    _show(found, chosen, ranked, pooled, rank, saved)
+        write_posteriors(set_posteriors(pool, names), output, replace=replace)
+    _show(together, names, additions, pool, rank, saved)
     if as_json:
-        terminal.print_json(_result(found, chosen, ranked, grown, pooled, saved))
+        terminal.print_json(_report(together, names, additions, growth, pool, saved))
 
 
-def _start(set_id: str, channels: Sequence[str], store: Any, kept: Any) -> "tuple[str, list[ChannelName]]":
-    """Give the ensemble that is meant when none is named, and the channels given."""
+def _read_channels(
+    set_id: str, channels: Sequence[str], store: "EnsembleStore", sets: "SetStore"
+) -> "tuple[str, list[ChannelName]]":
+    """Return the ensemble of channels that name none, and the channels: those of a saved set first."""
     from vaefrag_core.channel_sets import parse_channel
 
-    if is_set(set_id, store, kept):
-        found = list(kept.load(set_id).channels)
-        return found[0].ensemble, found + [parse_channel(text, found[0].ensemble) for text in channels]
+    if is_set(set_id, store, sets):
+        saved = list(sets.load(set_id).channels)
+        return saved[0].ensemble, saved + [parse_channel(text, saved[0].ensemble) for text in channels]
     return set_id, [parse_channel(text, set_id) for text in channels]
 
 
-def _medoids(store: Any, ensemble: str) -> "list[ChannelName]":
+def _medoids(store: "EnsembleStore", ensemble: str) -> "list[ChannelName]":
+    """Return the medoid of every hotspot of an ensemble."""
     from vaefrag_core.synthesis.channel_pool import ChannelName
 
     analysis = store.analysis(ensemble)
@@ -85,55 +95,63 @@ def _medoids(store: Any, ensemble: str) -> "list[ChannelName]":
 
 
 def _show(
-    found: "Combination",
-    chosen: "Sequence[ChannelName]",
-    ranked: "Additions | None",
-    pooled: "Pool",
+    together: "Combination",
+    names: "Sequence[ChannelName]",
+    additions: "Additions | None",
+    pool: "ChannelPool",
     rank: str,
     saved: "ChannelSet | None",
 ) -> None:
-    several = len({name.ensemble for name in pooled.names}) > 1
-    words = [f"{name.ensemble}:{name}" if several else str(name) for name in chosen]
-    shares = ["–"] * len(words) if found.shapley_bits is None else [f"{bits:.2f}" for bits in found.shapley_bits]
+    several = len({name.ensemble for name in pool.names}) > 1
+    words = [f"{name.ensemble}:{name}" if several else str(name) for name in names]
+    shares = ["–"] * len(words) if together.shapley_bits is None else [f"{bits:.2f}" for bits in together.shapley_bits]
     columns = ["channel", "bits", "marginal", "Shapley"]
-    rows = list(zip(words, map(_two, found.single_bits), map(_two, found.marginal_bits), shares, strict=True))
+    rows = list(zip(words, map(_two, together.single_bits), map(_two, together.marginal_bits), shares, strict=True))
     terminal.show_table(columns, rows, right=columns[1:])
     terminal.print_message(
-        f"[bold]{found.joint_bits:.2f} bits together[/], {found.sum_bits:.2f} in sum, {found.redundancy_bits:z.2f}"
-        f" redundant; at most {found.ceiling_bits:.2f} on {found.n_images:,} images."
+        f"[bold]{together.joint_bits:.2f} bits together[/], {together.sum_bits:.2f} in sum,"
+        f" {together.redundancy_bits:z.2f} redundant;"
+        f" at most {together.ceiling_bits:.2f} on {together.n_images:,} images."
     )
-    if found.near_ceiling:
+    if together.near_ceiling:
         terminal.print_message("That is within a tenth of the most there is: they tell more than is shown.")
-    for name, nmi, bits in zip(found.label_names, found.label_nmi, found.label_shared_bits, strict=True):
+    for name, nmi, bits in zip(together.label_names, together.label_nmi, together.label_shared_bits, strict=True):
         terminal.print_message(f"{name}: NMI {nmi:.2f}, {bits:.2f} bits told")
-    if ranked is not None:
-        gains = [(str(pooled.names[c]), _two(gain)) for c, gain in zip(ranked.channels, ranked.gain_bits, strict=True)]
+    if additions is not None:
+        gains = [
+            (str(pool.names[c]), _two(gain)) for c, gain in zip(additions.channels, additions.gain_bits, strict=True)
+        ]
         head = "gain, bits" if rank == "bits" else f"gain, bits of {rank}"
         terminal.show_table(["next channel", head], gains[:LISTED], right=[head])
     if saved is not None:
         terminal.print_message(f"Saved as [bold]{saved.id}[/].")
 
 
-def _result(
-    found: "Combination",
-    chosen: "Sequence[ChannelName]",
-    ranked: "Additions | None",
-    grown: "Growth | None",
-    pooled: "Pool",
+def _report(
+    together: "Combination",
+    names: "Sequence[ChannelName]",
+    additions: "Additions | None",
+    growth: "GreedySelection | None",
+    pool: "ChannelPool",
     saved: "ChannelSet | None",
 ) -> dict[str, Any]:
-    shapley = [None] * len(chosen) if found.shapley_bits is None else found.shapley_bits.tolist()
-    shares = zip(map(_named, chosen), found.single_bits, found.marginal_bits, shapley, strict=True)
+    shapley = [None] * len(names) if together.shapley_bits is None else together.shapley_bits.tolist()
+    shares = zip(map(_named, names), together.single_bits, together.marginal_bits, shapley, strict=True)
     labels = zip(
-        found.label_names, found.label_nmi, found.label_vi_bits, found.label_shared_bits, found.label_bits, strict=True
+        together.label_names,
+        together.label_nmi,
+        together.label_vi_bits,
+        together.label_shared_bits,
+        together.label_bits,
+        strict=True,
     )
     result: dict[str, Any] = {
         "id": None if saved is None else saved.id,
-        "joint_bits": found.joint_bits,
-        "sum_bits": found.sum_bits,
-        "redundancy_bits": found.redundancy_bits,
-        "ceiling_bits": found.ceiling_bits,
-        "near_ceiling": found.near_ceiling,
+        "joint_bits": together.joint_bits,
+        "sum_bits": together.sum_bits,
+        "redundancy_bits": together.redundancy_bits,
+        "ceiling_bits": together.ceiling_bits,
+        "near_ceiling": together.near_ceiling,
         "channels": [
             name | {"bits": float(single), "marginal_bits": float(marginal), "shapley_bits": share}
             for name, single, marginal, share in shares
@@ -143,12 +161,12 @@ def _result(
             for name, nmi, vi, shared, bits in labels
         },
     }
-    if ranked is not None:
-        pairs = zip(ranked.channels, ranked.gain_bits, strict=True)
-        result["additions"] = [_named(pooled.names[c]) | {"gain_bits": float(gain)} for c, gain in pairs]
-    if grown is not None:
-        result["greedy_bits"] = grown.bits.tolist()
-        result["random_bits"] = grown.random_bits.mean(axis=0).tolist()
+    if additions is not None:
+        pairs = zip(additions.channels, additions.gain_bits, strict=True)
+        result["additions"] = [_named(pool.names[c]) | {"gain_bits": float(gain)} for c, gain in pairs]
+    if growth is not None:
+        result["greedy_bits"] = growth.bits.tolist()
+        result["random_bits"] = growth.random_bits.mean(axis=0).tolist()
     return result
 
 

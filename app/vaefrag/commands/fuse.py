@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class FusionObjectiveChoice(StrEnum):
-    """What is maximized; docs/fusion.md says what becomes of the last two."""
+    """Objectives of a fusion; docs/fusion.md says how the last two fail."""
 
     vi = "vi"
     nmi = "nmi"
@@ -142,26 +142,33 @@ def _learners(
 
 
 def _parse_members(text: str) -> list[int] | None:
+    """Read --members; None when it is not given."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
-    if not all(part.isdecimal() for part in parts):
+    if (text and not parts) or not all(part.isdecimal() for part in parts):
         raise InvalidInputError(f"Expected --members as numbers separated by commas, such as 0,1,2, got {text!r}.")
     return [int(part) for part in parts] or None
 
 
 def _parse_channels(text: str, ensemble_id: str) -> list[tuple[int, int] | tuple[str, int, int]] | None:
+    """Read --channels; None when it is not given."""
     from vaefrag_core.channel_sets import parse_channel
     from vaefrag_core.fusion_store import channels_of
 
     names = [parse_channel(part, ensemble_id) for part in text.split(",") if part.strip()]
+    if text and not names:
+        raise InvalidInputError(
+            f"Expected --channels as MEMBER.CHANNEL separated by commas, such as 0.3,1.2, got {text!r}."
+        )
     return channels_of(names, ensemble_id) or None
 
 
 def _show(fusion_id: str, fused: "FusedSpace", report: dict[str, Any]) -> None:
-    how = {"flat": "", "steps": ", all that were allowed", "stopped": ", then stopped"}[fused.end]
+    """Print a fused space and its evaluation for a person."""
+    ending = {"flat": "", "steps": ", all that were allowed", "stopped": ", then stopped"}[fused.end]
     channels = counted(fused.mean.shape[1], "channel")
     terminal.print_message(
         f"[bold]{fusion_id}[/]: {len(fused.learner_names)} learners of {fused.learner_bits.mean():.2f} bits on average"
-        f" became {channels} of {fused.information_bits:.2f} bits in {fused.steps:,} steps{how};"
+        f" became {channels} of {fused.information_bits:.2f} bits in {fused.steps:,} steps{ending};"
         f" objective {fused.objective:.4f}."
     )
     if fused.failure:
@@ -170,10 +177,10 @@ def _show(fusion_id: str, fused: "FusedSpace", report: dict[str, Any]) -> None:
         if line:
             terminal.print_message(line)
     if "continuity" in report:
-        continuity = report["continuity"]
-        best = min(continuity["learners"])
+        ring = report["continuity"]
+        best = min(ring["learners"])
         terminal.print_message(
-            f"Continuity of the ring (1 is perfect): {continuity['fused']:.1f}; of the best learner {best:.1f}."
+            f"Continuity of the ring (1 is perfect): {ring['fused']:.1f}; of the best learner {best:.1f}."
         )
     rows = [
         [
@@ -196,4 +203,5 @@ def _show(fusion_id: str, fused: "FusedSpace", report: dict[str, Any]) -> None:
 
 
 def _interval(ends: list[float]) -> str:
+    """Return an interval as text."""
     return f"{ends[0]:.3f} … {ends[1]:.3f}"

@@ -57,7 +57,7 @@ def export_file(
 ) -> None:
     """Write the posteriors of an ensemble, a saved set or a fused space, for other programs and for `import`."""
     from vaefrag.settings import load_settings
-    from vaefrag_core.channel_sets import SetStore, gather, set_posteriors
+    from vaefrag_core.channel_sets import SetStore, pool_set, set_posteriors
     from vaefrag_core.ensemble_store import EnsembleStore
     from vaefrag_core.fusion_store import FusionStore
 
@@ -69,7 +69,7 @@ def export_file(
         if fusion:
             raise InvalidInputError(f"{ensemble_id} is a set: its fused spaces are named by its first ensemble's id.")
         channels = sets.load(ensemble_id).channels
-        posteriors = set_posteriors(gather(channels, store.posteriors), channels)
+        posteriors = set_posteriors(pool_set(channels, store.posteriors), channels)
     else:
         posteriors = store.posteriors(ensemble_id)
     if fusion:

@@ -210,6 +210,8 @@ def show_spaces(spaces: "SpaceMatrix") -> None:
     else:
         terminal.print_message(f"The matrices of more than {MATRIX_MEMBERS} members are in --json.")
     terminal.print_message(f"{_input_entropy(spaces)} {spaces.draws:,} draws.")
+    for message in spaces.messages:
+        terminal.print_message(message)
 
 
 def _input_entropy(spaces: "SpaceMatrix") -> str:

@@ -41,7 +41,7 @@ def atlas_result(
         groups = [
             {
                 "label": group.label,
-                "thread": atlas.threads[p][group.label],
+                "thread": atlas.lineages[p][group.label],
                 "channels": group.size,
                 "members": group.n_members,
                 "mean_nmi": group.mean_nmi,

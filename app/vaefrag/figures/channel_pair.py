@@ -6,17 +6,18 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from vaefrag.figures.theme import HOTSPOT_COLOURS, LABEL_SCALE, colour_bar, plain
+from vaefrag.figures.theme import HOTSPOT_COLOURS, LABEL_SCALE, NOISE_COLOUR, colour_bar, plain
 
 MOST_GROUPS = 10  # label values that get a colour each; more, when they are numbers, get a scale
 MOST_SVG_POINTS = 2_000
+NOT_KNOWN = "not known"  # in a legend: images of which a label is not known
 
 
 def pair_figure(
     means: tuple[NDArray[np.floating], NDArray[np.floating]],
     names: tuple[str, str],
     label: str | None = None,
-    values: Sequence[str] | None = None,
+    values: Sequence[str | None] | None = None,
 ) -> go.Figure:
     """Draw the posterior means of two channels, one point for each image, coloured by a label.
 
@@ -24,7 +25,7 @@ def pair_figure(
         means: of both channels, (N,) each.
         names: of both.
         label: the label's name.
-        values: (N,) its values as text.
+        values: (N,) its values as text; None where it is not known.
     """
     figure = go.Figure(_points(means, label, values))
     axis = {"zeroline": False, "ticks": "", "tickfont": {"size": 10}, "showline": False}
@@ -33,7 +34,7 @@ def pair_figure(
         margin={"l": 48, "r": 8, "t": 8, "b": 40},
         hovermode="closest",
         dragmode="zoom",
-        showlegend=len(figure.data) > 1,
+        showlegend=sum(bool(trace.name) for trace in figure.data) > 1,
         xaxis=axis | {"title": {"text": f"mean of {names[0]}", "standoff": 6}},
         yaxis=axis | {"title": {"text": f"mean of {names[1]}", "standoff": 6}},
         legend={"title": {"text": label}, "font": {"size": 11}, "itemsizing": "constant"},
@@ -41,23 +42,26 @@ def pair_figure(
 
 
 def _points(
-    means: tuple[NDArray[np.floating], NDArray[np.floating]], label: str | None, values: Sequence[str] | None
+    means: tuple[NDArray[np.floating], NDArray[np.floating]], label: str | None, values: Sequence[str | None] | None
 ) -> list[go.Scatter]:
     kind = go.Scattergl if len(means[0]) > MOST_SVG_POINTS else go.Scatter
     u, v = (np.asarray(mean, dtype=np.float32) for mean in means)
     look = {"mode": "markers", "hoverinfo": "x+y"}
     if values is None:
         return [kind(x=u, y=v, marker={"size": 5, "opacity": 0.6, "color": HOTSPOT_COLOURS[0]}, **look)]
-    numbers = numbers_in(values)
-    groups = list(dict.fromkeys(values))
+    numbers, groups = numbers_in(values), groups_in(values)
+    table = np.asarray(values, dtype=object)
+    unknown = np.array([value is None for value in values])
+    grey = {"size": 5, "opacity": 0.75, "color": NOISE_COLOUR}
+    rest = {"x": u[unknown], "y": v[unknown], "marker": grey}
     if numbers is not None and len(groups) > MOST_GROUPS:
         upright = {"orientation": "v", "len": 0.9, "x": 1.02, "y": 1, "ypad": 0}
         bar = colour_bar(label or "", **upright)
-        marker = {"size": 5, "opacity": 0.75, "color": numbers, "colorscale": LABEL_SCALE, "colorbar": bar}
-        return [kind(x=u, y=v, marker=marker, **look)]
-    groups.sort(key=lambda value: (numbers_in([value]) or [np.inf], value))
-    table = np.asarray(values)
-    return [
+        colours = np.asarray(numbers)[~unknown]
+        marker = {"size": 5, "opacity": 0.75, "color": colours, "colorscale": LABEL_SCALE, "colorbar": bar}
+        scale = kind(x=u[~unknown], y=v[~unknown], marker=marker, **look)
+        return [scale, kind(**rest, **look)] if unknown.any() else [scale]
+    traces = [
         kind(
             x=u[table == group],
             y=v[table == group],
@@ -67,11 +71,18 @@ def _points(
         )
         for i, group in enumerate(groups)
     ]
+    return [*traces, kind(name=NOT_KNOWN, **rest, **look)] if unknown.any() else traces
 
 
-def numbers_in(values: Sequence[str]) -> list[float] | None:
-    """Read texts as numbers; None when one of them is none."""
+def groups_in(values: Sequence[str | None]) -> list[str]:
+    """List the different values that are known, numbers in their order and before words."""
+    known = list(dict.fromkeys(value for value in values if value is not None))
+    return sorted(known, key=lambda value: (numbers_in([value]) or [np.inf], value))
+
+
+def numbers_in(values: Sequence[str | None]) -> list[float] | None:
+    """Read texts as numbers, NaN for those not known; None when one of them is no number."""
     try:
-        return [float(value) for value in values]
+        return [np.nan if value is None else float(value) for value in values]
     except ValueError:
         return None

@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from vaefrag.figures.channel_pair import MOST_GROUPS, numbers_in
+from vaefrag.figures.channel_pair import MOST_GROUPS, NOT_KNOWN, groups_in, numbers_in
 from vaefrag.figures.theme import HOTSPOT_COLOURS, LABEL_SCALE, NOISE_COLOUR, colour_bar, colour_table, plain
 
 OUTLYING = 0.01  # of ellipses, which may reach beyond the axes: one image without a place would shrink all others
@@ -20,7 +20,7 @@ def space_figure(
     mean: NDArray[np.floating],
     logvar: NDArray[np.floating],
     label: str | None = None,
-    values: Sequence[str] | None = None,
+    values: Sequence[str | None] | None = None,
     *,
     revision: str = "",
 ) -> go.Figure:
@@ -33,7 +33,7 @@ def space_figure(
         mean: (N, d) posterior means.
         logvar: (N, d) ln σ².
         label: that colours are of.
-        values: (N,) its values as text.
+        values: (N,) its values as text; None where it is not known.
         revision: changes when zoom and pan should be forgotten.
     """
     mean, spread = np.asarray(mean, dtype=np.float64), np.exp(np.asarray(logvar, dtype=np.float64) / 2)
@@ -122,19 +122,22 @@ def _reach(mean: NDArray[np.float64], spread: NDArray[np.float64]) -> list[float
     return [low - room, high + room]
 
 
-def _groups(label: str | None, values: Sequence[str] | None, count: int) -> list[tuple]:
+def _groups(label: str | None, values: Sequence[str | None] | None, count: int) -> list[tuple]:
     """Cut images by colour: name, colour or values of a scale, rows, colour bar."""
     everything = np.arange(count)
     if values is None or label is None:
         return [("", HOTSPOT_COLOURS[0], everything, None)]
-    table, groups = np.asarray(values), list(dict.fromkeys(values))
-    numbers = numbers_in([value.removesuffix("°") for value in values])  # angles are numbers too
+    table, groups = np.asarray(values, dtype=object), groups_in(values)
+    unknown = np.array([value is None for value in values])
+    rest = np.flatnonzero(unknown)
+    numbers = numbers_in([value and value.removesuffix("°") for value in values])  # angles are numbers too
     if numbers is not None and len(groups) > MOST_GROUPS:
         upright = {"orientation": "v", "len": 0.9, "x": 1.02, "y": 1, "ypad": 0}
-        return [("", np.asarray(numbers), everything, colour_bar(label, **upright))]
-    groups.sort(key=lambda value: (numbers_in([value]) or [np.inf], value))
+        scale = ("", np.asarray(numbers)[~unknown], everything[~unknown], colour_bar(label, **upright))
+        return [scale, ("", NOISE_COLOUR, rest, None)] if len(rest) else [scale]
     colours = [HOTSPOT_COLOURS[i % len(HOTSPOT_COLOURS)] for i in range(len(groups))]
-    return [(group, colours[i], np.flatnonzero(table == group), None) for i, group in enumerate(groups)]
+    parts: list[tuple] = [(group, colours[i], np.flatnonzero(table == group), None) for i, group in enumerate(groups)]
+    return [*parts, (NOT_KNOWN, NOISE_COLOUR, rest, None)] if len(rest) else parts
 
 
 def _ellipses(mean: NDArray[np.float64], spread: NDArray[np.float64], colour: object) -> list[go.Scatter]:

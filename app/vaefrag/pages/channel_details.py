@@ -1,10 +1,10 @@
-"""The panel beside the matrix: all that is known about the channel, pair or group selected."""
+"""The panel beside the matrix: the numbers and pictures of the channel, pair, group or hotspot selected."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from dash import dcc, html
+from dash.development.base_component import Component
 
 from vaefrag.components.facts import chip, fact, returned, section
 from vaefrag.components.glossary import help_mark
@@ -14,316 +14,320 @@ from vaefrag.figures.channel_pair import pair_figure
 from vaefrag.figures.rasters import GAP, scale_for
 from vaefrag.figures.theme import hotspot_colour
 from vaefrag.figures.training_curves import channel_figure
+from vaefrag.pages.explorer_view import ExplorerView
 from vaefrag.pages.selection import Selection
-from vaefrag.pages.site import CELL_PIXELS, SMALL_CELL_PIXELS, Site
-from vaefrag.queries import OpenAnalysis, channel_posterior, kl_nats, middle_of, nearest, pair_facts, representatives
-from vaefrag_core.artifacts import Posteriors
+from vaefrag.pages.site import CELL_PIXELS, SMALL_CELL_PIXELS
+from vaefrag.queries import central_channel, channel_posterior, kl_nats, nearest, pair_facts, representatives
+from vaefrag_core.structure.label_factors import known_texts
 
 
-@dataclass(frozen=True)
-class Details:
-    """What the panel is made from.
+def details_panel(view: ExplorerView) -> list[Component]:
+    """Describe what is selected; when nothing is, how to select."""
+    channels = view.selected()
+    match view.selection.focus:
+        case "channel":
+            return _channel(view, channels[0])
+        case "pair":
+            return _pair(view, channels[0], channels[1])
+        case "channels":
+            return _group(view, channels)
+        case "hotspot":
+            return _hotspot(view, view.selection.hotspot or 0)
+    return _how_to_select()
 
-    Args:
-        site: queries and addresses.
-        opened: the analysis shown.
-        selection: what is selected in it.
-    """
 
-    site: Site
-    opened: OpenAnalysis
-    selection: Selection
+def _channel(view: ExplorerView, c: int) -> list[Component]:
+    posteriors = view.posteriors
+    facts = [
+        fact("information", _of_ceiling(view, c), "information"),
+        *([fact("KL", f"{kl_nats(posteriors, c):.2f} nats", "KL")] if posteriors else []),
+        fact("hotspot", _hotspot_link(view, c), "hotspot"),
+    ]
+    flipped = _flip(view, c)
+    note = "The axis runs downwards, so that the channel changes like its hotspot’s medoid." if flipped else ""
+    return [
+        _head(view, f"Channel {view.analysis.names[c]}", hotspot=_hotspot_of(view, c)),
+        html.Dl(facts, className="facts"),
+        section("Latent traversal", "traversal", _traversal(view, c), note=note),
+        html.Div([section("Nearest channels", None, _nearest(view, c)), _labels(view, [c])], className="halves"),
+        *_over_training(view, c),
+        *_encoded_anew(view),
+    ]
 
-    def panel(self) -> list:
-        """Describe what is selected; how to select, when nothing is."""
-        indices = [self.opened.index[name] for name in self.selection.channels]
-        match self.selection.focus:
-            case "channel":
-                return self._channel(indices[0])
-            case "pair":
-                return self._pair(indices[0], indices[1])
-            case "channels":
-                return self._group(indices)
-            case "hotspot":
-                return self._hotspot(self.selection.hotspot or 0)
-        return _how_to_select()
 
-    def _channel(self, c: int) -> list:
-        label = self._label(c)
-        posteriors = self._posteriors()
-        facts = [
-            fact("information", self._of_ceiling(c), "information"),
-            *([fact("KL", f"{kl_nats(posteriors, c):.2f} nats", "KL")] if posteriors else []),
-            fact("hotspot", self._home(c), "hotspot"),
-        ]
-        flipped = self._flip(c)
-        note = "The axis runs downwards, so that the channel changes like its hotspot’s medoid." if flipped else ""
-        return [
-            self._head(f"Channel {self.opened.names[c]}", hotspot=label),
-            html.Dl(facts, className="facts"),
-            section("Latent traversal", "traversal", self._traversal(c), note=note),
-            html.Div([section("Nearest channels", None, self._nearest(c)), self._labels([c])], className="halves"),
-            *self._over_training(c),
-        ]
+def _over_training(view: ExplorerView, c: int) -> list[html.Section]:
+    history = view.analysis.over_training
+    if history is None:
+        return []
+    figure = channel_figure(history.steps, history.information_bits[:, c], history.nmi_with_end[:, c])
+    plot = graph("over-training", figure, f"Channel {view.analysis.names[c]} over training", buttons=["resetScale2d"])
+    return [section("Over training", "over training", plot)]
 
-    def _over_training(self, c: int) -> list[html.Section]:
-        found = self.opened.analysis.over_training
-        if found is None:
-            return []
-        figure = channel_figure(found.steps, found.information_bits[:, c], found.nmi_with_end[:, c])
-        plot = graph("over-training", figure, f"Channel {self.opened.names[c]} over training", buttons=["resetScale2d"])
-        return [section("Over training", "over training", plot)]
 
-    def _pair(self, u: int, v: int) -> list:
-        facts = pair_facts(self.opened.matrix, u, v)
-        names = (self.opened.names[u], self.opened.names[v])
-        nmi = "undefined" if np.isnan(facts.nmi) else f"{facts.nmi:.3f}"
-        shown = [
-            fact("NMI", nmi, "NMI above 1" if facts.nmi > 1 else "NMI"),
-            *self._corrected(u, v),
-            fact("VI", f"{facts.vi_bits:.2f} bits", "VI"),
-            fact(f"I(X;U), {names[0]}", f"{facts.bits[0]:.2f} bits", "information"),
-            fact(f"I(X;V), {names[1]}", f"{facts.bits[1]:.2f} bits", "information"),
-            fact("I(X;U,V)", f"{facts.joint_bits:.2f} bits", "joint"),
-        ]
-        above = (
-            "NMI is above 1: the two together share more than two noisy draws of either would." if facts.nmi > 1 else ""
+def _pair(view: ExplorerView, u: int, v: int) -> list[Component]:
+    facts = pair_facts(view.analysis.matrix, u, v)
+    names = (view.analysis.names[u], view.analysis.names[v])
+    nmi = "undefined" if np.isnan(facts.nmi) else f"{facts.nmi:.3f}"
+    entries = [
+        fact("NMI", nmi, "NMI above 1" if facts.nmi > 1 else "NMI"),
+        *_corrected(view, u, v),
+        fact("VI", f"{facts.vi_bits:.2f} bits", "VI"),
+        fact(f"I(X;U), {names[0]}", f"{facts.bits[0]:.2f} bits", "information"),
+        fact(f"I(X;V), {names[1]}", f"{facts.bits[1]:.2f} bits", "information"),
+        fact("I(X;U,V)", f"{facts.joint_bits:.2f} bits", "joint"),
+    ]
+    above = "NMI is above 1: the two together share more than two noisy draws of either would." if facts.nmi > 1 else ""
+    grids = [html.Div([_title_link(view, c), _traversal(view, c, SMALL_CELL_PIXELS)]) for c in (u, v)]
+    return [
+        _head(view, f"Channels {names[0]} and {names[1]}"),
+        html.Dl(entries, className="facts"),
+        *([html.P(above, className="note")] if above else []),
+        *(
+            [section("Latent traversals", "traversal", html.Div(grids, className="halves"))]
+            if view.analysis.traversals is not None
+            else []
+        ),
+        *_scatter(view, u, v),
+        *_encoded_anew(view),
+    ]
+
+
+def _corrected(view: ExplorerView, u: int, v: int) -> list[html.Div]:
+    corrected = view.analysis.matrix.corrected_nmi([u, v])[0, 1]
+    if np.isnan(corrected):
+        return []
+    text = f"{round(corrected, 3) + 0.0:.3f}".replace("-", "−")  # zero without a sign
+    return [fact("corrected NMI", text, "corrected NMI")]
+
+
+def _hotspot(view: ExplorerView, number: int) -> list[Component]:
+    group = view.hotspots.groups[number]
+    facts = [
+        fact("channels", str(group.size), "channel"),
+        fact("members", f"{group.n_members} of {view.analysis.n_members}", "member"),
+        fact("mean NMI", f"{group.mean_nmi:.2f}", "NMI"),
+        fact("mean VI", f"{group.mean_vi_bits:.2f} bits", "VI"),
+        fact("information", f"{group.mean_bits:.2f} bits", "information"),
+        fact("medoid", _channel_link(view, group.medoid), "medoid"),
+        *_stability(view, number),
+    ]
+    return [
+        _head(view, f"Hotspot {number}", hotspot=number),
+        html.Dl(facts, className="facts"),
+        _side_by_side(view, group.channels, group.medoid),
+        _labels(view, group.channels),
+    ]
+
+
+def _stability(view: ExplorerView, hotspot: int) -> list[html.Div]:
+    stability = view.stability
+    if stability is None:
+        return []
+    means = [stability.mean_jaccard("members")[hotspot], stability.mean_jaccard("images")[hotspot]]
+    jaccard = " / ".join("–" if np.isnan(mean) else f"{mean:.2f}" for mean in means)
+    return [fact("returns", returned(stability, hotspot), "returns"), fact("mean Jaccard", jaccard, "Jaccard")]
+
+
+def _group(view: ExplorerView, channels: Sequence[int]) -> list[Component]:
+    matrix = view.analysis.matrix
+    square = np.asarray(matrix.nmi[np.ix_(channels, channels)], dtype=np.float64)
+    pairs = square[~np.eye(len(channels), dtype=bool)]
+    mean_nmi = f"{np.nanmean(pairs):.2f}" if np.isfinite(pairs).any() else "undefined"
+    facts = [
+        fact("channels", str(len(channels)), "channel"),
+        fact("members", f"{len(np.unique(matrix.member[list(channels)]))}", "member"),
+        fact("mean NMI", mean_nmi, "NMI"),
+        fact("information", f"{matrix.information_bits[list(channels)].mean():.2f} bits", "information"),
+    ]
+    return [
+        _head(view, f"{len(channels)} channels picked"),
+        html.Dl(facts, className="facts"),
+        _side_by_side(view, channels, central_channel(matrix, channels, view.selection.measure)),
+        _labels(view, channels),
+    ]
+
+
+def _side_by_side(view: ExplorerView, channels: Sequence[int], medoid: int) -> html.Section:
+    """Show channels of several members, each moving the same base image."""
+    traversals = view.analysis.traversals
+    if traversals is None:
+        return section("Latent traversals", "traversal", _not_painted())
+    shown = representatives(view.analysis.matrix, channels, medoid, view.selection.measure)
+    reference = _flip(view, medoid)
+    base = view.selection.base
+    rows = [
+        html.Div([_channel_link(view, c), _row(view, c, flip=_flip(view, c) != reference, base=base)], className="row")
+        for c in shown
+    ]
+    options = [
+        (str(k + 1), view.selection.replace(base=k).search(), k == base) for k in range(traversals.images.shape[1])
+    ]
+    switch = html.Div([html.Span("Base image"), segmented("Base image", options)], className="switch")
+    note = f"Channels of {len(shown)} members, the medoid first, each moved over its own range on one image."
+    return section("The same fragment, run after run", "traversal", html.Div(rows, className="rows"), note, switch)
+
+
+def _row(view: ExplorerView, c: int, *, flip: bool, base: int) -> html.Img:
+    source = view.site.traversal(view.analysis, c, flip=flip, cell=CELL_PIXELS, base=base)
+    width, _ = _grid_size(view, CELL_PIXELS)
+    return html.Img(
+        src=source, className="pixels", style={"width": f"{width}px"}, alt=f"Traversal of {view.analysis.names[c]}"
+    )
+
+
+def _traversal(view: ExplorerView, c: int, cell: int = CELL_PIXELS) -> html.Div | html.P:
+    traversals = view.analysis.traversals
+    if traversals is None:
+        return _not_painted()
+    flip, name = _flip(view, c), view.analysis.names[c]
+    values = traversals.values[c][::-1] if flip else traversals.values[c]
+    picture = html.Img(
+        src=view.site.traversal(view.analysis, c, flip=flip, cell=cell),
+        className="pixels",
+        alt=f"Rows of images as channel {name} moves",
+        id={"traversal": name},
+    )
+    small = cell != CELL_PIXELS
+    labelled = (values[0], values[len(values) // 2], values[-1]) if small else values
+    ticks = html.Div([html.Span(_tick(value)) for value in labelled], className="axis axis-sparse" if small else "axis")
+    parts, (width, image_width) = [html.Div([picture, ticks])], _grid_size(view, cell)
+    widths = [width]
+    if not small and view.posteriors is not None and view.posteriors.images is not None:
+        source = view.site.base_images(view.analysis, cell=cell)
+        original = html.Img(src=source, className="pixels", alt="The images that are encoded")
+        parts.insert(0, html.Div([original, html.Div("image", className="axis")], className="original"))
+        widths.insert(0, image_width)
+    # Shares of the width keep the rows level when a narrow page shrinks the pictures.
+    columns = " ".join(f"minmax(0, {part}fr)" for part in widths)
+    style = {"gridTemplateColumns": columns, "width": f"{sum(widths) + 12 * (len(widths) - 1)}px"}
+    return html.Div(parts, className="traversal", style=style)
+
+
+def _grid_size(view: ExplorerView, cell: int) -> tuple[int, int]:
+    """Return the widths of a traversal's picture and of one image in it, pixels."""
+    assert view.analysis.traversals is not None
+    _, _, steps, height, width = view.analysis.traversals.images.shape[:5]
+    factor = scale_for(height, cell)
+    return steps * (width * factor + GAP) - GAP, width * factor
+
+
+def _scatter(view: ExplorerView, u: int, v: int) -> list[Component]:
+    posteriors = view.posteriors
+    if posteriors is None:
+        return []
+    means = (channel_posterior(posteriors, u)[0], channel_posterior(posteriors, v)[0])
+    names = (view.analysis.names[u], view.analysis.names[v])
+    switch, label, values = None, None, None
+    labels = tuple(posteriors.label_names or ())
+    if posteriors.labels is not None:
+        label = view.selection.label or labels[0]
+        values = known_texts(posteriors.labels[:, labels.index(label)])
+        options = [(name, view.selection.replace(label=name).search(), name == label) for name in labels]
+        switch = html.Div([html.Span("Colour"), segmented("Colour by label", options)], className="switch")
+    figure = pair_figure(means, names, label, values)
+    plot = graph(
+        "pair-scatter", figure, f"Means of channels {names[0]} and {names[1]}", buttons=["zoom2d", "resetScale2d"]
+    )
+    note = f"Posterior means of the {posteriors.n_images:,} images of the fingerprint sample."
+    return [section("Image by image", None, plot, note, switch)]
+
+
+def _nearest(view: ExplorerView, c: int) -> html.Table:
+    rows = [
+        html.Tr(
+            [
+                html.Td(_channel_link(view, other.channel)),
+                html.Td("–" if np.isnan(other.nmi) else f"{other.nmi:.3f}"),
+                html.Td(f"{other.vi_bits:.2f}"),
+                html.Td(
+                    _link("pair", view.selection.select(view.analysis.names[c], view.analysis.names[other.channel]))
+                ),
+            ]
         )
-        grids = [html.Div([self._title_link(c), self._traversal(c, SMALL_CELL_PIXELS)]) for c in (u, v)]
-        return [
-            self._head(f"Channels {names[0]} and {names[1]}"),
-            html.Dl(shown, className="facts"),
-            *([html.P(above, className="note")] if above else []),
-            *(
-                [section("Latent traversals", "traversal", html.Div(grids, className="halves"))]
-                if self._painted
-                else []
-            ),
-            *self._scatter(u, v),
-        ]
+        for other in nearest(view.analysis.matrix, view.hotspots, c, view.selection.measure)
+    ]
+    heads = [html.Th("channel"), html.Th("NMI"), html.Th("VI, bits"), html.Th("")]
+    return html.Table([html.Thead(html.Tr(heads)), html.Tbody(rows)], className="table")
 
-    def _corrected(self, u: int, v: int) -> list[html.Div]:
-        corrected = self.opened.matrix.corrected_nmi([u, v])[0, 1]
-        if np.isnan(corrected):
-            return []
-        text = f"{round(corrected, 3) + 0.0:.3f}".replace("-", "−")  # zero without a sign
-        return [fact("corrected NMI", text, "corrected NMI")]
 
-    def _hotspot(self, number: int) -> list:
-        group = self.opened.hotspots(self.selection.measure).groups[number]
-        members = len(np.unique(self.opened.matrix.member))
-        facts = [
-            fact("channels", str(group.size), "channel"),
-            fact("members", f"{group.n_members} of {members}", "member"),
-            fact("mean NMI", f"{group.mean_nmi:.2f}", "NMI"),
-            fact("mean VI", f"{group.mean_vi_bits:.2f} bits", "VI"),
-            fact("information", f"{group.mean_bits:.2f} bits", "information"),
-            fact("medoid", self._channel_link(group.medoid), "medoid"),
-            *self._stability(number),
-        ]
-        return [
-            self._head(f"Hotspot {number}", hotspot=number),
-            html.Dl(facts, className="facts"),
-            self._side_by_side(group.channels, group.medoid),
-            self._labels(group.channels),
-        ]
-
-    def _stability(self, hotspot: int) -> list[html.Div]:
-        found = self.opened.analysis.stability.get(self.selection.measure)
-        if found is None:
-            return []
-        means = [found.mean_jaccard(over)[hotspot] for over in ("members", "images")]
-        jaccard = " / ".join("–" if np.isnan(mean) else f"{mean:.2f}" for mean in means)
-        return [fact("returns", returned(found, hotspot), "returns"), fact("mean Jaccard", jaccard, "Jaccard")]
-
-    def _group(self, channels: Sequence[int]) -> list:
-        matrix = self.opened.matrix
-        square = np.asarray(matrix.nmi[np.ix_(channels, channels)], dtype=np.float64)
-        pairs = square[~np.eye(len(channels), dtype=bool)]
-        mean_nmi = f"{np.nanmean(pairs):.2f}" if np.isfinite(pairs).any() else "undefined"
-        facts = [
-            fact("channels", str(len(channels)), "channel"),
-            fact("members", f"{len(np.unique(matrix.member[list(channels)]))}", "member"),
-            fact("mean NMI", mean_nmi, "NMI"),
-            fact("information", f"{matrix.information_bits[list(channels)].mean():.2f} bits", "information"),
-        ]
-        return [
-            self._head(f"{len(channels)} channels picked"),
-            html.Dl(facts, className="facts"),
-            self._side_by_side(channels, middle_of(matrix, channels, self.selection.measure)),
-            self._labels(channels),
-        ]
-
-    def _side_by_side(self, channels: Sequence[int], medoid: int) -> html.Section:
-        """Show the channel of several members moving the same base image."""
-        traversals = self.opened.analysis.traversals
-        if traversals is None:
-            return section("Latent traversals", "traversal", _not_painted())
-        chosen = representatives(self.opened.matrix, channels, medoid, self.selection.measure)
-        reference = self._flip(medoid)
-        base = self.selection.base
-        rows = [
-            html.Div([self._channel_link(c), self._row(c, flip=self._flip(c) != reference, base=base)], className="row")
-            for c in chosen
-        ]
-        options = [
-            (str(k + 1), self.selection.to(base=k).search(), k == base) for k in range(traversals.images.shape[1])
-        ]
-        switch = html.Div([html.Span("Base image"), segmented("Base image", options)], className="switch")
-        note = f"Channels of {len(chosen)} members, the medoid first, each moved over its own range on one image."
-        return section("The same fragment, run after run", "traversal", html.Div(rows, className="rows"), note, switch)
-
-    def _row(self, c: int, *, flip: bool, base: int) -> html.Img:
-        source = self.site.traversal(self.opened, c, flip=flip, cell=CELL_PIXELS, base=base)
-        width, _ = self._grid_size(CELL_PIXELS)
-        return html.Img(
-            src=source, className="pixels", style={"width": f"{width}px"}, alt=f"Traversal of {self.opened.names[c]}"
+def _labels(view: ExplorerView, channels: Sequence[int]) -> html.Section:
+    """Show the NMI with each label as bars."""
+    matrix = view.analysis.matrix
+    if not matrix.label_names:
+        return section("NMI with labels", "label", html.P("The data set came without labels.", className="note"))
+    means = matrix.label_nmi[list(channels)].mean(axis=0)
+    bars = [
+        html.Div(
+            [
+                html.Span(name, className="bar-name"),
+                html.Div(html.Div(style={"width": f"{min(max(np.nan_to_num(value), 0), 1):.1%}"}), className="bar"),
+                html.Span("–" if np.isnan(value) else f"{value:.2f}", className="bar-value"),
+            ],
+            className="bar-row",
         )
-
-    def _traversal(self, c: int, cell: int = CELL_PIXELS) -> html.Div:
-        traversals = self.opened.analysis.traversals
-        if traversals is None:
-            return _not_painted()
-        flip, name = self._flip(c), self.opened.names[c]
-        values = traversals.values[c][::-1] if flip else traversals.values[c]
-        picture = html.Img(
-            src=self.site.traversal(self.opened, c, flip=flip, cell=cell),
-            className="pixels",
-            alt=f"Rows of images as channel {name} moves",
-            id={"traversal": name},
-        )
-        small = cell != CELL_PIXELS
-        shown = (values[0], values[len(values) // 2], values[-1]) if small else values
-        ticks = html.Div(
-            [html.Span(_tick(value)) for value in shown], className="axis axis-sparse" if small else "axis"
-        )
-        parts, (width, image_width) = [html.Div([picture, ticks])], self._grid_size(cell)
-        widths = [width]
-        posteriors = self._posteriors()
-        if not small and posteriors is not None and posteriors.images is not None:
-            source = self.site.base_images(self.opened, cell=cell)
-            original = html.Img(src=source, className="pixels", alt="The images that are encoded")
-            parts.insert(0, html.Div([original, html.Div("image", className="axis")], className="original"))
-            widths.insert(0, image_width)
-        # Shares of the width keep the rows level when a narrow page shrinks the pictures.
-        columns = " ".join(f"minmax(0, {part}fr)" for part in widths)
-        style = {"gridTemplateColumns": columns, "width": f"{sum(widths) + 12 * (len(widths) - 1)}px"}
-        return html.Div(parts, className="traversal", style=style)
-
-    def _grid_size(self, cell: int) -> tuple[int, int]:
-        """Width of a traversal's picture and of one image in it, pixels."""
-        assert self.opened.analysis.traversals is not None
-        _, _, steps, height, width = self.opened.analysis.traversals.images.shape[:5]
-        factor = scale_for(height, cell)
-        return steps * (width * factor + GAP) - GAP, width * factor
-
-    def _scatter(self, u: int, v: int) -> list:
-        posteriors = self._posteriors()
-        if posteriors is None:
-            return []
-        means = (channel_posterior(posteriors, u)[0], channel_posterior(posteriors, v)[0])
-        names = (self.opened.names[u], self.opened.names[v])
-        switch, label, values = None, None, None
-        if posteriors.labels is not None:
-            label = self.selection.label or posteriors.label_names[0]
-            values = [str(value) for value in posteriors.labels[:, posteriors.label_names.index(label)]]
-            options = [(name, self.selection.to(label=name).search(), name == label) for name in posteriors.label_names]
-            switch = html.Div([html.Span("Colour"), segmented("Colour by label", options)], className="switch")
-        figure = pair_figure(means, names, label, values)
-        plot = graph(
-            "pair-scatter", figure, f"Means of channels {names[0]} and {names[1]}", buttons=["zoom2d", "resetScale2d"]
-        )
-        note = f"Posterior means of the {posteriors.n_images:,} images of the fingerprint sample."
-        return [section("Image by image", None, plot, note, switch)]
-
-    def _nearest(self, c: int) -> html.Div:
-        hotspots = self.opened.hotspots(self.selection.measure)
-        rows = [
-            html.Tr(
-                [
-                    html.Td(self._channel_link(other.channel)),
-                    html.Td("–" if np.isnan(other.nmi) else f"{other.nmi:.3f}"),
-                    html.Td(f"{other.vi_bits:.2f}"),
-                    html.Td(
-                        self._link("pair", self.selection.of(self.opened.names[c], self.opened.names[other.channel]))
-                    ),
-                ]
-            )
-            for other in nearest(self.opened.matrix, hotspots, c, self.selection.measure)
-        ]
-        heads = [html.Th("channel"), html.Th("NMI"), html.Th("VI, bits"), html.Th("")]
-        return html.Table([html.Thead(html.Tr(heads)), html.Tbody(rows)], className="table")
-
-    def _labels(self, channels: Sequence[int]) -> html.Section:
-        """Show the NMI with each label as bars."""
-        matrix = self.opened.matrix
-        if not matrix.label_names:
-            return section("NMI with labels", "label", html.P("The data set came without labels.", className="note"))
-        means = matrix.label_nmi[list(channels)].mean(axis=0)
-        bars = [
-            html.Div(
-                [
-                    html.Span(name, className="bar-name"),
-                    html.Div(html.Div(style={"width": f"{min(max(np.nan_to_num(value), 0), 1):.1%}"}), className="bar"),
-                    html.Span("–" if np.isnan(value) else f"{value:.2f}", className="bar-value"),
-                ],
-                className="bar-row",
-            )
-            for name, value in zip(matrix.label_names, means, strict=True)
-        ]
-        title = "NMI with labels" if len(channels) == 1 else "Mean NMI with labels"
-        return section(title, "label", html.Div(bars))
-
-    def _head(self, title: str, hotspot: int = -1) -> html.Div:
-        dot = [chip(hotspot_colour(hotspot))] if hotspot >= 0 else []
-        combine = dcc.Link("Combine", href=self.site.combine(self.opened.ensemble_id, self._names()))
-        clear = html.A("Clear", href=self.selection.of().search(), className="stay")
-        return html.Div(
-            [html.H2([*dot, title]), html.Span([combine, clear], className="clear")], className="detail-head"
-        )
-
-    def _names(self) -> Sequence[str]:
-        """Name the channels selected."""
-        if self.selection.focus != "hotspot":
-            return self.selection.channels
-        group = self.opened.hotspots(self.selection.measure).groups[self.selection.hotspot or 0]
-        return [self.opened.names[c] for c in group.channels]
-
-    def _home(self, c: int) -> object:
-        label = self._label(c)
-        if label >= 0:
-            dot = chip(hotspot_colour(label))
-            return html.A([dot, str(label)], href=self.selection.of_hotspot(label).search(), className="stay")
-        return "none (dead)" if self.opened.hotspots(self.selection.measure).dead[c] else "none"
-
-    def _of_ceiling(self, c: int) -> list:
-        bits, ceiling = self.opened.matrix.information_bits[c], self.opened.ceiling_bits
-        return [f"{bits:.2f} of {ceiling:.2f} bits", help_mark("ceiling")]
-
-    def _label(self, c: int) -> int:
-        return int(self.opened.hotspots(self.selection.measure).labels[c])
-
-    def _flip(self, c: int) -> bool:
-        return bool(self.opened.hotspots(self.selection.measure).sign[c] < 0)
-
-    @property
-    def _painted(self) -> bool:
-        return self.opened.analysis.traversals is not None
-
-    def _posteriors(self) -> Posteriors | None:
-        return self.site.queries.posteriors(self.opened)
-
-    def _channel_link(self, c: int) -> html.A:
-        return self._link(self.opened.names[c], self.selection.of(self.opened.names[c]))
-
-    def _title_link(self, c: int) -> html.P:
-        return html.P(["Channel ", self._channel_link(c)], className="grid-title")
-
-    def _link(self, text: str, selection: Selection) -> html.A:
-        return html.A(text, href=selection.search(), className="stay")
+        for name, value in zip(matrix.label_names, means, strict=True)
+    ]
+    title = "NMI with labels" if len(channels) == 1 else "Mean NMI with labels"
+    return section(title, "label", html.Div(bars))
 
 
-def _how_to_select() -> list:
+def _head(view: ExplorerView, title: str, hotspot: int = -1) -> html.Div:
+    dot = [chip(hotspot_colour(hotspot))] if hotspot >= 0 else []
+    combine = dcc.Link(
+        "Combine", href=view.site.combine(view.analysis.ensemble_id, [view.analysis.names[c] for c in view.selected()])
+    )
+    clear = html.A("Clear", href=view.selection.select().search(), className="stay")
+    return html.Div([html.H2([*dot, title]), html.Span([combine, clear], className="clear")], className="detail-head")
+
+
+def _hotspot_link(view: ExplorerView, c: int) -> html.A | str:
+    """Link to the hotspot of a channel; words when it has none."""
+    hotspot = _hotspot_of(view, c)
+    if hotspot >= 0:
+        search = view.selection.select_hotspot(hotspot).search()
+        return html.A([chip(hotspot_colour(hotspot)), str(hotspot)], href=search, className="stay")
+    return "none (dead)" if view.hotspots.dead[c] else "none"
+
+
+def _of_ceiling(view: ExplorerView, c: int) -> list[str | Component]:
+    matrix = view.analysis.matrix
+    return [f"{matrix.information_bits[c]:.2f} of {matrix.ceiling_bits:.2f} bits", help_mark("ceiling")]
+
+
+def _hotspot_of(view: ExplorerView, c: int) -> int:
+    return int(view.hotspots.labels[c])
+
+
+def _flip(view: ExplorerView, c: int) -> bool:
+    """Return whether a channel runs against its hotspot's medoid."""
+    return bool(view.hotspots.sign[c] < 0)
+
+
+def _channel_link(view: ExplorerView, c: int) -> html.A:
+    name = view.analysis.names[c]
+    return _link(name, view.selection.select(name))
+
+
+def _title_link(view: ExplorerView, c: int) -> html.P:
+    return html.P(["Channel ", _channel_link(view, c)], className="grid-title")
+
+
+def _link(text: str, selection: Selection) -> html.A:
+    return html.A(text, href=selection.search(), className="stay")
+
+
+def _encoded_anew(view: ExplorerView) -> list[Component]:
+    """Say why there is no scatter and no divergence, where the posteriors analysed are gone."""
+    if view.posteriors is not None:
+        return []
+    text = (
+        "Members have been encoded anew since this analysis, so what it was made from is gone: neither KL nor means are"
+        " shown. Analyse the ensemble again."
+    )
+    return [html.P(text, className="note")]
+
+
+def _how_to_select() -> list[Component]:
     return [
         html.Div(html.H2("Look closer"), className="detail-head"),
         html.Ul(

@@ -1,39 +1,38 @@
 """The set that a URL names, checked against the workspace, and what the core says about it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
 
-from vaefrag.pages.explorer_view import View
+from vaefrag.pages.explorer_view import ExplorerView
 from vaefrag.pages.set_selection import SetSelection, parse_set_selection
 from vaefrag.pages.site import Site
 from vaefrag.queries import OpenAnalysis
+from vaefrag_core.array_types import FloatArray
 from vaefrag_core.artifacts import Posteriors
-from vaefrag_core.channel_sets import SetStore, gather
-from vaefrag_core.config import HotspotConfig
+from vaefrag_core.channel_sets import SetStore, least_bits, pool_set
 from vaefrag_core.ensemble_store import EnsembleRecord
 from vaefrag_core.errors import InvalidInputError, VaefragError
-from vaefrag_core.synthesis.channel_pool import ChannelName, Pool, check_same_sample
+from vaefrag_core.synthesis.channel_pool import ChannelName, ChannelPool, check_same_sample
 from vaefrag_core.synthesis.combination import (
     Additions,
     Combination,
-    Growth,
-    MemberSpaces,
+    GreedySelection,
+    MemberInformation,
     combine,
-    grow,
-    member_spaces,
+    member_information,
     rank_additions,
+    select_greedily,
 )
 
 GREEDY_SIZE = 10  # channels of the longest greedy set
 RANDOM_SETS = 10
 SHAPLEY_IMAGES = 2_000  # with more, the subsets of a set take too long for a page
-LIVE = HotspotConfig().min_bits
 
 
 class ChannelSetView:
-    """A set of channels, looked at.
+    """The set of channels that a URL names, and the ensemble that more are picked from.
 
     Args:
         site: queries and addresses.
@@ -43,173 +42,202 @@ class ChannelSetView:
     def __init__(self, site: Site, search: str | None) -> None:
         self.site = site
         self.sets = SetStore(site.queries.store.workspace)
-        asked, self.problems = parse_set_selection(search, self.sets)
-        self.ensembles = self._ensembles()
-        self.chosen = self._checked(asked)
+        self.ensembles = self._analysed_ensembles()
+        selection, self.problems = parse_set_selection(search, self.sets)
+        self.selection = self._check_selection(selection)
 
     @property
     def channels(self) -> tuple[ChannelName, ...]:
         """The channels of the set."""
-        return self.chosen.channels
+        return self.selection.channels
 
     @cached_property
-    def view(self) -> View | None:
+    def picker(self) -> ExplorerView | None:
         """The ensemble that channels are picked from, with the set marked; None when there is none to pick from."""
-        if self.chosen.at not in self.ensembles:
+        ensemble = self.selection.ensemble_id
+        if ensemble not in self.ensembles:
             return None
-        view = View(self.site, self.chosen.at, "")
-        names = [str(c) for c in self.channels if c.ensemble == self.chosen.at]
-        view.selection = view.selection.of(*names)
+        view = ExplorerView(self.site, ensemble, "")
+        view.selection = view.selection.select(*(str(c) for c in self.channels if c.ensemble == ensemble))
         return view
+
+    @property
+    def analysis(self) -> OpenAnalysis:
+        """The analysis of the ensemble that channels are picked from."""
+        return self.analysis_of(self.selection.ensemble_id)
 
     @cached_property
     def combination(self) -> Combination | None:
         """What the set tells; None when it is empty."""
         if not self.channels:
             return None
-        pooled = gather(self.channels, self._posteriors)
-        flat, quick = pooled.flat(self.channels), pooled.posteriors.n_images <= SHAPLEY_IMAGES
-        return combine(pooled.posteriors, flat, min_bits=-np.inf, shapley=quick)  # the dead are out already
+        pool = pool_set(self.channels, self.posteriors_of)
+        quick = pool.posteriors.n_images <= SHAPLEY_IMAGES
+        # dead channels are left out already, by what their analysis found of them
+        return combine(pool.posteriors, pool.flat_indices(self.channels), min_bits=-np.inf, shapley=quick)
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Names of the labels that the channels are compared with."""
-        return self.opened(self.chosen.at).matrix.label_names if self.view else ()
+        """Names of the labels that channels can be ranked by: those known of two images or more."""
+        return rankable_labels(self.analysis) if self.picker else ()
 
-    def opened(self, ensemble: str) -> OpenAnalysis:
-        """Give the analysis of an ensemble."""
+    def analysis_of(self, ensemble: str) -> OpenAnalysis:
+        """Open the analysis of an ensemble."""
         return self.site.queries.open(ensemble)
 
+    def posteriors_of(self, ensemble: str) -> Posteriors:
+        """Return the posteriors that the analysis of an ensemble was made from.
+
+        Raises:
+            MissingDataError: when there are none, or members have been encoded anew since.
+        """
+        return self.site.queries.posteriors(self.analysis_of(ensemble))
+
     def hotspot(self, channel: ChannelName) -> int:
-        """Give the hotspot of a channel in its ensemble, −1 for none."""
-        opened = self.opened(channel.ensemble)
-        return int(opened.hotspots(opened.measure).labels[opened.index[str(channel)]])
+        """Return the hotspot of a channel in its ensemble, −1 for none."""
+        analysis = self.analysis_of(channel.ensemble)
+        return int(analysis.hotspots[analysis.measure].labels[analysis.index[str(channel)]])
 
     def medoids(self) -> list[ChannelName]:
-        """Give the medoid of every hotspot of the ensemble shown."""
-        opened = self.opened(self.chosen.at)
-        return self.named(opened, [group.medoid for group in opened.hotspots(opened.measure).groups])
+        """Return the medoid of every hotspot of the ensemble that channels are picked from."""
+        analysis = self.analysis
+        names = [analysis.matrix.channel_names[group.medoid] for group in analysis.hotspots[analysis.measure].groups]
+        return [ChannelName(analysis.ensemble_id, int(member), int(channel)) for member, channel in names]
 
-    def named(self, opened: OpenAnalysis, channels: Sequence[int]) -> list[ChannelName]:
-        """Name flat channels of an ensemble."""
-        return [ChannelName(opened.ensemble_id, *(int(n) for n in opened.names[c].split("."))) for c in channels]
-
-    def ranked(self) -> tuple[Pool, Additions]:
-        """Rank what could be added."""
-        pooled = gather(self.channels, self._posteriors, self.chosen.at)
-        flat = pooled.flat(self.channels)
-        bits = self._known_bits(pooled)
-        return pooled, rank_additions(pooled.posteriors, flat, label=self._label, information_bits=bits)
-
-    def growth(self) -> tuple[list[ChannelName], Growth, MemberSpaces]:
-        """Grow a set from nothing in the ensemble shown; remembered, as it does not depend on the set."""
-        opened = self.opened(self.chosen.at)
-
-        def make() -> tuple[Growth, MemberSpaces]:
-            pooled = gather((), self._posteriors, self.chosen.at)
-            bits, label = self._known_bits(pooled), self._label
-            found = grow(pooled.posteriors, GREEDY_SIZE, label=label, information_bits=bits, draws=RANDOM_SETS)
-            return found, member_spaces(pooled.posteriors, label=label, min_bits=LIVE, information_bits=bits)
-
-        grown, spaces = self.site.queries.cached(f"growth/1/{opened.ensemble_id}/{opened.version}/{self._label}", make)
-        names = gather((), self._posteriors, self.chosen.at).names
-        return [names[c] for c in grown.channels], grown, spaces
-
-    def carried(self) -> MemberSpaces:
-        """Say how much of the members of the ensemble shown the set carries."""
-        pooled = gather(self.channels, self._posteriors, self.chosen.at)
-        own = [c for c, name in enumerate(pooled.names) if name.ensemble == self.chosen.at]
-        members = np.unique(
-            np.repeat(np.arange(pooled.posteriors.n_members), pooled.posteriors.channels_of_member)[own]
+    def rank_additions(self) -> tuple[ChannelPool, Additions]:
+        """Rank the live channels that could be added."""
+        pool = self._pool()
+        additions = rank_additions(
+            pool.posteriors,
+            pool.flat_indices(self.channels),
+            label=self._label,
+            min_bits=least_bits(pool, self.site.queries.store),
+            information_bits=self._information_bits(pool),
         )
-        bits, flat = self._known_bits(pooled), pooled.flat(self.channels)
-        found = member_spaces(pooled.posteriors, flat, min_bits=LIVE, information_bits=bits)
-        return MemberSpaces(found.bits[members], found.shared_bits[members])
+        return pool, additions
+
+    def grow(self) -> tuple[list[ChannelName], GreedySelection, MemberInformation]:
+        """Grow a set from nothing in the ensemble shown; remembered, as it does not depend on the set."""
+        pool, label = pool_set((), self.posteriors_of, self.selection.ensemble_id), self._label
+
+        def compute() -> tuple[GreedySelection, MemberInformation]:
+            least, bits = least_bits(pool, self.site.queries.store), self._information_bits(pool)
+            growth = select_greedily(
+                pool.posteriors, GREEDY_SIZE, label=label, min_bits=least, information_bits=bits, draws=RANDOM_SETS
+            )
+            return growth, member_information(pool.posteriors, label=label, min_bits=least, information_bits=bits)
+
+        # the number rises when another result is computed from the same analysis: caches outlive versions
+        key = f"growth/2/{self.analysis.ensemble_id}/{self.analysis.version}/{label}"
+        growth, spaces = self.site.queries.cached(key, compute)
+        return [pool.names[c] for c in growth.channels], growth, spaces
+
+    def compare_members(self) -> MemberInformation:
+        """Compare the set with each whole member of the ensemble shown."""
+        pool = self._pool()
+        shown = [name.ensemble == self.selection.ensemble_id for name in pool.names]
+        members = np.unique(pool.posteriors.channel_names[shown, 0])
+        spaces = member_information(
+            pool.posteriors,
+            pool.flat_indices(self.channels),
+            min_bits=least_bits(pool, self.site.queries.store),
+            information_bits=self._information_bits(pool),
+        )
+        return MemberInformation(spaces.bits[members], spaces.shared_bits[members])
 
     @property
     def _label(self) -> str | None:
-        return self.chosen.by if self.chosen.by in self.labels else None
+        return self.selection.ranked_by if self.selection.ranked_by in self.labels else None
 
-    def _known_bits(self, pooled: Pool) -> np.ndarray:
-        """Give what each channel tells alone, as its analysis found it; 0 of channels that it does not know yet."""
-        known: dict[ChannelName, float] = {}
-        for ensemble in {name.ensemble for name in pooled.names}:
-            opened = self.opened(ensemble)
-            names = self.named(opened, range(len(opened.names)))
-            known |= dict(zip(names, opened.matrix.information_bits.tolist(), strict=True))
-        return np.array([known.get(name, 0.0) for name in pooled.names])
+    def _pool(self) -> ChannelPool:
+        """Put the ensembles of the set and the one that is picked from side by side."""
+        return pool_set(self.channels, self.posteriors_of, self.selection.ensemble_id)
 
-    def _posteriors(self, ensemble: str) -> Posteriors:
-        return self.site.queries.posteriors(self.opened(ensemble))
+    def _information_bits(self, pool: ChannelPool) -> FloatArray:
+        """Return what each channel tells alone, as its analysis found it, (C,) bits."""
+        analyses = {ensemble: self.analysis_of(ensemble) for ensemble in {name.ensemble for name in pool.names}}
+        bits = [analyses[name.ensemble].matrix.information_bits for name in pool.names]
+        places = [analyses[name.ensemble].index[str(name)] for name in pool.names]
+        return np.array([alone[place] for alone, place in zip(bits, places, strict=True)])
 
-    def _ensembles(self) -> dict[str, EnsembleRecord]:
-        """Give the ensembles that have been analysed, the newest first."""
-        found = {}
+    def _analysed_ensembles(self) -> Mapping[str, EnsembleRecord]:
+        """Return the ensembles that have been analysed, the newest first."""
+        ensembles = {}
         for record in self.site.queries.store.records():
             try:
                 self.site.queries.store.analysis_index(record.id)
             except VaefragError:
                 continue
-            found[record.id] = record
-        return found
+            ensembles[record.id] = record
+        return ensembles
 
-    @property
-    def _first(self) -> str:
-        """Give the newest ensemble that has live channels to pick; the newest when none has, "" when there is none."""
+    def _default_ensemble(self) -> str:
+        """Return the newest ensemble that has live channels; the newest when none has, "" when there is none."""
         for ensemble in self.ensembles:
-            opened = self.opened(ensemble)
-            if not opened.hotspots(opened.measure).dead.all():
+            analysis = self.analysis_of(ensemble)
+            if not analysis.hotspots[analysis.measure].dead.all():
                 return ensemble
         return next(iter(self.ensembles), "")
 
-    def _checked(self, asked: SetSelection) -> SetSelection:
-        """Leave out what cannot be combined, and say why."""
-        kept: list[ChannelName] = []
-        for channel in asked.channels:
+    def _check_selection(self, selection: SetSelection) -> SetSelection:
+        """Leave out what cannot be combined, and note why."""
+        channels: list[ChannelName] = []
+        for channel in selection.channels:
             try:
-                self._check(channel, kept)
+                self._check_channel(channel, channels)
             except VaefragError as error:
                 self.problems.append(str(error))
             else:
-                kept.append(channel)
-        if asked.at and asked.at not in self.ensembles:
-            self.problems.append(f"There is no analysed ensemble “{asked.at[:60]}” to pick channels from.")
-        first = kept[0].ensemble if kept else self._first
-        chosen = asked if tuple(kept) == asked.channels else asked.of(kept)
-        chosen = chosen.to(at=asked.at if asked.at in self.ensembles else first)
-        if kept and chosen.at != first:
-            try:
-                check_same_sample({first: self._posteriors(first), chosen.at: self._posteriors(chosen.at)})
-            except InvalidInputError as error:
-                self.problems.append(str(error))
-                chosen = chosen.to(at=first)
-        labels = self.opened(chosen.at).matrix.label_names if chosen.at else ()
-        if chosen.by != "bits" and chosen.by not in labels:
-            self.problems.append(f"There is no label “{chosen.by[:40]}”. Ranking by bits.")
-            chosen = chosen.to(by="bits")
-        return chosen
+                channels.append(channel)
+        if tuple(channels) != selection.channels:
+            selection = selection.select(channels)
+        selection = selection.replace(ensemble_id=self._check_ensemble(selection))
+        labels = rankable_labels(self.analysis_of(selection.ensemble_id)) if selection.ensemble_id else ()
+        if selection.ranked_by not in ("bits", *labels):
+            self.problems.append(f"There is no label “{selection.ranked_by[:40]}” to rank by. Ranking by bits.")
+            selection = selection.replace(ranked_by="bits")
+        return selection
 
-    def _check(self, channel: ChannelName, kept: Sequence[ChannelName]) -> None:
-        """Refuse what is not there, dead, or of another sample.
+    def _check_ensemble(self, selection: SetSelection) -> str:
+        """Return the ensemble to pick channels from: the one asked for, if its sample is that of the set."""
+        ensemble, channels = selection.ensemble_id, selection.channels
+        default = channels[0].ensemble if channels else ""
+        if ensemble not in self.ensembles:
+            if ensemble:
+                self.problems.append(f"There is no analysed ensemble “{ensemble[:60]}” to pick channels from.")
+            return default or self._default_ensemble()
+        if channels and ensemble != default:
+            try:
+                check_same_sample({default: self.posteriors_of(default), ensemble: self.posteriors_of(ensemble)})
+            except VaefragError as error:
+                self.problems.append(str(error))
+                return default
+        return ensemble
+
+    def _check_channel(self, channel: ChannelName, others: Sequence[ChannelName]) -> None:
+        """Refuse what is not there, dead, or of another sample than the channels before it.
 
         Raises:
-            VaefragError: saying which.
+            VaefragError: what is wrong with it.
         """
-        opened = self.opened(channel.ensemble)
-        if str(channel) not in opened.index:
+        analysis = self.analysis_of(channel.ensemble)
+        if str(channel) not in analysis.index:
             raise InvalidInputError(
                 f"There is no channel {channel} in {channel.ensemble}: they are named member.channel, from"
-                f" {opened.names[0]} to {opened.names[-1]}."
+                f" {analysis.names[0]} to {analysis.names[-1]}."
             )
-        bits, least = opened.matrix.information_bits[opened.index[str(channel)]], self._least(opened)
+        bits, least = analysis.matrix.information_bits[analysis.index[str(channel)]], analysis.config.hotspots.min_bits
         if bits < least:
             raise InvalidInputError(
                 f"Channel {channel} is dead: it tells {bits:.3f} bits, less than {least:g}. It is left out."
             )
-        if kept and kept[0].ensemble != channel.ensemble:
-            first = kept[0].ensemble
-            check_same_sample({first: self._posteriors(first), channel.ensemble: self._posteriors(channel.ensemble)})
+        posteriors = self.posteriors_of(channel.ensemble)
+        if others and others[0].ensemble != channel.ensemble:
+            first = others[0].ensemble
+            check_same_sample({first: self.posteriors_of(first), channel.ensemble: posteriors})
 
-    @staticmethod
-    def _least(opened: OpenAnalysis) -> float:
-        return opened.analysis.config.hotspots.min_bits
+
+def rankable_labels(analysis: OpenAnalysis) -> tuple[str, ...]:
+    """Return the names of the labels that are known of two images or more: of fewer, nothing is told."""
+    matrix = analysis.matrix
+    return tuple(name for name, bits in zip(matrix.label_names, matrix.label_bits, strict=True) if np.isfinite(bits))

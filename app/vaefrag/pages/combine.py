@@ -1,149 +1,143 @@
-"""/combine: a set of channels, from any members and ensembles on one sample, built by clicking and told in numbers."""
+"""/combine: a set of channels, of any members and ensembles on one sample, built by clicking, with its numbers."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
+import plotly.graph_objects as go
+from dash import ALL, Dash, Input, Output, Patch, State, ctx, dcc, html, no_update
 from dash.exceptions import PreventUpdate
 
 from vaefrag.components.glossary import help_mark
 from vaefrag.components.graph import graph
 from vaefrag.components.notices import command, notice, remarks
 from vaefrag.components.shell import segmented
-from vaefrag.pages import saved_sets
+from vaefrag.pages import fuse, image_routes, saved_sets
 from vaefrag.pages.channel_set_view import ChannelSetView
+from vaefrag.pages.explorer_view import ExplorerView, has_points
 from vaefrag.pages.fuse import LEAST_CHANNELS, set_form
-from vaefrag.pages.set_panel import beside_members, growth_panel, next_panel, press, set_panel
+from vaefrag.pages.page import Page, PageRequest, RenderedPage
+from vaefrag.pages.set_panel import beside_members, channel_button, growth_panel, next_panel, set_panel
 from vaefrag.pages.set_selection import SetSelection, parse_set_selection
-from vaefrag.pages.site import Page, Site
+from vaefrag.pages.site import Site
 from vaefrag.queries import distinct_names
 from vaefrag_core.channel_sets import SetStore, parse_channel
+from vaefrag_core.synthesis.channel_pool import ChannelName
 
 PARTS = ("set", "rules", "switch", "saved", "slow")
 
 
-class Combine:
-    """The page around a set.
+def combine_page(view: ChannelSetView) -> RenderedPage:
+    """Lay the page out."""
+    parts = {name: html.Div(content, id=f"combine-{name}") for name, content in combine_parts(view).items()}
+    text = "Channels of any members, and of any ensembles on the same sample, as one space."
+    heading = html.Div(
+        [html.Div([html.H1("Combine channels"), html.P(text, className="words")])], className="combine-head"
+    )
+    left = [_picker(view, parts), _card(html.Div(id="combine-next")), _card(html.Div(id="combine-curve"))]
+    fuse = html.Div(set_form(), id="combine-fuse", className="card", hidden=_too_few(view))
+    right = [_card(parts["set"]), fuse, _card(parts["saved"])]
+    columns = html.Div([html.Div(left, className="column"), html.Div(right, className="column")], className="columns")
+    shown = dcc.Store(id="combine-shown", data=_shown(view))
+    return RenderedPage(html.Div([heading, columns, parts["slow"], shown], className="combine"), "Combine")
 
-    Args:
-        mixture: the set.
-    """
 
-    def __init__(self, mixture: ChannelSetView) -> None:
-        self.mixture, self.site, self.chosen = mixture, mixture.site, mixture.chosen
+def combine_parts(view: ChannelSetView) -> dict[str, Any]:
+    """Return everything on the page that depends on the set, but for the figure and what takes longer."""
+    return {
+        "set": set_panel(view),
+        "rules": _rules(view),
+        "switch": _switch(view),
+        "saved": saved_sets.panel(view),
+        # A new store asks for what takes longer, by the callbacks that listen to it.
+        "slow": dcc.Store(id="combine-asked", data=view.selection.search()),
+    }
 
-    def page(self) -> Page:
-        """Lay the page out."""
-        parts = {name: html.Div(content, id=f"combine-{name}") for name, content in self.parts().items()}
-        text = "Channels of any members, and of any ensembles on the same sample, as one space."
-        heading = html.Div(
-            [html.Div([html.H1("Combine channels"), html.P(text, className="words")])], className="combine-head"
+
+def _too_few(view: ChannelSetView) -> bool:
+    """Return whether there is nothing in the set to fuse with anything."""
+    return len(view.channels) < LEAST_CHANNELS
+
+
+def _shown(view: ChannelSetView) -> str:
+    """Return what the figure shows besides its marks, as text."""
+    return "" if view.picker is None else f"{view.selection.view} {view.picker.state()[view.selection.view]}"
+
+
+def _figure(view: ChannelSetView) -> go.Figure:
+    """Draw what channels are picked from."""
+    assert view.picker is not None  # pages and callbacks without one end earlier
+    return view.picker.map() if view.selection.view == "map" else view.picker.matrix()
+
+
+def _marks(view: ChannelSetView) -> Patch:
+    """Return the change of the figure when only the set changed."""
+    assert view.picker is not None
+    return view.picker.map_marks() if view.selection.view == "map" else view.picker.matrix_marks()
+
+
+def _picker(view: ChannelSetView, parts: dict[str, html.Div]) -> html.Section:
+    names = distinct_names(view.ensembles.values())
+    options = [{"value": key, "label": name} for key, name in names.items()]
+    select = dmc.Select(
+        id="combine-at",
+        data=options,
+        value=view.selection.ensemble_id,
+        allowDeselect=False,
+        size="xs",
+        className="combine-at",
+        **{"aria-label": "Ensemble to pick from"},
+    )
+    buttons = ["lasso2d", "select2d", "zoom2d", "pan2d", "resetScale2d"]
+    plot = graph("pick", _figure(view), "Channels to pick from; those of the set are marked", buttons=buttons)
+    head = html.Div([html.H2("Pick channels"), select, parts["switch"]], className="card-head")
+    hint = "Click a point or a cell to add its channels, again to take them out; draw around points to add them all."
+    return html.Section([head, plot, html.P(hint, className="note"), parts["rules"]], className="card pick-card")
+
+
+def _switch(view: ChannelSetView) -> html.Div:
+    options = [
+        (name, view.selection.replace(view=figure).search(), figure == view.selection.view)
+        for figure, name in (("map", "Map"), ("matrix", "Matrix"))
+    ]
+    return html.Div(segmented("Picked from", options), className="switch")
+
+
+def _rules(view: ChannelSetView) -> html.Div:
+    medoids = view.medoids()
+    if not medoids:
+        return html.Div()
+    links = [
+        channel_button(
+            f"{number}",
+            medoid,
+            "medoids",
+            f"Medoid of hotspot {number}",
+            className="rule" + (" on" if medoid in view.selection.channels else ""),
+            title=f"{medoid}, the medoid of hotspot {number}",
         )
-        left = [self._picker(parts), _card(html.Div(id="combine-next")), _card(html.Div(id="combine-curve"))]
-        fuse = html.Div(set_form(), id="combine-fuse", className="card", hidden=self.too_few)
-        right = [_card(parts["set"]), fuse, _card(parts["saved"])]
-        columns = html.Div(
-            [html.Div(left, className="column"), html.Div(right, className="column")], className="columns"
-        )
-        shown = dcc.Store(id="combine-shown", data=self.shown)
-        return Page(html.Div([heading, columns, parts["slow"], shown], className="combine"), "Combine")
-
-    def parts(self) -> dict[str, Any]:
-        """Give everything on the page that depends on the set, but for the figure and what takes longer."""
-        return {
-            "set": set_panel(self.mixture),
-            "rules": self._rules(),
-            "switch": self._switch(),
-            "saved": saved_sets.panel(self.mixture),
-            # A new store asks for what takes longer, by the callbacks that listen to it.
-            "slow": dcc.Store(id="combine-asked", data=self.chosen.search()),
-        }
-
-    @property
-    def too_few(self) -> bool:
-        """Whether there is nothing in the set to fuse with anything."""
-        return len(self.mixture.channels) < LEAST_CHANNELS
-
-    @property
-    def shown(self) -> str:
-        """Name what the figure shows besides its marks."""
-        view = self.mixture.view
-        return "" if view is None else f"{self.chosen.view} {view.state()[self.chosen.view]}"
-
-    def figure(self) -> Any:
-        """Draw what channels are picked from."""
-        view = self.mixture.view
-        assert view is not None
-        return view.map() if self.chosen.view == "map" else view.matrix()
-
-    def marks(self) -> Any:
-        """Give the figure's change when only the set changed."""
-        view = self.mixture.view
-        assert view is not None
-        return view.map_marks() if self.chosen.view == "map" else view.matrix_marks()
-
-    def _picker(self, parts: dict[str, html.Div]) -> html.Section:
-        names = distinct_names(self.mixture.ensembles.values())
-        options = [{"value": key, "label": name} for key, name in names.items()]
-        select = dmc.Select(
-            id="combine-at",
-            data=options,
-            value=self.chosen.at,
-            allowDeselect=False,
-            size="xs",
-            className="combine-at",
-            **{"aria-label": "Ensemble to pick from"},
-        )
-        buttons = ["lasso2d", "select2d", "zoom2d", "pan2d", "resetScale2d"]
-        plot = graph("pick", self.figure(), "Channels to pick from; those of the set are marked", buttons=buttons)
-        head = html.Div([html.H2("Pick channels"), select, parts["switch"]], className="card-head")
-        hint = (
-            "Click a point or a cell to add its channels, again to take them out; draw around points to add them all."
-        )
-        return html.Section([head, plot, html.P(hint, className="note"), parts["rules"]], className="card pick-card")
-
-    def _switch(self) -> html.Div:
-        options = [
-            (name, self.chosen.to(view=view).search(), view == self.chosen.view)
-            for view, name in (("map", "Map"), ("matrix", "Matrix"))
-        ]
-        return html.Div(segmented("Picked from", options), className="switch")
-
-    def _rules(self) -> html.Div:
-        medoids = self.mixture.medoids()
-        if not medoids:
-            return html.Div()
-        links = [
-            press(
-                f"{number}",
-                medoid,
-                "medoids",
-                f"Medoid of hotspot {number}",
-                className="rule" + (" on" if medoid in self.chosen.channels else ""),
-                title=f"{medoid}, the medoid of hotspot {number}",
-            )
-            for number, medoid in enumerate(medoids)
-        ]
-        every = html.A("all", href=self.chosen.of(medoids).search(), className="stay rule")
-        return html.Div([html.Span(["Medoids of hotspots", help_mark("medoid")]), *links, every], className="rules")
+        for number, medoid in enumerate(medoids)
+    ]
+    every = html.A("all", href=view.selection.select(medoids).search(), className="stay rule")
+    return html.Div([html.Span(["Medoids of hotspots", help_mark("medoid")]), *links, every], className="rules")
 
 
 def _card(content: html.Div) -> html.Div:
     return html.Div(content, className="card")
 
 
-def page(site: Site, search: str | None) -> Page:
-    """Give the page, or say what it needs when there is nothing to combine."""
-    mixture = ChannelSetView(site, search)
-    if mixture.view is None:
+def page(site: Site, request: PageRequest) -> RenderedPage:
+    """Show the set, or what the page needs when there is nothing to combine."""
+    view = ChannelSetView(site, request.search)
+    if view.picker is None:
         empty = notice(
             "grid",
             "Nothing to combine yet",
             html.P("Channels are combined once an ensemble has been trained and analysed:"),
             command("vaefrag demo"),
         )
-        return Page(site.error_page(html.Section([remarks(mixture.problems, tone="alarm"), empty])), "Combine")
-    return Combine(mixture).page()
+        return RenderedPage(site.error_page(html.Section([remarks(view.problems, tone="alarm"), empty])), "Combine")
+    return combine_page(view)
 
 
 def register(app: Dash, site: Site) -> None:
@@ -162,14 +156,16 @@ def register(app: Dash, site: Site) -> None:
         State("url", "search"),
         prevent_initial_call=True,
     )
-    def pick(click: dict | None, picked: dict | None, at: str, search: str) -> Any:
-        """What was clicked, drawn around or chosen → the URL."""
-        mixture = ChannelSetView(site, search)
+    def pick(click: dict[str, Any] | None, drawing: dict[str, Any] | None, ensemble_id: str, search: str) -> Any:
+        """What was clicked, drawn around or picked from → the URL."""
+        view = ChannelSetView(site, search)
         changed = {item["prop_id"] for item in ctx.triggered}  # a click often comes with a drawing that went away
         if "combine-at.value" in changed:
-            return mixture.chosen.to(at=at).search() if at != mixture.chosen.at else no_update
-        chosen = _clicked(mixture, click if "pick.clickData" in changed else None, picked)
-        return no_update if chosen == mixture.chosen else chosen.search()
+            if ensemble_id == view.selection.ensemble_id:
+                return no_update  # the picker follows the URL as well, and tells of it
+            return view.selection.replace(ensemble_id=ensemble_id).search()
+        selection = _clicked(view, click if "pick.clickData" in changed else None, drawing)
+        return no_update if selection == view.selection else selection.search()
 
     @app.callback(
         Output("url", "search", allow_duplicate=True),
@@ -181,9 +177,9 @@ def register(app: Dash, site: Site) -> None:
         """A channel's button → the URL, from the set as it is now and not as it was when the button was drawn."""
         if not ctx.triggered[0]["value"] or not isinstance(ctx.triggered_id, dict):
             raise PreventUpdate
-        chosen, _ = parse_set_selection(search, SetStore(site.queries.store.workspace))
+        selection, _ = parse_set_selection(search, SetStore(site.queries.store.workspace))
         channel, of = parse_channel(ctx.triggered_id["channel"], ""), ctx.triggered_id["of"]
-        return (chosen.plus(channel) if of == "next" else chosen.toggled([channel])).search()
+        return (selection.add(channel) if of == "next" else selection.toggle([channel])).search()
 
     @app.callback(
         output={
@@ -199,16 +195,15 @@ def register(app: Dash, site: Site) -> None:
     )
     def show(search: str, shown: str, path: str) -> dict[str, Any]:
         """The URL → what is shown at once; a figure that only changes its marks is not sent again."""
-        if path.rstrip("/") != site.combine():
+        if PAGE.request(site, path) is None:
             raise PreventUpdate  # on the way to another page
-        combine = Combine(ChannelSetView(site, search))
-        figure = combine.marks() if combine.shown == shown else combine.figure()
+        view = ChannelSetView(site, search)
         return {
-            "parts": combine.parts(),
-            "figure": figure,
-            "at": combine.chosen.at,
-            "shown": combine.shown,
-            "too_few": combine.too_few,
+            "parts": combine_parts(view),
+            "figure": _marks(view) if _shown(view) == shown else _figure(view),
+            "at": view.selection.ensemble_id,
+            "shown": _shown(view),
+            "too_few": _too_few(view),
         }
 
     @app.callback(
@@ -236,22 +231,24 @@ def register(app: Dash, site: Site) -> None:
         """The set, once further channels are ranked → how much of a whole member it carries."""
         return beside_members(ChannelSetView(site, search))
 
-    saved_sets.register(app, site)
 
-
-def _clicked(mixture: ChannelSetView, click: dict | None, picked: dict | None) -> SetSelection:
-    """Give the set with what was clicked or drawn around."""
-    view, chosen = mixture.view, mixture.chosen
-    if view is None:
-        return chosen
+def _clicked(view: ChannelSetView, click: dict[str, Any] | None, drawing: dict[str, Any] | None) -> SetSelection:
+    """Return the set with what was clicked or drawn around."""
+    picker, selection = view.picker, view.selection
+    if picker is None:
+        return selection
     if click is None:
-        names = view.picked_points(picked).channels if picked and picked.get("points") else ()
-        return chosen.plus(*_named(mixture, names))
-    view.selection = view.selection.of()
-    hit = view.clicked_point(click) if chosen.view == "map" else view.clicked_cell(click)
-    return chosen.toggled(_named(mixture, hit.channels))
+        names = picker.lassoed_points(drawing).channels if has_points(drawing) else ()
+        return selection.add(*_named(picker, names))
+    picker.selection = picker.selection.select()  # so that a click beside every channel selects nothing
+    hit = picker.clicked_point(click) if selection.view == "map" else picker.clicked_cell(click)
+    return selection.toggle(_named(picker, hit.channels))
 
 
-def _named(mixture: ChannelSetView, names: tuple[str, ...]) -> list:
-    opened = mixture.opened(mixture.chosen.at)
-    return mixture.named(opened, [opened.index[name] for name in names])
+def _named(picker: ExplorerView, names: Sequence[str]) -> list[ChannelName]:
+    """Name channels of the ensemble that is picked from."""
+    return [parse_channel(name, picker.record.id) for name in names]
+
+
+REGISTER = (register, saved_sets.register, fuse.register, image_routes.register)
+PAGE = Page("combine", page, REGISTER, link="Combine")

@@ -3,9 +3,7 @@
 The page follows the record: it fills by itself when an analysis is there, and says when it does not show the newest.
 """
 
-from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qs
 
 from dash import ALL, Dash, Input, Output, State, dcc, html, no_update
 from dash.exceptions import PreventUpdate
@@ -14,12 +12,14 @@ from vaefrag.components import job_controls as show
 from vaefrag.components.member_strip import strip
 from vaefrag.components.notices import alarms, notice, remarks
 from vaefrag.jobs.ensemble_status import EnsembleStatus, continue_training, open_job, status_of
-from vaefrag.pages.explorer import Explorer
-from vaefrag.pages.explorer_view import View
+from vaefrag.pages import explorer, image_routes, job_polling
+from vaefrag.pages.explorer import explorer_page
+from vaefrag.pages.explorer_view import ExplorerView
+from vaefrag.pages.job import job_panel
 from vaefrag.pages.job_polling import asker, pressed, watch
 from vaefrag.pages.job_views import JobViews
-from vaefrag.pages.jobs import job_panel
-from vaefrag.pages.site import Page, Site
+from vaefrag.pages.page import Page, PageRequest, RenderedPage
+from vaefrag.pages.site import Site
 from vaefrag.plurals import counted, first_few
 from vaefrag_core.ensemble_record import ImportedSource, TrainedSource
 from vaefrag_core.ensemble_store import EnsembleRecord
@@ -30,28 +30,30 @@ MOST_FUSIONS = 8  # linked from an ensemble's page
 FOCUS = ("channel", "pair", "channels", "hotspot")  # fields of the URL that say that somebody looks at something
 
 
-def ensemble_page(site: Site, ensemble_id: str, search: str | None) -> Page:
-    """Give the explorer, or a page that says why it cannot be shown yet."""
+def page(site: Site, request: PageRequest) -> RenderedPage:
+    """Show the explorer, or a page that says why it cannot be shown yet."""
+    ensemble_id = request.id
     follows = [
         dcc.Interval(id="tick", interval=POLL_MILLISECONDS),
         dcc.Store(id="shown-as", data=_shown_as(site, ensemble_id)),
     ]
     try:
-        explorer = Explorer(View(site, ensemble_id, search))
-        page = explorer.page()
-        news = _news(site, explorer)
-        return Page(
-            html.Div([html.Div(id="newer"), *news, *_fusions(site, ensemble_id), page.content, *follows]), page.title
+        view = ExplorerView(site, ensemble_id, request.search)
+        explored = explorer_page(view)
+        news = _news(site, view)
+        return RenderedPage(
+            html.Div([html.Div(id="newer"), *news, *_fusions(site, ensemble_id), explored.content, *follows]),
+            explored.title,
         )
     except BrokenFileError as error:
         broken = notice("alert", "A file cannot be read", html.P(str(error)), tone="alarm")
-        return Page(site.error_page(broken), ensemble_id)
+        return RenderedPage(site.error_page(broken), ensemble_id)
     except MissingDataError as error:
         try:
             record = site.queries.store.record(ensemble_id)
         except VaefragError:
-            return Page(site.error_page(notice("search", "No such ensemble", html.P(str(error)))), "Not found")
-        return Page(html.Div([html.Div(id="newer"), *_unfinished(site, record), *follows]), record.name)
+            return RenderedPage(site.error_page(notice("search", "No such ensemble", html.P(str(error)))), "Not found")
+        return RenderedPage(html.Div([html.Div(id="newer"), *_unfinished(site, record), *follows]), record.name)
 
 
 def _unfinished(site: Site, record: EnsembleRecord) -> list:
@@ -97,10 +99,10 @@ def _what_to_do(site: Site, record: EnsembleRecord) -> list:
     return [notice(symbol, title, html.P(text), *look, buttons, tone=tone), alarms(reasons)]
 
 
-def _news(site: Site, explorer: Explorer) -> list:
+def _news(site: Site, view: ExplorerView) -> list:
     """Say, above the explorer, what is going on that it does not show yet."""
-    ensemble_id, board = explorer.record.id, JobViews(site)
-    shown = len(set(explorer.opened.matrix.member.tolist()))
+    ensemble_id, board = view.record.id, JobViews(site)
+    shown = view.analysis.n_members
     job = open_job(ensemble_id, site.job_store)
     if job is not None:
         snapshot = site.job_store.snapshot(job.id)
@@ -108,9 +110,9 @@ def _news(site: Site, explorer: Explorer) -> list:
         links = show.links([("Open the job", site.job(job.id))])
         bar = html.Div([board.part("progress", snapshot), board.part("pace", snapshot), *links], className="job-head")
         return [html.Div([bar, html.P(text, className="note")], className="card news"), *watch(board, [snapshot.job])]
-    if isinstance(explorer.record.source, ImportedSource):
+    if isinstance(view.record.source, ImportedSource):
         return []
-    standing = status_of(explorer.record, site.queries.store, site.job_store)
+    standing = status_of(view.record, site.queries.store, site.job_store)
     rows = []
     if standing.failed:
         text = (
@@ -171,14 +173,14 @@ def _shown_as(site: Site, ensemble_id: str) -> dict[str, str]:
     return {"version": version, "rest": job.id if job else " ".join(f"{m.state[0]}{m.step}" for m in members)}
 
 
-def register(app: Dash, site: Site, id_in_path: Callable[[str], str]) -> None:
+def register(app: Dash, site: Site) -> None:
     """Let the page follow the training.
 
     Args:
         app: the app.
         site: queries, addresses and the record.
-        id_in_path: gives the ensemble that a path names.
     """
+    explorer.register(app, site, lambda path: PAGE.id_in(site, path))
 
     @app.callback(
         Output("page", "children", allow_duplicate=True),
@@ -192,11 +194,13 @@ def register(app: Dash, site: Site, id_in_path: Callable[[str], str]) -> None:
     )
     def follow(_: int, shown_as: dict[str, str], path: str, search: str) -> tuple:
         """Draw the page anew when it would be another; who looks at something is asked first."""
-        ensemble_id = id_in_path(path)
-        now = _shown_as(site, ensemble_id)
+        request = PAGE.request(site, path, search)
+        if request is None:
+            raise PreventUpdate  # on the way to another page
+        now = _shown_as(site, request.id)
         if now == shown_as:
             raise PreventUpdate
-        looking = any(name in parse_qs((search or "").removeprefix("?")) for name in FOCUS)
+        looking = any(request.field(name) for name in FOCUS)
         if shown_as["version"] and looking:
             link = html.A("Show it", href=f"{path}{search or ''}", className="button small")
             changed = now["version"] != shown_as["version"]
@@ -204,7 +208,7 @@ def register(app: Dash, site: Site, id_in_path: Callable[[str], str]) -> None:
                 html.Div([remarks(["There is a newer analysis."]), link], className="newer") if changed else no_update
             )
             return no_update, newer, no_update
-        return ensemble_page(site, ensemble_id, search).content, no_update, no_update
+        return page(site, request).content, no_update, no_update
 
     @app.callback(
         Output("tick", "n_intervals"),
@@ -222,3 +226,6 @@ def register(app: Dash, site: Site, id_in_path: Callable[[str], str]) -> None:
         else:
             site.job_store.submit_analysis(ensemble_id, who=asker())
         return (tick or 0) + 1
+
+
+PAGE = Page("ensemble/<ensemble_id>", page, (register, job_polling.register, image_routes.register))

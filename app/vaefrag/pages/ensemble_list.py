@@ -9,7 +9,9 @@ from vaefrag.components.icons import icon
 from vaefrag.components.member_strip import strip
 from vaefrag.components.notices import command, notice
 from vaefrag.jobs.ensemble_status import ACTIVE_STATES, EnsembleStatus, status_of
-from vaefrag.pages.site import Page, Site
+from vaefrag.pages import image_routes
+from vaefrag.pages.page import Page, PageRequest, RenderedPage
+from vaefrag.pages.site import Site
 from vaefrag.plurals import counted
 from vaefrag.queries import EnsembleSummary, distinct_names
 from vaefrag_core.ensemble_record import ImportedSource, TrainedSource
@@ -19,7 +21,7 @@ from vaefrag_core.sweeps import Sweep
 THUMBNAIL_PIXELS = 300  # drawn at half of it: sharp on dense screens
 
 
-def page(site: Site) -> Page:
+def page(site: Site, request: PageRequest) -> RenderedPage:
     """List the ensembles, the newest first; say how to make one when there is none."""
     summaries = site.queries.summaries()
     workspace = html.P(["Workspace ", html.Code(str(site.queries.store.workspace))], className="words")
@@ -27,11 +29,11 @@ def page(site: Site) -> Page:
     heading = html.Div([html.Div([html.H1("Ensembles"), workspace]), new], className="heading heading-row")
     sweeps = site.queries.sweeps.sweeps()
     if not summaries:
-        return Page(html.Div([heading, _empty()], className="narrow"), "Ensembles")
+        return RenderedPage(html.Div([heading, _empty()], className="narrow"), "Ensembles")
     names = distinct_names(item.record for item in summaries if item.record)
     cards = [_damaged(item) if item.record is None else _card(site, item, names[item.id]) for item in summaries]
     content = [heading, *([_sweeps(site, sweeps)] if sweeps else []), html.Div(cards, className="cards")]
-    return Page(html.Div(content, className="wide"), "Ensembles")
+    return RenderedPage(html.Div(content, className="wide"), "Ensembles")
 
 
 def _sweeps(site: Site, sweeps: list[Sweep]) -> html.Section:
@@ -113,9 +115,9 @@ def _thumbnail(site: Site, item: EnsembleSummary, standing: EnsembleStatus) -> h
     """Show the similarity of the live channels, or how far the members are."""
     if item.hotspots is not None:
         try:
-            opened = site.queries.open(item.id)
-            if len(opened.order(item.measure, dead=False)):
-                source = site.matrix(opened, item.measure, dead=False, pixels=THUMBNAIL_PIXELS)
+            analysis = site.queries.open(item.id)
+            if len(analysis.order(item.measure, dead=False)):
+                source = site.matrix(analysis, item.measure, dead=False, pixels=THUMBNAIL_PIXELS)
                 return html.Div(html.Img(src=source, alt="", className="pixels"), className="thumbnail")
         except VaefragError:
             pass  # replaced this moment by another analysis; the strip is true either way
@@ -131,3 +133,6 @@ def _damaged(item: EnsembleSummary) -> html.Div:
         [html.H2([icon("alert"), item.id]), html.P(item.problem, className="problem")], className="card-text"
     )
     return html.Div(text, className="card ensemble-card damaged")
+
+
+PAGE = Page("", page, (image_routes.register,), link="Ensembles")

@@ -6,6 +6,7 @@ from typing import Any
 import dash_mantine_components as dmc
 import numpy as np
 from dash import ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update
+from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
 from vaefrag.components.facts import chip, returned
@@ -15,183 +16,184 @@ from vaefrag.components.icons import icon
 from vaefrag.components.notices import remarks
 from vaefrag.components.shell import segmented
 from vaefrag.figures.theme import hotspot_colour
-from vaefrag.pages.channel_details import Details
-from vaefrag.pages.explorer_view import View, has_points
-from vaefrag.pages.site import Page, Site
+from vaefrag.pages.channel_details import details_panel
+from vaefrag.pages.explorer_view import ExplorerView, has_points
+from vaefrag.pages.page import RenderedPage
+from vaefrag.pages.site import Site
 from vaefrag.plurals import counted
 from vaefrag_core.artifacts import Hotspot
-from vaefrag_core.ensemble_record import ImportedSource, TrainedSource
 from vaefrag_core.structure.hotspots import more_live_channels
 
 
-class Explorer:
-    """The page around a view.
+def explorer_page(view: ExplorerView) -> RenderedPage:
+    """Lay the page out."""
+    parts = {name: html.Div(content, id=name) for name, content in explorer_parts(view).items()}
+    name: dict[str, Any] = {"aria-label": "Details"}
+    details = html.Div(parts["details"], className="card details", role="region", **name)
+    left = html.Div([_matrix_card(view), html.Div(parts["hotspots"], className="card")], className="column")
+    right = html.Div([_map_card(view, parts["layouts"]), details], className="column")
+    stores = [dcc.Store(id="shown", data=view.state()), dcc.Store(id="tiled")]
+    content = [parts["summary"], parts["problems"], html.Div([left, right], className="columns"), *stores]
+    return RenderedPage(html.Div(content, className="explorer"), view.record.name)
 
-    Args:
-        view: what is looked at.
-    """
 
-    def __init__(self, view: View) -> None:
-        self.view = view
-        self.site, self.record, self.opened = view.site, view.record, view.opened
-        self.selection, self.hotspots = view.selection, view.hotspots
-        self.stability = view.opened.analysis.stability.get(view.selection.measure)
+def explorer_parts(view: ExplorerView) -> dict[str, Any]:
+    """Return everything on the page that depends on the selection, but for the figures."""
+    return {
+        "summary": _summary(view),
+        "problems": remarks([*view.problems, *_collapse(view)], tone="alarm"),
+        "layouts": _layouts(view),
+        "details": details_panel(view),
+        "hotspots": _hotspot_table(view),
+    }
 
-    def page(self) -> Page:
-        """Lay the page out."""
-        parts = {name: html.Div(content, id=name) for name, content in self.parts().items()}
-        details = html.Div(parts["details"], className="card details", role="region", **{"aria-label": "Details"})
-        left = html.Div([self._matrix_card(), html.Div(parts["hotspots"], className="card")], className="column")
-        right = html.Div([self._map_card(parts["layouts"]), details], className="column")
-        stores = [dcc.Store(id="shown", data=self.view.state()), dcc.Store(id="tiled")]
-        content = [parts["summary"], parts["problems"], html.Div([left, right], className="columns"), *stores]
-        return Page(html.Div(content, className="explorer"), self.record.name)
 
-    def parts(self) -> dict[str, Any]:
-        """Give everything on the page that depends on the selection, but for the figures."""
-        return {
-            "summary": self._summary(),
-            "problems": remarks([*self.view.problems, *self._collapse()], tone="alarm"),
-            "layouts": self._layouts(),
-            "details": Details(self.site, self.opened, self.selection).panel(),
-            "hotspots": self._hotspot_table(),
-        }
+def _summary(view: ExplorerView) -> list[Component]:
+    matrix = view.analysis.matrix
+    match view.record.source:
+        case TrainedSource(spec=spec):
+            origin = [spec.dataset.name, spec.train.title]
+            again = [dcc.Link("train again with changes", href=view.site.new(view.record.id))]
+        case ImportedSource():
+            origin, again = ["imported"], []
+    words: list[str | Component] = [
+        *origin,
+        counted(view.analysis.n_members, "member"),
+        counted(matrix.n_channels, "channel"),
+        f"sample of {matrix.n_images:,} images",
+    ]
+    words += [html.Code(view.record.id, title="Commands ask for this id."), *again]
+    if view.analysis.n_members > 1:
+        words.append(dcc.Link("fuse its members", href=view.site.fuse(view.record.id)))
+    line = html.P([html.Span(word) for word in words], className="words")
+    return [html.Div([html.H1(view.record.name), line]), _dead_switch(view)]
 
-    def _summary(self) -> list:
-        matrix = self.opened.matrix
-        match self.record.source:
-            case TrainedSource(spec=spec):
-                origin = [spec.dataset.name, spec.train.title]
-                again = [dcc.Link("train again with changes", href=self.site.new(self.record.id))]
-            case ImportedSource():
-                origin, again = ["imported"], []
-        words = [
-            *origin,
-            counted(len(np.unique(matrix.member)), "member"),
-            counted(matrix.n_channels, "channel"),
-            f"sample of {matrix.n_images:,} images",
-        ]
-        words += [html.Code(self.record.id, title="Commands ask for this id."), *again]
-        if len(np.unique(matrix.member)) > 1:
-            words.append(dcc.Link("fuse its members", href=self.site.fuse(self.record.id)))
-        line = html.P([html.Span(word) for word in words], className="words")
-        return [html.Div([html.H1(self.record.name), line]), self._dead_switch()]
 
-    def _collapse(self) -> list[str]:
-        """Say so when there is nothing to explore, and what helps."""
-        if not self.hotspots.dead.all():
-            return []
-        config = self.opened.analysis.config.hotspots
-        return [
-            f"No channel tells the sample's images apart by {config.min_bits:g} bits or more, so there is nothing to"
-            f" explore. {more_live_channels(config)}"
-        ]
+def _collapse(view: ExplorerView) -> list[str]:
+    """Say so when there is nothing to explore, and what helps."""
+    if not view.hotspots.dead.all():
+        return []
+    config = view.analysis.config.hotspots
+    return [
+        f"No channel tells the sample's images apart by {config.min_bits:g} bits or more, so there is nothing to"
+        f" explore. {more_live_channels(config)}"
+    ]
 
-    def _dead_switch(self) -> html.Div:
-        dead, n = int(self.hotspots.dead.sum()), self.opened.matrix.n_channels
-        if dead == 0:
-            return html.Div()
-        threshold = self.opened.analysis.config.hotspots.min_bits
-        shown = self.selection.dead
-        text = f"{dead} of {n} channels are dead (< {threshold:g} bits) and {'shown last' if shown else 'set aside'}."
-        link = html.A(
-            "Set aside" if shown else "Show them", href=self.selection.to(dead=not shown).search(), className="stay"
-        )
-        return html.Div([text, " ", link, help_mark("dead")], className="dead")
 
-    def _matrix_card(self) -> html.Section:
-        # The switch itself depends on the selection and lives in its own part of the page, `measures`.
-        label = f"Similarity of {len(self.view.order)} channels in OPTICS order, with hotspots and labels"
-        plot = graph("similarity", self.view.matrix(), label, buttons=["zoom2d", "pan2d", "resetScale2d"])
-        readout = html.Div("Point at the matrix to read its values.", id="readout", **{"aria-live": "polite"})
-        content = [html.Div(self.measures(), id="measures"), plot, readout, *self._chance()]
-        return html.Section(content, className="card matrix-card")
+def _dead_switch(view: ExplorerView) -> html.Div:
+    dead, n = int(view.hotspots.dead.sum()), view.analysis.matrix.n_channels
+    if dead == 0:
+        return html.Div()
+    threshold = view.analysis.config.hotspots.min_bits
+    shown = view.selection.dead
+    text = f"{dead} of {n} channels are dead (< {threshold:g} bits) and {'shown last' if shown else 'set aside'}."
+    link = html.A(
+        "Set aside" if shown else "Show them", href=view.selection.replace(dead=not shown).search(), className="stay"
+    )
+    return html.Div([text, " ", link, help_mark("dead")], className="dead")
 
-    def _chance(self) -> list[html.P]:
-        """Say where NMI begins on so few images."""
-        live = np.flatnonzero(~self.hotspots.dead)
-        key = f"chance/{self.opened.ensemble_id}/{self.opened.version}"
-        level = self.site.queries.cached(key, lambda: self.opened.matrix.typical_chance_nmi(live))
-        if np.isnan(level):
-            return []
-        text = f"Channels like these that share nothing would show an NMI of about {level:.3f}"
-        return [html.P([text, help_mark("chance")], className="note chance")]
 
-    def measures(self) -> html.Div:
-        """Give the heading of the matrix, with the switch between the measures."""
-        options = [
-            (name, self.selection.by(measure).search(), measure == self.selection.measure)
-            for measure, name in (("nmi", "NMI"), ("vi", "VI"))
-            if measure in self.opened.analysis.hotspots
-        ]
-        switch = html.Div(
-            [segmented("Measure", options), help_mark(self.selection.measure.upper())], className="switch"
-        )
-        title = html.H2(["Similarity of channels", help_mark("reachability")])
-        return html.Div([title, switch], className="card-head")
+def _matrix_card(view: ExplorerView) -> html.Section:
+    # The switch itself depends on the selection and lives in its own part of the page, `measures`.
+    label = f"Similarity of {len(view.order)} channels in OPTICS order, with hotspots and labels"
+    plot = graph("similarity", view.matrix(), label, buttons=["zoom2d", "pan2d", "resetScale2d"])
+    live: dict[str, Any] = {"aria-live": "polite"}
+    readout = html.Div("Point at the matrix to read its values.", id="readout", **live)
+    content = [html.Div(measure_heading(view), id="measures"), plot, readout, *_chance(view)]
+    return html.Section(content, className="card matrix-card")
 
-    def _map_card(self, layouts: html.Div) -> html.Section:
-        label = "Map of channels, coloured by hotspot and sized by information"
-        plot = graph("map", self.view.map(), label, buttons=["lasso2d", "select2d", "zoom2d", "pan2d", "resetScale2d"])
-        return html.Section([layouts, plot], className="card map-card")
 
-    def _layouts(self) -> html.Div:
-        layout = self.selection.layout
-        options = [(name.upper(), self.selection.to(layout=name).search(), name == layout) for name in ("mds", "umap")]
-        stress, placed = self.opened.analysis.maps[self.selection.measure].stress, len(self.view.on_map())
-        quality = (
-            [html.Span(f"stress {stress:.2f}", className="quiet"), help_mark("stress")]
-            if layout == "mds" and placed
-            else []
-        )
-        switch = html.Div([*quality, segmented("Map", options), help_mark(layout.upper())], className="switch")
-        return html.Div([html.H2("Map of channels"), switch], className="card-head")
+def _chance(view: ExplorerView) -> list[html.P]:
+    """Say which NMI channels that share nothing show on so few images."""
+    live = np.flatnonzero(~view.hotspots.dead)
+    key = f"chance/{view.analysis.ensemble_id}/{view.analysis.version}"
+    level = view.site.queries.cached(key, lambda: view.analysis.matrix.typical_chance_nmi(live))
+    if np.isnan(level):
+        return []
+    text = f"Channels like these that share nothing would show an NMI of about {level:.3f}"
+    return [html.P([text, help_mark("chance")], className="note chance")]
 
-    def _hotspot_table(self) -> list:
-        messages = [*self.hotspots.messages, *self.opened.analysis.maps[self.selection.measure].messages]
-        members = len(np.unique(self.opened.matrix.member))
-        heads = ["", "channels", "members", "mean NMI", "bits", "medoid", "best label"]
-        if self.stability is not None:
-            heads.append(["returns", help_mark("returns")])
-        rows = [self._hotspot_row(group, members) for group in self.hotspots.groups]
-        noise = int(((self.hotspots.labels < 0) & ~self.hotspots.dead).sum())
-        core = self.hotspots.min_samples
-        foot = f"{noise} live channels belong to no hotspot. A core channel has {core} close relatives."
-        if self.stability is not None:
-            foot += f" Returns: in how many of {self.stability.resamples} resamples of members / of images."
-        table = html.Table(
-            [html.Thead(html.Tr([html.Th(head) for head in heads])), html.Tbody(rows)],
-            className="table hotspot-table" + (" narrow-cells" if self.stability is not None else ""),
-        )
-        title = html.Div(
-            html.H2([f"Hotspots by {self.selection.measure.upper()}", help_mark("hotspot")]), className="card-head"
-        )
-        content = [dmc.ScrollArea(table, type="auto"), html.P(foot, className="note")] if rows else []
-        return [title, remarks(messages), *content]
 
-    def _hotspot_row(self, group: Hotspot, members: int) -> html.Tr:
-        chosen = self.selection.hotspot == group.label
-        medoid = self.opened.names[group.medoid]
-        target = self.selection.of() if chosen else self.selection.of_hotspot(group.label)
-        number = html.A(
-            [icon("open" if chosen else "closed"), chip(hotspot_colour(group.label)), str(group.label)],
-            href=target.search(),
-            className="stay hotspot-link",
-            **{"aria-label": f"Hotspot {group.label}", "aria-pressed": "true" if chosen else "false"},
-        )
-        best = self.opened.matrix.best_label(group.label_nmi)
-        label = "–" if best is None else f"{self.opened.matrix.label_names[best]} {group.label_nmi[best]:.2f}"
-        cells = [
-            number,
-            group.size,
-            f"{group.n_members} of {members}",
-            f"{group.mean_nmi:.2f}",
-            f"{group.mean_bits:.2f}",
-            html.A(medoid, href=self.selection.of(medoid).search(), className="stay"),
-            label,
-            *([returned(self.stability, group.label)] if self.stability is not None else []),
-        ]
-        return html.Tr([html.Td(cell) for cell in cells], className="on" if chosen else "")
+def measure_heading(view: ExplorerView) -> html.Div:
+    """Return the heading of the matrix, with the switch between the measures."""
+    options = [
+        (measure.upper(), view.selection.with_measure(measure).search(), measure == view.selection.measure)
+        for measure in view.analysis.hotspots
+    ]
+    switch = html.Div([segmented("Measure", options), help_mark(view.selection.measure.upper())], className="switch")
+    title = html.H2(["Similarity of channels", help_mark("reachability")])
+    return html.Div([title, switch], className="card-head")
+
+
+def _map_card(view: ExplorerView, layouts: html.Div) -> html.Section:
+    label = "Map of channels, coloured by hotspot and sized by information"
+    plot = graph("map", view.map(), label, buttons=["lasso2d", "select2d", "zoom2d", "pan2d", "resetScale2d"])
+    return html.Section([layouts, plot], className="card map-card")
+
+
+def _layouts(view: ExplorerView) -> html.Div:
+    layout = view.selection.layout
+    options = [(name.upper(), view.selection.replace(layout=name).search(), name == layout) for name in ("mds", "umap")]
+    stress, placed = view.analysis.maps[view.selection.measure].stress, len(view.on_map())
+    quality = (
+        [html.Span(f"stress {stress:.2f}", className="quiet"), help_mark("stress")]
+        if layout == "mds" and placed
+        else []
+    )
+    switch = html.Div([*quality, segmented("Map", options), help_mark(layout.upper())], className="switch")
+    return html.Div([html.H2("Map of channels"), switch], className="card-head")
+
+
+def _hotspot_table(view: ExplorerView) -> list[Component]:
+    messages = [*view.hotspots.messages, *view.analysis.maps[view.selection.measure].messages]
+    members = view.analysis.n_members
+    heads: list[Any] = ["", "channels", "members", "mean NMI", "bits", "medoid", "best label"]
+    if view.stability is not None:
+        heads.append(["returns", help_mark("returns")])
+    rows = [_hotspot_row(view, group, members) for group in view.hotspots.groups]
+    noise = int(((view.hotspots.labels < 0) & ~view.hotspots.dead).sum())
+    core = view.hotspots.min_samples
+    foot = f"{noise} live channels belong to no hotspot. A core channel has {core} close relatives."
+    if view.stability is not None:
+        foot += f" Returns: in how many of {view.stability.resamples} resamples of members / of images."
+    table = html.Table(
+        [html.Thead(html.Tr([html.Th(head) for head in heads])), html.Tbody(rows)],
+        className="table hotspot-table" + (" narrow-cells" if view.stability is not None else ""),
+    )
+    title = html.Div(
+        html.H2([f"Hotspots by {view.selection.measure.upper()}", help_mark("hotspot")]), className="card-head"
+    )
+    content = [dmc.ScrollArea(table, type="auto"), html.P(foot, className="note")] if rows else []
+    return [title, remarks(messages), *content]
+
+
+def _hotspot_row(view: ExplorerView, group: Hotspot, members: int) -> html.Tr:
+    selected = view.selection.hotspot == group.label
+    medoid = view.analysis.names[group.medoid]
+    target = view.selection.select() if selected else view.selection.select_hotspot(group.label)
+    spoken: dict[str, Any] = {
+        "aria-label": f"Hotspot {group.label}",
+        "aria-pressed": "true" if selected else "false",
+    }
+    number = html.A(
+        [icon("open" if selected else "closed"), chip(hotspot_colour(group.label)), str(group.label)],
+        href=target.search(),
+        className="stay hotspot-link",
+        **spoken,
+    )
+    best = view.analysis.matrix.best_label(group.label_nmi)
+    label = "–" if best is None else f"{view.analysis.matrix.label_names[best]} {group.label_nmi[best]:.2f}"
+    cells: list[Any] = [
+        number,
+        group.size,
+        f"{group.n_members} of {members}",
+        f"{group.mean_nmi:.2f}",
+        f"{group.mean_bits:.2f}",
+        html.A(medoid, href=view.selection.select(medoid).search(), className="stay"),
+        label,
+        *([returned(view.stability, group.label)] if view.stability is not None else []),
+    ]
+    return html.Tr([html.Td(cell) for cell in cells], className="on" if selected else "")
 
 
 PARTS = ("summary", "problems", "layouts", "details", "hotspots", "measures")
@@ -203,7 +205,7 @@ def register(app: Dash, site: Site, id_in_path: Callable[[str], str]) -> None:
     Args:
         app: the app.
         site: queries and addresses.
-        id_in_path: gives the ensemble that a path names.
+        id_in_path: returns the ensemble that a path names.
     """
 
     @app.callback(
@@ -215,18 +217,24 @@ def register(app: Dash, site: Site, id_in_path: Callable[[str], str]) -> None:
         State("url", "search"),
         prevent_initial_call=True,
     )
-    def select(cell: dict | None, point: dict | None, picked: dict | None, path: str, search: str) -> Any:
+    def select(
+        cell: dict[str, Any] | None,
+        point: dict[str, Any] | None,
+        drawing: dict[str, Any] | None,
+        path: str,
+        search: str,
+    ) -> Any:
         """What was clicked or drawn around → the URL."""
-        view = View(site, id_in_path(path), search)
+        view = ExplorerView(site, id_in_path(path), search)
         changed = {item["prop_id"] for item in ctx.triggered}  # a click often comes with a drawing that went away
         if "similarity.clickData" in changed and cell:
             return view.clicked_cell(cell).search()
         if "map.clickData" in changed and point:
             return view.clicked_point(point).search()
         # A double click takes a drawing back; when the page opens, Dash tells of everything at once.
-        taken_back = picked is None and changed == {"map.selectedData"} and view.selection.focus == "channels"
-        if "map.selectedData" in changed and (has_points(picked) or taken_back):
-            return view.picked_points(picked).search()
+        taken_back = drawing is None and changed == {"map.selectedData"} and view.selection.focus == "channels"
+        if "map.selectedData" in changed and (has_points(drawing) or taken_back):
+            return view.lassoed_points(drawing).search()
         return no_update  # plotly also tells, by no points, of drawings that went away because a figure changed
 
     @app.callback(
@@ -244,10 +252,10 @@ def register(app: Dash, site: Site, id_in_path: Callable[[str], str]) -> None:
         """The URL → what is shown; figures that only change their marks are not sent again."""
         if not (ensemble_id := id_in_path(path)):
             raise PreventUpdate  # on the way to another page
-        view = View(site, ensemble_id, search)
-        explorer, state = Explorer(view), view.state()
+        view = ExplorerView(site, ensemble_id, search)
+        state = view.state()
         return {
-            "parts": explorer.parts() | {"measures": explorer.measures()},
+            "parts": explorer_parts(view) | {"measures": measure_heading(view)},
             "matrix": view.matrix_marks() if state["matrix"] == shown["matrix"] else view.matrix(),
             "map": view.map_marks() if state["map"] == shown["map"] else view.map(),
             "shown": state,

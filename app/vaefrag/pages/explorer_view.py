@@ -1,5 +1,7 @@
-"""One view of one ensemble: what the URL selects, as figures and as what a click on them would select."""
+"""An ensemble as its page shows it: what the URL selects, its figures, and what a click on them selects."""
 
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,11 +14,14 @@ from vaefrag.figures.theme import nothing
 from vaefrag.pages.selection import Choices, Selection, parse_search
 from vaefrag.pages.site import Site
 from vaefrag.queries import OpenAnalysis
+from vaefrag_core.array_types import FloatArray, IntArray
+from vaefrag_core.artifacts import Hotspots, Posteriors, Stability
 from vaefrag_core.ensemble_store import EnsembleRecord
+from vaefrag_core.errors import MissingDataError
 
 
-class View:
-    """One view of one ensemble.
+class ExplorerView:
+    """The newest analysis of an ensemble, with what a URL selects in it.
 
     Args:
         site: queries and addresses.
@@ -31,23 +36,44 @@ class View:
     def __init__(self, site: Site, ensemble_id: str, search: str | None) -> None:
         self.site = site
         self.record: EnsembleRecord = site.queries.store.record(ensemble_id)
-        self.opened: OpenAnalysis = site.queries.open(ensemble_id)
-        traversals = self.opened.analysis.traversals
+        self.analysis: OpenAnalysis = site.queries.open(ensemble_id)
+        traversals = self.analysis.traversals
         choices = Choices(
-            measure=self.opened.measure,
-            names=self.opened.index,
-            hotspots={measure: len(found.groups) for measure, found in self.opened.analysis.hotspots.items()},
-            labels=self.opened.matrix.label_names,
+            measure=self.analysis.measure,
+            names=self.analysis.index,
+            hotspots={measure: len(hotspots.groups) for measure, hotspots in self.analysis.hotspots.items()},
+            labels=self.analysis.matrix.label_names,
             base_images=0 if traversals is None else traversals.images.shape[1],
         )
         self.selection, self.problems = parse_search(search, choices)
-        self.hotspots = self.opened.hotspots(self.selection.measure)
-        self.order = self.opened.order(self.selection.measure, self.selection.dead)
+
+    @property
+    def hotspots(self) -> Hotspots:
+        """The hotspots by the measure shown."""
+        return self.analysis.hotspots[self.selection.measure]
+
+    @property
+    def stability(self) -> Stability | None:
+        """How often the hotspots return in resamples; None when that was not asked for."""
+        return self.analysis.stability.get(self.selection.measure)
+
+    @cached_property
+    def order(self) -> IntArray:
+        """The channels of the matrix from left to right, by flat index."""
+        return self.analysis.order(self.selection.measure, self.selection.dead)
+
+    @cached_property
+    def posteriors(self) -> Posteriors | None:
+        """The posteriors that were analysed; None when they are gone, because members have been encoded anew since."""
+        try:
+            return self.site.queries.posteriors(self.analysis)
+        except MissingDataError:
+            return None
 
     def state(self) -> dict[str, str]:
-        """Name what each figure shows besides the marks: when that stays, only the marks are sent."""
+        """Return what each figure shows besides its marks, as text: while that stays, only the marks are sent."""
         measure, dead = self.selection.measure, self.selection.dead
-        matrix = self.site.tiles(self.opened, measure, dead)
+        matrix = self.site.tiles(self.analysis, measure, dead)
         return {"matrix": matrix, "map": f"{matrix} {self.selection.layout}"}
 
     def matrix(self) -> go.Figure:
@@ -57,7 +83,7 @@ class View:
         return matrix_figure(self._matrix_view(), self.marked(self.order))
 
     def matrix_marks(self) -> Patch:
-        """Give the matrix figure's change when only the selection changed."""
+        """Return the change of the matrix figure when only the selection changed."""
         change = Patch()
         if len(self.order):
             change["layout"]["shapes"] = matrix_shapes(self._matrix_view(), self.marked(self.order))
@@ -72,36 +98,39 @@ class View:
             )
         view = MapView(
             revision=self.state()["map"],
-            names=[self.opened.names[c] for c in on_map],
+            names=[self.analysis.names[c] for c in on_map],
             coordinates=self._coordinates()[on_map],
             hotspot=self.hotspots.labels[on_map],
-            bits=self.opened.matrix.information_bits[on_map],
+            bits=self.analysis.matrix.information_bits[on_map],
             equal=self.selection.layout == "mds",
         )
         return map_figure(view, self.marked(on_map))
 
     def map_marks(self) -> Patch:
-        """Give the map's change when only the selection changed."""
+        """Return the change of the map when only the selection changed."""
         on_map = self.on_map()
         marked = self.marked(on_map)
         change = Patch()
         if not len(on_map):
             return change
         change["data"][0]["selectedpoints"] = selected_points(marked)
-        change["layout"]["selections"] = []
+        change["layout"]["selections"] = []  # plotly keeps the outline of a drawing until it is told to drop it
         return change
 
-    def on_map(self) -> np.ndarray:
-        """Give the flat indices of the channels that have a place on the map."""
+    def on_map(self) -> IntArray:
+        """Return the flat indices of the channels that have a place on the map."""
         return np.flatnonzero(np.isfinite(self._coordinates()).all(axis=1))
 
-    def marked(self, shown: np.ndarray) -> list[int]:
-        """Give the positions, among the channels shown, of those selected."""
+    def selected(self) -> Sequence[int]:
+        """Return the flat indices of the channels selected; those of a hotspot when one is."""
         if self.selection.focus == "hotspot":
-            chosen = list(self.hotspots.groups[self.selection.hotspot or 0].channels)
-        else:
-            chosen = [self.opened.index[name] for name in self.selection.channels]
-        return np.flatnonzero(np.isin(shown, chosen)).tolist()
+            return self.hotspots.groups[self.selection.hotspot or 0].channels
+        return [self.analysis.index[name] for name in self.selection.channels]
+
+    def marked(self, channels: IntArray) -> list[int]:
+        """Return the positions, among channels shown, of those selected."""
+        positions: list[int] = np.flatnonzero(np.isin(channels, self.selected())).tolist()
+        return positions
 
     def clicked_cell(self, click: dict[str, Any]) -> Selection:
         """Select what a click on the matrix, its reachability or its labels hit."""
@@ -110,52 +139,53 @@ class View:
         point = (click.get("points") or [{}])[0]
         x = click["xvals"][0] if click.get("xvals") else point.get("x")
         y = click["yvals"][0] if click.get("yvals") else point.get("y")
-        places = [self._place(value) for value in (y, x)]
+        row, column = self._position(y), self._position(x)
         if click.get("yaxes_id") == "y2":  # above the matrix, y is a distance
-            places[0] = places[1]
+            row = column
         if click.get("xaxes_id") == "x3":  # beside it, x is a label
-            places[1] = places[0]
-        names = [self.opened.names[self.order[place]] for place in places if place is not None]
-        return self.selection.of(*names) if names else self.selection
+            column = row
+        names = [self.analysis.names[self.order[position]] for position in (row, column) if position is not None]
+        return self.selection.select(*names) if names else self.selection
 
     def clicked_point(self, click: dict[str, Any]) -> Selection:
         """Select the channel of a point of the map."""
         names = [point["customdata"][0] for point in click.get("points", []) if "customdata" in point]
-        return self.selection.of(*names[:1]) if names else self.selection
+        return self.selection.select(*names[:1]) if names else self.selection
 
-    def picked_points(self, picked: dict[str, Any] | None) -> Selection:
+    def lassoed_points(self, drawing: dict[str, Any] | None) -> Selection:
         """Select the channels drawn around on the map; none, when the drawing was taken back."""
-        names = [point["customdata"][0] for point in (picked or {}).get("points", []) if "customdata" in point]
-        return self.selection.of(*names)
+        names = [point["customdata"][0] for point in (drawing or {}).get("points", []) if "customdata" in point]
+        return self.selection.select(*names)
 
-    def _place(self, value: object) -> int | None:
+    def _position(self, value: object) -> int | None:
+        """Return the row or column of the matrix at a coordinate; None off the matrix."""
         if not isinstance(value, int | float):
             return None
-        place = round(value)
-        return place if 0 <= place < len(self.order) else None
+        position = round(value)  # cells are centred on whole numbers
+        return position if 0 <= position < len(self.order) else None
 
-    def _coordinates(self) -> np.ndarray:
-        return self.opened.analysis.maps[self.selection.measure].coordinates(self.selection.layout)
+    def _coordinates(self) -> FloatArray:
+        return self.analysis.maps[self.selection.measure].coordinates(self.selection.layout)
 
     def _matrix_view(self) -> MatrixView:
         measure, dead = self.selection.measure, self.selection.dead
         nmi = measure == "nmi"
         return MatrixView(
-            source=self.site.matrix(self.opened, measure, dead),
-            tiles=self.site.tiles(self.opened, measure, dead),
-            values=self.site.values(self.opened, measure, dead),
-            names=[self.opened.names[c] for c in self.order],
+            source=self.site.matrix(self.analysis, measure, dead),
+            tiles=self.site.tiles(self.analysis, measure, dead),
+            values=self.site.values(self.analysis, measure, dead),
+            names=[self.analysis.names[c] for c in self.order],
             hotspot=self.hotspots.labels[self.order],
             reachability=self.hotspots.reachability[self.order],
             distance_title="−ln NMI" if nmi else "VI, bits",
             measure_title="NMI of two channels" if nmi else "VI of two channels, bits",
-            high=self.opened.high(measure),
+            high=self.analysis.colour_maximum(measure),
             reverse=not nmi,
-            label_names=self.opened.matrix.label_names,
-            label_nmi=self.opened.matrix.label_nmi[self.order],
+            label_names=self.analysis.matrix.label_names,
+            label_nmi=self.analysis.matrix.label_nmi[self.order],
         )
 
 
-def has_points(picked: dict[str, Any] | None) -> bool:
-    """Tell whether a drawing on the map caught any channel."""
-    return bool(picked and picked.get("points"))
+def has_points(drawing: dict[str, Any] | None) -> bool:
+    """Return whether a drawing on the map caught any channel."""
+    return bool(drawing and drawing.get("points"))

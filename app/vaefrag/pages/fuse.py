@@ -1,6 +1,5 @@
 """Asking for a fusion: of the set that is combined, or, at /fuse/<ensemble>, of an ensemble's members."""
 
-from collections.abc import Callable
 from typing import Any
 
 from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
@@ -11,7 +10,8 @@ from vaefrag.components.notices import notice, remarks
 from vaefrag.components.number_inputs import forget_errors
 from vaefrag.pages.channel_set_view import ChannelSetView
 from vaefrag.pages.job_polling import asker
-from vaefrag.pages.site import Page, Site
+from vaefrag.pages.page import Page, PageRequest, RenderedPage
+from vaefrag.pages.site import Site
 from vaefrag_core.config import FusionConfig
 from vaefrag_core.config_errors import parse
 from vaefrag_core.errors import InvalidInputError, VaefragError
@@ -26,12 +26,13 @@ def set_form() -> html.Div:
     return fusion_form.form("Fuse this set", text)
 
 
-def members_page(site: Site, ensemble_id: str) -> Page:
-    """Give the form that fuses an ensemble's members, or say why they cannot be."""
+def page(site: Site, request: PageRequest) -> RenderedPage:
+    """Show the form that fuses an ensemble's members, or say why they cannot be."""
+    ensemble_id = request.id
     try:
         record, posteriors = site.queries.store.record(ensemble_id), site.queries.store.posteriors(ensemble_id)
     except VaefragError as error:
-        return Page(site.error_page(notice("search", "Nothing to fuse", html.P(str(error)))), "Not found")
+        return RenderedPage(site.error_page(notice("search", "Nothing to fuse", html.P(str(error)))), "Not found")
     words = [html.Span(f"{posteriors.n_members} members"), html.Span(f"sample of {posteriors.n_images:,} images")]
     back = dcc.Link("Open the ensemble", href=site.ensemble(ensemble_id), className="button")
     heading = html.Div([html.Div([html.H1(record.name), html.P(words, className="words")]), back])
@@ -40,16 +41,15 @@ def members_page(site: Site, ensemble_id: str) -> Page:
         "One space of few channels that is as similar as can be, on average, to the whole latent space of every member."
     )
     card = html.Section(fusion_form.form("Fuse its members", text), className="card")
-    return Page(html.Div([heading, card], className="narrow stack form"), f"Fuse {record.name}")
+    return RenderedPage(html.Div([heading, card], className="narrow stack form"), f"Fuse {record.name}")
 
 
-def register(app: Dash, site: Site, id_in_path: Callable[[str], str]) -> None:
+def register(app: Dash, site: Site) -> None:
     """Let the form ask.
 
     Args:
         app: the app.
         site: queries, addresses and the record.
-        id_in_path: gives the ensemble whose members a path fuses, or "".
     """
     forget_errors(app, "fuse")
 
@@ -73,7 +73,7 @@ def register(app: Dash, site: Site, id_in_path: Callable[[str], str]) -> None:
         if set(names) != set(fusion_form.FIELDS):  # a made-up request
             raise PreventUpdate
         try:
-            ensemble_id, source = _source(site, id_in_path(path), search)
+            ensemble_id, source = _source(site, PAGE.id_in(site, path), search)
             typed = {name: fusion_form.read(name, value) for name, value in zip(names, values, strict=True)}
             config = parse(FusionConfig, source | typed)
             target = _launch(site, ensemble_id, config)
@@ -102,3 +102,6 @@ def _launch(site: Site, ensemble_id: str, config: FusionConfig) -> str:
     if fusions.report(ensemble_id, fusion_id):
         return site.fusion(fusion_id)
     return site.job(site.job_store.submit_fusion(ensemble_id, config, who=asker()))
+
+
+PAGE = Page("fuse/<ensemble_id>", page, (register,))

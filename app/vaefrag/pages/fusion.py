@@ -1,9 +1,8 @@
 """/fusion/<id>: one space fitted to many, beside its learners; how it went, and what was gained."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import urlencode
 
 import numpy as np
 from dash import Dash, Input, Output, State, dcc, html, no_update
@@ -16,9 +15,11 @@ from vaefrag.components.notices import notice, remarks
 from vaefrag.components.shell import segmented
 from vaefrag.figures.fusion import optimization_figure, space_figure
 from vaefrag.figures.rasters import rgba_png, scale_for, sprite
-from vaefrag.pages.site import Page, Site
+from vaefrag.pages.page import Page, PageRequest, RenderedPage
+from vaefrag.pages.site import Site
 from vaefrag_core.artifacts import FusedSpace, Posteriors
 from vaefrag_core.errors import BrokenFileError, MissingDataError, VaefragError
+from vaefrag_core.structure.label_factors import known_texts
 from vaefrag_core.synthesis.learner_spaces import LearnerSpaces
 
 CELL_PIXELS = 96  # side wanted of the image under the pointer
@@ -52,7 +53,7 @@ class FusionView:
     label: str | None
 
     @classmethod
-    def of(cls, site: Site, fusion_id: str, search: str | None) -> "FusionView":
+    def of(cls, site: Site, request: PageRequest) -> "FusionView":
         """Open a fusion by its id, and read what the URL says to look at.
 
         Raises:
@@ -60,12 +61,12 @@ class FusionView:
             BrokenFileError: when its file cannot be read.
         """
         store, fusions = site.queries.store, site.queries.fusions
+        fusion_id = request.id
         ensemble_id = fusions.home(fusion_id)
         fused, posteriors = fusions.fused(ensemble_id, fusion_id), store.posteriors(ensemble_id)
-        asked = parse_qs((search or "").removeprefix("?"))
-        learner = asked.get("learner", ["0"])[0]
+        learner = request.field("learner")
         names = tuple(posteriors.label_names or ())
-        label = asked.get("label", [""])[0]
+        label = request.field("label")
         try:
             found = fusions.learners(ensemble_id, fused.config)
             learners = found if found.key == fused.learners_key else None
@@ -84,7 +85,7 @@ class FusionView:
             label=label if label in names else (names[0] if names else None),
         )
 
-    def page(self) -> Page:
+    def page(self) -> RenderedPage:
         """Give the page."""
         fused, title = self.fused, self.fused.config.title
         words = [html.Span(f"{len(fused.learner_names)} learners fused"), html.Span(html.Code(self.fusion_id))]
@@ -101,7 +102,7 @@ class FusionView:
             html.Div([self._climb("objective"), self._climb("bits")], className="halves-cards"),
             html.Div([self._judges(), self._learners_table()], className="halves-cards"),
         ]
-        return Page(html.Div(content, className="wide stack", id="fusion-body"), title)
+        return RenderedPage(html.Div(content, className="wide stack", id="fusion-body"), title)
 
     def _facts(self) -> list:
         fused = self.fused
@@ -219,11 +220,11 @@ class FusionView:
     def _unfinished(self) -> list[str]:
         return ["It was stopped; this is the best so far."] if self.fused.end == "stopped" else []
 
-    def _values(self) -> list[str] | None:
+    def _values(self) -> list[str | None] | None:
         if self.label is None:
             return None
         names = tuple(self.posteriors.label_names or ())
-        return [str(value) for value in self.posteriors.labels[:, names.index(self.label)]]
+        return known_texts(self.posteriors.labels[:, names.index(self.label)])
 
     def _search(self, **changed: Any) -> str:
         fields = {"learner": self.learner, "label": self.label} | changed
@@ -238,25 +239,24 @@ def _signed(share: float) -> str:
     return f"{share:+.1%}".replace("-", "−")
 
 
-def fusion_page(site: Site, fusion_id: str, search: str | None) -> Page:
-    """Give a fusion's page, or one that says why there is none."""
+def page(site: Site, request: PageRequest) -> RenderedPage:
+    """Show a fusion, or say why there is none."""
     try:
-        return FusionView.of(site, fusion_id, search).page()
+        return FusionView.of(site, request).page()
     except BrokenFileError as error:
-        return Page(
-            site.error_page(notice("alert", "A file cannot be read", html.P(str(error)), tone="alarm")), fusion_id
+        return RenderedPage(
+            site.error_page(notice("alert", "A file cannot be read", html.P(str(error)), tone="alarm")), request.id
         )
     except MissingDataError as error:
-        return Page(site.error_page(notice("search", "No such fusion", html.P(str(error)))), "Not found")
+        return RenderedPage(site.error_page(notice("search", "No such fusion", html.P(str(error)))), "Not found")
 
 
-def register(app: Dash, site: Site, fusion_in: Callable[[str], str]) -> None:
+def register(app: Dash, site: Site) -> None:
     """Let the page follow its URL, and show the image under the pointer.
 
     Args:
         app: the app.
         site: queries and addresses.
-        fusion_in: gives the fusion that a path names, or "".
     """
 
     @app.callback(
@@ -268,7 +268,7 @@ def register(app: Dash, site: Site, fusion_in: Callable[[str], str]) -> None:
     )
     def under_the_pointer(hovered: dict[str, Any] | None, path: str) -> tuple:
         """A point → the picture of its image."""
-        fusion_id = fusion_in(path)
+        fusion_id = PAGE.id_in(site, path)
         row = hovered["points"][0].get("customdata") if hovered and fusion_id else None
         if row is None:
             return no_update, no_update
@@ -282,8 +282,8 @@ def register(app: Dash, site: Site, fusion_in: Callable[[str], str]) -> None:
     )
     def follow(search: str | None, path: str) -> Any:
         """Another learner or label in the URL → the page anew."""
-        fusion_id = fusion_in(path)
-        return fusion_page(site, fusion_id, search).content.children if fusion_id else no_update
+        request = PAGE.request(site, path, search)
+        return page(site, request).content.children if request else no_update
 
     _register_pictures(app.server, site)
 
@@ -301,3 +301,6 @@ def _register_pictures(server: Flask, site: Site) -> None:
         response = make_response(rgba_png(sprite(shown[:, None], scale_for(shown.shape[1], CELL_PIXELS))))
         response.mimetype = "image/png"
         return response
+
+
+PAGE = Page("fusion/<fusion_id>", page, (register,))

@@ -12,6 +12,7 @@ from vaefrag.pages.site import Site
 from vaefrag_core.config import FusionConfig
 from vaefrag_core.config_errors import parse
 from vaefrag_core.errors import VaefragError
+from vaefrag_core.structure.label_factors import known_texts
 
 PLOTS = ("fusing-space", "fusing-objective", "fusing-bits")
 TITLES = {
@@ -71,5 +72,5 @@ def draw(site: Site, name: str, job: JobRecord) -> go.Figure:
     except VaefragError as error:
         return nothing(str(error))
     names = posteriors.label_names or ()
-    values = [str(value) for value in posteriors.labels[:, 0]] if names else None
+    values = known_texts(posteriors.labels[:, 0]) if names else None
     return space_figure(state.mean, state.logvar, names[0] if names else None, values, revision=job.id)

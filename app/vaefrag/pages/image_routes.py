@@ -1,8 +1,10 @@
-"""/data/…: the pictures and numbers that pages fetch piece by piece, so that a page itself stays small."""
+"""/data/…: the pictures and numbers that pages fetch one by one, so that a page itself stays small."""
 
+from collections.abc import Mapping
 from typing import NoReturn
 
 import numpy as np
+from dash import Dash
 from flask import Flask, Response, abort, jsonify, make_response, request
 
 from vaefrag.figures.rasters import palette_png, pyramid, rgba_png, scale_for, sprite, tile
@@ -13,58 +15,60 @@ from vaefrag_core.config import Measure
 from vaefrag_core.errors import VaefragError
 
 MOST_PIXELS = 2_000  # of a tile's longer side
+MEASURES: Mapping[str, Measure] = {"nmi": "nmi", "vi": "vi"}  # as URLs name them
 
 
-def register(server: Flask, site: Site) -> None:
+def register(app: Dash, site: Site) -> None:
     """Serve the pictures.
 
     Args:
-        server: the web server of the app.
+        app: the app.
         site: queries and addresses.
     """
+    server: Flask = app.server
 
     @server.get(f"{site.prefix}data/matrix/<ensemble_id>/<measure>/tile.png")
     def matrix_tile(ensemble_id: str, measure: str) -> Response:
-        opened, known = _open(site, ensemble_id), _measure(measure)
-        return _png(_tile(site, opened, known), opened)
+        analysis = _open(site, ensemble_id)
+        return _png(_tile(site, analysis, _measure(measure)), analysis)
 
     @server.get(f"{site.prefix}data/matrix/<ensemble_id>/<measure>/pair.json")
     def matrix_pair(ensemble_id: str, measure: str) -> Response:
-        opened, known = _open(site, ensemble_id), _measure(measure)
-        order = opened.order(known, _flag("dead"))
+        analysis, allowed = _open(site, ensemble_id), _measure(measure)
+        order = analysis.order(allowed, _flag("dead"))
         u, v = (int(order[_number(name, 0, len(order) - 1)]) for name in ("i", "j"))
-        return jsonify(_pair(opened, known, u, v))
+        return jsonify(_pair(analysis, allowed, u, v))
 
     @server.get(f"{site.prefix}data/traversals/<ensemble_id>/<name>.png")
     def traversal(ensemble_id: str, name: str) -> Response:
-        opened = _open(site, ensemble_id)
-        if name not in opened.index:
+        analysis = _open(site, ensemble_id)
+        if name not in analysis.index:
             _wrong(f"There is no channel {name[:40]!r} in {ensemble_id}.")
-        return _png(_traversal(site, opened, name), opened)
+        return _png(_traversal(site, analysis, name), analysis)
 
     @server.get(f"{site.prefix}data/traversals/<ensemble_id>/base.png")
     def base_images(ensemble_id: str) -> Response:
-        opened = _open(site, ensemble_id)
-        return _png(_base_images(site, opened), opened)
+        analysis = _open(site, ensemble_id)
+        return _png(_base_images(site, analysis), analysis)
 
     @server.get(f"{site.prefix}data/<path:rest>")
     def unknown(rest: str) -> Response:
         _wrong(f"There are no data at {rest[:80]!r}.", status=404)
 
 
-def _tile(site: Site, opened: OpenAnalysis, measure: Measure) -> bytes:
+def _tile(site: Site, analysis: OpenAnalysis, measure: Measure) -> bytes:
     dead = _flag("dead")
-    order = opened.order(measure, dead)
+    order = analysis.order(measure, dead)
     n = len(order)
     if n == 0:
         _wrong("This ensemble has no live channels to show. Ask for dead=1.")
     r0, c0 = _number("r0", 0, n - 1, 0), _number("c0", 0, n - 1, 0)
     r1, c1 = _number("r1", r0 + 1, n, n), _number("c1", c0 + 1, n, n)
     pixels = _number("px", 16, MOST_PIXELS, FULL_VIEW_PIXELS)
-    key = f"{opened.ensemble_id}/{opened.version}/{measure}/{int(dead)}"
+    key = f"{analysis.ensemble_id}/{analysis.version}/{measure}/{int(dead)}"
 
     def levels() -> list[np.ndarray]:
-        return pyramid(opened.matrix.similarity(measure), order, 0.0, opened.high(measure))
+        return pyramid(analysis.matrix.similarity(measure), order, 0.0, analysis.colour_maximum(measure))
 
     def picture() -> bytes:
         cells = tile(site.queries.cached(f"pyramid/{key}", levels), (r0, r1), (c0, c1), pixels)
@@ -73,31 +77,31 @@ def _tile(site: Site, opened: OpenAnalysis, measure: Measure) -> bytes:
     return site.queries.cached(f"tile/{key}/{r0}-{r1}/{c0}-{c1}/{pixels}", picture)
 
 
-def _pair(opened: OpenAnalysis, measure: Measure, u: int, v: int) -> dict[str, object]:
-    """Say what one cell of the matrix stands for, exactly."""
-    facts = pair_facts(opened.matrix, u, v)
-    labels = opened.hotspots(measure).labels
-    homes = [f"hotspot {labels[c]}" if labels[c] >= 0 else "no hotspot" for c in (u, v)]
+def _pair(analysis: OpenAnalysis, measure: Measure, u: int, v: int) -> dict[str, object]:
+    """Return what one cell of the matrix stands for, in full precision."""
+    facts = pair_facts(analysis.matrix, u, v)
+    hotspot = analysis.hotspots[measure].labels
+    hotspots = [f"hotspot {hotspot[c]}" if hotspot[c] >= 0 else "no hotspot" for c in (u, v)]
     nmi = "NMI undefined" if np.isnan(facts.nmi) else f"NMI {facts.nmi:.3f}"
     if u == v:
-        text = f"{opened.names[u]} · {facts.bits[0]:.2f} bits · {homes[0]}"
+        text = f"{analysis.names[u]} · {facts.bits[0]:.2f} bits · {hotspots[0]}"
     else:
-        where = homes[0] if homes[0] == homes[1] else " and ".join(homes)
-        text = f"{opened.names[u]} × {opened.names[v]} · {nmi} · VI {facts.vi_bits:.2f} bits · {where}"
+        where = hotspots[0] if hotspots[0] == hotspots[1] else " and ".join(hotspots)
+        text = f"{analysis.names[u]} × {analysis.names[v]} · {nmi} · VI {facts.vi_bits:.2f} bits · {where}"
     return {
         "text": text,
-        "row": opened.names[u],
-        "column": opened.names[v],
+        "row": analysis.names[u],
+        "column": analysis.names[v],
         "nmi": None if np.isnan(facts.nmi) else facts.nmi,
         "vi_bits": facts.vi_bits,
     }
 
 
-def _traversal(site: Site, opened: OpenAnalysis, name: str) -> bytes:
-    traversals = opened.analysis.traversals
+def _traversal(site: Site, analysis: OpenAnalysis, name: str) -> bytes:
+    traversals = analysis.traversals
     if traversals is None:
         _wrong("These posteriors were imported without models: there is nothing to paint with.", status=404)
-    channel, flip = opened.index[name], _flag("flip")
+    channel, flip = analysis.index[name], _flag("flip")
     cell = _number("cell", 8, 256, 48)
     count = traversals.images.shape[1]
     base = _number("base", 0, count - 1) if "base" in request.args else None
@@ -107,19 +111,22 @@ def _traversal(site: Site, opened: OpenAnalysis, name: str) -> bytes:
         images = images[:, ::-1] if flip else images
         return rgba_png(sprite(images, scale_for(images.shape[2], cell)))
 
-    key = f"traversal/{opened.ensemble_id}/{opened.version}/{name}/{int(flip)}/{cell}/{base}"
+    key = f"traversal/{analysis.ensemble_id}/{analysis.version}/{name}/{int(flip)}/{cell}/{base}"
     return site.queries.cached(key, picture)
 
 
-def _base_images(site: Site, opened: OpenAnalysis) -> bytes:
-    traversals, images = opened.analysis.traversals, site.queries.posteriors(opened).images
-    if traversals is None or images is None:
+def _base_images(site: Site, analysis: OpenAnalysis) -> bytes:
+    try:
+        sample = site.queries.posteriors(analysis).images
+    except VaefragError as error:
+        _wrong(str(error), status=404)
+    if analysis.traversals is None or sample is None:
         _wrong("These posteriors were imported without images.", status=404)
-    chosen = images[traversals.base]
+    images = sample[analysis.traversals.base]
     if "base" in request.args:
-        base = _number("base", 0, len(chosen) - 1)
-        chosen = chosen[base : base + 1]
-    return rgba_png(sprite(chosen[:, None], scale_for(chosen.shape[1], _number("cell", 8, 256, 48))))
+        base = _number("base", 0, len(images) - 1)
+        images = images[base : base + 1]
+    return rgba_png(sprite(images[:, None], scale_for(images.shape[1], _number("cell", 8, 256, 48))))
 
 
 def _open(site: Site, ensemble_id: str) -> OpenAnalysis:
@@ -130,13 +137,13 @@ def _open(site: Site, ensemble_id: str) -> OpenAnalysis:
 
 
 def _measure(text: str) -> Measure:
-    if text not in ("nmi", "vi"):
+    if text not in MEASURES:
         _wrong(f"Expected the measure nmi or vi, got {text[:40]!r}.")
-    return text
+    return MEASURES[text]
 
 
 def _number(name: str, low: int, high: int, default: int | None = None) -> int:
-    """Read a whole number from the query."""
+    """Read a whole number from the query, or refuse the request."""
     text = request.args.get(name, None if default is None else str(default))
     if text is None or not text.isdecimal() or not low <= int(text) <= high:
         got = "nothing" if text is None else repr(text[:40])
@@ -148,11 +155,11 @@ def _flag(name: str) -> bool:
     return bool(_number(name, 0, 1, 0))
 
 
-def _png(content: bytes, opened: OpenAnalysis) -> Response:
+def _png(content: bytes, analysis: OpenAnalysis) -> Response:
     response = make_response(content)
     response.mimetype = "image/png"
-    # A URL that names the version of what it shows is good for ever, so the browser need not ask again.
-    current = request.args.get("v") == opened.version
+    # What a URL with the version shows never changes, so the browser need not ask again.
+    current = request.args.get("v") == analysis.version
     response.headers["Cache-Control"] = "private, max-age=31536000, immutable" if current else "no-store"
     return response
 

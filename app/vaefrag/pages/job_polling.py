@@ -47,7 +47,7 @@ class JobPoll:
     def __init__(self, board: JobViews, seen: dict[str, Any], chosen: int) -> None:
         self.board, self.seen, self.chosen = board, seen, chosen
         self.job_store = board.site.job_store
-        self.everything = f"{self.book.revision()} {board.engine()}"
+        self.everything = f"{self.job_store.revision()} {board.engine()}"
         self.moved = self.everything != seen["all"]
         jobs = seen["jobs"] if self.moved else {}
         # 0 is that of a job which has left the record: an analysis along the way, after a later one.

@@ -1,7 +1,6 @@
 """/new: a form that asks for an ensemble to be trained."""
 
 from typing import Any
-from urllib.parse import parse_qs
 
 import dash_mantine_components as dmc
 from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
@@ -12,7 +11,8 @@ from vaefrag.components.notices import remarks
 from vaefrag.components.number_inputs import forget_errors
 from vaefrag.components.spec_form import IMAGES, LOSS, MORE, NETWORK, SIZE
 from vaefrag.pages.job_polling import asker
-from vaefrag.pages.site import Page, Site
+from vaefrag.pages.page import Page, PageRequest, RenderedPage
+from vaefrag.pages.site import Site
 from vaefrag_core.config import EnsembleSpec
 from vaefrag_core.errors import InvalidInputError, VaefragError
 from vaefrag_core.presets import PRESETS
@@ -24,9 +24,9 @@ SWEEP_HINT = (
 )
 
 
-def page(site: Site, search: str | None) -> Page:
+def page(site: Site, request: PageRequest) -> RenderedPage:
     """Show the form, empty or filled in as another ensemble was (`?from=<id>`)."""
-    like = (parse_qs((search or "").removeprefix("?")).get("from") or [""])[0]
+    like = request.field("from")
     spec, told = None, html.Div(hidden=True)
     if like:
         try:
@@ -74,7 +74,7 @@ def page(site: Site, search: str | None) -> Page:
         html.Div(id="launch-problem"),
         launch,
     ]
-    return Page(html.Div(content, className="narrow stack form"), "New ensemble")
+    return RenderedPage(html.Div(content, className="narrow stack form"), "New ensemble")
 
 
 def register(app: Dash, site: Site) -> None:
@@ -176,3 +176,6 @@ def _by_field(error: VaefragError, paths: list[str]) -> tuple[dict[str, str], li
         if path:
             problems[path] = sentence
     return problems, [] if problems else [str(error)]
+
+
+PAGE = Page("new", page, (register,))

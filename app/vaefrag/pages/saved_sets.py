@@ -4,37 +4,38 @@ import io
 from typing import Any
 
 from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
+from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
-from flask import Response, abort, jsonify, make_response
+from flask import Flask, Response, abort, jsonify, make_response
 
 from vaefrag.components.notices import remarks
 from vaefrag.pages.channel_set_view import ChannelSetView
 from vaefrag.pages.site import Site
 from vaefrag.plurals import counted
-from vaefrag_core.channel_sets import LONGEST_NAME, ChannelSet, SetStore, gather, set_posteriors
+from vaefrag_core.channel_sets import LONGEST_NAME, ChannelSet, SetStore, pool_set, set_posteriors
 from vaefrag_core.errors import VaefragError
 
 
-def panel(mixture: ChannelSetView) -> list:
-    """Let the set be saved, and list those that are."""
-    kept = mixture.sets.all()
-    name = next((item.name for item in kept if item.id == mixture.chosen.kept), "")
+def panel(view: ChannelSetView) -> list[Component]:
+    """Show a form that saves the set, and a list of the sets that are saved."""
+    saved = view.sets.all()
+    name = next((item.name for item in saved if item.id == view.selection.set_id), "")
     entry = dcc.Input(
         id="set-name", value=name, placeholder="Name of the set", maxLength=LONGEST_NAME, className="set-name"
     )
-    save = html.Button("Save", id="save-set", type="button", className="button primary", disabled=not mixture.channels)
+    save = html.Button("Save", id="save-set", type="button", className="button primary", disabled=not view.channels)
     form = html.Div([html.Label("Name", htmlFor="set-name"), entry, save], className="save-set")
-    rows = [_row(mixture, item) for item in kept]
+    rows = [_row(view, item) for item in saved]
     table = html.Table(html.Tbody(rows), className="table saved-sets") if rows else None
     text = "A set is saved in the workspace under its name and has an address of its own."
     foot = table or html.P(text, className="quiet")
     return [html.Div(html.H2("Saved sets"), className="card-head"), form, html.Div(id="save-problem"), foot]
 
 
-def _row(mixture: ChannelSetView, item: ChannelSet) -> html.Tr:
-    on = item.id == mixture.chosen.kept
-    site = mixture.site
-    cells = [
+def _row(view: ChannelSetView, item: ChannelSet) -> html.Tr:
+    site = view.site
+    spoken: dict[str, Any] = {"aria-label": f"Delete the set {item.name}"}
+    cells: list[Any] = [
         dcc.Link(item.name, href=site.combine_set(item.id)),
         counted(len(item.channels), "channel"),
         html.A("Export", href=site.set_file(item.id), download=f"{item.id}.npz"),
@@ -43,10 +44,10 @@ def _row(mixture: ChannelSetView, item: ChannelSet) -> html.Tr:
             id={"delete-set": item.id},
             type="button",
             className="quiet-button",
-            **{"aria-label": f"Delete the set {item.name}"},
+            **spoken,
         ),
     ]
-    return html.Tr([html.Td(cell) for cell in cells], className="on" if on else "")
+    return html.Tr([html.Td(cell) for cell in cells], className="on" if item.id == view.selection.set_id else "")
 
 
 def register(app: Dash, site: Site) -> None:
@@ -69,13 +70,13 @@ def register(app: Dash, site: Site) -> None:
         """The name → a saved set, and its URL."""
         if not clicks:
             raise PreventUpdate
-        mixture = ChannelSetView(site, search)
+        view = ChannelSetView(site, search)
         try:
-            pooled = gather(mixture.channels, lambda ensemble: site.queries.posteriors(mixture.opened(ensemble)))
-            kept = mixture.sets.save(name or "", mixture.channels, pooled.posteriors.sample_id)
+            pool = pool_set(view.channels, view.posteriors_of)
+            saved = view.sets.save(name or "", view.channels, pool.posteriors.sample_id)
         except VaefragError as error:
             return no_update, remarks([str(error)], tone="alarm")
-        return mixture.chosen.to(kept=kept.id).search(), None
+        return view.selection.replace(set_id=saved.id).search(), None
 
     @app.callback(
         Output("url", "search", allow_duplicate=True),
@@ -88,24 +89,27 @@ def register(app: Dash, site: Site) -> None:
         """A button → the set is gone; what is looked at stays, as a set without a name."""
         if not any(clicks) or not isinstance(ctx.triggered_id, dict):
             raise PreventUpdate
-        mixture = ChannelSetView(site, search)
+        view = ChannelSetView(site, search)
         set_id = ctx.triggered_id["delete-set"]
-        mixture.sets.delete(set_id)
-        if mixture.chosen.kept == set_id:
-            mixture.chosen = mixture.chosen.to(kept=None)
-        return mixture.chosen.search(), panel(mixture)
+        view.sets.delete(set_id)
+        if view.selection.set_id == set_id:
+            view.selection = view.selection.replace(set_id=None)
+        return view.selection.search(), panel(view)
 
-    @app.server.get(f"{site.prefix}data/sets/<set_id>.npz")
+    server: Flask = app.server
+
+    @server.get(f"{site.prefix}data/sets/<set_id>.npz")
     def file(set_id: str) -> Response:
-        """The posteriors file of a set."""
+        """Serve the posteriors file of a set, by the names of its channels: the newest posteriors there are."""
         sets, content = SetStore(site.queries.store.workspace), io.BytesIO()
         try:
-            kept = sets.load(set_id)
-            posteriors = set_posteriors(gather(kept.channels, site.queries.store.posteriors), kept.channels)
+            saved = sets.load(set_id)
+            pool = pool_set(saved.channels, site.queries.store.posteriors)
+            posteriors = set_posteriors(pool, saved.channels)
         except VaefragError as error:
             abort(make_response(jsonify({"error": str(error)}), 404))
         posteriors.write(content)
         response = make_response(content.getvalue())
         response.mimetype = "application/octet-stream"
-        response.headers["Content-Disposition"] = f'attachment; filename="{kept.id}.npz"'
+        response.headers["Content-Disposition"] = f'attachment; filename="{saved.id}.npz"'
         return response

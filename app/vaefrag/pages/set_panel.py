@@ -1,7 +1,10 @@
-"""What is said about a set: at once its numbers, a moment later the best next channel and how sets grow."""
+"""The numbers of a set; and, which takes longer, the best next channels and how sets grow."""
+
+from typing import Any
 
 import numpy as np
 from dash import html
+from dash.development.base_component import Component
 
 from vaefrag.components.facts import chip, fact, section
 from vaefrag.components.glossary import help_mark
@@ -10,72 +13,86 @@ from vaefrag.components.notices import remarks
 from vaefrag.components.shell import segmented
 from vaefrag.figures.information_shares import growth_figure, share_figure, whole_figure
 from vaefrag.figures.theme import hotspot_colour
-from vaefrag.pages.channel_set_view import LIVE, SHAPLEY_IMAGES, ChannelSetView
+from vaefrag.pages.channel_set_view import SHAPLEY_IMAGES, ChannelSetView
 from vaefrag.plurals import counted
 from vaefrag_core.synthesis.channel_pool import ChannelName
 from vaefrag_core.synthesis.combination import Combination
 from vaefrag_core.synthesis.subset_information import MOST_CHANNELS as SHAPLEY_CHANNELS
 
 LISTED = 8  # channels that could be added
+OFFERED_LABELS = 3  # to rank by
 READY_SIZES = (3, 5, 10)  # of greedy sets offered
 
 
-def set_panel(mixture: ChannelSetView) -> list:
+def set_panel(view: ChannelSetView) -> list[Component]:
     """Show the channels of the set, with a button each that takes it out, and what they tell."""
-    found, chosen = mixture.combination, mixture.chosen
-    clear = [html.A("Clear", href=chosen.of(()).search(), className="stay clear")] if chosen.channels else []
-    head = html.Div([html.H2(f"The set: {counted(len(chosen.channels), 'channel')}"), *clear], className="detail-head")
-    problems = remarks(mixture.problems, tone="alarm")
-    if found is None:
+    combination, channels = view.combination, view.channels
+    clear = [html.A("Clear", href=view.selection.select(()).search(), className="stay clear")] if channels else []
+    head = html.Div([html.H2(f"The set: {counted(len(channels), 'channel')}"), *clear], className="detail-head")
+    problems = remarks(view.problems, tone="alarm")
+    if combination is None:
         text = "No channel yet. Pick some on the left, take the medoids of all hotspots, or a greedy set."
         return [head, problems, html.P(text, className="quiet")]
-    named = zip(chosen.channels, _distinct(chosen.channels), strict=True)
-    chips = html.Ul([_chip(mixture, channel, name) for channel, name in named], className="set-chips")
-    return [head, problems, chips, *_numbers(mixture, found)]
+    names = zip(channels, _distinct_names(channels), strict=True)
+    chips = html.Ul([_chip(view, channel, name) for channel, name in names], className="set-chips")
+    return [head, problems, chips, *_numbers(view, combination)]
 
 
-def _chip(mixture: ChannelSetView, channel: ChannelName, text: str) -> html.Li:
-    several = len({c.ensemble for c in mixture.channels}) > 1
-    home = mixture.ensembles[channel.ensemble].name if channel.ensemble in mixture.ensembles else channel.ensemble
-    away = press("×", channel, "set", f"Take {channel} out of the set", className="away")
-    where = [html.Span(home, className="quiet")] if several else []
-    return html.Li([chip(hotspot_colour(mixture.hotspot(channel))), text, *where, away], title=home)
+def _chip(view: ChannelSetView, channel: ChannelName, text: str) -> html.Li:
+    several = len({c.ensemble for c in view.channels}) > 1
+    ensemble = view.ensembles[channel.ensemble].name if channel.ensemble in view.ensembles else channel.ensemble
+    remove = channel_button("×", channel, "set", f"Take {channel} out of the set", className="away")
+    where = [html.Span(ensemble, className="quiet")] if several else []
+    return html.Li([chip(hotspot_colour(view.hotspot(channel))), text, *where, remove], title=ensemble)
 
 
-def press(text: str, channel: ChannelName, of: str, label: str, **look: str) -> html.Button:
-    """Give a button of a channel: those of "next" add it, others add it or take it out."""
+def channel_button(
+    text: str, channel: ChannelName, of: str, label: str, *, className: str, title: str | None = None
+) -> html.Button:
+    """Return a button of a channel.
+
+    Args:
+        text: what stands on it.
+        channel: what it adds to the set or takes out.
+        of: the list that it stands in. Buttons of "next" add the channel, others add it or take it out.
+        label: what it does, for screen readers.
+        className: its classes.
+        title: shown under the pointer.
+    """
     name = {"channel": f"{channel.ensemble}:{channel}", "of": of}
-    return html.Button(text, id=name, type="button", **look, **{"aria-label": label})
+    spoken: dict[str, Any] = {"aria-label": label}
+    return html.Button(text, id=name, type="button", className=className, title=title, **spoken)
 
 
-def _numbers(mixture: ChannelSetView, found: Combination) -> list:
+def _numbers(view: ChannelSetView, combination: Combination) -> list[Component]:
+    joint, total, most = combination.joint_bits, combination.sum_bits, combination.ceiling_bits
     facts = [
-        fact("together", f"{found.joint_bits:.2f} of {found.ceiling_bits:.2f} bits", "joint information"),
-        fact("in sum", f"{found.sum_bits:.2f} bits", "information"),
-        fact("redundancy", f"{found.redundancy_bits:z.2f} bits", "redundancy"),
+        fact("together", f"{joint:.2f} of {most:.2f} bits", "joint information"),
+        fact("in sum", f"{total:.2f} bits", "information"),
+        fact("redundancy", f"{combination.redundancy_bits:z.2f} bits", "redundancy"),
     ]
     warning = (
-        f"Within a tenth of {found.ceiling_name} = {found.ceiling_bits:.2f} bits, the most that so many images can"
+        f"Within a tenth of {combination.ceiling_name} = {most:.2f} bits, the most that so many images can"
         " show: these channels tell more together than is shown, and are less redundant. Take a larger fingerprint"
         " sample."
     )
-    near = remarks([warning]) if found.near_ceiling else html.Div(hidden=True)
+    near = remarks([warning]) if combination.near_ceiling else html.Div(hidden=True)
     whole = graph(
         "set-whole",
-        whole_figure(found.joint_bits, found.sum_bits, (_ceiling_name(found.ceiling_name), found.ceiling_bits)),
-        f"Together {found.joint_bits:.2f} bits, in sum {found.sum_bits:.2f}, at most {found.ceiling_bits:.2f}",
+        whole_figure(joint, total, (_ceiling_name(combination.ceiling_name), most)),
+        f"Together {joint:.2f} bits, in sum {total:.2f}, at most {most:.2f}",
         buttons=[],
     )
-    names = _distinct(mixture.channels)
+    names = _distinct_names(view.channels)
     shares = graph(
         "set-shares",
-        share_figure(names, found.single_bits, found.marginal_bits, found.shapley_bits),
+        share_figure(names, combination.single_bits, combination.marginal_bits, combination.shapley_bits),
         "What each channel tells alone, its marginal share and its Shapley share",
         buttons=[],
     )
     note = (
         ""
-        if found.shapley_bits is not None
+        if combination.shapley_bits is not None
         else (f"Shapley shares are shown for up to {SHAPLEY_CHANNELS} channels on up to {SHAPLEY_IMAGES:,} images.")
     )
     return [
@@ -84,11 +101,11 @@ def _numbers(mixture: ChannelSetView, found: Combination) -> list:
         whole,
         html.Div(id="combine-members", className="beside"),
         section("What each channel is worth", "Shapley share", shares, note),
-        *_labels(found),
+        *_labels(combination),
     ]
 
 
-def _distinct(channels: tuple[ChannelName, ...]) -> list[str]:
+def _distinct_names(channels: tuple[ChannelName, ...]) -> list[str]:
     """Name channels; of several ensembles, with a letter for each ensemble."""
     ensembles = list(dict.fromkeys(channel.ensemble for channel in channels))
     if len(ensembles) == 1:
@@ -96,19 +113,24 @@ def _distinct(channels: tuple[ChannelName, ...]) -> list[str]:
     return [f"{chr(ord('A') + ensembles.index(c.ensemble) % 26)} {c}" for c in channels]
 
 
-def _labels(found: Combination) -> list:
-    if not found.label_names:
+def _labels(combination: Combination) -> list[Component]:
+    if not combination.label_names:
         return []
     columns = zip(
-        found.label_names, found.label_nmi, found.label_vi_bits, found.label_shared_bits, found.label_bits, strict=True
+        combination.label_names,
+        combination.label_nmi,
+        combination.label_vi_bits,
+        combination.label_shared_bits,
+        combination.label_bits,
+        strict=True,
     )
     rows = [
         html.Tr(
             [
                 html.Td(name),
                 html.Td("–" if np.isnan(nmi) else f"{nmi:.2f}"),
-                html.Td(f"{vi:.2f}"),
-                html.Td(f"{shared:.2f} of {bits:.2f}"),
+                html.Td("–" if np.isnan(vi) else f"{vi:.2f}"),
+                html.Td("–" if np.isnan(shared) else f"{shared:.2f} of {bits:.2f}"),
             ]
         )
         for name, nmi, vi, shared, bits in columns
@@ -118,39 +140,33 @@ def _labels(found: Combination) -> list:
     return [section("The joint space and the labels", "label", table)]
 
 
-def next_panel(mixture: ChannelSetView) -> list:
+def next_panel(view: ChannelSetView) -> list[Component]:
     """List the channels that the set would gain most from, each with a link that adds it."""
-    chosen = mixture.chosen
-    options = [
-        (name, chosen.to(by=name).search(), name == chosen.by)
-        for name in ("bits", *mixture.labels[:3], *_other(mixture))
-    ]
+    ranked_by = view.selection.ranked_by
+    # the label that the URL names stays in reach when there are many
+    names = dict.fromkeys(("bits", *view.labels[:OFFERED_LABELS], ranked_by))
+    options = [(name, view.selection.replace(ranked_by=name).search(), name == ranked_by) for name in names]
     switch = html.Div([html.Span("by"), segmented("Rank by", options)], className="switch")
     head = html.Div([html.H2("Best next channel"), switch], className="card-head")
-    pooled, ranked = mixture.ranked()
-    if not len(ranked.channels):
+    pool, additions = view.rank_additions()
+    if not len(additions.channels):
         return [head, html.P("There is no live channel that is not in the set.", className="quiet")]
-    gains = zip(ranked.channels[:LISTED].tolist(), ranked.gain_bits, ranked.joint_bits, strict=False)
-    rows = [_addition(mixture, pooled.names[c], float(gain), float(joint)) for c, gain, joint in gains]
-    gain_head = "gain, bits" if chosen.by == "bits" else f"gain of {chosen.by}, bits"
+    gains = zip(additions.channels[:LISTED].tolist(), additions.gain_bits, additions.joint_bits, strict=False)
+    rows = [_addition(view, pool.names[c], float(gain), float(joint)) for c, gain, joint in gains]
+    gain_head = "gain, bits" if ranked_by == "bits" else f"gain of {ranked_by}, bits"
     heads = [html.Th(head) for head in ("channel", "hotspot", gain_head, "together, bits", "")]
     table = html.Table([html.Thead(html.Tr(heads)), html.Tbody(rows)], className="table")
-    note = f"Of {len(ranked.channels):,} live channels that are not in the set."
+    note = f"Of {len(additions.channels):,} live channels that are not in the set."
     return [head, table, html.P(note, className="note")]
 
 
-def _other(mixture: ChannelSetView) -> list[str]:
-    """Keep the label that the URL names in reach when there are many."""
-    return [mixture.chosen.by] if mixture.chosen.by not in ("bits", *mixture.labels[:3]) else []
-
-
-def _addition(mixture: ChannelSetView, name: ChannelName, gain: float, joint: float) -> html.Tr:
-    home = mixture.hotspot(name)
-    several = len({name.ensemble, *(c.ensemble for c in mixture.channels)}) > 1
-    where = [" ", html.Span(mixture.ensembles[name.ensemble].name, className="quiet")] if several else []
-    add = press("Add", name, "next", f"Add {name} to the set", className="add")
-    hotspot = [chip(hotspot_colour(home)), str(home)] if home >= 0 else "–"
-    cells = [[str(name), *where], hotspot, f"{gain:.2f}", f"{joint:.2f}", add]
+def _addition(view: ChannelSetView, name: ChannelName, gain: float, joint: float) -> html.Tr:
+    number = view.hotspot(name)
+    several = len({name.ensemble, *(c.ensemble for c in view.channels)}) > 1
+    where = [" ", html.Span(view.ensembles[name.ensemble].name, className="quiet")] if several else []
+    add = channel_button("Add", name, "next", f"Add {name} to the set", className="add")
+    hotspot = [chip(hotspot_colour(number)), str(number)] if number >= 0 else "–"
+    cells: list[Any] = [[str(name), *where], hotspot, f"{gain:.2f}", f"{joint:.2f}", add]
     return html.Tr([html.Td(cell) for cell in cells])
 
 
@@ -159,49 +175,50 @@ def _ceiling_name(name: str) -> str:
     return "log2 N" if name.startswith("log2") else name
 
 
-def growth_panel(mixture: ChannelSetView) -> list:
+def growth_panel(view: ChannelSetView) -> list[Component]:
     """Draw how a greedy set grows, beside random sets, whole members and the set."""
     head = html.Div(html.H2("How sets grow"), className="card-head")
-    if not (mixture.opened(mixture.chosen.at).matrix.information_bits >= LIVE).any():
+    matrix = view.analysis.matrix
+    live = ~view.analysis.hotspots[view.analysis.measure].dead
+    if not live.any():
         return [head, html.P("No channel of this ensemble is live, so there is none to choose.", className="quiet")]
-    names, grown, spaces = mixture.growth()
-    chosen, found = mixture.chosen, mixture.combination
-    opened = mixture.opened(chosen.at)
-    live, members = opened.matrix.information_bits >= LIVE, opened.matrix.member
-    widths = [int(live[members == member].sum()) for member in np.unique(members)]
-    limit, worth, unit = (_ceiling_name(opened.matrix.ceiling_name), opened.ceiling_bits), None, "bits together"
-    if chosen.by == "bits":
-        worth = None if found is None else found.joint_bits
+    names, growth, spaces = view.grow()
+    widths = [int(live[matrix.member == member].sum()) for member in np.unique(matrix.member)]
+    ranked_by, combination = view.selection.ranked_by, view.combination
+    told, limit, unit = None, (_ceiling_name(matrix.ceiling_name), matrix.ceiling_bits), "bits together"
+    if ranked_by == "bits":
+        told = None if combination is None else combination.joint_bits
     else:
-        f = mixture.labels.index(chosen.by)
-        limit, unit = (f"entropy of {chosen.by}", float(opened.matrix.label_bits[f])), f"bits told of {chosen.by}"
-        worth = None if found is None else float(found.label_shared_bits[f])
-    point = None if worth is None else (len(chosen.channels), worth)
-    figure = growth_figure(grown.bits, grown.random_bits, (widths, spaces.bits), point, limit, unit)
+        f = matrix.label_names.index(ranked_by)
+        limit, unit = (f"entropy of {ranked_by}", float(matrix.label_bits[f])), f"bits told of {ranked_by}"
+        told = None if combination is None else float(combination.label_shared_bits[f])
+    point = None if told is None else (len(view.channels), told)
+    figure = growth_figure(growth.bits, growth.random_bits, (widths, spaces.bits), point, limit, unit)
     buttons = ["zoom2d", "pan2d", "resetScale2d"]
     plot = graph(
         "set-growth", figure, "Bits of greedy sets, random sets and whole members over channels", buttons=buttons
     )
     ready = [
-        html.A(f"best {size}", href=chosen.of(names[:size]).search(), className="stay rule")
+        html.A(f"best {size}", href=view.selection.select(names[:size]).search(), className="stay rule")
         for size in READY_SIZES
         if size <= len(names)
     ]
     take = html.Div([html.Span(["Take the greedy set", help_mark("greedy set")]), *ready], className="rules")
-    draws = len(grown.random_bits)
+    draws = len(growth.random_bits)
     note = (
         f"Of this ensemble’s live channels. Grey: mean and range of {draws} random sets. Members count live channels."
     )
     return [head, plot, html.P(note, className="note"), take]
 
 
-def beside_members(mixture: ChannelSetView) -> object:
+def beside_members(view: ChannelSetView) -> html.P | str:
     """Say how much of a whole member the set carries."""
-    if not mixture.channels:
+    if not view.channels:
         return ""
-    found = mixture.carried()
-    share = float(np.mean(found.shared_bits / np.maximum(found.bits, 1e-9)))
-    best, mean = float(found.bits.max()), float(found.bits.mean())
+    spaces = view.compare_members()
+    # a member without a live channel tells nothing, and nothing of it can be carried
+    share = float(np.mean(spaces.shared_bits / np.maximum(spaces.bits, 1e-9)))
+    best, mean = float(spaces.bits.max()), float(spaces.bits.mean())
     return html.P(
         [
             f"A whole member carries {mean:.2f} bits on average, the richest {best:.2f}. The set carries ",

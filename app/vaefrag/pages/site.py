@@ -1,4 +1,4 @@
-"""What every page is given: the queries, the record of jobs, and the addresses under the URL prefix."""
+"""What every page works with: the queries, the job store, and the addresses under the URL prefix."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,31 +11,18 @@ from vaefrag.queries import OpenAnalysis, Queries
 from vaefrag_core.config import Measure
 
 FULL_VIEW_PIXELS = 800  # longer side of the picture of a whole matrix
-CELL_PIXELS = 56  # side wanted of an image in a traversal
-SMALL_CELL_PIXELS = 28  # of one of two traversals side by side
-
-
-@dataclass(frozen=True)
-class Page:
-    """A page, ready to be shown.
-
-    Args:
-        content: below the bar.
-        title: of the browser's tab, and the last of the crumbs.
-    """
-
-    content: html.Div
-    title: str
+CELL_PIXELS = 56  # side of an image in a traversal, at the least
+SMALL_CELL_PIXELS = 28  # the same of two traversals side by side
 
 
 @dataclass(frozen=True)
 class Site:
-    """The queries, the record of jobs and the addresses.
+    """The queries, the job store and the addresses.
 
     Args:
         queries: what pages may ask.
-        prefix: path under which the site is served; begins and ends with a slash.
-        job_store: the record of the workspace's jobs.
+        prefix: the path under which the site is served; begins and ends with a slash.
+        job_store: the jobs of the workspace.
     """
 
     queries: Queries
@@ -84,32 +71,32 @@ class Site:
         """Path of a fused space's page."""
         return f"{self.prefix}fusion/{quote(fusion_id)}"
 
-    def matrix(self, opened: OpenAnalysis, measure: Measure, dead: bool, pixels: int = FULL_VIEW_PIXELS) -> str:
+    def matrix(self, analysis: OpenAnalysis, measure: Measure, dead: bool, pixels: int = FULL_VIEW_PIXELS) -> str:
         """URL of the picture of a whole matrix."""
-        return f"{self.tiles(opened, measure, dead)}&px={pixels}"
+        return f"{self.tiles(analysis, measure, dead)}&px={pixels}"
 
-    def tiles(self, opened: OpenAnalysis, measure: Measure, dead: bool) -> str:
+    def tiles(self, analysis: OpenAnalysis, measure: Measure, dead: bool) -> str:
         """URL of the picture of a part of a matrix, but for the part."""
-        fields = {"dead": int(dead), "v": opened.version}
-        return f"{self.prefix}data/matrix/{quote(opened.ensemble_id)}/{measure}/tile.png?{urlencode(fields)}"
+        fields = {"dead": int(dead), "v": analysis.version}
+        return f"{self.prefix}data/matrix/{quote(analysis.ensemble_id)}/{measure}/tile.png?{urlencode(fields)}"
 
-    def values(self, opened: OpenAnalysis, measure: Measure, dead: bool) -> str:
+    def values(self, analysis: OpenAnalysis, measure: Measure, dead: bool) -> str:
         """URL of the exact values of one pair, but for the pair."""
-        fields = {"dead": int(dead), "v": opened.version}
-        return f"{self.prefix}data/matrix/{quote(opened.ensemble_id)}/{measure}/pair.json?{urlencode(fields)}"
+        fields = {"dead": int(dead), "v": analysis.version}
+        return f"{self.prefix}data/matrix/{quote(analysis.ensemble_id)}/{measure}/pair.json?{urlencode(fields)}"
 
-    def traversal(self, opened: OpenAnalysis, channel: int, *, flip: bool, cell: int, base: int | None = None) -> str:
+    def traversal(self, analysis: OpenAnalysis, channel: int, *, flip: bool, cell: int, base: int | None = None) -> str:
         """URL of a channel's traversal; of one base image, or of all."""
-        fields = {"flip": int(flip), "cell": cell, "v": opened.version} | ({} if base is None else {"base": base})
-        name = opened.names[channel]
-        return f"{self.prefix}data/traversals/{quote(opened.ensemble_id)}/{name}.png?{urlencode(fields)}"
+        fields = {"flip": int(flip), "cell": cell, "v": analysis.version} | ({} if base is None else {"base": base})
+        name = analysis.names[channel]
+        return f"{self.prefix}data/traversals/{quote(analysis.ensemble_id)}/{name}.png?{urlencode(fields)}"
 
-    def base_images(self, opened: OpenAnalysis, *, cell: int, base: int | None = None) -> str:
+    def base_images(self, analysis: OpenAnalysis, *, cell: int, base: int | None = None) -> str:
         """URL of the images that traversals start from; of one, or of all."""
-        fields = {"cell": cell, "v": opened.version} | ({} if base is None else {"base": base})
-        return f"{self.prefix}data/traversals/{quote(opened.ensemble_id)}/base.png?{urlencode(fields)}"
+        fields = {"cell": cell, "v": analysis.version} | ({} if base is None else {"base": base})
+        return f"{self.prefix}data/traversals/{quote(analysis.ensemble_id)}/base.png?{urlencode(fields)}"
 
     def error_page(self, notice: html.Section) -> html.Div:
-        """Give a page that has only a notice, with a way back to the list."""
+        """Return the content of a page that has only a notice, with a link back to the list."""
         back = html.P(dcc.Link("All ensembles", href=self.prefix, className="button"))
         return html.Div([notice, back], className="narrow")

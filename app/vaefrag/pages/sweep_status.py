@@ -1,4 +1,4 @@
-"""How the ensembles of a sweep stand."""
+"""How far the ensembles of a sweep are."""
 
 from dataclasses import dataclass
 
@@ -9,18 +9,18 @@ from vaefrag_core.errors import VaefragError
 
 @dataclass(frozen=True)
 class SweepStatus:
-    """How one ensemble of a sweep stands.
+    """How far one ensemble of a sweep is.
 
     Args:
-        value: of the coefficient.
+        value: the coefficient's value.
         ensemble_id: the ensemble.
-        word: in short.
-        done: members trained.
-        failed: members that failed.
-        members: all of them.
+        word: its state in short.
+        done: how many members are trained.
+        failed: how many members failed.
+        members: how many there are.
         at_work: whether a job is open.
         current: whether its newest analysis is in the atlas.
-        snapshots: steps at which its members are kept.
+        snapshots: at how many steps its members are saved.
     """
 
     value: float
@@ -35,13 +35,13 @@ class SweepStatus:
 
 
 def sweep_status_of(site: Site, value: float, ensemble_id: str, drawn_from: str | None) -> SweepStatus:
-    """Say how an ensemble of a sweep stands.
+    """Return how far an ensemble of a sweep is.
 
     Args:
-        site: queries and the record.
-        value: of the coefficient.
+        site: queries and the job store.
+        value: the coefficient's value.
         ensemble_id: the ensemble.
-        drawn_from: the key of the analysis from which the atlas was drawn; None when it is not in it.
+        drawn_from: the key of the analysis that is in the atlas; None when none is.
     """
     try:
         record = site.queries.store.record(ensemble_id)
@@ -57,9 +57,9 @@ def sweep_status_of(site: Site, value: float, ensemble_id: str, drawn_from: str 
         failed = count_failed_members(ensemble_id, site.job_store)
         word = "analysed" + (f", {failed} of {members} members failed" if failed else "")
         return SweepStatus(value, ensemble_id, word, members - failed, failed, members, False, True, snapshots)
-    standing = status_of(record, site.queries.store, site.job_store)
-    word = standing.words
-    if standing.state == "trained":
+    status = status_of(record, site.queries.store, site.job_store)
+    word = status.words
+    if status.state == "trained":
         word = "analysed, not in the atlas yet" if key else "not analysed yet"
-    at_work, failed = standing.state in ACTIVE_STATES, len(standing.failed)
-    return SweepStatus(value, ensemble_id, word, standing.done, failed, members, at_work, False, snapshots)
+    at_work, failed = status.state in ACTIVE_STATES, len(status.failed)
+    return SweepStatus(value, ensemble_id, word, status.done, failed, members, at_work, False, snapshots)

@@ -1,6 +1,6 @@
-"""/jobs: all that is trained and analysed; /jobs/<id>: one of them."""
+"""/jobs/<id>: one job, from how far it is to what has happened."""
 
-from dash import dcc, html
+from dash import html
 
 from vaefrag.components import job_controls as show
 from vaefrag.components.glossary import help_mark
@@ -8,31 +8,21 @@ from vaefrag.components.graph import graph
 from vaefrag.components.notices import notice
 from vaefrag.components.time_format import clock
 from vaefrag.jobs.job_models import JobSnapshot
-from vaefrag.pages import fusion_progress
+from vaefrag.pages import fusion_progress, job_polling
 from vaefrag.pages.job_polling import watch
 from vaefrag.pages.job_views import JobViews
-from vaefrag.pages.site import Page, Site
+from vaefrag.pages.page import Page, PageRequest, RenderedPage
+from vaefrag.pages.site import Site
 from vaefrag_core.errors import MissingDataError
 
 
-def list_page(site: Site) -> Page:
-    """Show the jobs, the newest first, and who works on them."""
-    board = JobViews(site)
-    jobs = board.shown()
-    new = dcc.Link("New ensemble", href=site.new(), className="button primary")
-    heading = html.Div([html.Div([html.H1("Jobs"), board.part("engine")]), new], className="heading heading-row")
-    workers = html.Section([html.H2("Workers"), board.part("workers")], className="card")
-    content = [heading, html.Section(board.part("list"), className="card"), workers, *watch(board, jobs)]
-    return Page(html.Div(content, className="wide stack"), "Jobs")
-
-
-def job_page(site: Site, job_id: str) -> Page:
+def page(site: Site, request: PageRequest) -> RenderedPage:
     """Show one job, or say that there is none."""
-    board = JobViews(site)
+    board, job_id = JobViews(site), request.id
     try:
         snapshot = site.job_store.snapshot(job_id)
     except MissingDataError as error:
-        return Page(site.error_page(notice("search", "No such job", html.P(str(error)))), "Not found")
+        return RenderedPage(site.error_page(notice("search", "No such job", html.P(str(error)))), "Not found")
     submission = snapshot.job.submission
     words = [
         html.Span(show.KINDS[submission.kind]),
@@ -50,7 +40,7 @@ def job_page(site: Site, job_id: str) -> Page:
         [html.Div([html.H1(title), html.P(words, className="words")]), buttons], className="heading heading-row"
     )
     content = [heading, board.part("alarm"), *job_panel(board, snapshot), *watch(board, [snapshot.job])]
-    return Page(html.Div(content, className="wide stack"), title)
+    return RenderedPage(html.Div(content, className="wide stack"), title)
 
 
 def job_panel(board: JobViews, snapshot: JobSnapshot) -> list:
@@ -91,3 +81,6 @@ def _climb(board: JobViews, snapshot: JobSnapshot, name: str) -> html.Section:
     place, figure = {"plot": name, "job": snapshot.job.id}, board.plot(name, snapshot)
     plot = graph(place, figure, fusion_progress.TITLES[name][0], buttons=["zoom2d", "pan2d", "resetScale2d"])
     return html.Section([head, plot, html.P(note, className="note")], className="card")
+
+
+PAGE = Page("jobs/<job_id>", page, (job_polling.register,))
