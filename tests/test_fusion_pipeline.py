@@ -1,4 +1,4 @@
-"""Fusions of an ensemble: made by a job, judged, found by their id, exported, and gone on with."""
+"""Fusions of an ensemble: made by a job, evaluated, found by their id, exported, and gone on with."""
 
 import json
 from contextlib import nullcontext
@@ -35,7 +35,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> tuple[EnsembleStore, s
     return store, store.add(sixty_digits(), "Sixty digits").id
 
 
-def test_a_fusion_is_judged_and_teaches_an_encoder(imported: tuple[EnsembleStore, str]) -> None:
+def test_a_fusion_is_evaluated_and_teaches_an_encoder(imported: tuple[EnsembleStore, str]) -> None:
     store, ensemble_id = imported
     stages: list[tuple[str, float]] = []
     fusion_id, fused = fuse_ensemble(
@@ -207,7 +207,7 @@ def test_the_command_fuses_by_a_job_and_the_result_is_exported(
 
 
 def test_channels_of_several_ensembles_are_fused(tmp_path: Path) -> None:
-    digits = replace(sixty_digits(), labels=None, label_names=None, images=None)  # no judge and no encoder
+    digits = replace(sixty_digits(), labels=None, label_names=None, images=None)  # no evaluation and no encoder
     store = EnsembleStore(tmp_path)
     whole = store.add(digits, "Five").id
     one = store.add(replace(digits, mean=digits.mean[:2], logvar=digits.logvar[:2], member_ids=None), "One").id
