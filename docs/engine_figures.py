@@ -116,7 +116,7 @@ def progress_and_cancel(job_store: JobStore) -> Iterator[tuple[str, str]]:
     lags.sort()
     words = f"median {lags[50]:.2f} s, 95 % within {lags[95]:.2f} s"
     yield "from a worker's report to a reader of the record", words
-    job_store.wish(job_id, "cancel")
+    job_store.set_desired_state(job_id, "cancel")
     yield "cancelling a running job", f"{wait(lambda: job_store.job(job_id).ended):.1f} s"
 
 
@@ -133,7 +133,7 @@ def three_hundred(job_store: JobStore, engine: psutil.Process) -> Iterator[tuple
         times.append(10 * (time.perf_counter() - began))
     what = "asking whether a job of 300 members has changed"
     yield what, f"{times[0]:.2f} ms; reading all of it {times[1]:.1f} ms"
-    job_store.wish(job_id, "cancel")
+    job_store.set_desired_state(job_id, "cancel")
     wait(lambda: job_store.job(job_id).ended)
 
 

@@ -84,7 +84,7 @@ class Lab:
         while not condition():
             if time.monotonic() > deadline:
                 for job in self.job_store.jobs():
-                    lines = [line.text for line in self.job_store.log(job.id)]
+                    lines = [line.text for line in self.job_store.log_lines(job.id)]
                     print(job, self.job_store.snapshot(job.id).members, *lines, self.job_store.workers(), sep="\n")
                 raise AssertionError("it did not happen in time")
             self._until_changed()

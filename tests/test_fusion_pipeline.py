@@ -183,7 +183,7 @@ def test_the_command_takes_a_saved_set(imported: tuple[EnsembleStore, str], monk
         raise StoppedError("noted")
 
     monkeypatch.setattr(JobStore, "submit_fusion", note)
-    monkeypatch.setattr("vaefrag.jobs.engine_process.needed_engine", lambda settings: nullcontext())
+    monkeypatch.setattr("vaefrag.jobs.engine_process.ensure_engine", lambda settings: nullcontext())
     place = ["--workspace", str(store.workspace)]
     CliRunner().invoke(cli, ["fuse", kept.id, *place])
     CliRunner().invoke(cli, ["fuse", ensemble_id, "--channels", f"0.0,{ensemble_id}:3.1", *place])

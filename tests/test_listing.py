@@ -29,9 +29,9 @@ def test_everything_is_listed_with_its_id(kept: EnsembleStore, tmp_path: Path) -
     job_store = JobStore(store.workspace)
     job = job_store.submit_training(failed.spec)
     engine_store = EngineJobStore(store.workspace)
-    engine_store.take_in()
+    engine_store.sync()
     for member in range(2):
-        engine_store.open[job].update_row(member, state="failed", error="No module named 'mine'.")
+        engine_store.open[job].update_member(member, state="failed", error="No module named 'mine'.")
     engine_store.open[job].update(state="failed", ended=1.0)
     engine_store.flush()
 

@@ -28,7 +28,7 @@ class Keeper:
 @pytest.fixture
 def detached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Leave a sweep to an engine that does not come."""
-    monkeypatch.setattr(training_runs, "needed_engine", lambda settings, slots: nullcontext())
+    monkeypatch.setattr(training_runs, "ensure_engine", lambda settings, slots: nullcontext())
     sweep, specs = resolve_sweep({"dataset": {"name": "digits"}, "train": {"beta": "1,2,4"}, "members": 2})
     assert sweep is not None
     return training_runs.train_sweep_detached(
@@ -49,15 +49,15 @@ def test_a_detached_sweep_is_one_job_for_each_value(detached: dict[str, Any], tm
 def test_a_wish_to_stop_pauses_every_job_that_has_not_ended(detached: dict[str, Any], tmp_path: Path) -> None:
     job_store, engine = JobStore(tmp_path), EngineJobStore(tmp_path)
     jobs = [row["job"] for row in detached["ensembles"]]
-    engine.take_in()
+    engine.sync()
     engine.open[jobs[0]].update(state="done", ended=1.0)
     engine.flush()
     asked: list[bool] = []
 
     def should_stop() -> bool:
         if asked:  # what the engine makes of it, one job after the other
-            engine.take_in()
-            wishes = {job_id: engine.open[job_id].wish.want for job_id in jobs[1:]}
+            engine.sync()
+            wishes = {job_id: engine.open[job_id].desired.state for job_id in jobs[1:]}
             assert wishes == {jobs[1]: "pause", jobs[2]: "pause"}
             engine.open[jobs[min(len(asked), 2)]].update(state="paused")
             engine.flush()

@@ -150,10 +150,10 @@ def health(
     as_json: Json = False,
 ) -> None:
     """Ask the pages on this machine whether they are alive; exit code 1 when they are not."""
-    from vaefrag.health_check import ask_engine, ask_pages
+    from vaefrag.health_check import check_engine, check_pages
 
     settings = _settings(workspace=workspace)
-    result = ask_engine(settings) if of_engine else ask_pages(settings)
+    result = check_engine(settings) if of_engine else check_pages(settings)
     if as_json:
         terminal.emit(result)
     else:
@@ -203,10 +203,10 @@ def worker(
     once: Annotated[bool, typer.Option("--once", help="End when the engine is lost, as a batch job should.")] = False,
 ) -> None:
     """Lend this machine's cores to an engine, and join it again whenever it was lost."""
-    from vaefrag.jobs.worker_node import work_for
+    from vaefrag.jobs.worker_node import run_worker_node
 
     settings = _settings(tls=tls)
-    work_for(address, slots=slots, gpus=gpus, host=host, tls=settings.tls, once=once, device=settings.gpu_device)
+    run_worker_node(address, slots=slots, gpus=gpus, host=host, tls=settings.tls, once=once, device=settings.gpu_device)
 
 
 def _settings(**flags: object) -> Any:

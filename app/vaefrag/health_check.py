@@ -1,4 +1,4 @@
-"""Asks from outside whether the pages, or the engine, are alive: what a container's health check runs."""
+"""The health check that a container runs: whether the pages, or the engine, answer."""
 
 import json
 import urllib.request
@@ -10,22 +10,22 @@ from vaefrag_core.errors import MissingDataError
 if TYPE_CHECKING:
     from vaefrag.settings import Settings
 
-PATIENCE_SECONDS = 5
+TIMEOUT_SECONDS = 5
 
 
-def ask_pages(settings: "Settings") -> dict[str, Any]:
-    """Give what the pages say of themselves.
+def check_pages(settings: "Settings") -> dict[str, Any]:
+    """Return the health of the pages, as they report it.
 
     Args:
-        settings: say where they are served.
+        settings: the settings, which say where the pages are served.
 
     Raises:
-        MissingDataError: when nothing answers there, or something else does.
+        MissingDataError: when nothing answers there, or another program does.
     """
     name = reachable(settings.host)
     url = f"http://{f'[{name}]' if ':' in name else name}:{settings.port}{settings.url_prefix}healthz"
     try:
-        with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as answer:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:
             health = json.load(answer)
     except (OSError, ValueError) as error:
         raise MissingDataError(f"Expected pages at {url}, got no answer of theirs: {error}.") from None
@@ -34,14 +34,14 @@ def ask_pages(settings: "Settings") -> dict[str, Any]:
     return health
 
 
-def ask_engine(settings: "Settings") -> dict[str, Any]:
-    """Say whether the workspace has an engine that takes work.
+def check_engine(settings: "Settings") -> dict[str, Any]:
+    """Return the health of the workspace's engine.
 
     Args:
-        settings: name the workspace.
+        settings: the settings, which name the workspace.
 
     Raises:
-        MissingDataError: when it has none.
+        MissingDataError: when there is no engine, or it is not ready.
     """
     from vaefrag.jobs.engine_process import engine_state
 

@@ -93,7 +93,7 @@ def test_the_atlas_grows_on_the_page(trained: Trained, app: Dash, workspace: Ens
     (job,) = JobStore(workspace.workspace).jobs()
     assert (job.submission.kind, job.submission.ensemble_id) == ("analyze", sweep.ensembles[1])
     drawn(trained, workspace, sweep, 1)
-    JobStore(workspace.workspace).wish(job.id, "cancel")
+    JobStore(workspace.workspace).set_desired_state(job.id, "cancel")
     moved = tab.fire("atlas-body", ("atlas-tick", "n_intervals"))
     assert "being analysed" in text_of(moved["atlas-body"]["children"])
     assert "not analysed yet" not in text_of(moved["atlas-body"]["children"])
@@ -239,8 +239,8 @@ def test_an_atlas_tells_of_members_that_are_missing_in_it(
     job = JobStore(workspace.workspace).submit_training(workspace.record(sweep.ensembles[0]).spec)
     assert "in training, 0 of 6 members trained" in Tab(app, f"/atlas/{sweep.id}").words
     engine_store = EngineJobStore(workspace.workspace)
-    engine_store.take_in()
-    engine_store.open[job].update_row(5, state="failed", error="Member 5 stopped: its worker died 3 times.")
+    engine_store.sync()
+    engine_store.open[job].update_member(5, state="failed", error="Member 5 stopped: its worker died 3 times.")
     engine_store.open[job].update(state="done", ended=1.0)
     engine_store.flush()
     words = Tab(app, f"/atlas/{sweep.id}").words

@@ -36,14 +36,14 @@ class Scene:
         self.ensembles = [workspace.create(spec).id for spec in specs]
         self.jobs = [self.job_store.submit_training(spec, who="ada") for spec in specs]
         self.engine_store = EngineJobStore(workspace.workspace)
-        self.engine_store.take_in()
+        self.engine_store.sync()
         self.app: Dash = app_of(workspace, cache)
 
     def train(self, job: int, **row: Any) -> None:
         """Let member 0 of a job be where the engine says it is."""
         open_job = self.engine_store.open[self.jobs[job]]
         open_job.update(state="running", started=time.time())
-        open_job.update_row(0, **{"state": "running", "worker": "box 7", **row})
+        open_job.update_member(0, **{"state": "running", "worker": "box 7", **row})
         self.engine_store.flush()
 
     def end(self, job: int, state: str) -> None:
@@ -131,7 +131,7 @@ def test_a_new_job_joins_the_list(scene: Scene) -> None:
 def test_an_analysis_made_along_the_way_leaves_the_list_when_it_is_done(scene: Scene) -> None:
     job_id = scene.job_store.submit_analysis(scene.ensembles[0], who="engine", partial=True)
     assert "Analysis" in Tab(scene.app, "/jobs").words
-    scene.engine_store.take_in()
+    scene.engine_store.sync()
     scene.engine_store.open[job_id].update(state="done", ended=time.time())
     scene.engine_store.flush()
     assert "Analysis" not in Tab(scene.app, "/jobs").words
@@ -145,28 +145,28 @@ def test_a_button_writes_a_wish(scene: Scene, button: str) -> None:
     props = {f"{Tab.name_of(pressed)}.n_clicks": 1}
     answer = tab.fire("jobs-tick.n_intervals", (pressed, "n_clicks"), **props)
     assert answer["jobs-tick"]["n_intervals"] == 1  # and with it a look
-    assert scene.snapshot(0).job.wish.want == button
-    assert scene.snapshot(0).job.wish.who == "a browser at 127.0.0.1"
-    assert scene.snapshot(1).job.wish.want == "run"
+    assert scene.snapshot(0).job.desired.state == button
+    assert scene.snapshot(0).job.desired.who == "a browser at 127.0.0.1"
+    assert scene.snapshot(1).job.desired.state == "run"
 
 
 def test_a_paused_job_can_be_resumed_and_a_failed_one_retried(scene: Scene) -> None:
     scene.train(0, state="failed", error="Member 0 stopped: the loss became NaN.")
-    scene.job_store.wish(scene.jobs[1], "pause")
+    scene.job_store.set_desired_state(scene.jobs[1], "pause")
     scene.end(0, "failed")
     tab = Tab(scene.app, "/jobs")
     for button, job in (("resume", 1), ("retry", 0)):
         pressed = {"do": button, "job": scene.jobs[job]}
         tab.fire("jobs-tick.n_intervals", (pressed, "n_clicks"), **{f"{Tab.name_of(pressed)}.n_clicks": 1})
-    assert scene.snapshot(1).job.wish.want == "run"
-    assert scene.snapshot(0).job.wish.retries == 1
+    assert scene.snapshot(1).job.desired.state == "run"
+    assert scene.snapshot(0).job.desired.retries == 1
 
 
 def test_a_button_that_was_only_drawn_asks_for_nothing(scene: Scene) -> None:
     tab = Tab(scene.app, "/jobs")
     drawn = {"do": "pause", "job": scene.jobs[0]}
     assert tab.fire("jobs-tick.n_intervals", (drawn, "n_clicks")) == 204
-    assert scene.snapshot(0).job.wish.want == "run"
+    assert scene.snapshot(0).job.desired.state == "run"
 
 
 def test_what_cannot_be_asked_any_more_is_said(scene: Scene) -> None:
@@ -265,7 +265,7 @@ def test_the_explorer_says_what_it_does_not_show_yet(trained: Trained, tmp_path:
     grown = tab.fire("page.children@", ("tick", "n_intervals"))
     assert "Shown are the 6 members of the last analysis." in text_of(grown["page"]["children"])
     engine_store = EngineJobStore(workspace.workspace)
-    engine_store.take_in()
+    engine_store.sync()
     engine_store.open[job_id].update(state="done", ended=time.time())
     engine_store.flush()
     latest = workspace.folder(trained.id) / "analysis" / "latest.json"
@@ -281,7 +281,7 @@ def failed_from_the_start(scene: Scene, members: range) -> None:
     """Let members fail before they have a checkpoint, as when their network cannot be imported."""
     open_job = scene.engine_store.open[scene.jobs[0]]
     for m in members:
-        open_job.update_row(m, state="failed", error=f"Member {m} stopped: No module named 'mine'.")
+        open_job.update_member(m, state="failed", error=f"Member {m} stopped: No module named 'mine'.")
     scene.end(0, "failed")
 
 
@@ -301,19 +301,20 @@ def test_members_that_failed_before_a_checkpoint_are_told_with_the_reason(scene:
     assert "in training" not in listed
     pressed = {"ask": "train", "ensemble": scene.ensembles[0]}
     tab.fire("tick.n_intervals", (pressed, "n_clicks"), **{f"{Tab.name_of(pressed)}.n_clicks": 1})
-    assert scene.job_store.job(scene.jobs[0]).wish.retries == 1  # a new job would believe the files, and fail at once
+    # A new job would believe the files, and fail at once.
+    assert scene.job_store.job(scene.jobs[0]).desired.retries == 1
     assert len(scene.job_store.job_ids()) == 2
 
 
 def test_a_retry_of_an_earlier_job_is_what_an_ensemble_shows(scene: Scene) -> None:
     failed_from_the_start(scene, range(4))
     later = scene.job_store.submit_training(scene.store.record(scene.ensembles[0]).spec)
-    scene.engine_store.take_in()
+    scene.engine_store.sync()
     scene.engine_store.open[later].update(state="cancelled", ended=time.time())
     scene.engine_store.flush()
     assert "Stopped" in Tab(scene.app, f"/ensemble/{scene.ensembles[0]}").words  # the later one tells of no failure
     scene.job_store.retry(scene.jobs[0])
-    scene.engine_store.take_in()
+    scene.engine_store.sync()
     scene.engine_store.open[scene.jobs[0]].update(state="running", retries=1, ended=None)
     scene.engine_store.flush()
     assert "in training" in Tab(scene.app, "/").words
@@ -327,7 +328,7 @@ def test_a_failed_analysis_is_told_with_the_reason(scene: Scene, trained: Traine
         save_checkpoint(scene.store.members_folder(scene.ensembles[0]) / str(m), checkpoint)
     scene.end(0, "done")
     job = scene.job_store.submit_analysis(scene.ensembles[0])
-    scene.engine_store.take_in()
+    scene.engine_store.sync()
     scene.engine_store.open[job].update(state="failed", error="The disk is full.", ended=time.time())
     scene.engine_store.flush()
     tab = Tab(scene.app, f"/ensemble/{scene.ensembles[0]}")
@@ -345,8 +346,8 @@ def test_the_explorer_says_which_members_are_not_in_it_as_they_failed(trained: T
     job_store = JobStore(workspace.workspace)
     job = job_store.submit_training(trained.spec)
     engine_store = EngineJobStore(workspace.workspace)
-    engine_store.take_in()
-    engine_store.open[job].update_row(5, state="failed", error="Member 5 stopped: its worker died 3 times.")
+    engine_store.sync()
+    engine_store.open[job].update_member(5, state="failed", error="Member 5 stopped: its worker died 3 times.")
     engine_store.open[job].update(state="done", ended=time.time())
     engine_store.flush()
     words = Tab(app_of(workspace, tmp_path / "cache"), f"/ensemble/{trained.id}").words

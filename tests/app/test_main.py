@@ -16,7 +16,7 @@ import vaefrag as package
 from support import Trained
 from vaefrag.components.glossary import TERMS, help_mark
 from vaefrag.components.graph import CONFIG
-from vaefrag.jobs.engine_process import LOCK, jobs_folder
+from vaefrag.jobs.engine_process import LOCK_FILE, jobs_folder
 from vaefrag.main import PAGES, create_app
 from vaefrag.pages.page import Page, PageRequest, RenderedPage
 from vaefrag.pages.site import Site
@@ -86,7 +86,7 @@ def test_health_is_answered(app: Dash) -> None:
 def test_health_tells_whether_an_engine_runs(trained: Trained, tmp_path: Path) -> None:
     store = EnsembleStore(tmp_path / "workspace")
     client = app_of(store, tmp_path).server.test_client()
-    with (jobs_folder(store.workspace) / LOCK).open("w") as held:
+    with (jobs_folder(store.workspace) / LOCK_FILE).open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)  # as an engine does
         assert client.get("/healthz").json == {"status": "ok", "web": True, "engine": True}
     assert client.get("/healthz").json["engine"] is False

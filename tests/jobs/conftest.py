@@ -31,5 +31,5 @@ def busy(running: Lab) -> Iterator[Lab]:
     yield running
     for job in running.job_store.jobs():
         if not job.ended:
-            running.job_store.wish(job.id, "cancel")
+            running.job_store.set_desired_state(job.id, "cancel")
     running.wait(lambda: all(job.ended for job in running.job_store.jobs()))

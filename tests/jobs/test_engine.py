@@ -52,7 +52,7 @@ def test_a_killed_worker_costs_nothing_but_time(busy: Lab, tmp_path: Path) -> No
     busy.wait(lambda: busy.snapshot(job_id).members[0].attempt == 2)
     busy.wait(lambda: busy.state(job_id) == "done", 120)
     assert reached > 0
-    assert any("A worker died" in line.text for line in busy.job_store.log(job_id))
+    assert any("A worker died" in line.text for line in busy.job_store.log_lines(job_id))
     assert busy.weights_are_those_of_a_plain_run(spec, tmp_path / "plain")
 
 
@@ -101,12 +101,12 @@ def test_pause_keeps_what_was_learnt_and_resume_goes_on(busy: Lab, tmp_path: Pat
     spec = spec_of(steps=STEPS)
     job_id = busy.job_store.submit_training(spec, analyze=False)
     busy.wait(lambda: busy.snapshot(job_id).members[0].step > 0)
-    busy.job_store.wish(job_id, "pause")
+    busy.job_store.set_desired_state(job_id, "pause")
     busy.wait(lambda: busy.state(job_id) == "paused", 4)
     step = busy.snapshot(job_id).members[0].step
     assert 0 < step < STEPS
     assert busy.snapshot(job_id).members[0].state == "queued"
-    busy.job_store.wish(job_id, "run")
+    busy.job_store.set_desired_state(job_id, "run")
     busy.wait(lambda: busy.state(job_id) == "done", 120)
     assert busy.weights_are_those_of_a_plain_run(spec, tmp_path / "plain")
 
@@ -114,13 +114,13 @@ def test_pause_keeps_what_was_learnt_and_resume_goes_on(busy: Lab, tmp_path: Pat
 def test_cancel_ends_a_job_within_two_seconds_and_retry_brings_it_back(busy: Lab) -> None:
     job_id = busy.job_store.submit_training(spec_of(members=40), analyze=False)
     busy.wait(lambda: all(row.step > 0 for row in busy.snapshot(job_id).members))
-    busy.job_store.wish(job_id, "cancel")
+    busy.job_store.set_desired_state(job_id, "cancel")
     busy.wait(lambda: busy.state(job_id) == "cancelled", 2)
     assert busy.job_store.job(job_id).counts == {"cancelled": 40}
     step = busy.snapshot(job_id).members[0].step
     busy.job_store.retry(job_id)
     busy.wait(lambda: all(row.step > step for row in busy.snapshot(job_id).members))
-    busy.job_store.wish(job_id, "cancel")
+    busy.job_store.set_desired_state(job_id, "cancel")
     busy.wait(lambda: busy.state(job_id) == "cancelled", 4)
 
 
@@ -129,7 +129,7 @@ def test_cancel_does_not_wait_for_a_process_that_still_starts(busy: Lab) -> None
     busy.wait(lambda: busy.snapshot(job_id).members[0].step > 0)
     kill(busy.worker_pid(job_id))
     busy.wait(lambda: _begun_after(busy, job_id, 1))  # in a new process, which has PyTorch to load
-    busy.job_store.wish(job_id, "cancel")
+    busy.job_store.set_desired_state(job_id, "cancel")
     busy.wait(lambda: busy.state(job_id) == "cancelled", 1)
     after = busy.job_store.submit_training(spec_of(members=2, steps=50), analyze=False)
     busy.wait(lambda: busy.state(after) == "done")
@@ -141,7 +141,7 @@ def test_a_worker_that_does_not_listen_is_killed_and_its_neighbour_left_alone(bu
     busy.wait(lambda: all(busy.snapshot(job_id).members[0].step > 0 for job_id in (deaf, neighbour)))
     stopped, other = busy.worker_pid(deaf), busy.worker_pid(neighbour)
     os.kill(stopped, signal.SIGSTOP)
-    busy.job_store.wish(deaf, "cancel")
+    busy.job_store.set_desired_state(deaf, "cancel")
     busy.wait(lambda: busy.state(deaf) == "cancelled", 20)
     assert not _alive(stopped)
     assert _alive(other)
@@ -210,7 +210,7 @@ def test_three_hundred_members_wait_in_the_record_not_in_dask(busy: Lab) -> None
     with open(f"/proc/{busy.processes[0].pid}/status", encoding="ascii") as file:
         resident = next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
     assert resident < 200_000  # kB
-    busy.job_store.wish(job_id, "cancel")
+    busy.job_store.set_desired_state(job_id, "cancel")
     busy.wait(lambda: busy.state(job_id) == "cancelled", 15)
 
 

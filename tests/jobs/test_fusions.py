@@ -40,7 +40,7 @@ def test_killed_on_the_way_it_comes_out_as_never_killed(busy: Lab, tmp_path: Pat
     for pid in workers_of(busy):
         kill(pid)
     busy.wait(lambda: busy.state(job) == "done", seconds=120)
-    texts = [line.text for line in busy.job_store.log(job)]
+    texts = [line.text for line in busy.job_store.log_lines(job)]
     assert any(text.startswith("A worker died") for text in texts)
     assert texts[-1] == f"Done: fusion {folder.name}."
     threads, plain = torch.get_num_threads(), EnsembleStore(tmp_path)
@@ -62,7 +62,7 @@ def test_cancelled_it_keeps_the_best_so_far(busy: Lab) -> None:
     fusion_id = FusionStore(busy.store).id_of(ensemble_id, config)
     job = busy.job_store.submit_fusion(ensemble_id, config)
     busy.wait(lambda: (FusionStore(busy.store).folder(ensemble_id, fusion_id) / "state.safetensors").exists())
-    busy.job_store.wish(job, "cancel")
+    busy.job_store.set_desired_state(job, "cancel")
     busy.wait(lambda: busy.state(job) == "cancelled")
     found = FusionStore(busy.store).fused(ensemble_id, fusion_id)
     assert found.end == "stopped"

@@ -14,6 +14,6 @@ def test_an_engine_that_comes_back_to_a_scheduler_takes_the_place_of_the_last() 
     async def come_back(scheduler: Scheduler) -> None:
         await scheduler.register_scheduler_plugin(first, idempotent=False)
         await scheduler.register_scheduler_plugin(second, idempotent=False)
-        assert (first.listening, second.listening) == (False, True)
+        assert (first.is_running, second.is_running) == (False, True)
 
     with_a_scheduler(come_back)

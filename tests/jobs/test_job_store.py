@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from vaefrag.jobs import job_store as job_store_module
+from vaefrag.jobs import job_file
 from vaefrag.jobs.engine_job_store import EngineJobStore
-from vaefrag.jobs.job_models import MemberRow, pack_members, unpack_members
+from vaefrag.jobs.job_models import MemberRecord, pack_members, unpack_members
 from vaefrag.jobs.job_store import JobStore
 from vaefrag_core.config import AnalysisConfig, EnsembleSpec, TrainConfig
 from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
@@ -47,9 +47,9 @@ def test_a_job_is_read_back_as_it_was_asked_for(tmp_path: Path) -> None:
 def test_a_double_click_makes_one_job_and_lets_a_paused_one_go_on(tmp_path: Path) -> None:
     job_store = JobStore(tmp_path)
     first = job_store.submit_training(spec_of())
-    job_store.wish(first, "pause")
+    job_store.set_desired_state(first, "pause")
     assert job_store.submit_training(spec_of()) == first
-    assert job_store.job(first).wish.want == "run"
+    assert job_store.job(first).desired.state == "run"
     assert job_store.submit_training(spec_of(seed=1)) != first
     assert len(job_store.job_ids()) == 2
 
@@ -66,18 +66,18 @@ def test_wishes_that_mean_nothing_are_refused(tmp_path: Path) -> None:
     job_id = engine_store.submit_training(spec_of())
     with pytest.raises(InvalidInputError, match="is queued: nothing of it failed"):
         engine_store.retry(job_id)
-    engine_store.take_in()
+    engine_store.sync()
     engine_store.open[job_id].update(state="done", ended=1.0)
     engine_store.flush()
     with pytest.raises(InvalidInputError, match=r"is done\. Only a job that runs, waits or is paused"):
-        engine_store.wish(job_id, "cancel")
+        engine_store.set_desired_state(job_id, "cancel")
 
 
 def test_a_revision_moves_with_its_job_alone(tmp_path: Path) -> None:
     job_store = JobStore(tmp_path)
     first, second = job_store.submit_training(spec_of()), job_store.submit_training(spec_of(seed=1))
     before = job_store.revision(first), job_store.revision(second), job_store.revision()
-    job_store.wish(second, "pause")
+    job_store.set_desired_state(second, "pause")
     assert job_store.revision(first) == before[0]
     assert job_store.revision(second) > before[1]
     assert job_store.revision() > before[2]
@@ -86,27 +86,27 @@ def test_a_revision_moves_with_its_job_alone(tmp_path: Path) -> None:
 def test_the_engine_sees_a_wish_and_the_pages_see_what_came_of_it(tmp_path: Path) -> None:
     engine_store, job_store = EngineJobStore(tmp_path), JobStore(tmp_path)
     job_id = job_store.submit_training(spec_of(members=130))
-    engine_store.take_in()
-    job_store.wish(job_id, "cancel")
-    engine_store.take_in()
-    assert engine_store.open[job_id].wish.want == "cancel"
-    engine_store.open[job_id].update_row(129, state="running", step=50, loss=1.5, kl_nats=(0.5, 0.25))
-    engine_store.open[job_id].say("A line.")
+    engine_store.sync()
+    job_store.set_desired_state(job_id, "cancel")
+    engine_store.sync()
+    assert engine_store.open[job_id].desired.state == "cancel"
+    engine_store.open[job_id].update_member(129, state="running", step=50, loss=1.5, kl_nats=(0.5, 0.25))
+    engine_store.open[job_id].log("A line.")
     engine_store.flush()
     row = job_store.snapshot(job_id).members[129]
     assert (row.state, row.step, row.loss, row.kl_nats) == ("running", 50, 1.5, (0.5, 0.25))
     assert job_store.job(job_id).counts == {"queued": 129, "running": 1}
-    assert [line.text for line in job_store.log(job_id)] == ["A line."]
+    assert [line.text for line in job_store.log_lines(job_id)] == ["A line."]
 
 
 def test_progress_alone_is_written_rarely_and_a_block_at_a_time(tmp_path: Path) -> None:
     engine_store = EngineJobStore(tmp_path)
     job_id = engine_store.submit_training(spec_of(members=300))
-    engine_store.take_in()
+    engine_store.sync()
     for m in range(300):
-        engine_store.open[job_id].update_row(m, step=1)
+        engine_store.open[job_id].update_member(m, step=1)
     engine_store.flush()
-    engine_store.open[job_id].update_row(70, step=2)
+    engine_store.open[job_id].update_member(70, step=2)
     assert engine_store.open[job_id].changed_blocks == {1}
     revision = engine_store.revision()
     engine_store.flush(progress_too=False)
@@ -118,10 +118,10 @@ def test_progress_alone_is_written_rarely_and_a_block_at_a_time(tmp_path: Path) 
 def test_what_could_not_be_written_is_written_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine_store = EngineJobStore(tmp_path)
     job_id = engine_store.submit_training(spec_of())
-    engine_store.take_in()
-    engine_store.open[job_id].update_row(0, state="done")
+    engine_store.sync()
+    engine_store.open[job_id].update_member(0, state="done")
     with monkeypatch.context() as patch:
-        patch.setattr(EngineJobStore, "_bump", _full)
+        patch.setattr(EngineJobStore, "_count_change", _full)
         with pytest.raises(OSError, match="full"):
             engine_store.flush()
     assert JobStore(tmp_path).snapshot(job_id).members[0].state == "queued"
@@ -162,9 +162,9 @@ def test_reading_needs_neither_torch_nor_dask(tmp_path: Path) -> None:
 def test_a_look_at_300_members_that_have_not_changed_is_quick(tmp_path: Path) -> None:
     engine_store = EngineJobStore(tmp_path)
     job_id = engine_store.submit_training(spec_of(members=300))
-    engine_store.take_in()
+    engine_store.sync()
     for m in range(300):
-        engine_store.open[job_id].update_row(m, state="running", step=100, loss=1.0, kl_nats=(0.1,) * 10)
+        engine_store.open[job_id].update_member(m, state="running", step=100, loss=1.0, kl_nats=(0.1,) * 10)
     engine_store.flush()
     job_store = JobStore(tmp_path)
     job_store.revision(job_id)
@@ -206,9 +206,9 @@ def test_an_older_record_is_brought_up_step_by_step(tmp_path: Path, monkeypatch:
     job_store = JobStore(tmp_path)
     job_id = job_store.submit_training(spec_of())
     job_store.close()
-    monkeypatch.setattr(job_store_module, "FORMAT", 3)
+    monkeypatch.setattr(job_file, "FORMAT", 3)
     monkeypatch.setattr(
-        job_store_module,
+        job_file,
         "MIGRATIONS",
         {1: lambda cache: cache.set("steps", [1]), 2: lambda cache: cache.set("steps", [1, 2])},
     )
@@ -228,12 +228,12 @@ def test_a_newer_record_is_not_touched(tmp_path: Path) -> None:
 
 
 def test_rows_of_other_versions_are_read_by_name() -> None:
-    packed = pack_members([MemberRow(4, "done", step=7)])
+    packed = pack_members([MemberRecord(4, "done", step=7)])
     packed["fields"].append("mood")
     packed["rows"][0].append("good")
     left_out = packed["fields"].index("worker")
     del packed["fields"][left_out], packed["rows"][0][left_out]
-    assert unpack_members(json.loads(json.dumps(packed))) == [MemberRow(4, "done", step=7)]
+    assert unpack_members(json.loads(json.dumps(packed))) == [MemberRecord(4, "done", step=7)]
 
 
 def test_of_analyses_made_along_the_way_the_last_one_stays(tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_of_analyses_made_along_the_way_the_last_one_stays(tmp_path: Path) -> No
 
     def ended(ensemble: str, *, partial: bool, state: str = "done") -> str:
         job_id = engine_store.submit_analysis(ensemble, partial=partial)
-        engine_store.take_in()
+        engine_store.sync()
         engine_store.open[job_id].update(state=state, ended=time.time())
         engine_store.flush()
         return job_id

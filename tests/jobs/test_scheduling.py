@@ -1,29 +1,29 @@
 """Who gets the next slot, and who makes room."""
 
-from vaefrag.jobs.job_models import MemberRow
-from vaefrag.jobs.scheduling import SlotRequest, make_room, next_group, next_turn
+from vaefrag.jobs.job_models import MemberRecord
+from vaefrag.jobs.scheduling import SlotRequest, assign_slot, choose_group, choose_preemption
 
 HERE, THERE = {"cpu": 1, "workspace": 1}, {"cpu": 1}  # a worker that sees the folder, and one that does not
 
 
-def turn(*claims: SlotRequest, free: dict[str, dict[str, int]] | None = None) -> str | None:
-    chosen = next_turn(claims, {"here": HERE} if free is None else free)
-    return chosen[0].job_id if chosen else None
+def turn(*requests: SlotRequest, free: dict[str, dict[str, int]] | None = None) -> str | None:
+    assignment = assign_slot(requests, {"here": HERE} if free is None else free)
+    return assignment[0].job_id if assignment else None
 
 
-def room(*claims: SlotRequest) -> tuple[str, str] | None:
-    found = make_room(claims)
-    return (found[0].job_id, found[1].job_id) if found else None
+def room(*requests: SlotRequest) -> tuple[str, str] | None:
+    preemption = choose_preemption(requests)
+    return (preemption[0].job_id, preemption[1].job_id) if preemption else None
 
 
 def test_slots_go_round_between_jobs() -> None:
     slots = {"a": 0, "b": 0, "c": 0}
     order = []
     for _ in range(6):
-        chosen = turn(*(SlotRequest(name, 1, waiting=9, slots=count) for name, count in slots.items()))
-        assert chosen is not None
-        slots[chosen] += 1
-        order.append(chosen)
+        job_id = turn(*(SlotRequest(name, 1, waiting=9, slots=count) for name, count in slots.items()))
+        assert job_id is not None
+        slots[job_id] += 1
+        order.append(job_id)
     assert order == ["a", "b", "c", "a", "b", "c"]
 
 
@@ -51,8 +51,8 @@ def test_a_worker_that_sees_the_folder_is_left_to_work_that_needs_it() -> None:
         SlotRequest("a", 1, waiting=1, slots=0, needs=("cpu", "workspace")),
     )
     for free in ({"here": HERE, "there": THERE}, {"there": THERE, "here": HERE}):
-        assert next_turn([training], free) == (training, "there")
-        assert next_turn([analysis], free) == (analysis, "here")
+        assert assign_slot([training], free) == (training, "there")
+        assert assign_slot([analysis], free) == (analysis, "here")
 
 
 def test_a_job_without_a_slot_is_given_one_by_the_one_with_most() -> None:
@@ -66,16 +66,22 @@ def test_trainings_with_one_slot_each_are_left_alone_but_make_room_for_an_analys
     trainings = [SlotRequest("a", 1, waiting=3, slots=1), SlotRequest("b", 1, waiting=3, slots=1)]
     assert room(*trainings, SlotRequest("c", 1, waiting=1, slots=0)) is None
     assert room(*trainings, SlotRequest("analysis", 0, waiting=1, slots=0)) == ("a", "analysis")
-    assert room(*trainings, SlotRequest("partial", 0, waiting=1, slots=0, insists=False)) is None
+    assert room(*trainings, SlotRequest("partial", 0, waiting=1, slots=0, preempts=False)) is None
 
 
 def test_members_at_the_same_step_train_together() -> None:
-    rows = [MemberRow(0, step=10), MemberRow(1), MemberRow(2, step=10), MemberRow(3, "done"), MemberRow(4)]
-    assert next_group(rows, 2) == [0, 2]
-    assert next_group(rows, 9) == [0, 2]
+    members = [
+        MemberRecord(0, step=10),
+        MemberRecord(1),
+        MemberRecord(2, step=10),
+        MemberRecord(3, "done"),
+        MemberRecord(4),
+    ]
+    assert choose_group(members, 2) == [0, 2]
+    assert choose_group(members, 9) == [0, 2]
 
 
 def test_a_member_whose_workers_keep_dying_is_tried_alone_and_last() -> None:
-    rows = [MemberRow(0, deaths=2), MemberRow(1, deaths=1), MemberRow(2, deaths=2)]
-    assert next_group(rows, 3) == [1]
-    assert next_group([rows[0], rows[2]], 3) == [0]
+    members = [MemberRecord(0, deaths=2), MemberRecord(1, deaths=1), MemberRecord(2, deaths=2)]
+    assert choose_group(members, 3) == [1]
+    assert choose_group([members[0], members[2]], 3) == [0]

@@ -12,7 +12,7 @@ import pytest
 
 from support import wait_until
 from support_jobs import Lab, spec_of
-from vaefrag.jobs.job_models import WorkerRow
+from vaefrag.jobs.job_models import WorkerRecord
 from vaefrag_core.ensemble_store import ensemble_id_of
 from vaefrag_core.training.checkpoints import checkpoint_path
 
@@ -27,7 +27,7 @@ def hidden(folder: Path) -> tuple[str, ...]:
     return ("unshare", "-m", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(folder))
 
 
-def joined(lab: Lab, count: int) -> list[WorkerRow]:
+def joined(lab: Lab, count: int) -> list[WorkerRecord]:
     lab.wait(lambda: len(lab.job_store.workers()) == count)
     return [row for row in lab.job_store.workers() if "127.0.0.2" in row.address]
 
@@ -113,7 +113,7 @@ def test_a_worker_that_was_cut_off_and_comes_back_changes_nothing(together: Lab,
         lambda: any("127.0.0.2" in row.address for row in lab.job_store.workers())
     )  # it has noticed, and joined anew
     assert file.stat().st_ino == before
-    noticed = next(line.at for line in lab.job_store.log(job_id) if "A worker died" in line.text)
+    noticed = next(line.at for line in lab.job_store.log_lines(job_id) if "A worker died" in line.text)
     assert noticed - stopped < 4 * ALLOWED_SILENCE  # it is not waited for as well
     assert lab.snapshot(job_id).members[member].attempt == 2
     assert lab.weights_are_those_of_a_plain_run(spec, tmp_path / "plain")

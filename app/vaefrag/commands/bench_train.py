@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from vaefrag import terminal
-from vaefrag.jobs.engine_process import cores
+from vaefrag.jobs.engine_process import count_cores
 from vaefrag_core.config import EnsembleSpec, Precision
 from vaefrag_core.config_errors import parse
 from vaefrag_core.datasets.base import ImageDataset
@@ -87,7 +87,7 @@ def bench_train(
     Returns:
         JSON content: a row per case, of each table.
     """
-    processes, before = cores(), torch.get_num_threads()
+    processes, before = count_cores(), torch.get_num_threads()
     torch.set_num_threads(threads or before)
     context = multiprocessing.get_context("spawn")
     rows, precisions = [], []

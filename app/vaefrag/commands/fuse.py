@@ -50,7 +50,7 @@ def fuse(
     Ctrl-C keeps the best so far; the same command goes on with it.
     """
     from vaefrag.commands.training_runs import StoppedError
-    from vaefrag.jobs.engine_process import needed_engine
+    from vaefrag.jobs.engine_process import ensure_engine
     from vaefrag.jobs.job_store import JobStore
     from vaefrag.jobs.job_watcher import follow
     from vaefrag.settings import load_settings
@@ -69,7 +69,7 @@ def fuse(
     fusions.learners(ensemble_id, config)  # refuses what cannot be fused before a job is made of it
     fusion_id = fusions.id_of(ensemble_id, config)
     job_store = JobStore(settings.workspace)
-    with terminal.stop_on_interrupt() as should_stop, needed_engine(settings) as keeper:
+    with terminal.stop_on_interrupt() as should_stop, ensure_engine(settings) as supervisor:
         job_id = job_store.submit_fusion(ensemble_id, config)
         with terminal.analysis_progress() as on_stage:
 
@@ -77,7 +77,7 @@ def fuse(
                 if snapshot.job.progress.stage:
                     on_stage(snapshot.job.progress.stage, snapshot.job.progress.share)
 
-            job = follow(job_store, job_id, keeper, on_change=show, should_stop=should_stop).job
+            job = follow(job_store, job_id, supervisor, on_change=show, should_stop=should_stop).job
     if job.state == "failed":
         raise VaefragError(job.progress.error)
     if job.state != "done":

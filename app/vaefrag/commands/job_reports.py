@@ -24,7 +24,7 @@ def job_result(job: "JobRecord") -> dict[str, Any]:
         "id": submission.ensemble_id,
         "title": submission.title,
         "state": job.state,
-        "want": job.wish.want,
+        "want": job.desired.state,
         "members": submission.members,
         "counts": dict(job.counts),
         "error": progress.error,

@@ -50,7 +50,7 @@ def logs(
 ) -> None:
     """Show what has happened to a job."""
     job_store, _ = _book(workspace)
-    found = job_store.log(job_id, lines)
+    found = job_store.log_lines(job_id, lines)
     result = {"id": job_id, "lines": [vars(line) for line in found]}
     _give(result, as_json, lambda: job_reports.show_log(found))
 
@@ -89,15 +89,15 @@ def _book(workspace: Path | None) -> tuple[Any, Any]:
 
 def _steer(job_id: str, wish: str, workspace: Path | None, as_json: bool) -> None:
     """Write a wish down, and see that there is an engine to follow it."""
-    from vaefrag.jobs.engine_process import needed_engine
+    from vaefrag.jobs.engine_process import ensure_engine
 
     job_store, settings = _book(workspace)
     job_store.job(job_id)
-    with needed_engine(settings):
+    with ensure_engine(settings):
         if wish == "retry":
             job_store.retry(job_id)
         else:
-            job_store.wish(job_id, wish)
+            job_store.set_desired_state(job_id, wish)
     job = job_store.job(job_id)
     words = {"cancel": "is being cancelled", "pause": "is being paused", "run": "goes on", "retry": "is tried again"}
     _give(job_reports.job_result(job), as_json, lambda: terminal.say(f"Job {job_id} {words[wish]}."))

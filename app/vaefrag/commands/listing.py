@@ -62,7 +62,7 @@ def _ensemble(record: "EnsembleRecord", store: "EnsembleStore", job_store: "JobS
     from vaefrag_core.errors import BrokenFileError, MissingDataError
 
     standing = status_of(record, store, job_store)
-    state, hotspots = standing.stage, None
+    state, hotspots = standing.state, None
     try:
         analysis = store.analysis(record.id)
         hotspots = len(analysis.hotspots[analysis.config.hotspots.measure].groups)

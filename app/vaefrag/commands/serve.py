@@ -65,9 +65,9 @@ def show_pages(settings: Any, browser: bool, *, path: str = "/", as_json: bool =
         return create_app(settings, EnsembleStore(settings.workspace)).server
 
     def beside() -> Any:
-        from vaefrag.jobs.engine_process import kept_engine
+        from vaefrag.jobs.engine_process import supervise_engine
 
-        return kept_engine(settings) if settings.start_engine else nullcontext()
+        return supervise_engine(settings) if settings.start_engine else nullcontext()
 
     check_door(settings)
     serve_until_stopped(make_server, settings, beside, path=path, browser=browser, as_json=as_json)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from vaefrag import terminal
 from vaefrag.commands import job_reports, reports, sweep_reports
 from vaefrag.commands.collapse_watch import CollapseWatch
-from vaefrag.jobs.engine_process import EngineKeeper, cores, needed_engine
+from vaefrag.jobs.engine_process import EngineSupervisor, count_cores, ensure_engine
 from vaefrag.jobs.job_models import JobRecord, JobSnapshot
 from vaefrag.jobs.job_store import JobStore
 from vaefrag.jobs.job_watcher import analysis_of, as_statuses, follow, follow_all
@@ -29,7 +29,7 @@ def train_detached(
     """Ask for an ensemble to be trained, and see that there is an engine."""
     _say_remarks(spec)
     job_store = JobStore(settings.workspace)
-    with needed_engine(settings, slots=_slots(settings, workers)):
+    with ensure_engine(settings, slots=_slots(settings, workers)):
         job_id = job_store.submit_training(spec, analyze=analyze_after, most_slots=workers)
     return job_reports.job_result(job_store.job(job_id))
 
@@ -58,7 +58,7 @@ def train_and_wait(
     job_store = JobStore(settings.workspace)
     with (
         terminal.stop_on_interrupt() as should_stop,
-        needed_engine(settings, slots=_slots(settings, workers)) as keeper,
+        ensure_engine(settings, slots=_slots(settings, workers)) as supervisor,
     ):
         job_id = job_store.submit_training(spec, analyze=analyze_after, most_slots=workers)
         told, watch = False, CollapseWatch(spec.train)
@@ -74,7 +74,7 @@ def train_and_wait(
                     told = True
                     terminal.say(snapshot.job.progress.error)
 
-            ended = follow(job_store, job_id, keeper, on_change=show, should_stop=should_stop)
+            ended = follow(job_store, job_id, supervisor, on_change=show, should_stop=should_stop)
         statuses = as_statuses(ended.members)
         result = reports.training_result(ended.job.submission.ensemble_id, statuses)
         reports.show_failures(statuses)
@@ -83,7 +83,7 @@ def train_and_wait(
         if not result["members_done"]:
             raise VaefragError(f"No member of {result['id']} was trained to its end. {_again(job_id)}")
         if analyze_after:
-            result |= _wait_for_analysis(job_store, ended.job, settings, keeper, should_stop)
+            result |= _wait_for_analysis(job_store, ended.job, settings, supervisor, should_stop)
     terminal.say(f"It is [bold]{result['id']}[/]; `vaefrag serve` shows it.")
     return result
 
@@ -94,7 +94,7 @@ def train_sweep_detached(
     """Ask for the ensembles of a sweep to be trained, and see that there is an engine."""
     job_store = JobStore(settings.workspace)
     sweep = SweepStore(EnsembleStore(settings.workspace)).create(sweep, specs)
-    with needed_engine(settings, slots=_slots(settings, workers)):
+    with ensure_engine(settings, slots=_slots(settings, workers)):
         jobs = [job_store.submit_training(spec, analyze=analyze_after, most_slots=workers) for spec in specs]
     results = [job_reports.job_result(job_store.job(job_id)) for job_id in jobs]
     return sweep_reports.sweep_result(sweep, results)
@@ -116,7 +116,7 @@ def train_sweep_and_wait(
     sweep = sweeps.create(sweep, specs)
     with (
         terminal.stop_on_interrupt() as should_stop,
-        needed_engine(settings, slots=_slots(settings, workers)) as keeper,
+        ensure_engine(settings, slots=_slots(settings, workers)) as supervisor,
     ):
         jobs = [job_store.submit_training(spec, analyze=analyze_after, most_slots=workers) for spec in specs]
         labels = {job: f"{sweep.symbol} = {value:g}" for job, value in zip(jobs, sweep.values, strict=True)}
@@ -128,7 +128,7 @@ def train_sweep_and_wait(
                 on_progress(snapshot.job.id, statuses)
                 watches[snapshot.job.id](statuses)
 
-            ended = follow_all(job_store, jobs, keeper, on_change=show, should_stop=should_stop)
+            ended = follow_all(job_store, jobs, supervisor, on_change=show, should_stop=should_stop)
         results = []
         for snapshot in ended:
             statuses = as_statuses(snapshot.members)
@@ -152,7 +152,7 @@ def train_sweep_and_wait(
                     done.update([snapshot.job.id] if snapshot.job.ended else [])
                     on_count(len(done))
 
-                analysed = follow_all(job_store, analyses, keeper, on_change=count, should_stop=should_stop)
+                analysed = follow_all(job_store, analyses, supervisor, on_change=count, should_stop=should_stop)
             for snapshot in analysed:
                 if snapshot.job.state == "failed":
                     terminal.say(snapshot.job.progress.error)
@@ -170,7 +170,7 @@ def _again(job: str) -> str:
 
 
 def _wait_for_analysis(
-    job_store: JobStore, training: JobRecord, settings: "Settings", keeper: EngineKeeper, should_stop: Any
+    job_store: JobStore, training: JobRecord, settings: "Settings", supervisor: EngineSupervisor, should_stop: Any
 ) -> dict[str, Any]:
     with terminal.analysis_progress() as on_stage:
 
@@ -179,7 +179,7 @@ def _wait_for_analysis(
                 on_stage(snapshot.job.progress.stage, snapshot.job.progress.share)
 
         analysis_id = analysis_of(job_store, training)
-        job = follow(job_store, analysis_id, keeper, on_change=show, should_stop=should_stop).job
+        job = follow(job_store, analysis_id, supervisor, on_change=show, should_stop=should_stop).job
     if job.state == "failed":
         raise VaefragError(job.progress.error)
     ensemble_id = training.submission.ensemble_id
@@ -191,4 +191,4 @@ def _wait_for_analysis(
 
 
 def _slots(settings: "Settings", workers: int | None) -> int:
-    return max(workers or 1, settings.slots or cores())
+    return max(workers or 1, settings.slots or count_cores())

@@ -9,9 +9,9 @@ from vaefrag.components.facts import fact
 from vaefrag.components.member_strip import STATES
 from vaefrag.components.notices import alarms
 from vaefrag.components.time_format import clock, duration
-from vaefrag.jobs.job_models import JobRecord, JobSnapshot, LogLine, MemberRow
+from vaefrag.jobs.job_models import JobRecord, JobSnapshot, LogLine, MemberRecord
 from vaefrag.jobs.job_watcher import as_statuses
-from vaefrag.jobs.progress_estimate import estimate, steps_wanted
+from vaefrag.jobs.progress_estimate import estimate, steps_per_member
 from vaefrag.plurals import first_few
 from vaefrag_core.config import TrainConfig
 from vaefrag_core.config_errors import parse
@@ -36,11 +36,11 @@ def state_word(job: JobRecord) -> str:
     """Say how a job stands, or what it is about to be."""
     if job.ended:
         return job.state
-    if job.wish.want == "cancel":
+    if job.desired.state == "cancel":
         return "cancelling"
-    if job.wish.want == "pause" and job.state != "paused":
+    if job.desired.state == "pause" and job.state != "paused":
         return "pausing"
-    if job.wish.want == "run" and job.state == "paused":
+    if job.desired.state == "run" and job.state == "paused":
         return "resuming"
     return "waiting" if job.state == "queued" else job.state
 
@@ -105,9 +105,9 @@ def _possible(job: JobRecord) -> list[str]:
     troubled = bool(job.counts.get("failed") or job.counts.get("cancelled") or job.state in ("failed", "cancelled"))
     if job.ended:
         return ["retry"] if troubled else []
-    if job.wish.want == "cancel":
+    if job.desired.state == "cancel":
         return []
-    found = ["resume"] if job.wish.want == "pause" else ["pause"]
+    found = ["resume"] if job.desired.state == "pause" else ["pause"]
     return [*found, "cancel"] + (["retry"] if job.counts.get("failed") else [])
 
 
@@ -139,7 +139,7 @@ _BUTTONS = {
 }
 
 
-def reasons(job: JobRecord, members: Sequence[MemberRow]) -> html.Div:
+def reasons(job: JobRecord, members: Sequence[MemberRecord]) -> html.Div:
     """Name what went wrong; nothing when nothing did."""
     lines = first_few([row.error for row in members if row.state == "failed"])
     if members and job.submission.kind == "train":
@@ -156,7 +156,7 @@ def member_facts(snapshot: JobSnapshot, chosen: int) -> list:
     kl = sum(row.kl_nats)
     facts = [
         fact("state", STATES[row.state]),
-        fact("step", f"{row.step:,} of {steps_wanted(snapshot):,}"),
+        fact("step", f"{row.step:,} of {steps_per_member(snapshot):,}"),
         fact("loss", "–" if row.loss is None else f"{row.loss:.2f} nats", "loss"),
         fact("KL", f"{kl:.2f} nats" if row.kl_nats else "–", "KL"),
         fact("live channels", f"{live_channels(row.kl_nats)} of {len(row.kl_nats)}" if row.kl_nats else "–", "live_kl"),

@@ -1,1 +1,1 @@
-"""Work that outlives a page: its durable record, the engine that hands it to workers, and the workers."""
+"""Jobs: work that outlives a page. Their durable store, the engine that dispatches them, and the workers."""

@@ -1,8 +1,8 @@
-"""Dask, as far as the engine needs it: a cluster, work handed out, worker processes found and ended.
+"""The Dask cluster, as far as the engine needs it: tasks submitted and cancelled, workers listed and killed.
 
-One slot is one process with one thread. The engine chooses the process for each piece of work among those that have
-none, so Dask's own choice, queueing, stealing and retries stay out of the way: Dask alone would put work behind other
-work, for hours, when a process has not quite joined. A death is known at once, and the engine decides what follows.
+One slot is one process with one thread. The engine chooses the process for each task among the idle ones, so Dask's
+own choice, queueing, stealing and retries stay out of the way: Dask alone would put a task behind another, for hours,
+when a process has not quite joined. A death is reported at once, and the engine decides what follows.
 """
 
 import logging
@@ -29,14 +29,22 @@ from vaefrag.loopback import is_loopback
 from vaefrag_core.errors import InvalidInputError, MissingDataError
 
 TOPIC = "vaefrag"
-OFFER, GPU_OFFER = "cpu", "gpu"  # a process offers one of them, so that it never has two pieces of work
+OFFER, GPU_OFFER = "cpu", "gpu"  # a process offers one of them, so that it never has two tasks
 WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 TLS_FILES = ("ca.pem", "cert.pem", "key.pem")
 
 
 @dataclass(frozen=True)
 class ConnectedWorker:
-    """A worker process as the scheduler describes it."""
+    """A worker process as the scheduler describes it.
+
+    Args:
+        address: the address at which Dask reaches it.
+        name: its host and process id.
+        offers: its resources, such as cpu 1, workspace 1.
+        cpu_percent: its load, percent of one core.
+        memory_bytes: its resident memory.
+    """
 
     address: str
     name: str
@@ -47,12 +55,12 @@ class ConnectedWorker:
 
 @dataclass(frozen=True)
 class FinishedTask:
-    """A piece of work that is over.
+    """A task that Dask has ended. Its result, the worker has reported before.
 
     Args:
-        key: of the work. What came of it, the worker has told before.
-        error: why it could not be done.
-        died: whether its worker was lost, which says nothing about the work.
+        key: the key of the task.
+        error: the reason why it could not be done.
+        died: whether its worker was lost, which says nothing about the task.
     """
 
     key: str
@@ -61,14 +69,14 @@ class FinishedTask:
 
 
 def configure_dask() -> None:
-    """Set what Dask reads when a scheduler or a worker starts, in this process and those it starts."""
+    """Configure the schedulers and workers of this process and of those that it starts."""
     logging.getLogger("distributed").setLevel(logging.WARNING)
     dask.config.set(
         {
             "distributed.scheduler.allowed-failures": 0,
             "distributed.scheduler.work-stealing": False,
-            "distributed.scheduler.worker-ttl": None,  # `Silence` is quicker
-            "distributed.worker.daemon": False,
+            "distributed.scheduler.worker-ttl": None,  # `HeartbeatMonitor` is quicker
+            "distributed.worker.daemon": False,  # daemons may not start processes, such as those of a DataLoader
             "distributed.worker.profile.enabled": False,
             "distributed.admin.low-level-log-length": 200,
             # Dask's own 64 KiB make glibc give memory back at every step, and tensors fault it in again: 1.6 × slower.
@@ -83,10 +91,10 @@ def check_address(address: str, security: Security | None) -> None:
 
     Args:
         address: a host, or a scheduler's tcp:// or tls:// address.
-        security: from `read_security`.
+        security: the certificates, from `read_security`; None for no TLS.
 
     Raises:
-        InvalidInputError: saying why.
+        InvalidInputError: when other machines can reach the address, or it needs certificates.
     """
     host = urlsplit(address).hostname if "://" in address else address
     if address.startswith("tls://") and security is None:
@@ -99,13 +107,13 @@ def check_address(address: str, security: Security | None) -> None:
 
 
 def read_security(folder: Path | None) -> Security | None:
-    """Read the certificates of a lab: each side shows its own, signed by the lab's authority, and checks the other's.
+    """Read the certificates with which engine and workers prove, each to the other, that one authority signed them.
 
     Args:
-        folder: with ca.pem, cert.pem and key.pem; None for no TLS.
+        folder: the folder of ca.pem, cert.pem and key.pem; None for no TLS.
 
     Raises:
-        MissingDataError: when one is not there.
+        MissingDataError: when a file is missing.
     """
     if folder is None:
         return None
@@ -119,33 +127,31 @@ def read_security(folder: Path | None) -> Security | None:
 
 
 class SlotNanny(Nanny):
-    """Dask's, but once it is to close it starts no further process, which nobody would end.
-
-    A process that was silent and wakes up brings both: the scheduler has asked for another in its place, and it asks
-    to be let go itself.
-    """
+    """A nanny of one slot that starts no further process once it is closing: nobody would end that process."""
 
     async def instantiate(self) -> Status:
-        """Start the slot's process, unless it is too late."""
+        """Start the slot's process, unless the nanny is closing."""
+        # A process that was silent and wakes up brings both at once: the scheduler asks for another in its place, and
+        # the process itself asks to be closed.
         if self.status in (Status.closing_gracefully, Status.closing, Status.closed):
             return self.status
         return await super().instantiate()
 
 
 def nanny_options(security: Security | None, host: str | None = None, gpu: int | None = None) -> dict[str, Any]:
-    """Say how one slot's process is started.
+    """Return the options of the nanny that starts one slot's process.
 
     Args:
-        security: certificates.
-        host: address at which the engine reaches it.
-        gpu: number of the card that it trains on; None for the CPU.
+        security: the certificates; None for no TLS.
+        host: the address at which the engine reaches it.
+        gpu: the number of the GPU that it trains on; None for the CPU.
     """
-    card = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": _visible_card(gpu)}
+    device = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": _visible_gpu(gpu)}
     return {
         "nthreads": 1,
         "memory_limit": 0,  # a member that needs more than others is not to be ended half-way
         "resources": {OFFER if gpu is None else GPU_OFFER: 1},
-        "env": WORKER_ENVIRONMENT | card,
+        "env": WORKER_ENVIRONMENT | device,
         "host": host,
         "security": security,
         "dashboard": False,
@@ -154,24 +160,24 @@ def nanny_options(security: Security | None, host: str | None = None, gpu: int |
     }
 
 
-def _visible_card(number: int) -> str:
-    """Name a card as CUDA does, among those that this process may see."""
+def _visible_gpu(number: int) -> str:
+    """Return CUDA's name of a GPU, among those that this process may use."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     return visible.split(",")[number] if visible else str(number)
 
 
 class Cluster:
-    """Workers, of our own or of a scheduler that runs elsewhere.
+    """A Dask cluster: a scheduler and workers of our own, or those of a scheduler that runs elsewhere.
 
     Args:
-        workspace: where checkpoints are kept.
-        token: that a worker finds in the workspace when it sees the same folder.
-        slots: processes of our own; unused with `scheduler`.
-        scheduler: address of one that runs; None for our own.
-        host: that our own listens on.
-        port: likewise; 0 for any.
-        security: certificates.
-        worker_lost_seconds: silence of a worker after which its work is lost.
+        workspace: the workspace's folder, with the checkpoints.
+        token: the text by which workers recognize that folder.
+        slots: the number of our own processes; unused with `scheduler`.
+        scheduler: the address of a scheduler that runs elsewhere; None for our own.
+        host: the address that our own listens on.
+        port: the port that our own listens on; 0 for any.
+        security: the certificates; None for no TLS.
+        worker_lost_seconds: the time that a worker may be silent before its task is lost.
     """
 
     def __init__(
@@ -195,17 +201,21 @@ class Cluster:
         self._client.register_plugin(HeartbeatMonitor(worker_lost_seconds))
         self._client.register_plugin(WorkspaceProbe(str(workspace), token))
         self._client.subscribe_topic(TOPIC, lambda event: self.events.put(event[1]))
-        self._futures: dict[str, Future] = {}
+        self._futures: dict[str, Future[Any]] = {}
 
     @property
     def address(self) -> str:
-        """Where workers join."""
-        return str(self._client.scheduler.address)
+        """The address at which workers join."""
+        return str(self._scheduler.address)
+
+    @property
+    def _scheduler(self) -> Any:
+        return self._client.scheduler  # a proxy whose methods are the scheduler's handlers: it has no types
 
     def workers(self) -> list[ConnectedWorker]:
-        """Give the worker processes that there are."""
+        """Return the worker processes that the scheduler knows."""
         # Not `Client.scheduler_info`: the client itself overwrites its answer now and then, by one without any workers.
-        found = self._client.sync(self._client.scheduler.identity, n_workers=-1)["workers"]
+        workers = self._client.sync(self._scheduler.identity, n_workers=-1)["workers"]
         return [
             ConnectedWorker(
                 address=address,
@@ -214,28 +224,28 @@ class Cluster:
                 cpu_percent=float(facts.get("metrics", {}).get("cpu", 0.0)),
                 memory_bytes=int(facts.get("metrics", {}).get("memory", 0)),
             )
-            for address, facts in found.items()
+            for address, facts in workers.items()
         ]
 
-    def mend(self) -> None:
-        """Start anew what is gone for good of our own: Dask lets go of a process that dies while it starts."""
-        if self._own is not None:
-            self._own.loop.add_callback(_mend, self._own)
+    def restart_dead_workers(self) -> None:
+        """Start our own processes again that are gone for good: Dask gives up one that dies while it starts."""
+        if self._own is not None and self._own.loop is not None:
+            self._own.loop.add_callback(_restart_dead_workers, self._own)
 
-    def known(self, keys: Sequence[str]) -> dict[str, str]:
-        """Give the pieces of work that the scheduler still has from before this engine began, and where they are.
+    def surviving_tasks(self, keys: Sequence[str]) -> dict[str, str]:
+        """Return the tasks of an earlier engine that the scheduler still has.
 
         Returns:
-            The address of the worker that is at it by key; "" when none is.
+            The address of each task's worker by key; "" for a task that no worker has.
         """
         if not self.outlives_us or not keys:
             return {}
-        return dict(self._client.run_on_scheduler(_tasks_among, keys=list(keys)))
+        return dict(self._client.run_on_scheduler(_find_tasks, keys=list(keys)))
 
     def submit(
         self, key: str, function: Callable[..., Any], *arguments: Any, address: str, needs: Sequence[str]
     ) -> None:
-        """Hand out a piece of work to one worker, or take up again what the scheduler has under the same key."""
+        """Submit a task to one worker, or follow the one that the scheduler still has under the same key."""
         future = self._client.submit(
             function,
             *arguments,
@@ -246,32 +256,32 @@ class Cluster:
             retries=0,
         )
         if self.outlives_us:
-            fire_and_forget(future)
+            fire_and_forget(future)  # else the scheduler cancels it when this engine is gone
         self._futures[key] = future
-        future.add_done_callback(lambda done: self.events.put(_ended(done)))
+        future.add_done_callback(lambda done: self.events.put(_finished_task(done)))
 
-    def stop(self, key: str) -> None:
-        """Let a piece of work know that it is no longer wanted."""
+    def cancel(self, key: str) -> None:
+        """Cancel a task; its worker notices, and stops by itself."""
         future = self._futures.pop(key, None)
         if future is not None:
             self._client.cancel([future], force=True)
 
     def forget(self, key: str) -> None:
-        """Let go of what a piece of work returned."""
+        """Release a task that is over, so that the scheduler forgets it too."""
         self._futures.pop(key, None)
 
     def kill(self, address: str, pid: int, host: str) -> None:
-        """End a worker process that does not listen; its nanny starts another."""
+        """Kill a worker process that does not stop; its nanny starts another."""
         if host == socket.gethostname() and not self.outlives_us:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         else:
             # It may not answer at all, so the engine does not wait for it.
-            wishes = {"workers": [address], "wait": False, "on_error": "ignore"}
-            threading.Thread(target=self._client.run, args=(_die,), kwargs=wishes, daemon=True).start()
+            options = {"workers": [address], "wait": False, "on_error": "ignore"}
+            threading.Thread(target=self._client.run, args=(_kill_this_process,), kwargs=options, daemon=True).start()
 
     def close(self) -> None:
-        """Let go of the scheduler; our own ends with all its workers."""
+        """Leave the scheduler; our own ends with all its workers."""
         with suppress(TimeoutError, OSError):
             self._client.close(timeout=2)
         if self._own is not None:
@@ -296,27 +306,28 @@ def _own_cluster(slots: int, host: str, port: int, security: Security | None) ->
     )
 
 
-def _mend(own: SpecCluster) -> None:
+def _restart_dead_workers(own: SpecCluster) -> None:
     for name, nanny in list(own.workers.items()):
         if nanny.status in (Status.closed, Status.failed):
             del own.workers[name]
     if len(own.workers) < len(own.worker_spec):
-        own.scale(len(own.worker_spec))  # as many as there were, but it looks which of them are there
+        own.scale(len(own.worker_spec))  # the same number, but this starts those that are missing
 
 
-def _ended(future: Future) -> FinishedTask:
+def _finished_task(future: Future[Any]) -> FinishedTask:
+    key = str(future.key)
     if future.status == "finished":
-        return FinishedTask(future.key)
+        return FinishedTask(key)
     error = future.exception() if future.status == "error" else None
     died = error is None or type(error).__name__ in ("KilledWorker", "CommClosedError", "NoValidWorkerError")
-    return FinishedTask(future.key, error=str(error) if error else "its scheduler was lost", died=died)
+    return FinishedTask(key, error=str(error) if error else "its scheduler was lost", died=died)
 
 
-def _tasks_among(keys: list[str], dask_scheduler: Scheduler | None = None) -> dict[str, str]:
+def _find_tasks(keys: list[str], dask_scheduler: Scheduler | None = None) -> dict[str, str]:
     tasks = dask_scheduler.tasks if dask_scheduler else {}
-    at_work = {key: tasks[key].processing_on for key in keys if key in tasks}
-    return {key: worker.address if worker else "" for key, worker in at_work.items()}
+    workers = {key: tasks[key].processing_on for key in keys if key in tasks}
+    return {key: worker.address if worker else "" for key, worker in workers.items()}
 
 
-async def _die() -> None:
+async def _kill_this_process() -> None:
     os.kill(os.getpid(), signal.SIGKILL)

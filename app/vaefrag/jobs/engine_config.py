@@ -1,32 +1,32 @@
-"""How the engine goes about its work, as the settings say."""
+"""The settings that the engine works by: its timeouts, and the GPUs of its workers."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class EngineTimeouts:
-    """How patient the engine is, in seconds.
+    """How long the engine waits, in seconds.
 
     Args:
-        grace: that work which is no longer wanted has to stop by itself, before its process is killed.
-        turn: that work has had a slot before it may have to make room for others.
-        analysis: between two analyses of an ensemble that is still being trained.
-        checkpoint: between two checkpoints of a member.
+        grace_seconds: time for a cancelled task to stop by itself, before its process is killed.
+        turn_seconds: time that a task keeps its slot before it may have to make room for another job.
+        analysis_seconds: time between two analyses of an ensemble that is still being trained.
+        checkpoint_seconds: time between two checkpoints of a member.
     """
 
-    grace: float = 10.0
-    turn: float = 20.0
-    analysis: float = 60.0
-    checkpoint: float = 5.0
+    grace_seconds: float = 10.0
+    turn_seconds: float = 20.0
+    analysis_seconds: float = 60.0
+    checkpoint_seconds: float = 5.0
 
 
 @dataclass(frozen=True)
 class GpuConfig:
-    """What is known about the GPUs of workers.
+    """The GPUs of workers.
 
     Args:
-        device: torch's name for one.
-        members: that are trained together on one.
+        device: torch's name for a GPU.
+        members: the number of members that are trained together on one.
     """
 
     device: str = "cuda"

@@ -1,4 +1,4 @@
-"""The engine's hand on the record: the one writer of states. Open jobs stand in memory; changes go out together."""
+"""The engine's side of the job store, the one writer of states: open jobs in memory, changes written together."""
 
 import time
 from collections import Counter
@@ -8,67 +8,81 @@ from typing import Any
 
 import diskcache
 
+from vaefrag.jobs.job_file import migrate
 from vaefrag.jobs.job_models import (
     DesiredState,
     LogLine,
-    MemberRow,
+    MemberRecord,
     Progress,
+    State,
     Submission,
-    WorkerRow,
+    WorkerRecord,
     from_json,
     pack_members,
     to_json,
 )
-from vaefrag.jobs.job_store import BLOCK, LOG_LINES, JobStore, blocks, migrate
+from vaefrag.jobs.job_store import BLOCK, LOG_LINES, JobStore, count_blocks
 
 FLUSH_SECONDS = 0.3  # progress is written at most this often; changes of state at once
 
 
 @dataclass
 class OpenJob:
-    """A job that has not ended, as the engine sees it."""
+    """A job that has not ended, as the engine holds it in memory.
+
+    Args:
+        submission: the job as it was submitted.
+        desired: the state that people want it to be in, as last read.
+        progress: the state that it is in.
+        members: its members.
+        log_lines: the last lines of its log.
+        was_started: whether an earlier engine has begun it.
+        accepted: whether this engine has begun to look after it.
+        changed_blocks: the blocks of members that are to be written.
+        changed: whether anything is to be written.
+    """
 
     submission: Submission
-    wish: DesiredState
+    desired: DesiredState
     progress: Progress
-    rows: list[MemberRow]
-    known_before: bool
-    log: list[LogLine]
-    met: bool = False
+    members: list[MemberRecord]
+    log_lines: list[LogLine]
+    was_started: bool
+    accepted: bool = False
     changed_blocks: set[int] = field(default_factory=set)
     changed: bool = False
 
     @property
     def id(self) -> str:
-        """Of the job."""
+        """The id of the job."""
         return self.submission.id
 
     def update(self, **changes: Any) -> None:
-        """Change how the job stands."""
+        """Change fields of the job's progress."""
         self.progress = replace(self.progress, **changes)
         self.changed = True
 
-    def update_row(self, index: int, **changes: Any) -> None:
-        """Change how a member stands."""
-        self.rows[index] = replace(self.rows[index], **changes)
+    def update_member(self, index: int, **changes: Any) -> None:
+        """Change fields of a member."""
+        self.members[index] = replace(self.members[index], **changes)
         self.changed_blocks.add(index // BLOCK)
         self.changed = True
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """Add a line to the job's log."""
-        self.log = [*self.log, LogLine(time.time(), text)][-LOG_LINES:]
+        self.log_lines = [*self.log_lines, LogLine(time.time(), text)][-LOG_LINES:]
         self.changed = True
 
-    def members_in(self, *states: str) -> list[int]:
-        """Give the members in one of these states, in order."""
-        return [row.index for row in self.rows if row.state in states]
+    def members_in(self, *states: State) -> list[int]:
+        """Return the indices of the members in one of these states, in order."""
+        return [member.index for member in self.members if member.state in states]
 
 
 class EngineJobStore(JobStore):
-    """The record, for its one writer.
+    """The job store of a workspace, for the engine.
 
     Args:
-        workspace: its folder.
+        workspace: the workspace's folder.
     """
 
     def __init__(self, workspace: str | Path) -> None:
@@ -79,63 +93,65 @@ class EngineJobStore(JobStore):
         self._workers: list[dict[str, Any]] | None = None
         migrate(self._cache)
 
-    def take_in(self) -> None:
-        """Look for what people asked for since the last look: new jobs, wishes, retries of jobs that had ended."""
+    def sync(self) -> None:
+        """Read what people requested since the last time: new jobs, desired states, retries of jobs that had ended."""
         inbox = int(self._get("inbox", 0))
         if inbox == self._inbox:
             return
-        self._inbox = inbox
         for job_id in self.job_ids():
             if job_id in self.open:
-                self.open[job_id].wish = from_json(DesiredState, self._get(f"wish:{job_id}", {}))
+                self.open[job_id].desired = from_json(DesiredState, self._get(f"wish:{job_id}", {}))
                 continue
             job = self.job(job_id)
-            if not job.ended or job.wish.retries > job.progress.retries:
-                known = bool(job.progress.counts) or job.progress.started is not None
+            if not job.ended or job.desired.retries > job.progress.retries:
+                was_started = bool(job.progress.counts) or job.progress.started is not None
                 self.open[job_id] = OpenJob(
                     submission=job.submission,
-                    wish=job.wish,
+                    desired=job.desired,
                     progress=job.progress,
-                    rows=self._members(job.submission),
-                    known_before=known,
-                    log=self.log(job_id),
-                    changed_blocks=set() if known else set(range(blocks(job.submission.members))),
+                    members=self._members(job.submission),
+                    log_lines=self.log_lines(job_id),
+                    was_started=was_started,
+                    changed_blocks=set() if was_started else set(range(count_blocks(job.submission.members))),
                 )
+        # Only now, and as it was before the jobs were read: a read that failed, or a change meanwhile, is made up for.
+        self._inbox = inbox
 
     def flush(self, *, progress_too: bool = True) -> None:
-        """Write what has changed, all in one transaction; ended jobs are closed.
+        """Write all changes in one transaction, and close jobs that have ended.
 
         Args:
-            progress_too: whether to write though nothing but progress has changed since the last time, and that
-                was a moment ago.
+            progress_too: whether to write even though nothing but progress has changed, and the last write was a
+                moment ago.
 
         Raises:
-            sqlite3.OperationalError, diskcache.Timeout: when it cannot be written. Nothing is lost: it stays to be
-                written the next time.
+            sqlite3.OperationalError, diskcache.Timeout: when the store cannot be written. Nothing is lost: the next
+                call writes it.
         """
         changed = [job for job in self.open.values() if job.changed]
         if not changed or not (progress_too or time.monotonic() - self._flushed > FLUSH_SECONDS):
             return
         with self._writing() as cache:
             for job in changed:
-                job.progress = replace(job.progress, counts=dict(Counter(row.state for row in job.rows)))
+                job.progress = replace(job.progress, counts=dict(Counter(member.state for member in job.members)))
                 for block in job.changed_blocks:
-                    rows = job.rows[block * BLOCK : (block + 1) * BLOCK]
-                    cache[f"members:{job.id}:{block}"] = pack_members(rows)
+                    members = job.members[block * BLOCK : (block + 1) * BLOCK]
+                    cache[f"members:{job.id}:{block}"] = pack_members(members)
                 cache[f"progress:{job.id}"] = to_json(job.progress)
-                cache[f"log:{job.id}"] = [[line.at, line.text] for line in job.log]
-                self._bump(cache, job.id)
+                cache[f"log:{job.id}"] = [[line.at, line.text] for line in job.log_lines]
+                self._count_change(cache, job.id)
                 if job.submission.partial and job.progress.ended is not None:
-                    self._forget_earlier(cache, job.submission)
+                    self._delete_earlier_partial(cache, job.submission)
         for job in changed:
             job.changed = False
             job.changed_blocks.clear()
-            if job.progress.ended is not None and job.wish.retries == job.progress.retries:
+            # A retry that was read since is still to be begun, so that the job stays open for it.
+            if job.progress.ended is not None and job.desired.retries == job.progress.retries:
                 del self.open[job.id]
         self._flushed = time.monotonic()
 
-    def _forget_earlier(self, cache: diskcache.Cache, newest: Submission) -> None:
-        """Take earlier analyses of an ensemble, made along the way, out of the record: one a minute would flood it."""
+    def _delete_earlier_partial(self, cache: diskcache.Cache, newest: Submission) -> None:
+        """Delete earlier partial analyses of an ensemble from the store: one a minute would flood it."""
         for job_id in self.job_ids():
             earlier = self._submission(job_id)
             if earlier.partial and earlier.ensemble_id == newest.ensemble_id and job_id != newest.id:
@@ -145,11 +161,11 @@ class EngineJobStore(JobStore):
                     cache.pop(f"{key}:{job_id}")
                 cache["order"] = [other for other in self.job_ids() if other != job_id]
 
-    def show_workers(self, workers: list[WorkerRow]) -> None:
-        """Write the list of workers, when it is not what was written last."""
-        content = [to_json(row) for row in workers]
+    def write_workers(self, workers: list[WorkerRecord]) -> None:
+        """Write the list of workers when it differs from the last one."""
+        content = [to_json(worker) for worker in workers]
         if content != self._workers:
             with self._writing() as cache:
                 cache["workers"] = content
-                cache["revision"] = cache.get("revision", 0) + 1
+                self._count_change(cache)
             self._workers = content

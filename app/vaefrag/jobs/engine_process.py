@@ -1,4 +1,4 @@
-"""The engine as a process: one per workspace, started when needed, ending when nobody needs it."""
+"""The engine's process: one per workspace, started when it is needed, ended when it is idle."""
 
 import fcntl
 import logging
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from vaefrag.jobs.safe_path import use_safe_path
 from vaefrag_core.ensemble_store import write_text
 from vaefrag_core.errors import BusyError
 
@@ -23,18 +24,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("vaefrag.engine")
 
-LOCK, NEEDED, LOG, ADDRESS = "engine.lock", "engine.needed", "engine.log", "engine.address"
+LOCK_FILE, NEEDED_FILE, LOG_FILE, ADDRESS_FILE = "engine.lock", "engine.needed", "engine.log", "engine.address"
 MOST_LOG_BYTES = 2**20
-KEEP_SECONDS = 5.0  # between two looks whether the engine is alive
+CHECK_SECONDS = 5.0  # between two checks whether the engine is alive
 
 
 @dataclass(frozen=True)
 class EngineState:
-    """What can be said of a workspace's engine from outside.
+    """The state of a workspace's engine, as other processes see it.
 
     Args:
         running: whether there is one.
-        address: where workers join; empty until it is ready.
+        address: the address at which workers join; empty until it is ready.
     """
 
     running: bool
@@ -42,17 +43,18 @@ class EngineState:
 
 
 def run_engine(settings: "Settings", *, slots: int | None = None, idle_seconds: float | None = None) -> None:
-    """Be the engine of a workspace until SIGTERM, Ctrl-C, or until nothing has been needed for a while.
+    """Run the engine of a workspace until SIGTERM, Ctrl-C, or until it has been idle for a while.
 
     Args:
-        settings: name the workspace and the cluster.
-        slots: processes of our own; None for as many as the settings say.
-        idle_seconds: without work or anybody who needs it, after which it ends; None for never.
+        settings: the settings, which name the workspace and the cluster.
+        slots: the number of worker processes; None for as many as the settings say.
+        idle_seconds: the time after which it ends when nothing is to be done and no process needs it; None for never.
 
     Raises:
         BusyError: when there is one already.
         InvalidInputError: when it would be reached from other machines without TLS.
     """
+    from vaefrag.jobs.checkpoint_transfer import TOKEN_FILE
     from vaefrag.jobs.dask_cluster import Cluster, check_address, configure_dask, read_security
     from vaefrag.jobs.engine import Engine
     from vaefrag.jobs.engine_config import EngineTimeouts, GpuConfig
@@ -61,11 +63,10 @@ def run_engine(settings: "Settings", *, slots: int | None = None, idle_seconds: 
     security = read_security(settings.tls)
     check_address(settings.scheduler or settings.engine_host, security)
     folder = jobs_folder(settings.workspace)
-    with _only_one(folder) as held:
-        _begin_log()
+    with _exclusive_lock(folder) as lock:
+        _configure_log()
+        use_safe_path()
         began = time.monotonic()
-        from vaefrag.jobs.checkpoint_transfer import TOKEN_FILE
-
         token = secrets.token_hex(16)
         write_text(folder / TOKEN_FILE, token)
         configure_dask()
@@ -73,7 +74,7 @@ def run_engine(settings: "Settings", *, slots: int | None = None, idle_seconds: 
         cluster = Cluster(
             engine_store.workspace,
             token,
-            slots=slots or settings.slots or cores(),
+            slots=slots or settings.slots or count_cores(),
             scheduler=settings.scheduler,
             host=settings.engine_host,
             port=settings.engine_port,
@@ -81,41 +82,41 @@ def run_engine(settings: "Settings", *, slots: int | None = None, idle_seconds: 
             worker_lost_seconds=settings.worker_lost_seconds,
         )
         try:
-            write_text(folder / ADDRESS, cluster.address)
+            write_text(folder / ADDRESS_FILE, cluster.address)
             log.info("Ready after %.1f s; workers join at %s.", time.monotonic() - began, cluster.address)
-            pace = EngineTimeouts(
-                grace=settings.grace_seconds,
-                turn=settings.turn_seconds,
-                analysis=settings.analysis_seconds,
-                checkpoint=settings.checkpoint_seconds,
+            timeouts = EngineTimeouts(
+                grace_seconds=settings.grace_seconds,
+                turn_seconds=settings.turn_seconds,
+                analysis_seconds=settings.analysis_seconds,
+                checkpoint_seconds=settings.checkpoint_seconds,
             )
-            life = _Life(folder, idle_seconds)
-            cards = GpuConfig(device=settings.gpu_device, members=settings.gpu_members)
-            Engine(engine_store, cluster, token, pace, cards).run(life.over)
-            log.info("Ends: %s.", life.reason)
+            gpus = GpuConfig(device=settings.gpu_device, members=settings.gpu_members)
+            shutdown = _Shutdown(folder, idle_seconds)
+            Engine(engine_store, cluster, token, timeouts, gpus).run(shutdown.should_end)
+            log.info("Ends: %s.", shutdown.reason)
         finally:
-            (folder / ADDRESS).unlink(missing_ok=True)
+            (folder / ADDRESS_FILE).unlink(missing_ok=True)
             cluster.close()
-            held.close()
+            lock.close()
 
 
-class _Life:
-    """When the engine ends.
+class _Shutdown:
+    """Decides when the engine ends: at a signal, or when it has been idle for a while.
 
     Args:
-        folder: of the jobs.
+        folder: the folder of the job store.
         idle_seconds: see `run_engine`.
     """
 
     def __init__(self, folder: Path, idle_seconds: float | None) -> None:
         self.reason = ""
         self._idle_seconds, self._busy_at = idle_seconds, time.monotonic()
-        self._needed = (folder / NEEDED).open("a")
+        self._needed = (folder / NEEDED_FILE).open("a")
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._told)
+            signal.signal(number, self._on_signal)
 
-    def over(self, busy: bool) -> bool:
-        """Say whether to end. Once it has said so, nobody can come to need this engine before it is gone."""
+    def should_end(self, busy: bool) -> bool:
+        """Return whether the engine is to end; once it is, no other process can begin to need it before it is gone."""
         if self.reason:
             return True
         now = time.monotonic()
@@ -124,51 +125,52 @@ class _Life:
         if self._idle_seconds is None or now - self._busy_at < self._idle_seconds:
             return False
         try:
-            fcntl.flock(self._needed, fcntl.LOCK_EX | fcntl.LOCK_NB)  # kept until this process has ended
+            # Kept until this process has ended: whoever needs an engine from now on waits, and then starts another.
+            fcntl.flock(self._needed, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._busy_at = now
             return False
         self.reason = f"idle for {self._idle_seconds:g} s"
         return True
 
-    def _told(self, number: int, frame: object) -> None:
+    def _on_signal(self, number: int, frame: object) -> None:
         self.reason = signal.Signals(number).name
 
 
 @contextmanager
-def needed_engine(settings: "Settings", *, slots: int | None = None) -> Iterator["EngineKeeper"]:
-    """Have an engine for the workspace, started beside this process when there is none; it stays while this lasts."""
+def ensure_engine(settings: "Settings", *, slots: int | None = None) -> Iterator["EngineSupervisor"]:
+    """Start an engine for the workspace unless there is one; it does not end for idleness while this context lasts."""
     folder = jobs_folder(settings.workspace)
-    with (folder / NEEDED).open("a") as needed:
+    with (folder / NEEDED_FILE).open("a") as needed:
         fcntl.flock(needed, fcntl.LOCK_SH)  # waits for an engine that is about to end
-        keeper = EngineKeeper(settings, slots)
-        keeper.ensure()
-        yield keeper
+        supervisor = EngineSupervisor(settings, slots)
+        supervisor.ensure()
+        yield supervisor
 
 
 @contextmanager
-def kept_engine(settings: "Settings") -> Iterator[None]:
-    """Have an engine for as long as this lasts, started again whenever it is gone."""
-    over = threading.Event()
+def supervise_engine(settings: "Settings") -> Iterator[None]:
+    """Start an engine for the workspace, and start it again whenever it is gone, while this context lasts."""
+    ended = threading.Event()
 
-    def keep(keeper: EngineKeeper) -> None:
-        while not over.wait(KEEP_SECONDS):
-            keeper.ensure()
+    def supervise(supervisor: EngineSupervisor) -> None:
+        while not ended.wait(CHECK_SECONDS):
+            supervisor.ensure()
 
-    with needed_engine(settings) as keeper:
-        threading.Thread(target=keep, args=(keeper,), daemon=True).start()
+    with ensure_engine(settings) as supervisor:
+        threading.Thread(target=supervise, args=(supervisor,), daemon=True).start()
         try:
             yield
         finally:
-            over.set()
+            ended.set()
 
 
-class EngineKeeper:
-    """Starts the engine of a workspace, again if it has to be.
+class EngineSupervisor:
+    """Starts the engine of a workspace, and starts it again when it is gone.
 
     Args:
-        settings: name the workspace.
-        slots: processes that the engine shall have.
+        settings: the settings, which name the workspace.
+        slots: the number of the engine's worker processes; None for as many as the settings say.
     """
 
     def __init__(self, settings: "Settings", slots: int | None) -> None:
@@ -176,50 +178,50 @@ class EngineKeeper:
         self._child: subprocess.Popen[bytes] | None = None
 
     def ensure(self) -> None:
-        """Start an engine when none runs."""
+        """Start an engine unless one runs."""
         if self._child is not None and self._child.poll() is None:
             return
         if not engine_state(self._settings.workspace).running:
             self._child = _start(self._settings, self._slots)
 
     def failure(self) -> str:
-        """Say why the engine that was started here has ended by itself; nothing when it has not."""
+        """Return the reason why the engine that this process started has failed; an empty text when it has not."""
         if self._child is None or self._child.poll() in (None, 0):
             return ""
-        path = jobs_folder(self._settings.workspace) / LOG
+        path = jobs_folder(self._settings.workspace) / LOG_FILE
         lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return f"{lines[-1] if lines else 'the engine ended'} ({path} says more)"
 
 
 def engine_state(workspace: Path) -> EngineState:
-    """Say whether a workspace has an engine, and where workers join it."""
+    """Return whether a workspace has an engine, and where workers join it."""
     folder = workspace.absolute() / "jobs"
     try:
-        with (folder / LOCK).open("r") as file:
+        with (folder / LOCK_FILE).open("r") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         return EngineState(False)
     except FileNotFoundError:
         return EngineState(False)
-    except OSError:
-        path = folder / ADDRESS
+    except OSError:  # locked
+        path = folder / ADDRESS_FILE
         return EngineState(True, path.read_text(encoding="utf-8") if path.is_file() else "")
 
 
 def jobs_folder(workspace: Path) -> Path:
-    """Give the folder of the record, made for this user alone when it is not there."""
+    """Return the folder of the job store; create it, for this user alone, when it is not there."""
     folder = workspace.absolute() / "jobs"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 
 
-def cores() -> int:
-    """Count the cores that this process may use."""
+def count_cores() -> int:
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
-def _only_one(folder: Path) -> Iterator[IO[str]]:
-    with (folder / LOCK).open("a") as file:
+def _exclusive_lock(folder: Path) -> Iterator[IO[str]]:
+    with (folder / LOCK_FILE).open("a") as file:
         for wait in (0.1, 0.2, 0.4, None):
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -230,16 +232,17 @@ def _only_one(folder: Path) -> Iterator[IO[str]]:
                         f"{folder.parent} has an engine already. Stop that one first, or give it work by"
                         " `vaefrag train`."
                     ) from None
-                time.sleep(wait)  # somebody may just be looking whether there is an engine
+                time.sleep(wait)  # `engine_state` of another process holds it for a moment
         yield file
 
 
 def _start(settings: "Settings", slots: int | None) -> "subprocess.Popen[bytes]":
-    """Start the engine as a process of its own, which goes on when this one ends."""
+    """Start the engine as a process of its own session, which goes on when this process ends."""
     folder = jobs_folder(settings.workspace)
-    path = folder / LOG
+    path = folder / LOG_FILE
     if path.exists() and path.stat().st_size > MOST_LOG_BYTES:
         path.replace(path.with_suffix(".log.1"))
+    # -P, as `use_safe_path` comes too late for what Python imports before it runs a line of ours.
     command = [sys.executable, "-P", "-m", "vaefrag", "engine", "--workspace", str(settings.workspace.absolute())]
     command += ["--idle", f"{settings.engine_idle_seconds:g}"]
     command += ["--slots", str(slots)] if slots else []
@@ -249,6 +252,6 @@ def _start(settings: "Settings", slots: int | None) -> "subprocess.Popen[bytes]"
         )
 
 
-def _begin_log() -> None:
+def _configure_log() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     log.setLevel(logging.INFO)

@@ -1,4 +1,4 @@
-"""How ensembles stand: by the record of jobs while one is open, else by their files and by what last failed."""
+"""The status of ensembles: from the job store while a job is open, else from their files and from what last failed."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,49 +12,46 @@ from vaefrag.jobs.job_watcher import as_statuses
 from vaefrag_core.ensemble_store import EnsembleRecord, EnsembleStore
 from vaefrag_core.training.checkpoints import MemberStatus, member_statuses
 
-Stage = Literal["in training", "paused", "being analysed", "stopped", "failed", "analysis failed", "trained"]
-NOT_WHOLE: tuple[Stage, ...] = ("in training", "paused", "stopped")
-AT_WORK: tuple[Stage, ...] = ("in training", "paused", "being analysed")
+EnsembleState = Literal["in training", "paused", "being analysed", "stopped", "failed", "analysis failed", "trained"]
+INCOMPLETE: tuple[EnsembleState, ...] = ("in training", "paused", "stopped")
+ACTIVE_STATES: tuple[EnsembleState, ...] = ("in training", "paused", "being analysed")
 
 
 @dataclass(frozen=True)
 class EnsembleStatus:
-    """How an ensemble stands.
+    """The status of an ensemble.
 
     Args:
-        stage: in a word; "failed" when no member was trained to its end and none is left to be, "trained" when some
-            were and nobody is at work.
-        members: how far each is; none of an ensemble that came without networks.
-        job: that is open; or that failed, where the stage says so or a member did.
+        state: the state of the ensemble; "failed" when no member was trained to its end and none is left to be,
+            "trained" when some were and no job is open.
+        members: the status of each member; none of an imported ensemble.
+        job: the job that is open, or the one that failed, if the state or a member is "failed".
     """
 
-    stage: Stage
+    state: EnsembleState
     members: Sequence[MemberStatus]
     job: JobRecord | None = None
 
     @property
     def done(self) -> int:
-        """Members trained."""
+        """The number of members that are trained to the end."""
         return sum(status.state == "done" for status in self.members)
 
     @property
     def failed(self) -> list[MemberStatus]:
-        """Members that failed, with the reasons."""
+        """The members that failed, with the reasons."""
         return [status for status in self.members if status.state == "failed"]
 
     @property
     def words(self) -> str:
-        """Say it in words; those of an ensemble that is trained are left to what it is looked at for."""
-        if self.stage in NOT_WHOLE:
-            return f"{self.stage}, {self.done} of {len(self.members)} members trained"
-        return self.stage
+        """The status in words, with the number of trained members while it is not complete."""
+        if self.state in INCOMPLETE:
+            return f"{self.state}, {self.done} of {len(self.members)} members trained"
+        return self.state
 
 
 def status_of(record: EnsembleRecord, store: EnsembleStore, job_store: JobStore) -> EnsembleStatus:
-    """Say how an ensemble stands.
-
-    A member that fails before its first checkpoint leaves no file: its last training's record alone knows why.
-    """
+    """Return the status of an ensemble."""
     training = _last_job(job_store, record.id, "train")
     if training is not None and not training.ended:
         members = as_statuses(job_store.snapshot(training.id).members)
@@ -74,43 +71,44 @@ def status_of(record: EnsembleRecord, store: EnsembleStore, job_store: JobStore)
 
 
 def open_job(ensemble_id: str, job_store: JobStore) -> JobRecord | None:
-    """Give the job that is, or is to be, at work on an ensemble: its training before an analysis made along the way."""
+    """Return the open job of an ensemble, its training before its analysis; None when there is none."""
     return job_store.open_job(ensemble_id, "train") or job_store.open_job(ensemble_id, "analyze")
 
 
-def failed_of(ensemble_id: str, job_store: JobStore) -> int:
-    """Count the members that the last training of an ensemble could not train."""
+def count_failed_members(ensemble_id: str, job_store: JobStore) -> int:
+    """Return the number of members that the last training of an ensemble could not train."""
     training = job_store.newest_job(ensemble_id, "train")
     return training.counts.get("failed", 0) if training else 0
 
 
-def go_on(record: EnsembleRecord, job_store: JobStore, *, who: str) -> None:
-    """Ask for what is not trained of an ensemble to be trained; what had failed is tried again."""
+def continue_training(record: EnsembleRecord, job_store: JobStore, *, who: str) -> None:
+    """Submit the training of the members that are not trained to the end; those that had failed are tried again."""
     newest = job_store.newest_job(record.id, "train")
     if newest is not None and newest.ended and (newest.state == "failed" or newest.counts.get("failed")):
-        job_store.retry(newest.id, who=who)
+        job_store.retry(newest.id, who=who)  # a new job would believe the files of members that failed
     else:
         job_store.submit_training(record.spec, who=who)
 
 
 def _last_job(job_store: JobStore, ensemble_id: str, kind: JobKind) -> JobRecord | None:
-    """Give the job that is open, though a later one has ended since; else the newest."""
+    """Return the job that is open, even if a later one has ended since; else the newest."""
     return job_store.open_job(ensemble_id, kind) or job_store.newest_job(ensemble_id, kind)
 
 
 def _members(
     record: EnsembleRecord, store: EnsembleStore, job_store: JobStore, training: JobRecord | None
 ) -> list[MemberStatus]:
-    """Believe the checkpoints; of members that are not at their end, what the last training says of them."""
+    """Return the status of members from their checkpoints, and of unfinished ones from their last training."""
     members = member_statuses(store.members_folder(record.id), record.spec.members)
     if training is None or all(status.state in ("done", "failed") for status in members):
         return members
-    rows = job_store.snapshot(training.id).members
-    errors = {row.index: row.error for row in rows if row.state == "failed"}
-    whole = training.progress.error if training.state == "failed" else ""
+    # A member that fails before its first checkpoint leaves no file: its last training alone knows why.
+    records = job_store.snapshot(training.id).members
+    errors = {member.index: member.error for member in records if member.state == "failed"}
+    job_error = training.progress.error if training.state == "failed" else ""
     return [
-        replace(status, state="failed", message=errors.get(status.index, whole))
-        if status.state in ("waiting", "running") and (status.index in errors or whole)
+        replace(status, state="failed", message=errors.get(status.index, job_error))
+        if status.state in ("waiting", "running") and (status.index in errors or job_error)
         else status
         for status in members
     ]

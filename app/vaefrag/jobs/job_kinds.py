@@ -1,4 +1,4 @@
-"""What kinds of jobs there are. A kind joins here when its stage exists, and `worker.RUNS` says what it does."""
+"""The kinds of jobs, and how the engine treats each. `worker.RUNNERS` holds the function that does a kind's work."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,25 +9,25 @@ JobKind = Literal["train", "analyze", "fuse"]
 
 
 @dataclass(frozen=True)
-class Kind:
-    """How jobs of one kind are treated.
+class KindPolicy:
+    """How the engine treats jobs of one kind.
 
     Args:
-        request: the config that says what is wanted.
+        request: the class of the config that a job of this kind carries out.
         rank: jobs of a lower rank are served first, and running ones of a higher rank make room for them.
-        needs: what a worker has to offer, as Dask resources. "cpu" is one process; "workspace" means that it
+        needs: the Dask resources that a worker has to offer. "cpu" is one process; "workspace" means that the worker
             sees the workspace's folder.
-        likes_gpu: whether it goes to workers that offer a "gpu", and to no others, as long as there are any.
+        prefers_gpu: whether the work goes to workers that offer a "gpu", and to no others, as long as there are any.
     """
 
     request: type[Config]
     rank: int
     needs: tuple[str, ...]
-    likes_gpu: bool = False
+    prefers_gpu: bool = False
 
 
-KINDS: dict[JobKind, Kind] = {
-    "train": Kind(EnsembleSpec, rank=1, needs=("cpu",), likes_gpu=True),
-    "analyze": Kind(AnalysisConfig, rank=0, needs=("cpu", "workspace")),
-    "fuse": Kind(FusionConfig, rank=1, needs=("cpu", "workspace")),
+KINDS: dict[JobKind, KindPolicy] = {
+    "train": KindPolicy(EnsembleSpec, rank=1, needs=("cpu",), prefers_gpu=True),
+    "analyze": KindPolicy(AnalysisConfig, rank=0, needs=("cpu", "workspace")),
+    "fuse": KindPolicy(FusionConfig, rank=1, needs=("cpu", "workspace")),
 }

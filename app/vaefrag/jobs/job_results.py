@@ -1,4 +1,4 @@
-"""What comes of a piece of work, as rows of the record: done, failed, to be gone on with, or its worker dead."""
+"""What becomes of a task, written to its job: progress, results, deaths of workers, and the analysis that follows."""
 
 import math
 import time
@@ -8,8 +8,8 @@ from typing import Any
 
 from vaefrag.jobs.dask_cluster import ConnectedWorker
 from vaefrag.jobs.engine_job_store import EngineJobStore, OpenJob
-from vaefrag.jobs.job_models import State, WorkerRow
-from vaefrag.jobs.worker import Work
+from vaefrag.jobs.job_models import State, WorkerRecord
+from vaefrag.jobs.worker import TaskSpec
 from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.training.checkpoints import member_statuses
 
@@ -19,117 +19,123 @@ MOST_DEATHS = 3  # of workers, without progress in between, until a member count
 
 @dataclass
 class RunningTask:
-    """Work that was handed out.
+    """A task that was dispatched.
 
     Args:
-        job_id: whose it is.
-        work: what was handed out.
-        address: of the worker that it was handed to; "" for work of an earlier engine that no worker is at.
-        since: when, on the monotonic clock.
-        pid, host: of its worker, once it has begun.
-        outcome: what the worker said at its end.
-        moved: whether it has told of progress; before, its process loads what it needs.
-        stopping_since: when it was asked to stop.
-        given_up: whether it was asked that before it had moved: nothing will come of it, but for a free slot.
-        killed_at: when its worker was killed for not listening.
+        job_id: the job that it belongs to.
+        spec: the task as it was dispatched.
+        address: the address of its worker; "" for a task of an earlier engine that no worker has.
+        since: when it was dispatched, seconds on the monotonic clock.
+        pid: the process id of its worker, once it has begun.
+        host: the host of its worker, once it has begun.
+        result: the result that the worker reported at the end.
+        progressed: whether it has reported progress; before, its process loads what it needs.
+        stopping_since: when it was cancelled, seconds on the monotonic clock.
+        abandoned: whether it was cancelled before it reported any progress: its job goes on, or ends, without it, and
+            it holds nothing but its slot.
+        killed_at: when its worker was killed because it did not stop, seconds on the monotonic clock.
     """
 
     job_id: str
-    work: Work
+    spec: TaskSpec
     address: str
     since: float = field(default_factory=time.monotonic)
     pid: int = 0
     host: str = ""
-    outcome: Mapping[str, Any] | None = None
-    moved: bool = False
+    result: Mapping[str, Any] | None = None
+    progressed: bool = False
     stopping_since: float | None = None
-    given_up: bool = False
+    abandoned: bool = False
     killed_at: float | None = None
 
     @property
     def worker(self) -> str:
-        """Name its worker."""
+        """The name of its worker."""
         return f"{self.host} {self.pid}" if self.pid else "one that had not begun"
 
 
 def record_progress(job: OpenJob, event: Mapping[str, Any]) -> None:
-    """Write down how far a piece of work is."""
+    """Record how far a task is, from an event of its worker."""
     if "stage" in event:
         job.update(stage=event["stage"], share=event["share"])
-    for row in event.get("members", ()):
-        job.update_row(row["index"], seen=event["at"], **_shown(row))
+    for report in event.get("members", ()):
+        job.update_member(report["index"], seen=event["at"], **_reported_fields(report))
 
 
-def record_outcome(job: OpenJob, task: RunningTask, store: EnsembleStore) -> None:
-    """Write down how a piece of work ended. How far came what was stopped, or never said, the checkpoints know."""
-    outcome = task.outcome or {}
-    error = "" if task.stopping_since is not None else outcome.get("error", "")
+def record_result(job: OpenJob, task: RunningTask, store: EnsembleStore) -> None:
+    """Record how a task ended. How far members came that were stopped, or never reported, is read from checkpoints."""
+    result = task.result or {}
+    error = "" if task.stopping_since is not None else result.get("error", "")
     if error:
-        job.say(f"Failed: {error}")
-        if trace := outcome.get("trace"):
-            job.say(trace)
-    if "analysed" in outcome:
-        job.update(state="done", stage="", share=1.0, analysed=outcome["analysed"], error="")
-        job.say(f"Done, with {outcome['analysed']} members.")
-    elif "fused" in outcome:
+        job.log(f"Failed: {error}")
+        if trace := result.get("trace"):
+            job.log(trace)
+    if "analysed" in result:
+        job.update(state="done", stage="", share=1.0, analysed=result["analysed"], error="")
+        job.log(f"Done, with {result['analysed']} members.")
+    elif "fused" in result:
         job.update(state="done", stage="", share=1.0, error="")
-        job.say(f"Done: fusion {outcome['fused']}.")
-    elif error and not task.work.attempts:
+        job.log(f"Done: fusion {result['fused']}.")
+    elif error and not task.spec.attempts:
         job.update(state="failed", error=error)
-    for row in outcome.get("members", ()):
-        if row["state"] != "running":  # else it was stopped on the way
-            job.update_row(row["index"], state=row["state"], seen=time.time(), deaths=0, **_shown(row))
-            job.say(row["error"] or f"Member {row['index']} is done.")
-    left = [m for m in task.work.attempts if job.rows[m].state == "running"]
+    for report in result.get("members", ()):
+        if report["state"] != "running":  # else it was stopped on the way, and waits for its next turn
+            job.update_member(
+                report["index"], state=report["state"], seen=time.time(), deaths=0, **_reported_fields(report)
+            )
+            job.log(report["error"] or f"Member {report['index']} is done.")
+    unreported = [m for m in task.spec.attempts if job.members[m].state == "running"]
     if error:
-        for m in left:
-            job.update_row(m, state="failed", error=f"Member {m} stopped: {error}")
-    elif left:
-        read_checkpoints(job, left, store)
+        for m in unreported:
+            job.update_member(m, state="failed", error=f"Member {m} stopped: {error}")
+    elif unreported:
+        read_checkpoints(job, unreported, store)
 
 
 def record_death(job: OpenJob, task: RunningTask) -> None:
-    """Write down that a worker is gone: its members wait again, unless that keeps happening."""
-    job.say(f"A worker died ({task.worker}); its work goes on from the last checkpoints.")
-    if not task.work.attempts:
+    """Record that a task's worker died: its members wait again, and fail when that keeps happening."""
+    job.log(f"A worker died ({task.worker}); its work goes on from the last checkpoints.")
+    if not task.spec.attempts:
         deaths = job.progress.deaths + 1
         job.update(deaths=deaths)
         if deaths >= MOST_DEATHS:
             job.update(state="failed", error=f"Its worker died {deaths} times. Perhaps it needs more memory.")
-    for m in task.work.attempts:
-        row = job.rows[m]
-        deaths = 1 if row.step > row.died_at else row.deaths + 1
-        job.update_row(m, deaths=deaths, died_at=max(row.step, row.died_at), error=f"Its worker died ({task.worker}).")
+    for m in task.spec.attempts:
+        member = job.members[m]
+        deaths = 1 if member.step > member.died_at else member.deaths + 1
+        job.update_member(
+            m, deaths=deaths, died_at=max(member.step, member.died_at), error=f"Its worker died ({task.worker})."
+        )
         if deaths >= MOST_DEATHS:
             reason = (
-                f"Member {m} stopped: its worker died {deaths} times without progress in between, at step {row.step}."
-                " Perhaps it needs more memory."
+                f"Member {m} stopped: its worker died {deaths} times without progress in between, at step"
+                f" {member.step}. Perhaps it needs more memory."
             )
-            job.update_row(m, state="failed", error=reason)
-            job.say(reason)
+            job.update_member(m, state="failed", error=reason)
+            job.log(reason)
 
 
 def read_checkpoints(job: OpenJob, members: Iterable[int], store: EnsembleStore) -> None:
-    """Believe the checkpoints: what is done is done, whoever did it; the rest waits."""
+    """Set the state of members by their checkpoints: what is done is done, whoever did it; the rest waits."""
     statuses = member_statuses(store.members_folder(job.submission.ensemble_id), job.submission.members)
     for m in members:
         status = statuses[m]
         state: State = status.state if status.state in ("done", "failed") else "queued"
         loss = status.loss if math.isfinite(status.loss) else None
-        error = status.message or (job.rows[m].error if state == "queued" else "")
-        job.update_row(m, state=state, step=status.step, loss=loss, error=error, task="", steps_per_second=None)
+        error = status.message or (job.members[m].error if state == "queued" else "")
+        job.update_member(m, state=state, step=status.step, loss=loss, error=error, task="", steps_per_second=None)
 
 
-def see_to_analysis(job: OpenJob, engine_store: EngineJobStore, rest_seconds: float) -> bool:
-    """Ask for an analysis when members are done that the last one does not know.
+def request_analysis(job: OpenJob, engine_store: EngineJobStore, rest_seconds: float) -> bool:
+    """Submit an analysis when members are done that the last one does not cover.
 
     Args:
-        job: that trains them.
-        engine_store: the record.
-        rest_seconds: between two analyses while others still train.
+        job: the job that trains them.
+        engine_store: the job store.
+        rest_seconds: the time between two analyses while other members still train.
 
     Returns:
-        Whether all that are done now are, or soon will be, part of one.
+        Whether all members that are done are part of an analysis, now or soon.
     """
     submission, progress = job.submission, job.progress
     done = len(job.members_in("done"))
@@ -144,31 +150,33 @@ def see_to_analysis(job: OpenJob, engine_store: EngineJobStore, rest_seconds: fl
             return False  # it may have begun without the newest members: theirs comes after it
     engine_store.submit_analysis(submission.ensemble_id, who="engine", partial=not complete)
     job.update(analysed=done, analysed_at=time.time())
-    job.say(f"Asked for an analysis of the {done} members that are done.")
+    job.log(f"Asked for an analysis of the {done} members that are done.")
     return True
 
 
-def worker_rows(running: Iterable[RunningTask], workers: Iterable[ConnectedWorker]) -> list[WorkerRow]:
-    """Say who works on what. Loads are rounded, so that the record changes only when they do."""
+def worker_records(running: Iterable[RunningTask], workers: Iterable[ConnectedWorker]) -> list[WorkerRecord]:
+    """Return the workers, each with the task that it has."""
     busy = {task.address: task for task in running if task.address}
-    rows = []
+    records = []
     for worker in workers:
         task = busy.get(worker.address)
-        rows.append(
-            WorkerRow(
+        records.append(
+            WorkerRecord(
                 address=worker.address,
                 name=worker.name,
                 offers=dict(worker.offers),
                 job=task.job_id if task else "",
-                members=tuple(task.work.attempts) if task else (),
+                members=tuple(task.spec.attempts) if task else (),
+                # Rounded: every change of this list is a change of the store, at which all open pages look anew.
                 cpu_percent=5 * round(worker.cpu_percent / 5),
                 memory_bytes=round(worker.memory_bytes, -7),
             )
         )
-    return rows
+    return records
 
 
-def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what a worker says of a member as fields of its row."""
-    shown = {name: row[name] for name in ("step", "loss", "error", "steps_per_second")}
-    return shown | ({"kl_nats": tuple(row["kl_nats"])} if row["kl_nats"] else {})
+def _reported_fields(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a worker's report on a member as fields of its record."""
+    reported = {name: report[name] for name in ("step", "loss", "error", "steps_per_second")}
+    # Reports between two logged steps carry no KL: the last one stays.
+    return reported | ({"kl_nats": tuple(report["kl_nats"])} if report["kl_nats"] else {})

@@ -1,15 +1,16 @@
-"""The durable record of a workspace's jobs: what was asked for, what is wanted now, how it stands.
+"""The durable store of a workspace's jobs: what was submitted, the state it is to be in, and the state it is in.
 
     <workspace>/jobs/        a diskcache of JSON, all of it in one SQLite file; opened on this machine alone
-        format               the version of what follows; older ones are brought up when the engine opens them
-        revision, inbox      counters: of all changes, and of what people asked for
+        format               the version of what follows; the engine migrates an older one when it opens it
+        revision, inbox      counters: of all changes, and of what people requested
         order                ids of all jobs, the oldest first
         job:<id>             a Submission, written once
-        wish:<id>            a Wish, written by pages and commands
+        wish:<id>            a DesiredState, written by pages and commands
         progress:<id>, members:<id>:<block>, revision:<id>, log:<id>      written by the engine alone
         workers              the list of worker processes
 
-Pages and commands read, submit and wish; reading takes no lock, and needs neither torch nor Dask.
+Pages and commands read jobs, submit them and set their desired state; reading takes no lock, and needs neither torch
+nor Dask.
 """
 
 import getpass
@@ -17,82 +18,76 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import diskcache
-
+from vaefrag.jobs.job_file import JobFile
 from vaefrag.jobs.job_kinds import KINDS, JobKind
 from vaefrag.jobs.job_models import (
     DesiredState,
+    DesiredStateName,
     JobRecord,
     JobSnapshot,
     LogLine,
-    MemberRow,
+    MemberRecord,
     Progress,
     Submission,
-    Want,
-    WorkerRow,
+    WorkerRecord,
     from_json,
     to_json,
     unpack_members,
 )
 from vaefrag_core.config import AnalysisConfig, Config, EnsembleSpec, FusionConfig, content_key
 from vaefrag_core.ensemble_store import ensemble_id_of
-from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
+from vaefrag_core.errors import InvalidInputError, MissingDataError
 
-FORMAT = 1
-BLOCK = 64  # members in one entry: what a progress report writes again
-LOG_LINES = 200  # kept of each job
-WRITE_TIMEOUT_SECONDS = 30
-
-MIGRATIONS: dict[int, Callable[[diskcache.Cache], None]] = {}  # from this format to the next
+BLOCK = 64  # members in one entry: as many are written again when one of them reports progress
+LOG_LINES = 200  # the newest of each job, which are kept
 
 
-class JobStore:
+class JobStore(JobFile):
     """The jobs of one workspace.
 
     Args:
-        workspace: its folder; nothing is made there before something is asked for.
+        workspace: the workspace's folder; nothing is created there before a job is submitted.
     """
 
     def __init__(self, workspace: str | Path) -> None:
+        super().__init__(Path(workspace).absolute() / "jobs")
         self.workspace = Path(workspace).absolute()
-        self.folder = self.workspace / "jobs"
-        self._submissions: dict[str, Submission] = {}  # those that were read: they never change
+        self._submissions: dict[str, Submission] = {}  # read so far: one never changes
 
     def revision(self, job_id: str | None = None) -> int:
-        """Give the number of changes so far, of one job or of all: while it stays, so does what was read."""
+        """Return the number of changes so far, of one job or of all: as long as it stays, so does what was read."""
         return int(self._get(f"revision:{job_id}" if job_id else "revision", 0))
 
     def job_ids(self) -> list[str]:
-        """Give the ids of all jobs, the oldest first."""
+        """Return the ids of all jobs, the oldest first."""
         return list(self._get("order", []))
 
     def jobs(self, limit: int = 100) -> list[JobRecord]:
-        """Give the newest jobs, the newest first."""
-        return [self.job(job_id) for job_id in reversed(self.job_ids()[-limit:])]
+        """Return the newest jobs, the newest first."""
+        records = (self._job_if_present(job_id) for job_id in reversed(self.job_ids()[-limit:]))
+        return [record for record in records if record is not None]
 
     def job(self, job_id: str) -> JobRecord:
-        """Give one job.
+        """Return one job.
 
         Raises:
             MissingDataError: when there is no such job.
         """
-        revision = self.revision(job_id)  # read first: what changes meanwhile is noticed at the next look
+        revision = self.revision(job_id)  # read first: what changes meanwhile is noticed at the next read
         return JobRecord(
             submission=self._submission(job_id),
-            wish=from_json(DesiredState, self._get(f"wish:{job_id}", {})),
-            progress=from_json(Progress, self._get(f"progress:{job_id}", {})),
+            desired=from_json(DesiredState, self._get_of_job("wish", job_id, {})),
+            progress=from_json(Progress, self._get_of_job("progress", job_id, {})),
             revision=revision,
         )
 
     def snapshot(self, job_id: str) -> JobSnapshot:
-        """Give one job with its members.
+        """Return one job with its members.
 
         Raises:
             MissingDataError: when there is no such job.
@@ -100,46 +95,44 @@ class JobStore:
         job = self.job(job_id)
         return JobSnapshot(job, self._members(job.submission))
 
-    def log(self, job_id: str, lines: int = LOG_LINES) -> list[LogLine]:
-        """Give the last lines of a job's log, the oldest first."""
-        self._submission(job_id)
-        return [LogLine(*line) for line in self._get(f"log:{job_id}", [])[-lines:]]
+    def log_lines(self, job_id: str, limit: int = LOG_LINES) -> list[LogLine]:
+        """Return the last lines of a job's log, the oldest first.
 
-    def workers(self) -> list[WorkerRow]:
-        """Give the worker processes, as the engine last saw them."""
-        return [from_json(WorkerRow, row) for row in self._get("workers", [])]
+        Raises:
+            MissingDataError: when there is no such job.
+        """
+        return [LogLine(*line) for line in self._get_of_job("log", job_id, [])[-limit:]]
+
+    def workers(self) -> list[WorkerRecord]:
+        """Return the worker processes, as the engine last saw them."""
+        return [from_json(WorkerRecord, content) for content in self._get("workers", [])]
 
     def open_job(self, ensemble_id: str, kind: JobKind, request: Mapping[str, Any] | None = None) -> JobRecord | None:
-        """Give the job that is at work on an ensemble, waits or is paused, if there is one.
+        """Return the newest job of an ensemble that has not ended; None when there is none.
 
         Args:
             ensemble_id: the ensemble.
-            kind: of the job.
-            request: that it has, where several of one kind may be at work.
+            kind: the kind of the job.
+            request: the request of the job, where several jobs of one kind may be open; None for any.
         """
-        for job_id in self._of(ensemble_id, kind):
-            if request is None or _same(request, self._submission(job_id).request):
-                job = self.job(job_id)
-                if not job.ended:
-                    return job
-        return None
+        return next((job for job in self._jobs_of(ensemble_id, kind, request) if not job.ended), None)
 
     def newest_job(self, ensemble_id: str, kind: JobKind) -> JobRecord | None:
-        """Give the job that was asked for last of an ensemble, of one kind, ended or not; None when there is none."""
-        return next((self.job(job_id) for job_id in self._of(ensemble_id, kind)), None)
+        """Return the newest job of an ensemble, ended or not; None when there is none."""
+        return next(self._jobs_of(ensemble_id, kind), None)
 
     def submit_training(
         self, spec: EnsembleSpec, *, who: str = "", analyze: bool = True, most_slots: int | None = None
     ) -> str:
-        """Ask for an ensemble, from `specs.resolve`, to be trained.
+        """Submit the training of an ensemble.
 
-        Asking again while it is being trained, or is paused, gives the same job, and lets it go on.
+        While a job for it is open, that job goes on, even if it was paused or is being cancelled.
 
         Args:
-            spec: of the ensemble.
-            who: asks; by default the user of this process.
+            spec: the ensemble to train, from `spec_validation.resolve`.
+            who: the person or program that submits it; by default the user of this process.
             analyze: whether it is analysed as members are done.
-            most_slots: processes that may train it side by side; None for as many as there are.
+            most_slots: the number of processes that may train it side by side; None for as many as there are.
 
         Returns:
             The id of the job.
@@ -150,7 +143,7 @@ class JobStore:
                 kind="train",
                 ensemble_id=ensemble_id_of(spec),
                 title=spec.name,
-                request=_checked("train", spec),
+                request=_request_fields("train", spec),
                 members=spec.members,
                 who=who or this_user(),
                 created=time.time(),
@@ -162,14 +155,24 @@ class JobStore:
     def submit_analysis(
         self, ensemble_id: str, config: AnalysisConfig | None = None, *, who: str = "", partial: bool = False
     ) -> str:
-        """Ask for an ensemble of the workspace to be analysed; gives the id of the job, the same while one is open."""
+        """Submit the analysis of an ensemble of the workspace.
+
+        Args:
+            ensemble_id: the ensemble to analyse.
+            config: the settings of the analysis; None for the defaults.
+            who: the person or program that submits it; by default the user of this process.
+            partial: whether members of it are still training.
+
+        Returns:
+            The id of the job; that of the open one when the same is being done already.
+        """
         return self._submit(
             Submission(
                 id=_new_id(),
                 kind="analyze",
                 ensemble_id=ensemble_id,
                 title=f"Analysis of {ensemble_id}",
-                request=_checked("analyze", config or AnalysisConfig()),
+                request=_request_fields("analyze", config or AnalysisConfig()),
                 members=0,
                 who=who or this_user(),
                 created=time.time(),
@@ -178,22 +181,26 @@ class JobStore:
         )
 
     def submit_fusion(self, ensemble_id: str, config: FusionConfig, *, who: str = "") -> str:
-        """Ask for members or channels of an ensemble to be fused; gives the job's id, the same while one is open."""
+        """Submit the fusion of members or channels of an ensemble.
+
+        Returns:
+            The id of the job; that of the open one when the same is being done already.
+        """
         return self._submit(
             Submission(
                 id=_new_id(),
                 kind="fuse",
                 ensemble_id=ensemble_id,
                 title=config.title,
-                request=_checked("fuse", config),
+                request=_request_fields("fuse", config),
                 members=0,
                 who=who or this_user(),
                 created=time.time(),
             )
         )
 
-    def wish(self, job_id: str, want: Want, *, who: str = "") -> None:
-        """Ask for a job to run, to pause or to be cancelled.
+    def set_desired_state(self, job_id: str, state: DesiredStateName, *, who: str = "") -> None:
+        """Request that a job runs, pauses or is cancelled.
 
         Raises:
             MissingDataError: when there is no such job.
@@ -203,13 +210,15 @@ class JobStore:
             job = self.job(job_id)
             if job.ended:
                 raise InvalidInputError(
-                    f"Job {job_id} is {job.state}. Only a job that runs, waits or is paused can be asked to {want}."
+                    f"Job {job_id} is {job.state}. Only a job that runs, waits or is paused can be asked to {state}."
                 )
-            cache[f"wish:{job_id}"] = to_json(replace(job.wish, want=want, who=who or this_user()))
-            self._bump(cache, job_id, asked=True)
+            who = who or this_user()
+            desired = _resumed(job.desired, who) if state == "run" else replace(job.desired, state=state, who=who)
+            cache[f"wish:{job_id}"] = to_json(desired)
+            self._count_change(cache, job_id, requested=True)
 
     def retry(self, job_id: str, *, who: str = "") -> None:
-        """Ask for the failed and cancelled members of a job to be trained again, or a failed analysis to be repeated.
+        """Request that the failed and cancelled members of a job are trained again, or a failed analysis is repeated.
 
         Raises:
             MissingDataError: when there is no such job.
@@ -219,39 +228,49 @@ class JobStore:
             job = self.job(job_id)
             if not (job.state in ("failed", "cancelled") or job.counts.get("failed") or job.counts.get("cancelled")):
                 raise InvalidInputError(f"Job {job_id} is {job.state}: nothing of it failed or was cancelled.")
-            same = None if job.submission.kind == "train" else job.submission.request
-            other = self.open_job(job.submission.ensemble_id, job.submission.kind, same)
+            request = None if job.submission.kind == "train" else job.submission.request
+            other = self.open_job(job.submission.ensemble_id, job.submission.kind, request)
             if other is not None and other.id != job_id:
                 raise InvalidInputError(f"Job {other.id} is at work on the same. Wait for it, or cancel it first.")
-            wish = DesiredState("run", job.wish.retries + 1, who or this_user())
-            cache[f"wish:{job_id}"] = to_json(wish)
-            self._bump(cache, job_id, asked=True)
-
-    def close(self) -> None:
-        """Close the file; it is opened again when something is read."""
-        cache = self.__dict__.pop("_cache", None)
-        if cache is not None:
-            cache.close()
+            desired = DesiredState("run", job.desired.retries + 1, who or this_user())
+            cache[f"wish:{job_id}"] = to_json(desired)
+            self._count_change(cache, job_id, requested=True)
 
     def _submit(self, submission: Submission) -> str:
         with self._writing() as cache:
-            same = None if submission.kind == "train" else submission.request  # one ensemble is trained by one job
-            open_job = self.open_job(submission.ensemble_id, submission.kind, same)
+            request = None if submission.kind == "train" else submission.request  # one ensemble is trained by one job
+            open_job = self.open_job(submission.ensemble_id, submission.kind, request)
             if open_job is not None:
-                if open_job.wish.want == "pause":
-                    self.wish(open_job.id, "run", who=submission.who)
+                if open_job.desired.state != "run":
+                    self.set_desired_state(open_job.id, "run", who=submission.who)
                 return open_job.id
             cache[f"job:{submission.id}"] = to_json(submission)
             cache["order"] = [*self.job_ids(), submission.id]
-            self._bump(cache, submission.id, asked=True)
+            self._count_change(cache, submission.id, requested=True)
         return submission.id
 
-    def _of(self, ensemble_id: str, kind: JobKind) -> Iterator[str]:
-        """Give the ids of an ensemble's jobs of one kind, the newest first."""
+    def _jobs_of(
+        self, ensemble_id: str, kind: JobKind, request: Mapping[str, Any] | None = None
+    ) -> Iterator[JobRecord]:
+        """Yield an ensemble's jobs of one kind, the newest first."""
         for job_id in reversed(self.job_ids()):
-            submission = self._submission(job_id)
-            if (submission.ensemble_id, submission.kind) == (ensemble_id, kind):
-                yield job_id
+            try:
+                submission = self._submission(job_id)
+            except MissingDataError:
+                continue  # deleted since the ids were read
+            if (submission.ensemble_id, submission.kind) != (ensemble_id, kind):
+                continue
+            if request is None or _is_same_request(request, submission.request):
+                job = self._job_if_present(job_id)
+                if job is not None:
+                    yield job
+
+    def _job_if_present(self, job_id: str) -> JobRecord | None:
+        """Return a job; None when it was deleted since its id was read, as the engine does with partial analyses."""
+        try:
+            return self.job(job_id)
+        except MissingDataError:
+            return None
 
     def _submission(self, job_id: str) -> Submission:
         if job_id not in self._submissions:
@@ -263,69 +282,40 @@ class JobStore:
             self._submissions[job_id] = from_json(Submission, content)
         return self._submissions[job_id]
 
-    def _members(self, submission: Submission) -> list[MemberRow]:
-        """Read the rows of all members; before the engine has taken the job in, all of them wait."""
-        rows = [
-            row
-            for block in range(blocks(submission.members))
+    def _members(self, submission: Submission) -> list[MemberRecord]:
+        """Read all members; before the engine has accepted the job, all of them are queued."""
+        members = [
+            member
+            for block in range(count_blocks(submission.members))
             if (content := self._get(f"members:{submission.id}:{block}", None)) is not None
-            for row in unpack_members(content)
+            for member in unpack_members(content)
         ]
-        return rows if len(rows) == submission.members else [MemberRow(m) for m in range(submission.members)]
+        if len(members) == submission.members:
+            return members
+        return [MemberRecord(m) for m in range(submission.members)]
 
-    def _get(self, key: str, default: Any) -> Any:
-        if "_cache" not in self.__dict__ and not (self.folder / diskcache.core.DBNAME).is_file():
-            return default
-        return self._cache.get(key, default)
+    def _get_of_job(self, key: str, job_id: str, default: Any) -> Any:
+        """Return an entry of a job, the default when it has none yet.
 
-    @cached_property
-    def _cache(self) -> diskcache.Cache:
-        """The opened file; made, for this user alone, when it is not there."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        cache = diskcache.Cache(
-            str(self.folder),
-            timeout=WRITE_TIMEOUT_SECONDS,
-            disk=diskcache.JSONDisk,  # JSON is never unpickled
-            disk_min_file_size=2**40,  # everything in the one file, so that its transactions cover everything
-            eviction_policy="none",
-            cull_limit=0,
-            size_limit=2**50,
-            sqlite_synchronous=2,  # what was written survives a loss of power
-        )
-        written = cache.add("format", FORMAT) or cache["format"]
-        if written is not True and written > FORMAT:
-            raise BrokenFileError(
-                f"{self.folder}: expected a record of format {FORMAT} or older, got {written}. Use a newer vaefrag."
-            )
-        return cache
-
-    @contextmanager
-    def _writing(self) -> Iterator[diskcache.Cache]:
-        """One transaction: all of it happens, or nothing."""
-        with self._cache.transact(retry=True):
-            yield self._cache
-
-    @staticmethod
-    def _bump(cache: diskcache.Cache, job_id: str, *, asked: bool = False) -> None:
-        for counter in ("revision", f"revision:{job_id}", *(["inbox"] if asked else [])):
-            cache[counter] = cache.get(counter, 0) + 1
+        Raises:
+            MissingDataError: when there is no such job.
+        """
+        content = self._get(f"{key}:{job_id}", None)
+        if content is not None:
+            return content
+        # Either not written yet, or the job was deleted after its submission was read, which this process still has.
+        self._submissions.pop(job_id, None)
+        self._submission(job_id)
+        return default
 
 
-def migrate(cache: diskcache.Cache) -> None:
-    """Bring an older record to today's format, one step at a time, each in one transaction."""
-    while (found := cache["format"]) < FORMAT:
-        with cache.transact(retry=True):
-            MIGRATIONS[found](cache)
-            cache["format"] = found + 1
-
-
-def blocks(members: int) -> int:
-    """Say how many entries hold the rows of that many members."""
+def count_blocks(members: int) -> int:
+    """Return the number of entries that hold that many members."""
     return -(-members // BLOCK)
 
 
 def this_user() -> str:
-    """Name who runs this process, and where."""
+    """Return the name of the user and of the machine that run this process."""
     try:
         user = getpass.getuser()
     except (OSError, KeyError):  # a container may run under a number without a name
@@ -333,7 +323,13 @@ def this_user() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def _resumed(desired: DesiredState, who: str) -> DesiredState:
+    """Return the desired state of a job that is to run, though it may be being cancelled just now."""
+    # Members that the cancelling has reached are cancelled for good; it takes a retry to bring them back.
+    return DesiredState("run", desired.retries + (desired.state == "cancel"), who)
+
+
+def _is_same_request(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return content_key(dict(one)) == content_key(dict(other))
 
 
@@ -341,7 +337,7 @@ def _new_id() -> str:
     return f"{time.strftime('%y%m%d', time.gmtime())}-{secrets.token_hex(3)}"
 
 
-def _checked(kind: JobKind, request: Config) -> Mapping[str, Any]:
+def _request_fields(kind: JobKind, request: Config) -> Mapping[str, Any]:
     if not isinstance(request, KINDS[kind].request):
         raise InvalidInputError(
             f"A job of kind {kind} takes {KINDS[kind].request.__name__}, got {type(request).__name__}."

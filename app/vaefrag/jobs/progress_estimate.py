@@ -1,8 +1,8 @@
-"""How far a job is and how long it will take, from what its members last said."""
+"""Estimates of how far a job is and how long it will take, from the last reports on its members."""
 
 from dataclasses import dataclass
 
-from vaefrag.jobs.job_models import JobSnapshot
+from vaefrag.jobs.job_models import ACTIVE, JobSnapshot
 
 
 @dataclass(frozen=True)
@@ -10,9 +10,9 @@ class Estimate:
     """How far a job is.
 
     Args:
-        share: of all its work, done; 0…1.
-        steps_per_second: of all members together; None when none is training.
-        seconds_left: at that pace; None when nobody can say.
+        share: the part of its work that is done, 0…1.
+        steps_per_second: the training speed of all members together; None when none is training.
+        seconds_left: the time left at that speed; None when it is not known.
     """
 
     share: float
@@ -20,18 +20,22 @@ class Estimate:
     seconds_left: float | None = None
 
 
-def steps_wanted(snapshot: JobSnapshot) -> int:
-    """Give the steps of one member of a training; 0 for another job."""
+def steps_per_member(snapshot: JobSnapshot) -> int:
+    """Return the number of steps that each member of a training is to train; 0 for another job."""
     return int(snapshot.job.submission.request["train"]["steps"]) if snapshot.members else 0
 
 
 def estimate(snapshot: JobSnapshot) -> Estimate:
-    """Say how far a job is. What has failed or was cancelled keeps its steps and is not waited for."""
+    """Estimate how far a job is.
+
+    Members that failed or were cancelled count with the steps that they have, and are not waited for.
+    """
     if not snapshot.members:
         return Estimate(1.0 if snapshot.job.state == "done" else snapshot.job.progress.share)
-    steps = steps_wanted(snapshot)
-    share = sum(row.step for row in snapshot.members) / (steps * len(snapshot.members))
-    left = sum(steps - row.step for row in snapshot.members if row.state in ("queued", "running"))
-    paces = [row.steps_per_second for row in snapshot.members if row.state == "running" and row.steps_per_second]
-    pace = sum(paces) if paces else None
-    return Estimate(share, pace, left / pace if pace else None)
+    steps = steps_per_member(snapshot)
+    members = snapshot.members
+    share = sum(member.step for member in members) / (steps * len(members))
+    steps_left = sum(steps - member.step for member in members if member.state in ACTIVE)
+    rates = [member.steps_per_second for member in members if member.state == "running" and member.steps_per_second]
+    rate = sum(rates) if rates else None
+    return Estimate(share, rate, steps_left / rate if rate else None)

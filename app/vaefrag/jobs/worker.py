@@ -1,4 +1,4 @@
-"""What a worker process does with the work it is handed. The core is called through callbacks, and knows no Dask."""
+"""The work of worker processes: training, analysis and fusion. The core is called with callbacks, and knows no Dask."""
 
 import os
 import shutil
@@ -32,23 +32,23 @@ from vaefrag_core.training.checkpoints import (
 
 TOPIC = "vaefrag"
 REPORT_SECONDS = 0.5  # between two reports of progress
-MOST_TOLD = 2_000  # characters of an error that is not foreseen, and of where it came from
+ERROR_CHARACTERS = 2_000  # of an unforeseen error, and of its traceback, that are reported
 
 
 @dataclass(frozen=True)
-class Work:
-    """A piece of work.
+class TaskSpec:
+    """A task as it is dispatched to a worker.
 
     Args:
-        key: names it; an attempt that is repeated has another.
-        kind: of the job.
-        workspace: its folder, which this process may not see.
-        token: that it finds there when it does.
-        ensemble_id: the ensemble.
-        request: fields of the kind's request.
+        key: the name of the task; every attempt has another.
+        kind: the kind of its job.
+        workspace: the workspace's folder, which the worker may not see.
+        token: the text that it finds there when it does.
+        ensemble_id: the ensemble to work on.
+        request: the fields of the kind's config.
         attempts: the number of the attempt at each member.
-        checkpoint_seconds: between two checkpoints.
-        device: where networks run: "cpu", or what the worker's settings call its GPU.
+        checkpoint_seconds: the time between two checkpoints.
+        device: where networks run: "cpu", or the name of its GPU in the worker's settings.
     """
 
     key: str
@@ -62,79 +62,84 @@ class Work:
     device: str = "cpu"
 
 
-def run(work: Work) -> None:
-    """Do a piece of work. How it went is told to the engine, what goes wrong with it in words.
+def run(task: TaskSpec) -> None:
+    """Do a task. The engine learns from events how it goes; errors travel as words.
 
-    The last event, "end", has an outcome with the last state of each of the "members", the number of members
-    "analysed", the fusion "fused", or the "error" for which it failed as a whole.
+    The last event, "end", has a result: the last state of each of the "members", the number of members "analysed", the
+    id of the fusion "fused", or the "error" for which the task failed as a whole.
     """
-    line = _Line(work.key)
-    line.say("begin", address=line.worker.address, pid=os.getpid(), host=socket.gethostname())
+    reporter = _Reporter(task.key)
+    reporter.send("begin", address=reporter.worker.address, pid=os.getpid(), host=socket.gethostname())
     try:
-        outcome = RUNS[work.kind](work, line)
-    except LeaseLostError as error:
-        outcome = {"superseded": str(error)}
+        result = RUNNERS[task.kind](task, reporter)
+    except (LeaseLostError, _TaskCancelledError) as error:
+        result = {"stopped": str(error)}
     except (VaefragError, OSError) as error:
-        outcome = {"error": _reason(error)}
-    except Exception as error:  # whatever it is, the job has to say it
-        what = f"{type(error).__name__}: {error}"[:MOST_TOLD]
-        outcome = {
+        result = {"error": _reason(error)}
+    except Exception as error:  # whatever it is, people read it in the job
+        what = f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS]
+        result = {
             "error": f"An error that is not foreseen: {what}. The job's log has where it came from.",
-            "trace": "".join(traceback.format_exception(error))[-MOST_TOLD:],
+            "trace": "".join(traceback.format_exception(error))[-ERROR_CHARACTERS:],
         }
-    line.say("end", outcome=outcome)
+    reporter.send("end", result=result)
 
 
-class _Line:
-    """The way back to the engine, and what comes along it.
+class _TaskCancelledError(VaefragError):
+    """The task was cancelled, and has stopped."""
+
+
+class _Reporter:
+    """The events of a task, sent to the engine, and the engine's request to stop it.
 
     Args:
-        key: of the work.
+        key: the key of the task.
     """
 
     def __init__(self, key: str) -> None:
         self.key, self.worker = key, get_worker()
-        self._told = 0.0
+        self._reported_at = 0.0
 
-    def say(self, event: str, **facts: Any) -> None:
-        """Tell the engine."""
+    def send(self, event: str, **facts: Any) -> None:
+        """Send an event to the engine."""
         self.worker.log_event(TOPIC, {"event": event, "key": self.key, "at": time.time(), **facts})
 
-    def due(self) -> bool:
-        """Say whether it is time for the next report of progress."""
-        if time.monotonic() - self._told < REPORT_SECONDS:
+    def report_due(self) -> bool:
+        """Return whether it is time for the next report of progress."""
+        if time.monotonic() - self._reported_at < REPORT_SECONDS:
             return False
-        self._told = time.monotonic()
+        self._reported_at = time.monotonic()
         return True
 
-    def stopped(self) -> bool:
-        """Say whether the work is no longer wanted: Dask changes the state of the task under our feet."""
+    def cancelled(self) -> bool:
+        """Return whether the task was cancelled."""
+        # Dask has no call for this: it changes the state of the task while its function runs.
         task = self.worker.state.tasks.get(self.key)
         return task is None or task.state in ("cancelled", "resumed", "released")
 
 
-def _train(work: Work, line: _Line) -> dict[str, Any]:
+def _train(task: TaskSpec, reporter: _Reporter) -> dict[str, Any]:
     import torch
 
     from vaefrag_core.datasets.catalog import load_dataset
     from vaefrag_core.training.group_training import train_members
 
-    if line.stopped():
-        return {}  # while PyTorch was loaded
-    torch.set_num_threads(1)
-    spec = parse(EnsembleSpec, work.request)
+    if reporter.cancelled():
+        return {}  # loading PyTorch takes seconds
+    torch.set_num_threads(1)  # a slot is one core
+    spec = parse(EnsembleSpec, task.request)
     statuses: dict[int, MemberStatus] = {}
-    pace = _Pace()
+    rates = _StepRates()
 
-    def report(moved: Sequence[MemberStatus]) -> None:
-        statuses.update({status.index: status for status in moved})
-        if line.due():
-            line.say("progress", members=[_row(s, pace.of(s)) for s in moved])
+    def report(changed: Sequence[MemberStatus]) -> None:
+        statuses.update({status.index: status for status in changed})
+        if reporter.report_due():
+            reporter.send("progress", members=[_member_report(s, rates.update(s)) for s in changed])
 
-    with _folder(work) as (folder, save):
-        ready, broken = _ready(folder, sorted(work.attempts), save)
+    with _member_folder(task) as (folder, save):
+        ready, broken = _load_members(folder, sorted(task.attempts), save)
         statuses |= {m: MemberStatus(m, "failed", message=reason) for m, reason in broken.items()}
-        line.say("progress", members=[_row(status) for status in ready.values()])
+        reporter.send("progress", members=[_member_report(status) for status in ready.values()])
         try:
             dataset = load_dataset(spec.dataset)
             train_members(
@@ -142,11 +147,11 @@ def _train(work: Work, line: _Line) -> dict[str, Any]:
                 dataset,
                 list(ready),
                 folder,
-                device=work.device,
+                device=task.device,
                 on_progress=report,
-                should_stop=line.stopped,
+                should_stop=reporter.cancelled,
                 save=save,
-                checkpoint_seconds=work.checkpoint_seconds,
+                checkpoint_seconds=task.checkpoint_seconds,
             )
         except LeaseLostError:
             raise
@@ -157,38 +162,38 @@ def _train(work: Work, line: _Line) -> dict[str, Any]:
                 if status.state == "running":
                     message = f"Member {m} stopped: {reason}"
                     statuses[m] = replace(status, state="failed", message=message)
-    return {"members": [_row(status) for status in (ready | statuses).values()]}
+    return {"members": [_member_report(status) for status in (ready | statuses).values()]}
 
 
-def _analyze(work: Work, line: _Line) -> dict[str, Any]:
+def _analyze(task: TaskSpec, reporter: _Reporter) -> dict[str, Any]:
     import torch
 
     from vaefrag_core import pipeline
     from vaefrag_core.errors import MissingDataError
 
     torch.set_num_threads(1)
-    store = EnsembleStore(work.workspace)
+    store = EnsembleStore(task.workspace)
 
     def on_stage(stage: str, share: float) -> None:
-        if line.stopped():
-            raise LeaseLostError("This analysis is no longer wanted.")
-        if share in (0.0, 1.0) or line.due():
-            line.say("progress", stage=stage, share=share)
+        if reporter.cancelled():
+            raise _TaskCancelledError("This analysis is no longer wanted.")
+        if share in (0.0, 1.0) or reporter.report_due():
+            reporter.send("progress", stage=stage, share=share)
 
-    done = pipeline.members_done(work.ensemble_id, store)  # none of an ensemble that was imported
+    done = pipeline.members_done(task.ensemble_id, store)  # none of an imported ensemble
     try:
-        encoded = set(store.posteriors(work.ensemble_id).member_ids.tolist())
+        encoded = set(store.posteriors(task.ensemble_id).member_ids.tolist())
     except MissingDataError:
         encoded = set()
     if not encoded or (done and done != encoded):
-        posteriors = pipeline.encode(work.ensemble_id, store)
+        posteriors = pipeline.encode(task.ensemble_id, store)
         encoded = set(posteriors.member_ids.tolist())
-    pipeline.analyze(work.ensemble_id, store, parse(AnalysisConfig, work.request), on_stage=on_stage)
-    pipeline.renew_atlases(work.ensemble_id, store, on_stage=on_stage)
+    pipeline.analyze(task.ensemble_id, store, parse(AnalysisConfig, task.request), on_stage=on_stage)
+    pipeline.renew_atlases(task.ensemble_id, store, on_stage=on_stage)
     return {"analysed": len(encoded)}
 
 
-def _fuse(work: Work, line: _Line) -> dict[str, Any]:
+def _fuse(task: TaskSpec, reporter: _Reporter) -> dict[str, Any]:
     import torch
 
     from vaefrag_core.fusion_pipeline import fuse_ensemble
@@ -196,50 +201,59 @@ def _fuse(work: Work, line: _Line) -> dict[str, Any]:
     torch.set_num_threads(1)
 
     def on_stage(stage: str, share: float, step: Any) -> None:
-        if stage != "fuse" and line.stopped():
-            raise LeaseLostError("This fusion is no longer wanted.")
-        if share in (0.0, 1.0) or line.due():
-            line.say("progress", stage=stage, share=share)
+        # A fusion under way ends by `should_stop`, which keeps its best so far; other stages have nothing to keep.
+        if stage != "fuse" and reporter.cancelled():
+            raise _TaskCancelledError("This fusion is no longer wanted.")
+        if share in (0.0, 1.0) or reporter.report_due():
+            reporter.send("progress", stage=stage, share=share)
 
     fusion_id, fused = fuse_ensemble(
-        work.ensemble_id,
-        EnsembleStore(work.workspace),
-        parse(FusionConfig, work.request),
+        task.ensemble_id,
+        EnsembleStore(task.workspace),
+        parse(FusionConfig, task.request),
         on_stage=on_stage,
-        should_stop=line.stopped,
+        should_stop=reporter.cancelled,
     )
     if fused.end == "stopped":
-        raise LeaseLostError("This fusion is no longer wanted; its best so far is kept.")
+        raise _TaskCancelledError("This fusion is no longer wanted; its best so far is kept.")
     return {"fused": fusion_id}
 
 
-RUNS: dict[JobKind, Callable[[Work, _Line], dict[str, Any]]] = {"train": _train, "analyze": _analyze, "fuse": _fuse}
+RUNNERS: dict[JobKind, Callable[[TaskSpec, _Reporter], dict[str, Any]]] = {
+    "train": _train,
+    "analyze": _analyze,
+    "fuse": _fuse,
+}
 
 
 @contextmanager
-def _folder(work: Work) -> Iterator[tuple[Path, Callable[[Path, Checkpoint], None]]]:
-    """Give a folder with the members' last checkpoints, and the way to save one: here, or by way of the scheduler."""
-    if sees_workspace(work.workspace, work.token):
-        home = EnsembleStore(work.workspace).members_folder(work.ensemble_id)
-        for m, attempt in work.attempts.items():
-            acquire_lease(home / str(m), attempt)
+def _member_folder(task: TaskSpec) -> Iterator[tuple[Path, Callable[[Path, Checkpoint], None]]]:
+    """Open a folder with the members' last checkpoints.
+
+    Yields:
+        The folder, and the function that saves a checkpoint: in the workspace, or through the scheduler.
+    """
+    if sees_workspace(task.workspace, task.token):
+        folder = EnsembleStore(task.workspace).members_folder(task.ensemble_id)
+        for m, attempt in task.attempts.items():
+            acquire_lease(folder / str(m), attempt)
 
         def save(member: Path, checkpoint: Checkpoint) -> None:
-            write_checkpoint(member, work.attempts[int(member.name)], pack_checkpoint(checkpoint))
+            write_checkpoint(member, task.attempts[int(member.name)], pack_checkpoint(checkpoint))
 
-        yield home, save
+        yield folder, save
         return
     scratch = Path(tempfile.mkdtemp(prefix="vaefrag-"))
     try:
-        for m, attempt in work.attempts.items():
-            content = begin_remotely(work.ensemble_id, m, attempt)
+        for m, attempt in task.attempts.items():
+            content = begin_remotely(task.ensemble_id, m, attempt)
             if content is not None:
                 (scratch / str(m)).mkdir()
                 checkpoint_path(scratch / str(m)).write_bytes(content)
 
         def send(member: Path, checkpoint: Checkpoint) -> None:
             m, content = int(member.name), pack_checkpoint(checkpoint)
-            save_remotely(work.ensemble_id, m, work.attempts[m], content)
+            save_remotely(task.ensemble_id, m, task.attempts[m], content)
             member.mkdir(exist_ok=True)
             replace_checkpoint(member, content, via=member)
 
@@ -248,10 +262,14 @@ def _folder(work: Work) -> Iterator[tuple[Path, Callable[[Path, Checkpoint], Non
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _ready(
+def _load_members(
     folder: Path, members: Sequence[int], save: Callable[[Path, Checkpoint], None]
 ) -> tuple[dict[int, MemberStatus], dict[int, str]]:
-    """Give how far each member is, and why some cannot begin. One that had failed goes on from its last sound state."""
+    """Load the checkpoints of members; one that had failed goes on from its last sound state.
+
+    Returns:
+        The status of each member that can be trained, and the reason of each that cannot.
+    """
     ready: dict[int, MemberStatus] = {}
     broken: dict[int, str] = {}
     for m in members:
@@ -271,31 +289,31 @@ def _ready(
     return ready, broken
 
 
-class _Pace:
+class _StepRates:
     """Steps per second of each member, from one report to the next."""
 
     def __init__(self) -> None:
         self._last: dict[int, tuple[float, int]] = {}
 
-    def of(self, status: MemberStatus) -> float | None:
-        """Give the pace of a member since it was last asked for."""
-        now, before = time.monotonic(), self._last.get(status.index)
+    def update(self, status: MemberStatus) -> float | None:
+        """Return a member's steps per second since its last report; None when it has not moved."""
+        now, last = time.monotonic(), self._last.get(status.index)
         self._last[status.index] = (now, status.step)
-        if before is None or status.step <= before[1]:
+        if last is None or status.step <= last[1]:
             return None
-        return (status.step - before[1]) / (now - before[0])
+        return (status.step - last[1]) / (now - last[0])
 
 
-def _row(status: MemberStatus, pace: float | None = None) -> dict[str, Any]:
-    """Give a member's state as plain values; numbers that are not finite are not there."""
+def _member_report(status: MemberStatus, steps_per_second: float | None = None) -> dict[str, Any]:
+    """Return a member's status as plain values."""
     return {
         "index": status.index,
         "state": status.state,
         "step": status.step,
-        "loss": status.loss if abs(status.loss) < float("inf") else None,
+        "loss": status.loss if abs(status.loss) < float("inf") else None,  # JSON has no NaN
         "kl_nats": list(status.kl_nats),
         "error": status.message,
-        "steps_per_second": pace,
+        "steps_per_second": steps_per_second,
     }
 
 

@@ -1,4 +1,4 @@
-"""`vaefrag worker`: processes that join an engine, here or on another machine, and again after every loss."""
+"""A worker node, `vaefrag worker`: slots that join an engine, from any machine, and again after every loss."""
 
 import asyncio
 import logging
@@ -9,16 +9,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from distributed import Nanny
+
 from vaefrag.jobs.dask_cluster import SlotNanny, check_address, configure_dask, nanny_options, read_security
+from vaefrag.jobs.safe_path import use_safe_path
 from vaefrag.plurals import counted
 from vaefrag_core.errors import InvalidInputError
 
 log = logging.getLogger("vaefrag.worker")
 
-AGAIN_SECONDS = 2.0  # between two tries to join
+REJOIN_SECONDS = 2.0  # between two tries to join
 
 
-def work_for(
+def run_worker_node(
     address: str,
     *,
     slots: int = 1,
@@ -28,62 +31,64 @@ def work_for(
     once: bool = False,
     device: str = "cuda",
 ) -> None:
-    """Take work from an engine until Ctrl-C or SIGTERM.
+    """Do the work of an engine until Ctrl-C or SIGTERM.
 
     Args:
-        address: of the engine's scheduler, tcp:// or tls://.
-        slots: processes that train side by side.
-        gpus: cards of this machine that they train on, in turn; 0 for the CPU. More slots than cards share a card.
+        address: the address of the engine's scheduler, tcp:// or tls://.
+        slots: the number of processes that train side by side.
+        gpus: the number of GPUs of this machine that they train on, in turn; 0 for the CPU. Where there are more slots
+            than GPUs, several slots share one.
         host: the address of this machine at which the engine reaches it; None for the one that leads there.
-        tls: folder of certificates.
-        once: end when the engine is lost, as a batch job should, instead of joining again.
-        device: torch's name for what a card is.
+        tls: the folder of certificates.
+        once: whether to end when the engine is lost, as a batch job should, instead of joining again.
+        device: torch's name for a GPU.
 
     Raises:
         InvalidInputError: when the address can be reached from other machines and there are no certificates, or
-            when there are not as many cards.
+            when there are fewer GPUs.
     """
     security = read_security(tls)
     check_address(address, security)
-    _check_cards(gpus, device)
+    _check_gpus(gpus, device)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     log.setLevel(logging.INFO)
     configure_dask()
     options = [nanny_options(security, host, slot % gpus if gpus else None) for slot in range(slots)]
-    asyncio.run(lend(address, options, once=once))
+    use_safe_path()
+    asyncio.run(run_slots(address, options, once=once))
 
 
-def _check_cards(gpus: int, device: str) -> None:
+def _check_gpus(gpus: int, device: str) -> None:
     if not gpus:
         return
     import torch
 
     kind = torch.device(device).type
-    found = torch.cuda.device_count() if kind == "cuda" else gpus
-    if found < gpus:
+    usable = torch.cuda.device_count() if kind == "cuda" else gpus
+    if usable < gpus:
         raise InvalidInputError(
-            f"Expected {counted(gpus, 'GPU')} on this machine, got {found} that torch can use. Ask for fewer with"
+            f"Expected {counted(gpus, 'GPU')} on this machine, got {usable} that torch can use. Ask for fewer with"
             " --gpus, or install a torch that knows them."
         )
 
 
-async def lend(address: str, options: list[dict[str, Any]], *, once: bool = False) -> None:
+async def run_slots(address: str, options: list[dict[str, Any]], *, once: bool = False) -> None:
     """Run slots that join a scheduler, each again after every loss.
 
     Args:
-        address: of the scheduler.
-        options: of each slot's nanny, from `nanny_options`.
+        address: the address of the scheduler.
+        options: the options of each slot's nanny, from `nanny_options`.
         once: whether a slot ends at its first loss.
     """
     name = f"{socket.gethostname()} {os.getpid()}"
     with tempfile.TemporaryDirectory(prefix="vaefrag-worker-") as scratch:
         slots = [slot | {"name": f"{name}.{i}", "local_directory": scratch} for i, slot in enumerate(options)]
-        await asyncio.gather(*(_lend_slot(address, slot, once) for slot in slots))
+        await asyncio.gather(*(_run_slot(address, slot, once) for slot in slots))
 
 
-async def _lend_slot(address: str, options: dict[str, Any], once: bool) -> None:
+async def _run_slot(address: str, options: dict[str, Any], once: bool) -> None:
     while True:
-        nanny = SlotNanny(address, **options)
+        nanny: Nanny = SlotNanny(address, **options)
         try:
             await nanny
             log.info("Joined %s as %s.", address, options["name"])
@@ -94,8 +99,8 @@ async def _lend_slot(address: str, options: dict[str, Any], once: bool) -> None:
         except RuntimeError as error:  # the scheduler may still wait for the process that had this one's name
             log.info("Cannot join %s (%s).", address, error.__cause__ or error)
         finally:
-            with suppress(Exception):  # however it ends, another takes its place
+            with suppress(Exception):  # however it ends, another nanny takes its place
                 await nanny.close(timeout=2)
         if once:
             return
-        await asyncio.sleep(AGAIN_SECONDS)
+        await asyncio.sleep(REJOIN_SECONDS)

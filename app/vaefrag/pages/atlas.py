@@ -8,7 +8,7 @@ from dash.exceptions import PreventUpdate
 
 from vaefrag.components.glossary import help_mark
 from vaefrag.components.notices import notice, remarks
-from vaefrag.jobs.ensemble_status import go_on
+from vaefrag.jobs.ensemble_status import continue_training
 from vaefrag.pages.job_polling import asker, pressed
 from vaefrag.pages.page import Page, PageRequest, RenderedPage
 from vaefrag.pages.site import Site
@@ -262,7 +262,7 @@ def register(app: Dash, site: Site) -> None:
             if standing.at_work or standing.current or not standing.members:
                 continue
             if standing.done < standing.members:
-                go_on(site.queries.store.record(standing.ensemble_id), site.job_store, who=asker())
+                continue_training(site.queries.store.record(standing.ensemble_id), site.job_store, who=asker())
             else:
                 site.job_store.submit_analysis(standing.ensemble_id, who=asker())  # draws the atlas when it is done
         return (tick or 0) + 1

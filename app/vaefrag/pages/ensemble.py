@@ -11,7 +11,7 @@ from dash.exceptions import PreventUpdate
 from vaefrag.components import job_controls as show
 from vaefrag.components.member_strip import strip
 from vaefrag.components.notices import alarms, notice, remarks
-from vaefrag.jobs.ensemble_status import EnsembleStatus, go_on, open_job, status_of
+from vaefrag.jobs.ensemble_status import EnsembleStatus, continue_training, open_job, status_of
 from vaefrag.pages import explorer, image_routes, job_polling
 from vaefrag.pages.explorer import Explorer
 from vaefrag.pages.explorer_view import View
@@ -79,7 +79,7 @@ def _what_to_do(site: Site, record: EnsembleRecord) -> list:
     look = [strip(members, at_work=False)] if members else []
     trained = f"{standing.done} of {len(members)} members are trained" if members else "The posteriors are here"
     tone = "calm"
-    match standing.stage:
+    match standing.state:
         case "stopped":
             share = sum(status.step for status in members) / (record.spec.train.steps * len(members))
             symbol, title, ask = "wait", "Stopped", _ask("train", record.id, "Go on")
@@ -220,7 +220,7 @@ def register(app: Dash, site: Site) -> None:
         ensemble_id = asked["ensemble"]
         record = site.queries.store.record(ensemble_id)
         if asked["ask"] == "train":
-            go_on(record, site.job_store, who=asker())
+            continue_training(record, site.job_store, who=asker())
         else:
             site.job_store.submit_analysis(ensemble_id, who=asker())
         return (tick or 0) + 1

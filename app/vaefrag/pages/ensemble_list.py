@@ -8,7 +8,7 @@ from vaefrag.components.glossary import help_mark
 from vaefrag.components.icons import icon
 from vaefrag.components.member_strip import strip
 from vaefrag.components.notices import command, notice
-from vaefrag.jobs.ensemble_status import AT_WORK, EnsembleStatus, status_of
+from vaefrag.jobs.ensemble_status import ACTIVE_STATES, EnsembleStatus, status_of
 from vaefrag.pages import image_routes
 from vaefrag.pages.page import Page, PageRequest, RenderedPage
 from vaefrag.pages.site import Site
@@ -102,10 +102,10 @@ def _result(item: EnsembleSummary, standing: EnsembleStatus) -> html.Span:
     if item.hotspots is not None:
         words = f"{counted(item.hotspots, 'hotspot')} by {item.measure.upper()}"
         return html.Span(words, className="good" if item.hotspots else "quiet")
-    if standing.stage in ("failed", "analysis failed"):
-        words = "training failed" if standing.stage == "failed" else standing.stage
+    if standing.state in ("failed", "analysis failed"):
+        words = "training failed" if standing.state == "failed" else standing.state
         return html.Span([icon("alert"), words], className="bad")
-    return html.Span("not analysed yet" if standing.stage == "trained" else standing.stage, className="quiet")
+    return html.Span("not analysed yet" if standing.state == "trained" else standing.state, className="quiet")
 
 
 def _thumbnail(site: Site, item: EnsembleSummary, standing: EnsembleStatus) -> html.Div:
@@ -120,7 +120,9 @@ def _thumbnail(site: Site, item: EnsembleSummary, standing: EnsembleStatus) -> h
             pass  # replaced this moment by another analysis; the strip is true either way
     if item.imported:
         return html.Div(icon("grid"), className="thumbnail thumbnail-empty")
-    return html.Div(strip(standing.members, at_work=standing.stage in AT_WORK), className="thumbnail thumbnail-strip")
+    return html.Div(
+        strip(standing.members, at_work=standing.state in ACTIVE_STATES), className="thumbnail thumbnail-strip"
+    )
 
 
 def _damaged(item: EnsembleSummary) -> html.Div:

@@ -1,4 +1,4 @@
-"""/healthz: whether pages and engine are alive, for whoever watches over them. Open to all, and silent on the rest."""
+"""/healthz: whether pages and engine are alive, for monitoring. Open to all, so that it reveals nothing else."""
 
 from pathlib import Path
 
@@ -8,12 +8,12 @@ from vaefrag.jobs.engine_process import engine_state
 
 
 def register(server: Flask, path: str, workspace: Path) -> None:
-    """Answer there.
+    """Register the route.
 
     Args:
         server: the web server of the app.
-        path: of the answer.
-        workspace: whose engine is looked at.
+        path: the path of the route.
+        workspace: the workspace whose engine is checked.
     """
 
     @server.get(path)

@@ -149,7 +149,7 @@ def register(app: Dash, site: Site) -> None:
         if asked["do"] == "retry":
             site.job_store.retry(asked["job"], who=asker())
         elif asked["do"] in WISHES:
-            site.job_store.wish(asked["job"], WISHES[asked["do"]], who=asker())
+            site.job_store.set_desired_state(asked["job"], WISHES[asked["do"]], who=asker())
         return (tick or 0) + 1
 
 

@@ -14,7 +14,7 @@ from vaefrag.components.member_strip import strip
 from vaefrag.components.time_format import clock
 from vaefrag.figures.training_curves import kl_figure, loss_figure
 from vaefrag.jobs.engine_process import EngineState, engine_state
-from vaefrag.jobs.job_models import JobRecord, JobSnapshot, WorkerRow
+from vaefrag.jobs.job_models import JobRecord, JobSnapshot, WorkerRecord
 from vaefrag.pages import fusion_progress
 from vaefrag.pages.site import Site
 from vaefrag.plurals import counted
@@ -69,7 +69,7 @@ class JobViews:
             case "member":
                 return show.member_facts(snapshot, chosen)
             case _:
-                return show.log_lines(self.site.job_store.log(snapshot.job.id))
+                return show.log_lines(self.site.job_store.log_lines(snapshot.job.id))
 
     def plot(self, name: str, snapshot: JobSnapshot, chosen: int = 0) -> go.Figure:
         """Draw the curves of a training from its checkpoints, or a fusion from the state that it keeps."""
@@ -135,7 +135,7 @@ class JobViews:
         parts = [self.part(part, snapshot) for part in ("progress", "pace", "actions", "reasons")]
         return html.Div([what, *parts], className="job-row", role="listitem")
 
-    def _workers(self, workers: list[WorkerRow]) -> html.Div:
+    def _workers(self, workers: list[WorkerRecord]) -> html.Div:
         if not workers:
             return html.Div("No worker has joined.", className="quiet")
         rows = []
@@ -161,7 +161,7 @@ def _no_engine() -> html.Div:
     )
 
 
-def _engine_words(engine: EngineState, workers: list[WorkerRow]) -> html.Div:
+def _engine_words(engine: EngineState, workers: list[WorkerRecord]) -> html.Div:
     if not engine.running:
         return _no_engine()
     if not engine.address:

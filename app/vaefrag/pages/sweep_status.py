@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from vaefrag.jobs.ensemble_status import AT_WORK, failed_of, open_job, status_of
+from vaefrag.jobs.ensemble_status import ACTIVE_STATES, count_failed_members, open_job, status_of
 from vaefrag.pages.site import Site
 from vaefrag_core.errors import VaefragError
 
@@ -53,12 +53,13 @@ def sweep_status_of(site: Site, value: float, ensemble_id: str, drawn_from: str 
         key = ""
     members, snapshots = record.spec.members, record.spec.train.snapshots
     if key and drawn_from == key and open_job(ensemble_id, site.job_store) is None:
-        failed = failed_of(ensemble_id, site.job_store)  # not from the members' files: this is asked at every look
+        # Not from the members' files: this is asked at every look.
+        failed = count_failed_members(ensemble_id, site.job_store)
         word = "analysed" + (f", {failed} of {members} members failed" if failed else "")
         return SweepStatus(value, ensemble_id, word, members - failed, failed, members, False, True, snapshots)
     standing = status_of(record, site.queries.store, site.job_store)
     word = standing.words
-    if standing.stage == "trained":
+    if standing.state == "trained":
         word = "analysed, not in the atlas yet" if key else "not analysed yet"
-    at_work, failed = standing.stage in AT_WORK, len(standing.failed)
+    at_work, failed = standing.state in ACTIVE_STATES, len(standing.failed)
     return SweepStatus(value, ensemble_id, word, standing.done, failed, members, at_work, False, snapshots)

@@ -1,0 +1,41 @@
+"""The slots that open jobs have and could use, as requests to the scheduling."""
+
+from collections.abc import Iterable, Sequence
+
+from vaefrag.jobs.dask_cluster import GPU_OFFER
+from vaefrag.jobs.engine_job_store import OpenJob
+from vaefrag.jobs.job_kinds import KINDS
+from vaefrag.jobs.job_models import ACTIVE
+from vaefrag.jobs.job_results import RunningTask
+from vaefrag.jobs.scheduling import SlotRequest
+
+GPU = (GPU_OFFER,)  # the needs of a task that trains on a GPU
+
+
+def slot_requests(jobs: Iterable[OpenJob], running: Sequence[RunningTask], *, has_gpu: bool) -> list[SlotRequest]:
+    """Return the requests of all jobs that are to run.
+
+    Args:
+        jobs: the open jobs, in the order of submission.
+        running: the tasks that were dispatched, cancelled ones included: their slots are not free yet.
+        has_gpu: whether any worker offers a GPU.
+    """
+    requests = []
+    for job in jobs:
+        if job.progress.state not in ACTIVE or job.desired.state != "run":
+            continue
+        policy = KINDS[job.submission.kind]
+        slots = sum(task.job_id == job.id for task in running)
+        waiting = len(job.members_in("queued")) if job.submission.members else 1 - slots
+        requests.append(
+            SlotRequest(
+                job_id=job.id,
+                rank=policy.rank,
+                waiting=waiting,
+                slots=slots,
+                most_slots=job.submission.most_slots,
+                preempts=not job.submission.partial,
+                needs=GPU if policy.prefers_gpu and has_gpu else policy.needs,
+            )
+        )
+    return requests
