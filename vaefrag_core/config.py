@@ -16,26 +16,14 @@ from pydantic import (
     model_validator,
 )
 
+from vaefrag_core.objectives import Objective as Objective
+from vaefrag_core.objectives import ObjectiveSettings, Widths
+
 Measure = Literal["nmi", "vi"]
 Architecture = Literal["mlp", "conv28", "conv64"]
 Precision = Literal["float32", "bfloat16"]
 FusionObjective = Literal["vi", "nmi", "mutual-information"]
-Objective = Literal["beta-vae", "annealed-vae", "beta-tcvae", "factor-vae", "dip-vae-i", "dip-vae-ii"]
 Number = Annotated[int, Field(ge=0)]  # of a member, or of a channel within one
-Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(min_length=1, max_length=8)]
-
-# What each objective reads besides the rest. What it does not read is no part of what was asked for.
-COEFFICIENTS: dict[Objective, tuple[str, ...]] = {
-    "beta-vae": ("beta",),
-    "annealed-vae": ("gamma", "capacity_nats", "capacity_steps"),
-    "beta-tcvae": ("beta",),
-    "factor-vae": ("gamma_tc",),
-    "dip-vae-i": ("beta", "lambda_od", "lambda_d"),
-    "dip-vae-ii": ("beta", "lambda_od", "lambda_d"),
-}
-# And what is no weight of a term: the network that tells factor-vae its total correlation.
-OF_DISCRIMINATOR = ("discriminator_widths", "discriminator_learning_rate")
-SYMBOLS = {"beta": "β", "gamma": "γ", "gamma_tc": "γ", "capacity_nats": "C", "lambda_od": "λod", "lambda_d": "λd"}
 
 
 class Config(BaseModel):
@@ -96,35 +84,9 @@ class ModelConfig(Config):
         return self.architecture == "mlp" and self.network is None
 
 
-class TrainConfig(Config):
-    """How every member is trained. Which coefficients an objective reads, `COEFFICIENTS` says."""
+class TrainConfig(ObjectiveSettings, Config):
+    """How every member is trained."""
 
-    objective: Objective = Field("beta-vae", description=f"one of {', '.join(COEFFICIENTS)}")
-    beta: float = Field(
-        1.0, ge=0, le=1e6, allow_inf_nan=False, description="weight of the KL term; in beta-tcvae, total correlation"
-    )
-    gamma: float = Field(
-        1_000.0, ge=0, le=1e6, allow_inf_nan=False, description="annealed-vae: weight of the KL's distance from C"
-    )
-    capacity_nats: float = Field(
-        25.0, ge=0, le=1e4, allow_inf_nan=False, description="annealed-vae: KL that is allowed at the end, C"
-    )
-    capacity_steps: int = Field(100_000, ge=1, description="annealed-vae: steps over which C grows from 0")
-    gamma_tc: float = Field(
-        10.0, ge=0, le=1e6, allow_inf_nan=False, description="factor-vae: weight of the total correlation"
-    )
-    discriminator_widths: Widths = Field(
-        (256, 256, 256), description="factor-vae: units of each hidden layer of the discriminator"
-    )
-    discriminator_learning_rate: float = Field(
-        1e-4, gt=0, le=1, allow_inf_nan=False, description="factor-vae: of the discriminator's Adam"
-    )
-    lambda_od: float = Field(
-        10.0, ge=0, le=1e6, allow_inf_nan=False, description="dip-vae: weight of covariances between channels"
-    )
-    lambda_d: float = Field(
-        100.0, ge=0, le=1e6, allow_inf_nan=False, description="dip-vae: weight of the variances' distance from 1"
-    )
     steps: int = Field(5_000, ge=1, le=10_000_000, description="gradient steps of a member")
     batch_size: int = Field(64, ge=1, le=65_536, description="images in a step")
     learning_rate: float = Field(1e-3, gt=0, le=1, allow_inf_nan=False, description="of Adam")
@@ -134,18 +96,6 @@ class TrainConfig(Config):
     precision: Precision = Field("float32", description="of the networks' products in training: float32 or bfloat16")
     seed: int = Field(0, ge=0, lt=2**63, description="the ensemble's seed; each member's is made from it")
     snapshots: int = Field(0, ge=0, le=50, description="log-spaced steps at which encoders are kept; 0 for none")
-
-    @property
-    def unread(self) -> frozenset[str]:
-        """The settings of objectives that this objective does not read."""
-        every = {name for objective in COEFFICIENTS for name in read_by(objective)}
-        return frozenset(every - set(read_by(self.objective)))
-
-    @property
-    def words(self) -> str:
-        """The objective and its coefficients as people write them: beta-vae β=4."""
-        names = [name for name in COEFFICIENTS[self.objective] if name in SYMBOLS]
-        return " ".join([self.objective, *(f"{SYMBOLS[name]}={getattr(self, name):g}" for name in names)])
 
 
 class FingerprintConfig(Config):
@@ -300,7 +250,7 @@ class EnsembleSpec(Config):
     def key(self) -> str:
         """The content without the name, what its objective does not read, and what was added and is not used."""
         left_out = {
-            "train": set(self.train.unread) | _unset(self.train, "clip_gradient", "precision", "snapshots"),
+            "train": set(self.train.unread_settings) | _unset(self.train, "clip_gradient", "precision", "snapshots"),
             "dataset": _unset(self.dataset, "image_size"),
             "model": _unset(self.model, "network") or {"architecture", "widths", "activation"},
         }
@@ -309,14 +259,9 @@ class EnsembleSpec(Config):
     @model_validator(mode="after")
     def _name_from_content(self) -> "EnsembleSpec":
         if not self.name:
-            words = f"{self.dataset.name} {self.train.words}"
+            words = f"{self.dataset.name} {self.train.title}"
             object.__setattr__(self, "name", words)
         return self
-
-
-def read_by(objective: Objective) -> tuple[str, ...]:
-    """Give the settings of training that this objective reads and another may not."""
-    return COEFFICIENTS[objective] + (OF_DISCRIMINATOR if objective == "factor-vae" else ())
 
 
 def content_key(content: object) -> str:

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from vaefrag_core.artifacts import Atlas
-from vaefrag_core.config import COEFFICIENTS, SYMBOLS, Config, EnsembleSpec, content_key
+from vaefrag_core.config import Config, EnsembleSpec, TrainConfig, content_key
 from vaefrag_core.ensemble_store import EnsembleStore, ensemble_id_of, made_once, readable, write_text
 from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
+from vaefrag_core.objectives import OBJECTIVES, SETTINGS
 from vaefrag_core.spec_validation import resolve
 
 NAME_LENGTH = 80
@@ -182,7 +183,7 @@ def step_folder(step: int) -> str:
 
 def symbol_of(coefficient: str) -> str:
     """Give a coefficient as people write it: β for beta."""
-    return SYMBOLS.get(coefficient, coefficient.replace("_", " "))
+    return SETTINGS[coefficient].labels.symbol or coefficient.replace("_", " ")
 
 
 def resolve_sweep(values: Mapping[str, Any]) -> tuple[Sweep | None, list[EnsembleSpec]]:
@@ -201,17 +202,18 @@ def resolve_sweep(values: Mapping[str, Any]) -> tuple[Sweep | None, list[Ensembl
         MissingDataError: when the data set's files are not to be found.
     """
     train = dict(values.get("train", {}))
-    every = sorted({name for names in COEFFICIENTS.values() for name in names})
-    lists = [name for name in every if isinstance(train.get(name), str) and "," in train[name]]
-    read = COEFFICIENTS.get(train.get("objective", "beta-vae"))  # None of an unknown one, which `resolve` refuses
-    if not lists or read is None:
+    coefficients = sorted(name for name, setting in SETTINGS.items() if setting.labels.coefficient)
+    lists = [name for name in coefficients if isinstance(train.get(name), str) and "," in train[name]]
+    objective = train.get("objective", TrainConfig().objective)
+    declaration = OBJECTIVES.get(objective)
+    if not lists or declaration is None:  # an unknown objective is refused by `resolve`
         return None, [resolve(values)]
     if len(lists) > 1:
         raise _wrong(lists, f"Expected a list of one coefficient, got lists of {' and '.join(lists)}. Fix the others.")
     name = lists[0]
-    if name not in read:
-        objective = train["objective"]
-        raise _wrong([name], f"{objective} does not read {name}. Give a list of one of {', '.join(read)}.")
+    if name not in declaration.coefficients:
+        readable = ", ".join(declaration.coefficients)
+        raise _wrong([name], f"{objective} does not read {name}. Give a list of one of {readable}.")
     parts = [part.strip() for part in train[name].split(",") if part.strip()]
     if len(parts) > MOST_VALUES:
         raise _wrong([name], f"A sweep takes at most {MOST_VALUES} values of {name}, got {len(parts)}.")

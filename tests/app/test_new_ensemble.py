@@ -156,7 +156,7 @@ def test_the_newer_settings_arrive_as_they_were_typed(form: Form, workspace: Ens
     )
     (ensemble_id,) = workspace.ids()
     spec = workspace.record(ensemble_id).spec
-    assert (spec.train.words, spec.train.discriminator_widths) == ("factor-vae γ=35", (50, 40))
+    assert (spec.train.title, spec.train.discriminator_widths) == ("factor-vae γ=35", (50, 40))
     assert (spec.train.clip_gradient, spec.train.snapshots, spec.model.likelihood) == (5.0, 8, "mse")
     assert spec.train.precision == "bfloat16"
     assert spec.model.architecture == "conv64"

@@ -9,7 +9,7 @@ from vaefrag.queries import Queries, channel_posterior, kl_nats, middle_of, near
 from vaefrag_core.artifacts import ChannelMatrix, Posteriors
 from vaefrag_core.errors import BrokenFileError, MissingDataError
 from vaefrag_core.measures.information import information_bits
-from vaefrag_core.models.objectives import kl_nats as training_kl
+from vaefrag_core.models.losses import kl_nats as training_kl
 
 
 def test_a_damaged_folder_hides_no_other(

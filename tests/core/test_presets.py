@@ -27,13 +27,13 @@ def test_locatello_2019_is_that_of_the_study() -> None:
 
 def test_murphy_2024_fashion_is_beta_4_with_the_paper_s_convolutions() -> None:
     spec = spec_of("murphy-2024-fashion")
-    assert (spec.dataset.name, spec.train.words, spec.model.architecture) == ("fashion-mnist", "beta-vae β=4", "conv28")
+    assert (spec.dataset.name, spec.train.title, spec.model.architecture) == ("fashion-mnist", "beta-vae β=4", "conv28")
     assert spec.model.channels == 10
 
 
 def test_circle_so2_has_one_channel_and_squared_error() -> None:
     spec = spec_of("circle-so2")
-    assert (spec.dataset.name, spec.train.words, spec.train.learning_rate) == ("circle", "beta-vae β=0.03", 1e-3)
+    assert (spec.dataset.name, spec.train.title, spec.train.learning_rate) == ("circle", "beta-vae β=0.03", 1e-3)
     model = spec.model
     assert (model.widths, model.activation, model.channels, model.likelihood) == ((256, 256), "tanh", 1, "mse")
 

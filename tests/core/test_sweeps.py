@@ -83,6 +83,11 @@ def test_what_cannot_be_swept_is_said_at_its_field(train: dict[str, Any], field:
     assert field in caught.value.fields
 
 
+def test_a_list_that_the_default_objective_does_not_read_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="beta-vae does not read gamma"):
+        resolve_sweep({"train": {"gamma": "1,2"}})
+
+
 def test_what_is_not_there_or_broken_is_named(workspace: EnsembleStore) -> None:
     sweeps = SweepStore(workspace)
     with pytest.raises(MissingDataError, match=r"There is no sweep 'x' in .* Sweeps there: none"):

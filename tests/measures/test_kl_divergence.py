@@ -5,7 +5,7 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from vaefrag_core.measures.kl_divergence import kl_to_prior_nats
-from vaefrag_core.models.objectives import kl_nats
+from vaefrag_core.models.losses import kl_nats
 
 
 def test_it_is_that_of_torch_and_what_training_charges() -> None:

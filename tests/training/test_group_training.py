@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from support import loaded, same
-from vaefrag_core.config import COEFFICIENTS, EnsembleSpec, ModelConfig, TrainConfig
+from vaefrag_core.config import EnsembleSpec, ModelConfig, TrainConfig
 from vaefrag_core.datasets.base import ImageDataset
 from vaefrag_core.datasets.digits import digits
+from vaefrag_core.objectives import OBJECTIVES
 from vaefrag_core.training.checkpoints import MemberStatus, save_checkpoint
 from vaefrag_core.training.group_training import SLICE_STEPS, train_members
 from vaefrag_core.training.parameter_stack import ParameterStack
@@ -220,7 +221,7 @@ def test_a_single_channel_too(dataset: ImageDataset, tmp_path: Path) -> None:
     assert same(loaded(tmp_path / "alone", 1), loaded(tmp_path / "beside", 1))
 
 
-@pytest.mark.parametrize("objective", COEFFICIENTS)
+@pytest.mark.parametrize("objective", OBJECTIVES)
 def test_of_every_objective_a_member_that_fails_takes_no_other_with_it(
     dataset: ImageDataset, tmp_path: Path, objective: str
 ) -> None:

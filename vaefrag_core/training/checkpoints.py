@@ -51,7 +51,7 @@ class History:
         loss: (T,) objective, nats per image.
         reconstruction: (T,) nats per image.
         kl_nats: (T, D) of each channel, per image.
-        penalty: (T,) of the objective's own term, as `models.objectives.objective` gives it.
+        penalty: (T,) of the objective's own term, as `models.losses.loss_and_penalty` gives it.
         discriminator: (T,) cross-entropy of factor-vae's discriminator, nats; 0 of other objectives.
     """
 

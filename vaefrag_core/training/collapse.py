@@ -29,7 +29,7 @@ def live_channels(kl_nats: Sequence[float]) -> int:
 
 def warm_up_steps(train: TrainConfig) -> float:
     """Give the steps before which nobody is said to have collapsed; infinite when no KL is allowed at all."""
-    if train.objective != "annealed-vae":
+    if "capacity_steps" not in train.declaration.settings:
         return WARM_UP_STEPS
     if train.capacity_nats < 1:
         return math.inf

@@ -25,8 +25,15 @@ from vaefrag_core.config import EnsembleSpec
 from vaefrag_core.datasets.base import ImageDataset
 from vaefrag_core.models.custom_networks import check_custom_networks
 from vaefrag_core.models.discriminator import BETAS, Discriminator, build_discriminator
+from vaefrag_core.models.losses import (
+    LossInputs,
+    discriminator_nats,
+    kl_nats,
+    loss_and_penalty,
+    reconstruction_nats,
+    shuffled,
+)
 from vaefrag_core.models.networks import in_channels_last
-from vaefrag_core.models.objectives import discriminator_nats, kl_nats, objective, reconstruction_nats, shuffled
 from vaefrag_core.models.vae import ENCODER, VAE, build_member, member_seed
 from vaefrag_core.training.batch_schedule import NOISE_BLOCK_STEPS, Schedule, snapshot_steps
 from vaefrag_core.training.checkpoints import (
@@ -144,7 +151,7 @@ class _Group:
         if self.step > 0:
             self.stack.resume([c.optimizer for c in checkpoints], self.step)
         self.critics = None
-        if train.objective == "factor-vae":
+        if train.declaration.discriminator:
             self.critics = _Critics(spec, self.schedules, checkpoints, device, together=self.together)
 
     def run(self, should_stop: ShouldStop, checkpoint_seconds: float) -> Iterator[list[MemberStatus]]:
@@ -228,15 +235,15 @@ class _Group:
         kl = kl_nats(mean, logvar)
         n_images = self.dataset.n_images
         if order is None:
-            loss, penalty = objective(train, reconstruction, kl, mean, logvar, noise, n_images=n_images, step=step)
+            loss, penalty = loss_and_penalty(train, LossInputs(reconstruction, kl, mean, logvar, noise, n_images, step))
             return loss, reconstruction, penalty, torch.zeros_like(loss), kl
         assert self.critics is not None
         frozen = {name: p.detach() for name, p in critic.items()}  # the VAE's loss moves the VAE, the other the other
         judge = partial(functional_call, self.critics.skeleton)
-        loss, penalty = objective(
-            train, reconstruction, kl, mean, logvar, noise,
-            n_images=n_images, step=step, discriminator=lambda latents: judge(frozen, (latents,)),
-        )  # fmt: skip
+        inputs = LossInputs(
+            reconstruction, kl, mean, logvar, noise, n_images, step, lambda latents: judge(frozen, (latents,))
+        )
+        loss, penalty = loss_and_penalty(train, inputs)
         latents = (mean + torch.exp(logvar / 2) * noise).detach()
         critic_loss = discriminator_nats(judge(critic, (latents,)), judge(critic, (shuffled(latents, order),)))
         return loss, reconstruction, penalty, critic_loss, kl

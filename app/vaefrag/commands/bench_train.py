@@ -23,7 +23,7 @@ from vaefrag_core.config import EnsembleSpec, Precision
 from vaefrag_core.config_errors import parse
 from vaefrag_core.datasets.base import ImageDataset
 from vaefrag_core.datasets.catalog import load_dataset
-from vaefrag_core.models.objectives import beta_vae, kl_nats, reconstruction_nats
+from vaefrag_core.models.losses import beta_vae, kl_nats, reconstruction_nats
 from vaefrag_core.models.vae import build_member
 from vaefrag_core.training.group_size import group_size
 from vaefrag_core.training.group_training import SLICE_STEPS, train_members

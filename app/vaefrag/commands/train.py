@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vaefrag import terminal
+from vaefrag.commands.objective_options import option_name, with_objective_options
 from vaefrag.commands.options import Json, Workspace, by_option, flag
 from vaefrag.commands.serve import check_door, show_pages
+from vaefrag_core.objectives import OBJECTIVES, SETTINGS
 
 if TYPE_CHECKING:
     from vaefrag_core.config import EnsembleSpec
@@ -18,9 +20,6 @@ Workers = Annotated[
     int | None,
     typer.Option(min=1, help="Processes that train an ensemble side by side.", show_default="one per core"),
 ]
-
-
-NUMBERS = "NUMBER[,…]"  # a coefficient: one value, or the values of a sweep
 
 
 # Where each option of `train` stands in an `EnsembleSpec`; they are read by this table, not one by one.
@@ -39,14 +38,12 @@ PLACES = {
     **{
         option: f"train.{option}"
         for option in (
-            *("objective", "beta", "gamma", "capacity_steps", "gamma_tc", "lambda_od", "lambda_d"),
-            *("discriminator_widths", "discriminator_learning_rate"),
-            *("steps", "batch_size", "learning_rate", "clip_gradient", "precision", "seed", "snapshots"),
+            *("objective", "steps", "batch_size", "learning_rate", "clip_gradient", "precision", "seed", "snapshots"),
         )
     },
-    "capacity": "train.capacity_nats",
+    **{option_name(setting): f"train.{setting.name}" for setting in SETTINGS.values()},
 }
-LISTS = ("widths", "discriminator_widths")
+LISTS = ("widths", *(option_name(setting) for setting in SETTINGS.values() if setting.kind == "widths"))
 
 
 class ArchitectureChoice(StrEnum):
@@ -92,6 +89,7 @@ def demo(
         show_pages(settings, browser, path=f"/ensemble/{result['id']}")
 
 
+@with_objective_options
 def train(
     ctx: typer.Context,
     preset: Annotated[
@@ -102,34 +100,7 @@ def train(
     image_size: Annotated[
         int | None, typer.Option(help="Of pictures of a folder: pixels of a side.", show_default=False)
     ] = None,
-    objective: Annotated[
-        str, typer.Option(help="Loss: beta-vae, annealed-vae, beta-tcvae, factor-vae, dip-vae-i or dip-vae-ii.")
-    ] = "beta-vae",
-    beta: Annotated[
-        str, typer.Option(metavar=NUMBERS, help="Weight of the KL term; in beta-tcvae, of the total correlation.")
-    ] = "1",
-    gamma: Annotated[
-        str, typer.Option(metavar=NUMBERS, help="annealed-vae: weight of the KL's distance from the capacity.")
-    ] = "1000",
-    capacity: Annotated[
-        str, typer.Option(metavar=NUMBERS, help="annealed-vae: KL that is allowed at the end, nats.")
-    ] = "25",
-    capacity_steps: Annotated[
-        str, typer.Option(metavar=NUMBERS, help="annealed-vae: steps over which it grows from 0.")
-    ] = "100000",
-    gamma_tc: Annotated[
-        str, typer.Option(metavar=NUMBERS, help="factor-vae: weight γ of the total correlation.")
-    ] = "10",
-    discriminator_widths: Annotated[
-        str, typer.Option(help="factor-vae: hidden layers of the discriminator, separated by commas.")
-    ] = "256,256,256",
-    discriminator_learning_rate: Annotated[float, typer.Option(help="factor-vae: of the discriminator's Adam.")] = 1e-4,
-    lambda_od: Annotated[
-        str, typer.Option(metavar=NUMBERS, help="dip-vae: weight of covariances between channels.")
-    ] = "10",
-    lambda_d: Annotated[
-        str, typer.Option(metavar=NUMBERS, help="dip-vae: weight of the variances' distance from 1.")
-    ] = "100",
+    objective: Annotated[str, typer.Option(help=f"Loss: {', '.join(OBJECTIVES)}.")] = "beta-vae",
     members: Annotated[int, typer.Option(help="VAEs to train, each from its own seed.")] = 20,
     steps: Annotated[int, typer.Option(help="Gradient steps of each member.")] = 5000,
     batch_size: Annotated[int, typer.Option(help="Images in a step.")] = 64,
@@ -210,14 +181,13 @@ def _typed(ctx: typer.Context, option: str) -> bool:
 
 def _refuse_unread(typed: list[str], spec: "EnsembleSpec") -> None:
     """Refuse an option that nothing would come of, rather than train something else than was meant."""
-    from vaefrag_core.config import COEFFICIENTS, read_by
     from vaefrag_core.errors import InvalidInputError
 
     model, train = spec.model, spec.train
     for option in typed:
         place, name = PLACES[option].rpartition(".")[::2]
-        if place == "train" and name in train.unread:
-            readers = " or ".join(other for other in COEFFICIENTS if name in read_by(other))
+        if place == "train" and name in train.unread_settings:
+            readers = " or ".join(SETTINGS[name].readers)
             reason, remedy = f"{train.objective} does not read it", f"choose --objective {readers}"
         elif name == "pixel_variance" and model.likelihood != "gaussian":
             reason, remedy = f"the likelihood {model.likelihood} does not read it", "choose --likelihood gaussian"

@@ -11,11 +11,13 @@ import dash_mantine_components as dmc
 from dash import html
 
 from vaefrag.components.number_inputs import as_number, number_box, number_text
-from vaefrag_core.config import COEFFICIENTS, DatasetConfig, EnsembleSpec, ModelConfig, TrainConfig
+from vaefrag_core.config import DatasetConfig, EnsembleSpec, ModelConfig, TrainConfig
 from vaefrag_core.config_errors import parse
 from vaefrag_core.datasets.catalog import describe_datasets, points_of, settings_of
+from vaefrag_core.objectives import OBJECTIVES, SETTINGS, Setting
 from vaefrag_core.presets import PRESETS, with_preset
 
+FieldKind = Literal["whole", "real", "choice", "text", "swept"]
 AUTO = "auto"
 
 
@@ -34,12 +36,21 @@ class Field:
     path: str
     label: str
     help: str
-    kind: Literal["whole", "real", "choice", "text", "swept"]
+    kind: FieldKind
     choices: tuple[str, ...] = ()
 
 
 def _choices(model: type[ModelConfig] | type[TrainConfig], name: str) -> tuple[str, ...]:
     return get_args(model.model_fields[name].annotation)
+
+
+def _setting_field(setting: Setting) -> Field:
+    kind: FieldKind = "text"
+    if setting.kind == "whole number":
+        kind = "whole"
+    elif setting.kind == "number":
+        kind = "swept" if setting.labels.coefficient else "real"
+    return Field(f"train.{setting.name}", setting.labels.label, setting.labels.hint, kind)
 
 
 IMAGES = (
@@ -58,20 +69,7 @@ LOSS = (
     Field(
         "train.objective", "Objective", "The loss that training lowers.", "choice", _choices(TrainConfig, "objective")
     ),
-    Field("train.beta", "β", "Weight of the KL term: the larger, the fewer bits channels may carry.", "swept"),
-    Field("train.gamma", "γ", "Weight of the KL's distance from the capacity.", "swept"),
-    Field("train.capacity_nats", "Capacity C", "KL that is allowed at the end, nats.", "swept"),
-    Field("train.capacity_steps", "Capacity steps", "Over which C grows from 0.", "whole"),
-    Field("train.gamma_tc", "γ", "Weight of the total correlation between channels.", "swept"),
-    Field(
-        "train.discriminator_widths",
-        "Discriminator",
-        "Hidden layers of the network that estimates the total correlation: units of each, separated by commas.",
-        "text",
-    ),
-    Field("train.discriminator_learning_rate", "Discriminator's learning rate", "Of its own Adam.", "real"),
-    Field("train.lambda_od", "λ off the diagonal", "Weight of the covariances between channels.", "swept"),
-    Field("train.lambda_d", "λ on the diagonal", "Weight of the variances' distance from 1.", "swept"),
+    *(_setting_field(setting) for setting in SETTINGS.values()),
 )
 SIZE = (
     Field("name", "Name", "What the pages call it. Left empty: data set, objective and β.", "text"),
@@ -119,7 +117,7 @@ MORE = (
     ),
     Field("model.pixel_variance", "Pixel variance", "Of the Gaussian likelihood, for images in 0…1.", "real"),
 )
-LISTS = ("model.widths", "train.discriminator_widths")
+LISTS = ("model.widths", *(f"train.{setting.name}" for setting in SETTINGS.values() if setting.kind == "widths"))
 OPTIONAL = ("dataset.path", "dataset.image_size", "train.clip_gradient")  # may be left empty
 FIELDS = {field.path: field for field in (*IMAGES, *LOSS, *SIZE, *NETWORK, *MORE)}
 
@@ -206,8 +204,8 @@ def is_read(path: str, objective: str, dataset: str) -> bool:
     """Say whether a field is read: coefficients by some objectives, paths by some data sets, others always."""
     if path in ("dataset.path", "dataset.image_size"):
         return path.removeprefix("dataset.") in settings_of(dataset)
-    unread = TrainConfig.model_construct(objective=objective).unread if objective in COEFFICIENTS else frozenset()
-    return path.removeprefix("train.") not in unread
+    setting = SETTINGS.get(path.removeprefix("train."))
+    return setting is None or objective not in OBJECTIVES or objective in setting.readers
 
 
 def group(title: str, fields: tuple[Field, ...], values: Mapping[str, Any], note: str = "") -> html.Section:

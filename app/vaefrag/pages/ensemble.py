@@ -152,7 +152,7 @@ def _ask(what: str, ensemble_id: str, text: str) -> html.Div:
 def _words(record: EnsembleRecord) -> list[html.Span]:
     spec = record.spec
     rest = (
-        [f"{spec.fingerprint.size:,} images"] if record.imported else [spec.train.words, f"{spec.train.steps:,} steps"]
+        [f"{spec.fingerprint.size:,} images"] if record.imported else [spec.train.title, f"{spec.train.steps:,} steps"]
     )
     words = (spec.dataset.name, counted(spec.members, "member"), *rest, html.Code(record.id))
     return [html.Span(word) for word in words]

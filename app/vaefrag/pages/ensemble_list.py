@@ -79,7 +79,7 @@ def _card(site: Site, item: EnsembleSummary, name: str) -> dcc.Link:
     members = f"{spec.members}" if item.imported else f"{standing.done} of {spec.members} trained"
     trained = [
         ("data set", spec.dataset.name),
-        ("objective", spec.train.words),
+        ("objective", spec.train.title),
         ("members", members),
         ("steps", f"{spec.train.steps:,}"),
     ]

@@ -59,7 +59,7 @@ class Explorer:
 
     def _summary(self) -> list:
         spec, matrix = self.record.spec, self.opened.matrix
-        origin = [spec.dataset.name] if self.record.imported else [spec.dataset.name, spec.train.words]
+        origin = [spec.dataset.name] if self.record.imported else [spec.dataset.name, spec.train.title]
         words = [
             *origin,
             counted(len(np.unique(matrix.member)), "member"),

@@ -7,20 +7,24 @@ import pytest
 import torch
 from torch.distributions import Bernoulli, MultivariateNormal, Normal, kl_divergence
 
-from vaefrag_core.config import COEFFICIENTS, ModelConfig, Objective, TrainConfig
+from vaefrag_core.config import ModelConfig, Objective, TrainConfig
+from vaefrag_core.errors import InvalidInputError
 from vaefrag_core.models.discriminator import BETAS, build_discriminator
-from vaefrag_core.models.objectives import (
+from vaefrag_core.models.losses import (
+    LOSSES,
+    LossInputs,
     beta_vae,
     capacity_at,
     dip_penalty,
     discriminator_nats,
     factor_vae,
     kl_nats,
-    objective,
+    loss_and_penalty,
     reconstruction_nats,
     shuffled,
     total_correlation_nats,
 )
+from vaefrag_core.objectives import OBJECTIVES
 from vaefrag_core.training.batch_schedule import Schedule
 
 
@@ -79,17 +83,31 @@ def loss_of(config: TrainConfig) -> torch.Tensor:
     mean, noise = torch.randn(2, 16, 3, generator=generator)
     mean, logvar = mean @ torch.tensor([[2.0, 1.0, 0.0], [0.0, 1.0, 0.5], [0.0, 0.0, 0.4]]), -1 + 0.3 * noise
     kl = kl_nats(mean, logvar)
-    return objective(config, torch.tensor(50.0), kl, mean, logvar, noise, n_images=N_IMAGES, step=STEP,
-                     discriminator=lambda latents: latents.sin().sum(dim=1))[0]  # fmt: skip
+    inputs = LossInputs(
+        torch.tensor(50.0), kl, mean, logvar, noise, N_IMAGES, STEP, lambda latents: latents.sin().sum(dim=1)
+    )
+    return loss_and_penalty(config, inputs)[0]
 
 
-@pytest.mark.parametrize(("name", "coefficient"), [(o, c) for o, names in COEFFICIENTS.items() for c in names])
+def test_every_declared_objective_has_a_loss_and_every_loss_is_declared() -> None:
+    assert list(LOSSES) == list(OBJECTIVES)
+
+
+def test_an_objective_without_a_loss_is_refused_and_no_other_trained_in_its_place() -> None:
+    unknown = TrainConfig.model_construct(**{**dict(TrainConfig()), "objective": "beta-vea"})
+    with pytest.raises(InvalidInputError, match=r"no loss for the objective 'beta-vea'\. There are .*beta-vae"):
+        loss_of(unknown)
+
+
+@pytest.mark.parametrize(
+    ("name", "coefficient"), [(o, c) for o, declared in OBJECTIVES.items() for c in declared.coefficients]
+)
 def test_every_coefficient_changes_its_loss_and_no_other(name: Objective, coefficient: str) -> None:
     config = TrainConfig(objective=name, beta=2.0, capacity_steps=100)
     value = getattr(config, coefficient)
     changed = config.model_copy(update={coefficient: 2 * value})
     assert loss_of(changed) != pytest.approx(float(loss_of(config)), rel=1e-6)
-    for unread in config.unread:
+    for unread in config.unread_settings:
         other = config.model_copy(update={unread: 3 * getattr(config, unread)})
         assert loss_of(other) == loss_of(config)
 

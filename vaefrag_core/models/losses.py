@@ -21,13 +21,16 @@ References:
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from vaefrag_core.config import ModelConfig, TrainConfig
+from vaefrag_core.errors import InvalidInputError
+from vaefrag_core.objectives import Objective
 
 
 def reconstruction_nats(output: Tensor, images: Tensor, config: ModelConfig) -> Tensor:
@@ -112,7 +115,7 @@ def annealed_vae(reconstruction: Tensor, kl: Tensor, gamma: float, capacity_nats
 
 
 def capacity_at(step: int, config: TrainConfig) -> float:
-    """Give the capacity C (nats) of a step, counted from 0: from 0 in a straight line to its end.
+    """Return the capacity C (nats) of a step, counted from 0: from 0 in a straight line to its end.
 
     Example:
         >>> capacity_at(50, TrainConfig(capacity_nats=25.0, capacity_steps=100))
@@ -235,50 +238,95 @@ def dip_penalty(mean: Tensor, logvar: Tensor | None, lambda_od: float, lambda_d:
     return lambda_od * off_diagonal + lambda_d * (diagonal - 1).square().sum()
 
 
-def objective(
-    config: TrainConfig,
-    reconstruction: Tensor,
-    kl: Tensor,
-    mean: Tensor,
-    logvar: Tensor,
-    noise: Tensor,
-    *,
-    n_images: int,
-    step: int,
-    discriminator: Callable[[Tensor], Tensor] | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Give the loss that a config asks for, and the value of its own term.
+@dataclass(frozen=True)
+class LossInputs:
+    """What a loss is computed from at one step of a member's training.
 
     Args:
-        config: the objective and its coefficients.
         reconstruction: () nats.
         kl: (D,) nats.
         mean: (B, D) of the posteriors.
         logvar: (B, D) ln σ².
         noise: (B, D) standard normal, by which the latents were drawn.
-        n_images: of the data set.
+        n_images: N, images of the data set.
         step: counted from 0.
-        discriminator: of factor-vae: latents (B, D) → (B,) logits.
+        discriminator: latents (B, D) → (B,) logits; for objectives that declare one.
+    """
+
+    reconstruction: Tensor
+    kl: Tensor
+    mean: Tensor
+    logvar: Tensor
+    noise: Tensor
+    n_images: int
+    step: int
+    discriminator: Callable[[Tensor], Tensor] | None = None
+
+    @property
+    def latents(self) -> Tensor:
+        """(B, D) the latents that the decoder was shown."""
+        return self.mean + torch.exp(self.logvar / 2) * self.noise
+
+
+def _beta_vae(config: TrainConfig, inputs: LossInputs) -> tuple[Tensor, Tensor]:
+    return beta_vae(inputs.reconstruction, inputs.kl, config.beta), torch.zeros_like(inputs.reconstruction)
+
+
+def _annealed_vae(config: TrainConfig, inputs: LossInputs) -> tuple[Tensor, Tensor]:
+    capacity_nats = capacity_at(inputs.step, config)
+    loss = annealed_vae(inputs.reconstruction, inputs.kl, config.gamma, capacity_nats)
+    return loss, (torch.sum(inputs.kl) - capacity_nats).abs()
+
+
+def _beta_tcvae(config: TrainConfig, inputs: LossInputs) -> tuple[Tensor, Tensor]:
+    total_correlation = total_correlation_nats(inputs.latents, inputs.mean, inputs.logvar, inputs.n_images)
+    return beta_tcvae(inputs.reconstruction, inputs.kl, total_correlation, config.beta), total_correlation
+
+
+def _factor_vae(config: TrainConfig, inputs: LossInputs) -> tuple[Tensor, Tensor]:
+    assert inputs.discriminator is not None
+    total_correlation = inputs.discriminator(inputs.latents).mean()
+    return factor_vae(inputs.reconstruction, inputs.kl, total_correlation, config.gamma_tc), total_correlation
+
+
+def _dip_vae_i(config: TrainConfig, inputs: LossInputs) -> tuple[Tensor, Tensor]:
+    penalty = dip_penalty(inputs.mean, None, config.lambda_od, config.lambda_d)
+    return beta_vae(inputs.reconstruction, inputs.kl, config.beta) + penalty, penalty
+
+
+def _dip_vae_ii(config: TrainConfig, inputs: LossInputs) -> tuple[Tensor, Tensor]:
+    penalty = dip_penalty(inputs.mean, inputs.logvar, config.lambda_od, config.lambda_d)
+    return beta_vae(inputs.reconstruction, inputs.kl, config.beta) + penalty, penalty
+
+
+# The loss of every objective declared in `vaefrag_core.objectives`, by the same name.
+LOSSES: Mapping[Objective, Callable[[TrainConfig, LossInputs], tuple[Tensor, Tensor]]] = {
+    "beta-vae": _beta_vae,
+    "annealed-vae": _annealed_vae,
+    "beta-tcvae": _beta_tcvae,
+    "factor-vae": _factor_vae,
+    "dip-vae-i": _dip_vae_i,
+    "dip-vae-ii": _dip_vae_ii,
+}
+
+
+def loss_and_penalty(config: TrainConfig, inputs: LossInputs) -> tuple[Tensor, Tensor]:
+    """Return the loss of a config's objective and the value of its own term.
+
+    Args:
+        config: the objective and its coefficients.
+        inputs: what they are applied to.
 
     Returns:
         () the loss, nats, and () the penalty: |Σ KL − C| of annealed-vae, TC of beta-tcvae and factor-vae (nats, not
         weighted), the weighted distance from the identity of dip-vae, 0 of beta-vae.
+
+    Raises:
+        InvalidInputError: when the objective has no loss here. No other is trained in its place.
     """
-    match config.objective:
-        case "annealed-vae":
-            capacity_nats = capacity_at(step, config)
-            loss = annealed_vae(reconstruction, kl, config.gamma, capacity_nats)
-            return loss, (torch.sum(kl) - capacity_nats).abs()
-        case "beta-tcvae":
-            total_correlation = total_correlation_nats(mean + torch.exp(logvar / 2) * noise, mean, logvar, n_images)
-            return beta_tcvae(reconstruction, kl, total_correlation, config.beta), total_correlation
-        case "factor-vae":
-            assert discriminator is not None
-            total_correlation = discriminator(mean + torch.exp(logvar / 2) * noise).mean()
-            return factor_vae(reconstruction, kl, total_correlation, config.gamma_tc), total_correlation
-        case "dip-vae-i" | "dip-vae-ii":
-            second = logvar if config.objective == "dip-vae-ii" else None
-            penalty = dip_penalty(mean, second, config.lambda_od, config.lambda_d)
-            return beta_vae(reconstruction, kl, config.beta) + penalty, penalty
-        case _:
-            return beta_vae(reconstruction, kl, config.beta), torch.zeros_like(reconstruction)
+    loss = LOSSES.get(config.objective)
+    if loss is None:
+        raise InvalidInputError(
+            f"There is no loss for the objective {config.objective!r}. There are losses for {', '.join(LOSSES)}."
+        )
+    return loss(config, inputs)
