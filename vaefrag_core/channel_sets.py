@@ -167,4 +167,5 @@ def set_posteriors(pooled: Pool, channels: Sequence[ChannelName]) -> Posteriors:
         label_names=source.label_names or None,
         images=source.images,
         sample_id=source.sample_id,
+        copy_of=source.image_copies,
     )

@@ -36,6 +36,7 @@ def encode_members(dataset: ImageDataset, sample: FingerprintSample, members: Ma
         images=sample.images,
         sample_id=sample.sample_id,
         member_ids=np.array(order),
+        copy_of=sample.copy_of,
     )
 
 

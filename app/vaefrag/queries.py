@@ -84,8 +84,8 @@ class OpenAnalysis:
 
     @property
     def ceiling_bits(self) -> float:
-        """log2 N: no channel can tell N images apart by more."""
-        return math.log2(self.matrix.n_images)
+        """H(X), log2 N where no image is a copy: no channel can tell the images apart by more."""
+        return self.matrix.ceiling_bits
 
     def hotspots(self, measure: Measure) -> Hotspots:
         """Give the hotspots found by a measure."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from vaefrag_core.artifacts.files import load_arrays, load_json, save_arrays, save_json
 from vaefrag_core.artifacts.hotspot import Hotspot
+from vaefrag_core.artifacts.image_copies import ceiling_name
 from vaefrag_core.artifacts.over_training import OverTraining
 from vaefrag_core.artifacts.stability import Stability
 from vaefrag_core.config import AnalysisConfig, Measure
@@ -41,7 +42,8 @@ class ChannelMatrix:
         label_chance: (F, 2) the same of labels; NaN of those that are not known of all images.
         member_keys: (M,) `Posteriors.member_keys` of what was compared; () when not known.
         identifiers: names of labels that seem to name images rather than to tell something of them.
-        messages: what a user should know about the labels.
+        messages: what a user should know about the images and labels.
+        input_entropy_bits: H(X), less than log2 N where images are copies; None of analyses that did not look for them.
     """
 
     channel_names: IntArray
@@ -59,6 +61,7 @@ class ChannelMatrix:
     member_keys: tuple[str, ...] = ()
     identifiers: tuple[str, ...] = ()
     messages: tuple[str, ...] = ()
+    input_entropy_bits: float | None = None
 
     @property
     def n_channels(self) -> int:
@@ -67,8 +70,13 @@ class ChannelMatrix:
 
     @property
     def ceiling_bits(self) -> float:
-        """log2 N: what a channel shows that tells all images apart, whatever more it carries."""
-        return math.log2(self.n_images)
+        """H(X), log2 N without copies: what a channel shows that tells all images apart, whatever more it carries."""
+        return math.log2(self.n_images) if self.input_entropy_bits is None else self.input_entropy_bits
+
+    @property
+    def ceiling_name(self) -> str:
+        """What to call the ceiling: "log2 1,000", or "H(X)" where images are copies."""
+        return ceiling_name(self.n_images, self.ceiling_bits)
 
     @property
     def near_ceiling(self) -> NDArray[np.bool_]:
@@ -136,7 +144,7 @@ class ChannelMatrix:
             chance=self.chance,
             label_chance=self.label_chance,
         )
-        save_json(folder, {"n_images": self.n_images} | {name: getattr(self, name) for name in _TEXTS})
+        save_json(folder, {name: getattr(self, name) for name in ("n_images", "input_entropy_bits", *_TEXTS)})
 
     @classmethod
     def load(cls, folder: Path) -> "ChannelMatrix":
@@ -148,7 +156,7 @@ class ChannelMatrix:
         # analyses of earlier versions have no such arrays
         arrays |= load_arrays(folder, *(n for n in ("chance", "label_chance") if (folder / f"{n}.npy").exists()))
         texts: Any = {name: tuple(facts.get(name, ())) for name in _TEXTS}
-        return cls(**arrays, **texts, n_images=facts["n_images"])
+        return cls(**arrays, **texts, n_images=facts["n_images"], input_entropy_bits=facts.get("input_entropy_bits"))
 
 
 @dataclass(frozen=True, eq=False)

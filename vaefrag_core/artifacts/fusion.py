@@ -43,6 +43,7 @@ class FusedSpace:
         warnings: what else to know before using it.
         learners_key: of what was fused.
         sample_id: of the images.
+        input_entropy_bits: H(X), less than log2 N where images are copies; None where they were not looked for.
     """
 
     config: FusionConfig
@@ -62,6 +63,7 @@ class FusedSpace:
     warnings: tuple[str, ...]
     learners_key: str
     sample_id: str | None = None
+    input_entropy_bits: float | None = None
 
     @property
     def success(self) -> bool:
@@ -70,8 +72,8 @@ class FusedSpace:
 
     @property
     def ceiling_bits(self) -> float:
-        """log2 N: what tells all images of the sample apart."""
-        return math.log2(len(self.mean))
+        """H(X), log2 N without copies: what tells all images of the sample apart."""
+        return math.log2(len(self.mean)) if self.input_entropy_bits is None else self.input_entropy_bits
 
     @property
     def steps(self) -> int:
@@ -83,14 +85,20 @@ class FusedSpace:
         alone = Posteriors(self.mean[None], self.logvar[None], sample_id=self.sample_id)
         if source is None:
             return alone
-        return replace(alone, labels=source.labels, label_names=source.label_names or None, images=source.images)
+        return replace(
+            alone,
+            labels=source.labels,
+            label_names=source.label_names or None,
+            images=source.images,
+            copy_of=source.image_copies,
+        )
 
     def save(self, path: Path) -> None:
         """Write into a file."""
         facts = {
             "config": self.config.model_dump(mode="json"),
             **{n: getattr(self, n) for n in ("objective", "information_bits", "learner_names", "end", "failure")},
-            **{n: getattr(self, n) for n in ("warnings", "learners_key", "sample_id")},
+            **{n: getattr(self, n) for n in ("warnings", "learners_key", "sample_id", "input_entropy_bits")},
         }
         with path.open("wb") as file:
             np.savez(file, facts=np.array(json.dumps(facts)), **{name: getattr(self, name) for name in _ARRAYS})
@@ -130,11 +138,6 @@ class FusionState:
     objectives: FloatArray
     bits: FloatArray
     best: int
-
-    @property
-    def ceiling_bits(self) -> float:
-        """log2 N: what tells all images of the sample apart."""
-        return math.log2(len(self.mean))
 
     @classmethod
     def load(cls, path: Path) -> "FusionState | None":

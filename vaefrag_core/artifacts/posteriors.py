@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
@@ -11,6 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaefrag_core.artifacts.files import read_npz
+from vaefrag_core.artifacts.image_copies import (
+    copies_by_images,
+    copies_by_posteriors,
+    copies_message,
+    entropy_bits,
+)
 from vaefrag_core.errors import BrokenFileError, InvalidInputError
 
 MOST_NAMED = 6  # arrays of a file that is none of posteriors
@@ -31,6 +38,8 @@ class Posteriors:
         images: (N, H, W) or (N, H, W, 3) uint8.
         sample_id: names the sample and its order. Posteriors of different samples are never compared.
         member_ids: (M,) the members' numbers in their ensemble; 0 … M−1 when not given.
+        copy_of: (N,) the position of the first image that each one equals, its own where it is the first; None where
+            images and posteriors have to tell, see `image_copies`.
 
     Raises:
         InvalidInputError: naming the array, the shape or value expected and the one given.
@@ -43,6 +52,7 @@ class Posteriors:
     images: Any = None
     sample_id: str | None = None
     member_ids: Any = None
+    copy_of: Any = None
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__.__get__(self)
@@ -68,6 +78,7 @@ class Posteriors:
         if ids.shape != (len(mean),):
             raise InvalidInputError(f"Expected {len(mean)} member ids, got an array of shape {ids.shape}.")
         set_field("member_ids", ids)
+        set_field("copy_of", _as_copies(self.copy_of, self.n_images))
 
     @property
     def n_members(self) -> int:
@@ -98,6 +109,26 @@ class Posteriors:
             for channel in range(count)
         ]
         return np.array(pairs, dtype=np.int64)
+
+    @cached_property
+    def image_copies(self) -> IntArray:
+        """(N,) the position of the first image that each one equals: as given, else by images, else by posteriors."""
+        if self.copy_of is not None:
+            copy_of: IntArray = self.copy_of
+            return copy_of
+        if self.images is not None:
+            return copies_by_images(self.images, self.mean, self.logvar)
+        return copies_by_posteriors(self.mean, self.logvar)
+
+    @property
+    def input_entropy_bits(self) -> float:
+        """H(X): the most information that any channel can carry about the sample, log2 N where no image is a copy."""
+        return entropy_bits(self.image_copies)
+
+    @property
+    def copies_message(self) -> str | None:
+        """What a reader of the results should know about copies; None without any."""
+        return copies_message(self.image_copies, seen=self.copy_of is not None or self.images is not None)
 
     def flat(self) -> tuple[FloatArray, FloatArray]:
         """Lay all channels side by side: means and ln σ², each (C, N), float64."""
@@ -144,6 +175,8 @@ class Posteriors:
             arrays |= {"labels": self.labels, "label_names": np.array(self.label_names, dtype=np.str_)}
         if self.images is not None:
             arrays["images"] = self.images
+        if self.copy_of is not None:
+            arrays["copy_of"] = self.copy_of
         if self.sample_id is not None:
             arrays["sample_id"] = np.array(self.sample_id)
         np.savez(file, **arrays)
@@ -154,7 +187,8 @@ class Posteriors:
 
         Args:
             path: the file. Its arrays are `mean` and `logvar` (M, N, D), or `mean_0`, `logvar_0`, `mean_1`, …
-                (N, D_m); optionally `labels`, `label_names`, `images`, `sample_id`, `member_ids`.
+                (N, D_m); optionally `labels`, `label_names`, `images`, `sample_id`, `member_ids`,
+                `copy_of`.
 
         Raises:
             MissingDataError: when there is no such file.
@@ -185,6 +219,7 @@ class Posteriors:
             images=arrays.get("images"),
             sample_id=None if sample_id is None else str(sample_id),
             member_ids=arrays.get("member_ids"),
+            copy_of=arrays.get("copy_of"),
         )
 
 
@@ -236,6 +271,25 @@ def _as_images(images: Any, n_images: int) -> Any:
             f" {array.shape} of type {array.dtype}."
         )
     return array
+
+
+def _as_copies(copy_of: Any, n_images: int) -> Any:
+    if copy_of is None:
+        return None
+    array = np.asarray(copy_of)
+    if array.shape != (n_images,) or array.dtype.kind not in "iu":
+        raise InvalidInputError(
+            f"Expected copy_of as ({n_images},) whole numbers, got shape {array.shape} of type {array.dtype}."
+            " Leave it out when it is not known."
+        )
+    positions = array.astype(np.int64)
+    inside = ((positions >= 0) & (positions <= np.arange(n_images))).all()
+    if not inside or (positions[positions] != positions).any():
+        raise InvalidInputError(
+            "Expected copy_of to name, for each image, the position of the first image that it equals, or its own, got"
+            " positions that are none. Leave it out when it is not known."
+        )
+    return positions
 
 
 def _shape(members: Sequence[NDArray[np.floating]]) -> str:

@@ -27,6 +27,7 @@ class SpaceMatrix:
         vi_error: (M, M) standard errors, bits.
         n_images: N.
         draws: that the estimates were made from.
+        input_entropy_bits: H(X), less than log2 N where images are copies; None where they were not looked for.
     """
 
     member_ids: NDArray[np.int64]
@@ -38,6 +39,7 @@ class SpaceMatrix:
     vi_error: FloatArray
     n_images: int
     draws: int
+    input_entropy_bits: float | None = None
 
     @property
     def n_members(self) -> int:
@@ -46,18 +48,21 @@ class SpaceMatrix:
 
     @property
     def input_bits(self) -> float:
-        """H(X) = log2 N: what tells all images of the sample apart."""
-        return math.log2(self.n_images)
+        """H(X), log2 N without copies: what tells all images of the sample apart."""
+        return math.log2(self.n_images) if self.input_entropy_bits is None else self.input_entropy_bits
 
     def save(self, folder: Path) -> None:
         """Write into a folder that exists."""
         save_arrays(folder, member_ids=self.member_ids, **{name: getattr(self, name) for name in _ARRAYS})
-        save_json(folder, {"n_images": self.n_images, "draws": self.draws})
+        save_json(folder, {name: getattr(self, name) for name in ("n_images", "draws", "input_entropy_bits")})
 
     @classmethod
     def load(cls, folder: Path) -> "SpaceMatrix":
         """Read what `save` wrote."""
         facts = load_json(folder)
         return cls(
-            **load_arrays(folder, "member_ids", *_ARRAYS), n_images=int(facts["n_images"]), draws=int(facts["draws"])
+            **load_arrays(folder, "member_ids", *_ARRAYS),
+            n_images=int(facts["n_images"]),
+            draws=int(facts["draws"]),
+            input_entropy_bits=facts.get("input_entropy_bits"),
         )

@@ -1,13 +1,12 @@
 """The seeded sample of images on which all channels of an ensemble are compared."""
 
 import hashlib
-import math
-from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vaefrag_core.artifacts.image_copies import copies_message, count_copies, entropy_bits, equal_images
 from vaefrag_core.config import FingerprintConfig
 from vaefrag_core.datasets.base import ImageArray, ImageDataset, IndexArray
 from vaefrag_core.datasets.sampling import draw_without_replacement
@@ -24,8 +23,7 @@ class FingerprintSample:
         labels: (N, F) text, the level of each factor.
         label_names: the F factors.
         sample_id: names the sample and its order: data set, size, seed and a hash of the images.
-        duplicates: images that are identical, pixel for pixel, to an earlier one.
-        ceiling_bits: the most information about the sample that any channel can carry, log2 N without duplicates.
+        copy_of: (N,) the position in the sample of the first image that each one equals, pixel for pixel.
     """
 
     index: IndexArray
@@ -33,29 +31,26 @@ class FingerprintSample:
     labels: NDArray[np.str_]
     label_names: tuple[str, ...]
     sample_id: str
-    duplicates: int
-    ceiling_bits: float
+    copy_of: IndexArray
+
+    @property
+    def duplicates(self) -> int:
+        """Images that are identical, pixel for pixel, to an earlier one."""
+        return count_copies(self.copy_of)
+
+    @property
+    def ceiling_bits(self) -> float:
+        """The most information about the sample that any channel can carry, log2 N without duplicates."""
+        return entropy_bits(self.copy_of)
 
     @property
     def message(self) -> str | None:
         """What a reader of the results should know about duplicates; None without any."""
-        if not self.duplicates:
-            return None
-        n_images = len(self.index)
-        are = "is" if self.duplicates == 1 else "are"
-        return (
-            f"{self.duplicates:,} of {n_images:,} images {are} identical, pixel for pixel, to an earlier one of the"
-            " fingerprint sample. No channel can tell them apart: the most that can be measured is"
-            f" {self.ceiling_bits:.2f} bits, not log2 {n_images:,} = {math.log2(n_images):.2f}."
-        )
+        return copies_message(self.copy_of)
 
 
 def draw_fingerprint(dataset: ImageDataset, config: FingerprintConfig) -> FingerprintSample:
     """Draw the fingerprint sample, without replacement.
-
-    With n_g copies of the g-th distinct image no channel carries more than
-
-        log2 N − (1/N) Σ_g n_g log2 n_g   bits.
 
     Args:
         dataset: what to draw from.
@@ -86,8 +81,6 @@ def draw_fingerprint(dataset: ImageDataset, config: FingerprintConfig) -> Finger
     values = np.ascontiguousarray(dataset.images[index])
     columns = [factor.texts(index) for factor in dataset.factors]
     labels = np.stack(columns, axis=1) if columns else np.empty((config.size, 0), dtype=np.str_)
-    copies = Counter(hashlib.sha256(image.tobytes()).digest() for image in values)
-    lost_bits = sum(count * math.log2(count) for count in copies.values()) / config.size
     content = hashlib.sha256(f"{values.shape}".encode() + values.tobytes()).hexdigest()[:12]
     return FingerprintSample(
         index=index,
@@ -95,6 +88,5 @@ def draw_fingerprint(dataset: ImageDataset, config: FingerprintConfig) -> Finger
         labels=labels,
         label_names=dataset.factor_names(),
         sample_id=f"{dataset.name}, {config.size} images, seed {config.seed}, {content}",
-        duplicates=config.size - len(copies),
-        ceiling_bits=math.log2(config.size) - lost_bits,
+        copy_of=equal_images(values),
     )

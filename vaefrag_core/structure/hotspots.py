@@ -124,7 +124,7 @@ def _cautions(matrix: ChannelMatrix, live: NDArray[np.bool_]) -> tuple[str, ...]
     full = int((matrix.near_ceiling & live).sum())
     if full:
         cautions.append(
-            f"{full} of {int(live.sum())} live channels are within a tenth of log2 {matrix.n_images:,} ="
+            f"{full} of {int(live.sum())} live channels are within a tenth of {matrix.ceiling_name} ="
             f" {matrix.ceiling_bits:.1f} bits, the most that {matrix.n_images:,} images can show: they carry more than"
             " is shown. Take a larger fingerprint."
         )

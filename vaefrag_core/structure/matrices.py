@@ -80,7 +80,11 @@ def compare_channels(
         chance=chance[back],
         label_chance=_placed(chance[label], whole, len(labels)),
         identifiers=tuple(label.name for label in labels if label.identifier),
-        messages=tuple(message for label in labels for message in label.messages),
+        messages=(
+            *([posteriors.copies_message] if posteriors.copies_message else []),
+            *(message for label in labels for message in label.messages),
+        ),
+        input_entropy_bits=posteriors.input_entropy_bits,
         member_keys=posteriors.member_keys,
     )
 

@@ -45,4 +45,5 @@ def compare_spaces(
         vi_error=found.vi_error.numpy(),
         n_images=posteriors.n_images,
         draws=config.draws,
+        input_entropy_bits=posteriors.input_entropy_bits,
     )

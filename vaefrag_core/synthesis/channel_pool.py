@@ -73,6 +73,8 @@ def pool(ensembles: Mapping[str, Posteriors]) -> Pool:
     check_same_sample(ensembles)
     names = tuple(ChannelName(key, int(m), int(d)) for key, found in items for m, d in found.channel_names)
     first = items[0][1]
+    # They are of one sample: whichever knows its images, or its copies, knows them for all.
+    copies = [found.image_copies for _, found in items if found.copy_of is not None or found.images is not None]
     pooled = Posteriors(
         [mean for _, found in items for mean in found.mean],
         [logvar for _, found in items for logvar in found.logvar],
@@ -80,6 +82,7 @@ def pool(ensembles: Mapping[str, Posteriors]) -> Pool:
         label_names=first.label_names,
         images=first.images,
         sample_id=first.sample_id,
+        copy_of=copies[0] if copies else None,
     )
     return Pool(pooled, names, {name: c for c, name in enumerate(names)})
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vaefrag_core.artifacts import Posteriors
+from vaefrag_core.artifacts.image_copies import ceiling_name
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.errors import InvalidInputError
 from vaefrag_core.synthesis.additions import Additions, Growth, MemberSpaces, grow, member_spaces, rank_additions
@@ -31,7 +32,7 @@ __all__ = [
     "rank_additions",
 ]
 
-NEAR_CEILING = 0.9  # of log2 N: from here on so few images make information an underestimate
+NEAR_CEILING = 0.9  # of the ceiling: from here on so few images make information an underestimate
 MIN_BITS = HotspotConfig().min_bits
 
 
@@ -52,6 +53,7 @@ class Combination:
         label_shared_bits: (F,) I(U_joint; label).
         label_nmi: (F,) NMI of the joint space with each label; NaN where undefined.
         label_vi_bits: (F,) VI.
+        ceiling_bits: H(X), log2 N where no image is a copy: no set can tell the images apart by more.
     """
 
     channels: tuple[int, ...]
@@ -65,6 +67,7 @@ class Combination:
     label_shared_bits: FloatArray
     label_nmi: FloatArray
     label_vi_bits: FloatArray
+    ceiling_bits: float
 
     @property
     def sum_bits(self) -> float:
@@ -80,9 +83,9 @@ class Combination:
         return self.sum_bits - self.joint_bits
 
     @property
-    def ceiling_bits(self) -> float:
-        """log2 N: no set can tell N images apart by more."""
-        return math.log2(self.n_images)
+    def ceiling_name(self) -> str:
+        """What to call the ceiling: "log2 1,000", or "H(X)" where images are copies."""
+        return ceiling_name(self.n_images, self.ceiling_bits)
 
     @property
     def near_ceiling(self) -> bool:
@@ -163,6 +166,7 @@ def combine(
         label_shared_bits=shared,
         label_nmi=np.where(scale > 0, shared / np.sqrt(np.where(scale > 0, scale, 1.0)), np.nan),
         label_vi_bits=2 * within - twice - label,
+        ceiling_bits=posteriors.input_entropy_bits,
     )
 
 

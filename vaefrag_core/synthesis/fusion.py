@@ -11,7 +11,6 @@ Reference: Murphy, K. A., Dillavou, S., Bassett, D. S. (2024). Comparing the inf
 probabilistic representation spaces. https://arxiv.org/abs/2405.21042
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +94,7 @@ def fuse(
         InvalidInputError: fewer than two learners, or dead ones alone; other images; a dimension that is 0 or beyond N.
 
     Example:
+        >>> import math
         >>> angle = torch.arange(40) / 40 * 2 * math.pi
         >>> cut = [(angle - shift).remainder(2 * math.pi)[:, None] for shift in (0.0, 1.0, 2.0, 4.0)]
         >>> fused = fuse([(mean, torch.full((40, 1), -2.0)) for mean in cut], steps=20, restarts=1)
@@ -214,7 +214,7 @@ def _result(
     bits = float(information_bits(fused))
     vi = torch.stack([variation_of_information(fused, other) for other in distance])
     live = single >= DEAD_BITS
-    failure = _failure(bits, single[live], math.log2(learners.n_images), config.objective)
+    failure = _failure(bits, single[live], learners.input_entropy_bits, config.objective)
     warnings = [f"Left out, as they tell nothing apart: {', '.join(dead)}."] if dead else []
     if end == "steps":
         warnings.append(f"It still rose after {climb.step:,} steps. Allow more of them.")
@@ -240,6 +240,7 @@ def _result(
         warnings=tuple(warnings),
         learners_key=learners.key,
         sample_id=learners.sample_id,
+        input_entropy_bits=learners.input_entropy_bits,
     )
 
 

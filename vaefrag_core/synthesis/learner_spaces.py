@@ -1,7 +1,7 @@
 """The learners that a fusion takes in: whole latent spaces, or channels, of posteriors on one sample."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -27,6 +27,7 @@ class LearnerSpaces:
         logvar: K arrays (N, d_k).
         sample_id: of the images; None when unknown.
         keys: (K,) of each one's content.
+        input_entropy_bits: H(X) of the images, log2 N where none is a copy.
     """
 
     names: tuple[str, ...]
@@ -34,6 +35,7 @@ class LearnerSpaces:
     logvar: tuple[FloatArray, ...]
     sample_id: str | None
     keys: tuple[str, ...]
+    input_entropy_bits: float
 
     @property
     def n_images(self) -> int:
@@ -83,7 +85,16 @@ def gather(spaces: Posteriors | Sequence[Space]) -> LearnerSpaces:
         mean += [np.asarray(m, dtype=np.float64) for m in part.mean]
         logvar += [np.asarray(v, dtype=np.float64) for v in part.logvar]
         keys += part.member_keys
-    return LearnerSpaces(tuple(names), tuple(mean), tuple(logvar), next(iter(samples), None), tuple(keys))
+    # Whoever knows the images of the sample knows its copies; else the posteriors of all learners tell.
+    informed = next((part for part in taken if part.copy_of is not None or part.images is not None), None)
+    return LearnerSpaces(
+        tuple(names),
+        tuple(mean),
+        tuple(logvar),
+        next(iter(samples), None),
+        tuple(keys),
+        (informed or Posteriors(mean, logvar)).input_entropy_bits,
+    )
 
 
 def choose(
@@ -118,6 +129,7 @@ def choose(
             [posteriors.logvar[row] for row in rows],
             sample_id=posteriors.sample_id,
             member_ids=members,
+            copy_of=posteriors.image_copies,
         )
         return gather(chosen)
     channels = [ChannelName(*c) if len(c) == 3 else ChannelName(home, *c) for c in config.channels]
@@ -133,8 +145,9 @@ def choose(
         )
     mean, logvar = pooled.posteriors.flat()
     sample = posteriors.sample_id
-    found = gather(Posteriors(mean[flat][:, :, None], logvar[flat][:, :, None], sample_id=sample))
-    return LearnerSpaces(tuple(names), found.mean, found.logvar, found.sample_id, found.keys)
+    copies = pooled.posteriors.image_copies
+    found = gather(Posteriors(mean[flat][:, :, None], logvar[flat][:, :, None], sample_id=sample, copy_of=copies))
+    return replace(found, names=tuple(names))
 
 
 def check_dimension(dimension: int, n_images: int) -> None:

@@ -204,10 +204,14 @@ def show_spaces(spaces: "SpaceMatrix") -> None:
         terminal.say("Below the diagonal NMI, above it VI in bits; in brackets one standard error, of the last digit.")
     else:
         terminal.say(f"The matrices of more than {MATRIX_MEMBERS} members are in --json.")
-    terminal.say(
-        f"H(X) = log2 {spaces.n_images:,} = {spaces.input_bits:.2f} bits: each image of the sample for itself."
-        f" {spaces.draws:,} draws."
-    )
+    terminal.say(f"{_input_entropy(spaces)} {spaces.draws:,} draws.")
+
+
+def _input_entropy(spaces: "SpaceMatrix") -> str:
+    most, bits = f"log2 {spaces.n_images:,}", f"{spaces.input_bits:.2f} bits"
+    if spaces.input_bits < math.log2(spaces.n_images):
+        return f"H(X) = {bits}, less than {most} = {math.log2(spaces.n_images):.2f}: some images are copies of others."
+    return f"H(X) = {most} = {bits}: each image of the sample for itself."
 
 
 def _similarity(spaces: "SpaceMatrix", u: int, v: int) -> str:

@@ -8,7 +8,8 @@ TERMS: dict[str, str] = {
     "member": "One VAE of the ensemble, trained from its own random seed.",
     "information": "I(X;U): how many bits a channel tells about which image was seen, estimated on the fingerprint"
     " sample from how well its posteriors can be told apart. 1 bit halves the images, 2 bits quarter them.",
-    "ceiling": "log2 N: with N images in the fingerprint sample no channel can tell more than this many bits."
+    "ceiling": "log2 N: with N images in the fingerprint sample no channel can tell more than this many bits; fewer"
+    " where some of them are copies of others."
     " Values near the ceiling are underestimates.",
     "KL": "Divergence of the channel's posteriors from the prior, averaged over the fingerprint sample: what the"
     " training loss charges for the channel. 1 nat = 1.44 bits.",

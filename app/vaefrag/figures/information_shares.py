@@ -14,14 +14,15 @@ SHARE_COLOURS = ("rgba(154,160,166,0.8)", HOTSPOT_COLOURS[1], HOTSPOT_COLOURS[0]
 _AXIS = {"zeroline": False, "ticks": "", "tickfont": {"size": 11}, "showline": False}
 
 
-def whole_figure(joint: float, total: float, ceiling: float) -> go.Figure:
+def whole_figure(joint: float, total: float, ceiling: tuple[str, float]) -> go.Figure:
     """Draw joint information and the sum of singles against the ceiling.
 
     Args:
         joint: bits.
         total: the sum of what each tells, bits.
-        ceiling: log2 N, bits.
+        ceiling: name and bits of the most that there is.
     """
+    name, most = ceiling
     bars = go.Bar(
         x=[total, joint],
         y=["in sum", "together"],
@@ -32,13 +33,13 @@ def whole_figure(joint: float, total: float, ceiling: float) -> go.Figure:
         textposition="auto",
         hovertemplate="%{y}: %{x:.3f} bits<extra></extra>",
     )
-    label = {"x": ceiling, "xref": "x", "y": 1, "yref": "paper", "yanchor": "bottom", "xanchor": "right"}
-    across = {"title": {"text": "bits", "standoff": 4, "font": {"size": 12}}, "range": [0, 1.04 * max(ceiling, total)]}
+    label = {"x": most, "xref": "x", "y": 1, "yref": "paper", "yanchor": "bottom", "xanchor": "right"}
+    across = {"title": {"text": "bits", "standoff": 4, "font": {"size": 12}}, "range": [0, 1.04 * max(most, total)]}
     layout = bare(
         margin={"l": 66, "r": 12, "t": 20, "b": 34},
         dragmode=False,
-        shapes=[_line("x", ceiling)],
-        annotations=[label | {"text": f"log2 N = {ceiling:.2f}", "showarrow": False, "font": {"size": 11}}],
+        shapes=[_line("x", most)],
+        annotations=[label | {"text": f"{name} = {most:.2f}", "showarrow": False, "font": {"size": 11}}],
         xaxis=_AXIS | across,
         yaxis=_AXIS | {"showgrid": False, "fixedrange": True},
     )

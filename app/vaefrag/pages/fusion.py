@@ -165,7 +165,9 @@ class FusionView:
         else:
             title, figure = "Information", optimization_figure(fused.bits, best, "bits", fused.ceiling_bits)
         plot = graph(f"climb-{what}", figure, f"{title} over the steps", buttons=["zoom2d", "resetScale2d"])
-        note = "The start that was kept in front." + (" Dashed: the ceiling log2 N." if what == "bits" else "")
+        note = "The start that was kept in front." + (
+            " Dashed: the ceiling, the most there is." if what == "bits" else ""
+        )
         return html.Section(section(f"{title} over the steps", None, plot, note), className="card")
 
     def _judges(self) -> html.Section:

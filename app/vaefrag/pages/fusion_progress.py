@@ -17,7 +17,11 @@ PLOTS = ("fusing-space", "fusing-objective", "fusing-bits")
 TITLES = {
     "fusing-space": ("The best space so far", "fused space", "One point for each image, coloured by the first label."),
     "fusing-objective": ("Objective over the steps", "objective of a fusion", "Every start; the best one in front."),
-    "fusing-bits": ("Information over the steps", "information", "Every start. Dashed: log2 N, the most there is."),
+    "fusing-bits": (
+        "Information over the steps",
+        "information",
+        "Every start. Dashed: the ceiling, the most there is.",
+    ),
 }
 
 
@@ -61,9 +65,9 @@ def draw(site: Site, name: str, job: JobRecord) -> go.Figure:
             return nothing("It is drawn after the first steps.")
         if name == "fusing-objective":
             return optimization_figure(state.objectives, state.best, OBJECTIVES[job.submission.request["objective"]])
-        if name == "fusing-bits":
-            return optimization_figure(state.bits, state.best, "bits", state.ceiling_bits)
         posteriors = site.queries.store.posteriors(ensemble_id)
+        if name == "fusing-bits":
+            return optimization_figure(state.bits, state.best, "bits", posteriors.input_entropy_bits)
     except VaefragError as error:
         return nothing(str(error))
     names = posteriors.label_names or ()

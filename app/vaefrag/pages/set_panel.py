@@ -55,14 +55,14 @@ def _numbers(mixture: ChannelSetView, found: Combination) -> list:
         fact("redundancy", f"{found.redundancy_bits:z.2f} bits", "redundancy"),
     ]
     warning = (
-        f"Within a tenth of log2 {found.n_images:,} = {found.ceiling_bits:.2f} bits, the most that so many images can"
+        f"Within a tenth of {found.ceiling_name} = {found.ceiling_bits:.2f} bits, the most that so many images can"
         " show: these channels tell more together than is shown, and are less redundant. Take a larger fingerprint"
         " sample."
     )
     near = remarks([warning]) if found.near_ceiling else html.Div(hidden=True)
     whole = graph(
         "set-whole",
-        whole_figure(found.joint_bits, found.sum_bits, found.ceiling_bits),
+        whole_figure(found.joint_bits, found.sum_bits, (_ceiling_name(found.ceiling_name), found.ceiling_bits)),
         f"Together {found.joint_bits:.2f} bits, in sum {found.sum_bits:.2f}, at most {found.ceiling_bits:.2f}",
         buttons=[],
     )
@@ -154,6 +154,11 @@ def _addition(mixture: ChannelSetView, name: ChannelName, gain: float, joint: fl
     return html.Tr([html.Td(cell) for cell in cells])
 
 
+def _ceiling_name(name: str) -> str:
+    """Name a ceiling on a plot's axis, where N needs no digits."""
+    return "log2 N" if name.startswith("log2") else name
+
+
 def growth_panel(mixture: ChannelSetView) -> list:
     """Draw how a greedy set grows, beside random sets, whole members and the set."""
     head = html.Div(html.H2("How sets grow"), className="card-head")
@@ -164,7 +169,7 @@ def growth_panel(mixture: ChannelSetView) -> list:
     opened = mixture.opened(chosen.at)
     live, members = opened.matrix.information_bits >= LIVE, opened.matrix.member
     widths = [int(live[members == member].sum()) for member in np.unique(members)]
-    limit, worth, unit = ("log2 N", opened.ceiling_bits), None, "bits together"
+    limit, worth, unit = (_ceiling_name(opened.matrix.ceiling_name), opened.ceiling_bits), None, "bits together"
     if chosen.by == "bits":
         worth = None if found is None else found.joint_bits
     else:
