@@ -27,12 +27,12 @@ def section(title: str, term: str | None, content: object, note: str = "", switc
     return html.Section([heading, content, *foot], className="section")
 
 
-def returned(stability: Stability, hotspot: int) -> str:
+def return_shares(stability: Stability, hotspot: int) -> str:
     """Say in which share of the resamples a hotspot came back: of members / of images."""
     shares = [stability.returned(over)[hotspot] for over in ("members", "images")]
     return " / ".join("–" if share != share else f"{share:.0%}" for share in shares)
 
 
-def chip(colour: str) -> html.Span:
+def swatch(colour: str) -> html.Span:
     """Give a dot of colour; decoration, since a number stands beside it."""
     return html.Span(className="chip", style={"background": colour}, **{"aria-hidden": "true"})

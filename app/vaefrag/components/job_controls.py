@@ -7,7 +7,7 @@ from dash import dcc, html
 
 from vaefrag.components.facts import fact
 from vaefrag.components.member_strip import STATES
-from vaefrag.components.notices import alarms
+from vaefrag.components.notices import error_list
 from vaefrag.components.time_format import clock, duration
 from vaefrag.jobs.job_models import JobRecord, JobSnapshot, LogLine, MemberRecord
 from vaefrag.jobs.job_watcher import as_statuses
@@ -147,7 +147,7 @@ def reasons(job: JobRecord, members: Sequence[MemberRecord]) -> html.Div:
         lines += filter(None, [collapse_sentence(collapsed_members(as_statuses(members), train), len(members))])
     if job.progress.error and job.progress.error not in lines:
         lines.insert(0, job.progress.error)
-    return alarms(lines)
+    return error_list(lines)
 
 
 def member_facts(snapshot: JobSnapshot, chosen: int) -> list:

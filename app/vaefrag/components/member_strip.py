@@ -34,7 +34,7 @@ class Member(Protocol):
         """Steps trained."""
 
 
-def strip(members: Sequence[Member], chosen: int | None = None, *, at_work: bool = True) -> html.Div:
+def member_strip(members: Sequence[Member], chosen: int | None = None, *, at_work: bool = True) -> html.Div:
     """Show each member as a cell, and the numbers of them in words.
 
     Args:

@@ -29,7 +29,7 @@ def command(text: str) -> html.Div:
     return html.Div([html.Code(text), copy], className="command")
 
 
-def alarms(texts: Sequence[str]) -> html.Div:
+def error_list(texts: Sequence[str]) -> html.Div:
     """List what went wrong; hidden when nothing did."""
     lines = html.Ul([html.Li(text) for text in texts])
     return html.Div([icon("alert"), lines], className="remarks remarks-alarm", hidden=not texts)

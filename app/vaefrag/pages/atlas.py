@@ -9,7 +9,7 @@ from dash.exceptions import PreventUpdate
 from vaefrag.components.glossary import help_mark
 from vaefrag.components.notices import notice, remarks
 from vaefrag.jobs.ensemble_status import continue_training
-from vaefrag.pages.job_polling import asker, pressed
+from vaefrag.pages.job_polling import pressed_button, requester
 from vaefrag.pages.page import Page, PageRequest, RenderedPage
 from vaefrag.pages.site import Site
 from vaefrag.pages.sweep_status import sweep_status_of
@@ -257,14 +257,14 @@ def register(app: Dash, site: Site) -> None:
     )
     def take_up(clicks: list[int | None], tick: int | None) -> int:
         """The button → jobs for what is missing, and a look at what came of it."""
-        found = AtlasPage(site, pressed()["go-on"])
+        found = AtlasPage(site, pressed_button()["go-on"])
         for standing in found.standings:
             if standing.at_work or standing.current or not standing.members:
                 continue
             if standing.done < standing.members:
-                continue_training(site.queries.store.record(standing.ensemble_id), site.job_store, who=asker())
+                continue_training(site.queries.store.record(standing.ensemble_id), site.job_store, who=requester())
             else:
-                site.job_store.submit_analysis(standing.ensemble_id, who=asker())  # draws the atlas when it is done
+                site.job_store.submit_analysis(standing.ensemble_id, who=requester())  # draws the atlas when it is done
         return (tick or 0) + 1
 
     @app.callback(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from dash import dcc, html
 
-from vaefrag.components.facts import chip, fact, returned, section
+from vaefrag.components.facts import fact, return_shares, section, swatch
 from vaefrag.components.glossary import help_mark
 from vaefrag.components.graph import graph
 from vaefrag.components.shell import segmented
@@ -134,7 +134,7 @@ class Details:
             return []
         means = [found.mean_jaccard(over)[hotspot] for over in ("members", "images")]
         jaccard = " / ".join("–" if np.isnan(mean) else f"{mean:.2f}" for mean in means)
-        return [fact("returns", returned(found, hotspot), "returns"), fact("mean Jaccard", jaccard, "Jaccard")]
+        return [fact("returns", return_shares(found, hotspot), "returns"), fact("mean Jaccard", jaccard, "Jaccard")]
 
     def _group(self, channels: Sequence[int]) -> list:
         matrix = self.opened.matrix
@@ -275,7 +275,7 @@ class Details:
         return section(title, "label", html.Div(bars))
 
     def _head(self, title: str, hotspot: int = -1) -> html.Div:
-        dot = [chip(hotspot_colour(hotspot))] if hotspot >= 0 else []
+        dot = [swatch(hotspot_colour(hotspot))] if hotspot >= 0 else []
         combine = dcc.Link("Combine", href=self.site.combine(self.opened.ensemble_id, self._names()))
         clear = html.A("Clear", href=self.selection.of().search(), className="stay")
         return html.Div(
@@ -292,7 +292,7 @@ class Details:
     def _home(self, c: int) -> object:
         label = self._label(c)
         if label >= 0:
-            dot = chip(hotspot_colour(label))
+            dot = swatch(hotspot_colour(label))
             return html.A([dot, str(label)], href=self.selection.of_hotspot(label).search(), className="stay")
         return "none (dead)" if self.opened.hotspots(self.selection.measure).dead[c] else "none"
 

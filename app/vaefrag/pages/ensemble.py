@@ -9,14 +9,14 @@ from dash import ALL, Dash, Input, Output, State, dcc, html, no_update
 from dash.exceptions import PreventUpdate
 
 from vaefrag.components import job_controls as show
-from vaefrag.components.member_strip import strip
-from vaefrag.components.notices import alarms, notice, remarks
+from vaefrag.components.member_strip import member_strip
+from vaefrag.components.notices import error_list, notice, remarks
 from vaefrag.jobs.ensemble_status import EnsembleStatus, continue_training, open_job, status_of
 from vaefrag.pages import explorer, image_routes, job_polling
 from vaefrag.pages.explorer import Explorer
 from vaefrag.pages.explorer_view import View
 from vaefrag.pages.job import job_panel
-from vaefrag.pages.job_polling import asker, pressed, watch
+from vaefrag.pages.job_polling import pressed_button, requester, watch
 from vaefrag.pages.job_views import JobViews
 from vaefrag.pages.page import Page, PageRequest, RenderedPage
 from vaefrag.pages.site import Site
@@ -76,7 +76,7 @@ def _what_to_do(site: Site, record: EnsembleRecord) -> list:
     """Say how things stand when nobody is at work on an ensemble, and offer what follows."""
     standing = status_of(record, site.queries.store, site.job_store)
     members, reasons = standing.members, first_few([status.message for status in standing.failed])
-    look = [strip(members, at_work=False)] if members else []
+    look = [member_strip(members, at_work=False)] if members else []
     trained = f"{standing.done} of {len(members)} members are trained" if members else "The posteriors are here"
     tone = "calm"
     match standing.state:
@@ -95,7 +95,7 @@ def _what_to_do(site: Site, record: EnsembleRecord) -> list:
             symbol, title, ask = "wait", "Not analysed yet", _ask("analyze", record.id, "Analyse")
             text = f"{trained}. Their channels have not been compared yet."
     buttons = html.Div([ask, *_to_job(site, standing)], className="buttons")
-    return [notice(symbol, title, html.P(text), *look, buttons, tone=tone), alarms(reasons)]
+    return [notice(symbol, title, html.P(text), *look, buttons, tone=tone), error_list(reasons)]
 
 
 def _news(site: Site, explorer: Explorer) -> list:
@@ -216,13 +216,13 @@ def register(app: Dash, site: Site) -> None:
     )
     def ask(clicks: list[int | None], tick: int | None) -> Any:
         """A button → a job, and a look at what came of it."""
-        asked = pressed()
+        asked = pressed_button()
         ensemble_id = asked["ensemble"]
         record = site.queries.store.record(ensemble_id)
         if asked["ask"] == "train":
-            continue_training(record, site.job_store, who=asker())
+            continue_training(record, site.job_store, who=requester())
         else:
-            site.job_store.submit_analysis(ensemble_id, who=asker())
+            site.job_store.submit_analysis(ensemble_id, who=requester())
         return (tick or 0) + 1
 
 

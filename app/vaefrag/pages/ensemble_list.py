@@ -6,7 +6,7 @@ from dash import dcc, html
 
 from vaefrag.components.glossary import help_mark
 from vaefrag.components.icons import icon
-from vaefrag.components.member_strip import strip
+from vaefrag.components.member_strip import member_strip
 from vaefrag.components.notices import command, notice
 from vaefrag.jobs.ensemble_status import ACTIVE_STATES, EnsembleStatus, status_of
 from vaefrag.pages import image_routes
@@ -121,7 +121,7 @@ def _thumbnail(site: Site, item: EnsembleSummary, standing: EnsembleStatus) -> h
     if item.imported:
         return html.Div(icon("grid"), className="thumbnail thumbnail-empty")
     return html.Div(
-        strip(standing.members, at_work=standing.state in ACTIVE_STATES), className="thumbnail thumbnail-strip"
+        member_strip(standing.members, at_work=standing.state in ACTIVE_STATES), className="thumbnail thumbnail-strip"
     )
 
 

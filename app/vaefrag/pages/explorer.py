@@ -8,7 +8,7 @@ import numpy as np
 from dash import ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.exceptions import PreventUpdate
 
-from vaefrag.components.facts import chip, returned
+from vaefrag.components.facts import return_shares, swatch
 from vaefrag.components.glossary import help_mark
 from vaefrag.components.graph import graph
 from vaefrag.components.icons import icon
@@ -171,7 +171,7 @@ class Explorer:
         medoid = self.opened.names[group.medoid]
         target = self.selection.of() if chosen else self.selection.of_hotspot(group.label)
         number = html.A(
-            [icon("open" if chosen else "closed"), chip(hotspot_colour(group.label)), str(group.label)],
+            [icon("open" if chosen else "closed"), swatch(hotspot_colour(group.label)), str(group.label)],
             href=target.search(),
             className="stay hotspot-link",
             **{"aria-label": f"Hotspot {group.label}", "aria-pressed": "true" if chosen else "false"},
@@ -186,7 +186,7 @@ class Explorer:
             f"{group.mean_bits:.2f}",
             html.A(medoid, href=self.selection.of(medoid).search(), className="stay"),
             label,
-            *([returned(self.stability, group.label)] if self.stability is not None else []),
+            *([return_shares(self.stability, group.label)] if self.stability is not None else []),
         ]
         return html.Tr([html.Td(cell) for cell in cells], className="on" if chosen else "")
 

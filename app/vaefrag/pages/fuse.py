@@ -9,7 +9,7 @@ from vaefrag.components import fusion_form
 from vaefrag.components.notices import notice, remarks
 from vaefrag.components.number_inputs import forget_errors
 from vaefrag.pages.channel_set_view import ChannelSetView
-from vaefrag.pages.job_polling import asker
+from vaefrag.pages.job_polling import requester
 from vaefrag.pages.page import Page, PageRequest, RenderedPage
 from vaefrag.pages.site import Site
 from vaefrag_core.config import FusionConfig
@@ -101,7 +101,7 @@ def _launch(site: Site, ensemble_id: str, config: FusionConfig) -> str:
     fusion_id = fusions.id_of(ensemble_id, config)
     if fusions.report(ensemble_id, fusion_id):
         return site.fusion(fusion_id)
-    return site.job(site.job_store.submit_fusion(ensemble_id, config, who=asker()))
+    return site.job(site.job_store.submit_fusion(ensemble_id, config, who=requester()))
 
 
 PAGE = Page("fuse/<ensemble_id>", page, (register,))

@@ -145,11 +145,11 @@ def register(app: Dash, site: Site) -> None:
     )
     def steer(clicks: list[int | None], tick: int | None) -> Any:
         """A button → a wish in the record, and a look at what came of it."""
-        asked = pressed()
+        asked = pressed_button()
         if asked["do"] == "retry":
-            site.job_store.retry(asked["job"], who=asker())
+            site.job_store.retry(asked["job"], who=requester())
         elif asked["do"] in WISHES:
-            site.job_store.set_desired_state(asked["job"], WISHES[asked["do"]], who=asker())
+            site.job_store.set_desired_state(asked["job"], WISHES[asked["do"]], who=requester())
         return (tick or 0) + 1
 
 
@@ -161,13 +161,13 @@ def _plots_due(found: JobPoll, jobs: list[str], time: bool, choosing: bool) -> d
     return {job_id: r for job_id, r in revisions.items() if choosing or found.seen["plotted"].get(job_id) != r}
 
 
-def pressed() -> Any:
+def pressed_button() -> Any:
     """Give the id of the button that was pressed; ends the callback when buttons have only just been drawn."""
     if not any(click["value"] for click in ctx.triggered):
         raise PreventUpdate
     return ctx.triggered_id
 
 
-def asker() -> str:
+def requester() -> str:
     """Name who asks by a page: there are no accounts, so it is a machine."""
     return f"a browser at {request.remote_addr}"

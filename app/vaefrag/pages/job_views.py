@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from dash import dcc, html
 
 from vaefrag.components import job_controls as show
-from vaefrag.components.member_strip import strip
+from vaefrag.components.member_strip import member_strip
 from vaefrag.components.time_format import clock
 from vaefrag.figures.training_curves import kl_figure, loss_figure
 from vaefrag.jobs.engine_process import EngineState, engine_state
@@ -65,7 +65,7 @@ class JobViews:
             case "reasons":
                 return show.reasons(snapshot.job, snapshot.members)
             case "members":
-                return strip(snapshot.members, chosen)
+                return member_strip(snapshot.members, chosen)
             case "member":
                 return show.member_facts(snapshot, chosen)
             case _:

@@ -10,7 +10,7 @@ from vaefrag.components import spec_form
 from vaefrag.components.notices import remarks
 from vaefrag.components.number_inputs import forget_errors
 from vaefrag.components.spec_form import IMAGES, LOSS, MORE, NETWORK, SIZE
-from vaefrag.pages.job_polling import asker
+from vaefrag.pages.job_polling import requester
 from vaefrag.pages.page import Page, PageRequest, RenderedPage
 from vaefrag.pages.site import Site
 from vaefrag_core.config import EnsembleSpec
@@ -145,7 +145,7 @@ def register(app: Dash, site: Site) -> None:
                 there = html.Div([remarks([text]), link], className="already")
                 return [None] * len(paths), there, no_update, no_update, no_update
             site.queries.store.create(spec)
-            site.job_store.submit_training(spec, who=asker())
+            site.job_store.submit_training(spec, who=requester())
         except VaefragError as error:
             problems, elsewhere = _by_field(error, paths)
             fold = "more" if any(field.path in problems for field in MORE) else no_update
@@ -159,7 +159,7 @@ def _launch_sweep(site: Site, sweep: Sweep, specs: list[EnsembleSpec]) -> None:
     site.queries.sweeps.create(sweep, specs)
     for spec in specs:
         if not _is_whole(site, ensemble_id_of(spec)):
-            site.job_store.submit_training(spec, who=asker())
+            site.job_store.submit_training(spec, who=requester())
 
 
 def _is_whole(site: Site, ensemble_id: str) -> bool:

@@ -3,7 +3,7 @@
 import numpy as np
 from dash import html
 
-from vaefrag.components.facts import chip, fact, section
+from vaefrag.components.facts import fact, section, swatch
 from vaefrag.components.glossary import help_mark
 from vaefrag.components.graph import graph
 from vaefrag.components.notices import remarks
@@ -39,7 +39,7 @@ def _chip(mixture: ChannelSetView, channel: ChannelName, text: str) -> html.Li:
     home = mixture.ensembles[channel.ensemble].name if channel.ensemble in mixture.ensembles else channel.ensemble
     away = press("×", channel, "set", f"Take {channel} out of the set", className="away")
     where = [html.Span(home, className="quiet")] if several else []
-    return html.Li([chip(hotspot_colour(mixture.hotspot(channel))), text, *where, away], title=home)
+    return html.Li([swatch(hotspot_colour(mixture.hotspot(channel))), text, *where, away], title=home)
 
 
 def press(text: str, channel: ChannelName, of: str, label: str, **look: str) -> html.Button:
@@ -149,7 +149,7 @@ def _addition(mixture: ChannelSetView, name: ChannelName, gain: float, joint: fl
     several = len({name.ensemble, *(c.ensemble for c in mixture.channels)}) > 1
     where = [" ", html.Span(mixture.ensembles[name.ensemble].name, className="quiet")] if several else []
     add = press("Add", name, "next", f"Add {name} to the set", className="add")
-    hotspot = [chip(hotspot_colour(home)), str(home)] if home >= 0 else "–"
+    hotspot = [swatch(hotspot_colour(home)), str(home)] if home >= 0 else "–"
     cells = [[str(name), *where], hotspot, f"{gain:.2f}", f"{joint:.2f}", add]
     return html.Tr([html.Td(cell) for cell in cells])
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from dash import dcc, html
 
-from vaefrag.components.facts import chip
+from vaefrag.components.facts import swatch
 from vaefrag.components.glossary import help_mark
 from vaefrag.components.graph import graph
 from vaefrag.figures.hotspot_flow import Band, Bar, FlowView, flow_figure
@@ -157,7 +157,7 @@ class SweepView:
         path, search = self._target(self.atlas.points[place], group.label)
         colour = hotspot_colour(self.atlas.threads[place][group.label])
         about = f"Hotspot {group.label}: {group.size} channels of {group.n_members} members"
-        words = [chip(colour), f"{group.label}", html.Span(f" ({group.size})", className="quiet")]
+        words = [swatch(colour), f"{group.label}", html.Span(f" ({group.size})", className="quiet")]
         return dcc.Link(words, href=path + search, title=about, className="hotspot-chip")
 
 
