@@ -1,4 +1,4 @@
-"""The fields of a form for an ensemble: what each asks, how it is shown, and how what was typed becomes a spec.
+"""The form for an ensemble: its fields, how each is shown, and how what was typed becomes a spec.
 
 There is none for a network by import path: that is code to be run, which nobody may name from a web page.
 """
@@ -26,11 +26,11 @@ class Field:
     """One field.
 
     Args:
-        path: of the spec, dotted.
-        label: what it is called.
+        path: dotted path of the value in the spec.
+        label: what the field is called.
         help: one sentence below the label.
         kind: "whole" or "real" (numbers), "choice", "text", "swept" (a number, or several that make a sweep).
-        choices: of a choice.
+        choices: what may be selected; of a choice.
     """
 
     path: str
@@ -122,16 +122,23 @@ OPTIONAL = ("dataset.path", "dataset.image_size", "train.clip_gradient")  # may 
 FIELDS = {field.path: field for field in (*IMAGES, *LOSS, *SIZE, *NETWORK, *MORE)}
 
 
-def start(spec: EnsembleSpec | None = None) -> dict[str, Any]:
-    """Give what the fields hold at first: the defaults, or another ensemble's settings, the name aside."""
+def initial_values(spec: EnsembleSpec | None = None) -> dict[str, Any]:
+    """Return what the fields hold at first: the defaults, or another ensemble's settings.
+
+    Args:
+        spec: the other ensemble's; None for the defaults.
+
+    Returns:
+        Values by the path of their field.
+    """
     content = (spec or EnsembleSpec()).model_dump(mode="json")
-    values = {path: _at(content, path) for path in FIELDS}
-    values["name"] = ""
+    values = {path: _value_at(content, path) for path in FIELDS}
+    values["name"] = ""  # of the other ensemble: two would be told apart by their ids alone
     for path in LISTS:
         values[path] = ", ".join(str(number) for number in values[path])
     for field in FIELDS.values():
         if field.kind in ("whole", "real", "swept"):
-            grouped = field.kind == "whole" and not field.path.endswith("seed")
+            grouped = field.kind == "whole" and not field.path.endswith("seed")  # a seed is a name, not a quantity
             values[field.path] = number_text(values[field.path], grouped=grouped)
     values["dataset.path"] = values["dataset.path"] or ""
     if spec is None:
@@ -139,21 +146,21 @@ def start(spec: EnsembleSpec | None = None) -> dict[str, Any]:
     return values
 
 
-def start_from_preset(name: str) -> dict[str, Any]:
-    """Give what the fields hold when a preset was chosen: its settings, and the defaults for the rest."""
-    return start(parse(EnsembleSpec, with_preset(name, {})))
+def preset_values(name: str) -> dict[str, Any]:
+    """Return what the fields hold once a preset is selected: its settings, and the defaults for the rest."""
+    return initial_values(parse(EnsembleSpec, with_preset(name, {})))
 
 
-def presets() -> html.Section:
-    """Show the papers whose settings can be taken over; those of data sets that are not known here are left out."""
-    known = {entry.name for entry in describe_datasets()}
-    found = [preset for preset in PRESETS.values() if preset.values["dataset"]["name"] in known]
+def preset_menu() -> html.Section:
+    """Show the papers whose settings can be taken over, but for those of data sets that the catalog does not have."""
+    datasets = {entry.name for entry in describe_datasets()}
+    usable = [preset for preset in PRESETS.values() if preset.values["dataset"]["name"] in datasets]
     select = dmc.Select(
         id="preset",
         label="Preset",
         placeholder="None",
         description="Fills the fields below with the settings of a paper. Change what you like.",
-        data=[{"value": preset.name, "label": f"{preset.name} · {preset.reference}"} for preset in found],
+        data=[{"value": preset.name, "label": f"{preset.name} · {preset.reference}"} for preset in usable],
         inputWrapperOrder=["label", "input", "error", "description"],
         comboboxProps={"shadow": "md"},
     )
@@ -162,24 +169,27 @@ def presets() -> html.Section:
     )
 
 
-def read(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what was typed as fields of an `EnsembleSpec`, one of which may be a list: not yet checked.
+def read_fields(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was typed as fields of an `EnsembleSpec`, one of which may be a list: not yet checked.
 
-    What stands in a box that is not shown, as the objective or the data set does not read it, is left out.
+    What stands in a box that is hidden, because the objective or the data set does not read it, is left out.
+
+    Args:
+        values: what the fields hold, by path.
     """
     content: dict[str, Any] = {}
     for path, value in values.items():
         if not is_read(path, values["train.objective"], str(values["dataset.name"])):
             continue
         *parents, name = path.split(".")
-        place = content
+        group = content
         for parent in parents:
-            place = place.setdefault(parent, {})
-        place[name] = _as_read(path, value)
+            group = group.setdefault(parent, {})
+        group[name] = _field_value(path, value)
     return content
 
 
-def _as_read(path: str, value: Any) -> Any:
+def _field_value(path: str, value: Any) -> Any:
     if path in LISTS:
         return [part.strip() for part in str(value).split(",")]
     text = value.strip() if isinstance(value, str) else value
@@ -188,38 +198,38 @@ def _as_read(path: str, value: Any) -> Any:
     return as_number(text) if FIELDS[path].kind in ("whole", "real") else text
 
 
-def control(field: Field, value: Any) -> Any:
-    """Show a field."""
-    shared: dict[str, Any] = {"id": {"field": field.path}, "label": field.label, "description": field.help}
-    shared["inputWrapperOrder"] = ["label", "input", "error", "description"]
+def field_input(field: Field, value: Any) -> dmc.TextInput | dmc.Select:
+    """Show a field with what it holds."""
+    properties: dict[str, Any] = {"id": {"field": field.path}, "label": field.label, "description": field.help}
+    properties["inputWrapperOrder"] = ["label", "input", "error", "description"]
     if field.kind == "choice":
-        data: Any = _datasets() if field.path == "dataset.name" else list(field.choices)
-        return dmc.Select(data=data, allowDeselect=False, value=value, comboboxProps={"shadow": "md"}, **shared)
+        options: Any = _dataset_options() if field.path == "dataset.name" else list(field.choices)
+        return dmc.Select(data=options, allowDeselect=False, value=value, comboboxProps={"shadow": "md"}, **properties)
     if field.kind in ("text", "swept"):
-        return dmc.TextInput(value=value, **shared)
-    return number_box(value, whole=field.kind == "whole", **shared)
+        return dmc.TextInput(value=value, **properties)
+    return number_box(value, whole=field.kind == "whole", **properties)
 
 
 def is_read(path: str, objective: str, dataset: str) -> bool:
-    """Say whether a field is read: coefficients by some objectives, paths by some data sets, others always."""
+    """Return whether a field is read: coefficients by some objectives, paths by some data sets, others always."""
     if path in ("dataset.path", "dataset.image_size"):
         return path.removeprefix("dataset.") in settings_of(dataset)
     setting = SETTINGS.get(path.removeprefix("train."))
     return setting is None or objective not in OBJECTIVES or objective in setting.readers
 
 
-def group(title: str, fields: tuple[Field, ...], values: Mapping[str, Any], note: str = "") -> html.Section:
+def field_group(title: str, fields: tuple[Field, ...], values: Mapping[str, Any], note: str = "") -> html.Section:
     """Show fields that belong together; coefficients in a box that comes and goes with the objective.
 
     Args:
-        title: its heading.
-        fields: in order.
-        values: what they hold.
+        title: the heading.
+        fields: the fields, in order.
+        values: what they hold, by path.
         note: a sentence below.
     """
     boxes = [
         html.Div(
-            control(field, values[field.path]),
+            field_input(field, values[field.path]),
             id={"box": field.path},
             hidden=not is_read(field.path, values["train.objective"], values["dataset.name"]),
         )
@@ -230,22 +240,22 @@ def group(title: str, fields: tuple[Field, ...], values: Mapping[str, Any], note
     return html.Section([html.H2(title), controls, *foot], className="card")
 
 
-def _datasets() -> list[dict[str, Any]]:
-    found = []
+def _dataset_options() -> list[dict[str, str]]:
+    options = []
     for entry in describe_datasets():
         label = f"{entry.name} · {entry.description}"
         if entry.image_shape is not None:
             height, width, _ = entry.image_shape
             points = points_of(DatasetConfig(name=entry.name)) is not None
-            what = "points" if points else f"images of {height}×{width}"
-            label = f"{entry.name} · {entry.n_images:,} {what}"
+            items = "points" if points else f"images of {height}×{width}"
+            label = f"{entry.name} · {entry.n_images:,} {items}"
         if not entry.available:
             label += " · not on this machine"
-        found.append({"value": entry.name, "label": label})
-    return found
+        options.append({"value": entry.name, "label": label})
+    return options
 
 
-def _at(content: Mapping[str, Any], path: str) -> Any:
+def _value_at(content: Mapping[str, Any], path: str) -> Any:
     value: Any = content
     for part in path.split("."):
         value = value[part]

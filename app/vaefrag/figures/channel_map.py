@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -82,7 +83,7 @@ def selected_points(marked: Sequence[int]) -> list[int] | None:
     return sorted(marked) or None
 
 
-def _numbers(view: MapView) -> list[dict]:
+def _numbers(view: MapView) -> list[dict[str, Any]]:
     """Write each hotspot's number above its middle: colours repeat, numbers do not."""
     numbers = []
     for label in range(int(view.hotspot.max(initial=-1)) + 1):
