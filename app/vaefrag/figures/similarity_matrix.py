@@ -83,10 +83,12 @@ def matrix_figure(view: MatrixView, marked: Sequence[int] = ()) -> go.Figure:
         figure,
         margin={"l": 46, "r": 12, "t": 22, "b": 58},
         uirevision=view.source,
+        # The matrix is a picture and no trace, so plotly reports clicks on it only when it reports them anywhere.
         clickanywhere=True,
         hoveranywhere=True,
         hoverdistance=1,
         dragmode="zoom",
+        # Read by `assets/matrix.js`, which fetches sharper tiles after a zoom and the values under the pointer.
         meta={"tiles": view.tiles, "values": view.values, "channels": view.n},
         xaxis={"domain": [0, right], "range": [-0.5, edge], "anchor": "y", **_bare_axis(view.n)},
         yaxis={"domain": [0, MATRIX_TOP], "range": [edge, -0.5], "anchor": "x", **_bare_axis(view.n)},
@@ -113,7 +115,12 @@ def matrix_figure(view: MatrixView, marked: Sequence[int] = ()) -> go.Figure:
 
 
 def matrix_shapes(view: MatrixView, marked: Sequence[int] = ()) -> list[dict[str, Any]]:
-    """Give the hotspots' bands along both axes, and the marks of what is selected."""
+    """Describe the hotspots' bands along both axes, and the marks of what is selected.
+
+    Args:
+        view: what the matrix shows.
+        marked: positions, in the order shown, of the channels selected.
+    """
     shapes: list[dict[str, Any]] = []
     for label, first, last in hotspot_runs(view.hotspot):
         shapes += _edge_marks(first, last, 3, hotspot_colour(label))
@@ -139,11 +146,11 @@ def matrix_shapes(view: MatrixView, marked: Sequence[int] = ()) -> list[dict[str
 
 
 def hotspot_runs(hotspot: NDArray[np.int64]) -> list[tuple[int, int, int]]:
-    """Give (hotspot, first position, last position) of each unbroken stretch of a hotspot along the order."""
-    found = []
-    for label in range(int(hotspot.max(initial=-1)) + 1):
-        found += [(label, first, last) for first, last in runs(np.flatnonzero(hotspot == label).tolist())]
-    return found
+    """Return (hotspot, first position, last position) of each unbroken stretch of a hotspot along the order."""
+    stretches = []
+    for index in range(int(hotspot.max(initial=-1)) + 1):
+        stretches += [(index, first, last) for first, last in runs(np.flatnonzero(hotspot == index).tolist())]
+    return stretches
 
 
 def _edge_marks(first: int, last: int, offset: int, colour: str, thickness: int = BAND_PIXELS) -> list[dict[str, Any]]:

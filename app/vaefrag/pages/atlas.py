@@ -223,7 +223,10 @@ def register(app: Dash, site: Site) -> None:
     )
     def look(_: int | None, path: str, search: str, shown: str) -> tuple[list, str]:
         """The ensembles → the page anew, when one of them stands otherwise."""
-        found = AtlasPage(site, PAGE.id_in(site, path), _step_in(search))
+        request = PAGE.request(site, path, search)
+        if request is None:
+            raise PreventUpdate  # on the way to another page
+        found = AtlasPage(site, request.id, _step_in(search))
         if found.shown_as() == shown:
             raise PreventUpdate
         return found.body(), found.shown_as()
@@ -246,7 +249,10 @@ def register(app: Dash, site: Site) -> None:
     )
     def draw(step: int | None, path: str) -> tuple[list, str]:
         """The slider → what there was at that step."""
-        found = AtlasPage(site, PAGE.id_in(site, path), step)
+        request = PAGE.request(site, path)
+        if request is None:
+            raise PreventUpdate  # on the way to another page
+        found = AtlasPage(site, request.id, step)
         return found.drawn(), found.when()
 
     @app.callback(

@@ -11,7 +11,7 @@ from vaefrag.components.facts import swatch
 from vaefrag.components.glossary import help_mark
 from vaefrag.components.graph import graph
 from vaefrag.figures.hotspot_flow import Band, Bar, FlowView, flow_figure
-from vaefrag.figures.sweep_curves import Curve, curves_figure
+from vaefrag.figures.sweep_curves import SweepCurve, curves_figure
 from vaefrag.figures.theme import hotspot_colour
 from vaefrag.pages.selection import Selection
 from vaefrag.pages.site import Site
@@ -110,7 +110,7 @@ class SweepView:
         ]
         return Bar(
             size=group.size,
-            thread=self.atlas.threads[place][group.label],
+            lineage=self.atlas.threads[place][group.label],
             number=group.label,
             about="<br>".join(lines),
             target=self._target(point, group.label),
@@ -123,11 +123,11 @@ class SweepView:
         for title, numbers in [*CURVES, *([WHOLE] if whole else [])]:
             found = [spread_of(numbers(point)) for point in points]
             top = _most(sum(spread_of(numbers(point))) for point in every)
-            curves.append(Curve(title, [mean for mean, _ in found], [spread for _, spread in found], top))
+            curves.append(SweepCurve(title, [mean for mean, _ in found], [spread for _, spread in found], top))
         most = _most(len(point.hotspots) for point in every)
-        curves.append(Curve("Hotspots", [len(point.hotspots) for point in points], top=most))
+        curves.append(SweepCurve("Hotspots", [len(point.hotspots) for point in points], top=most))
         tightest = _most(point.tightness for point in every)
-        curves.append(Curve("NMI inside hotspots", [point.tightness for point in points], top=tightest))
+        curves.append(SweepCurve("NMI inside hotspots", [point.tightness for point in points], top=tightest))
         targets = [self._target(point) for point in points]
         return curves_figure(self.sweep.symbol, [point.value for point in points], curves, targets)
 
