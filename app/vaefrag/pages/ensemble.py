@@ -185,7 +185,7 @@ def register(app: Dash, site: Site) -> None:
 
     Args:
         app: the app.
-        site: queries, addresses and the record.
+        site: queries and addresses.
     """
     explorer.register(app, site, lambda path: PAGE.id_in(site, path))
 

@@ -49,7 +49,7 @@ def register(app: Dash, site: Site) -> None:
 
     Args:
         app: the app.
-        site: queries, addresses and the record.
+        site: queries and addresses.
     """
     clear_errors(app, "fuse")
 

@@ -31,7 +31,7 @@ def register(app: Dash, site: Site) -> None:
 
     Args:
         app: the app.
-        site: queries, addresses and the record.
+        site: queries and addresses.
     """
     views = JobViews(site)
 
