@@ -92,6 +92,8 @@ def wrong(**arrays: Any) -> dict[str, Any]:
         (wrong(labels=np.zeros(8)), "Expected labels of shape (9,)"),
         ({"mean_0": np.zeros((9, 3)), "logvar_0": np.zeros((9, 3)), "mean_2": np.zeros((9, 3))}, "without a gap"),
         ({"other": np.zeros(3)}, "expected arrays mean and logvar"),
+        (wrong(mean=np.float64(3)), "numbers of shape (members, images, channels), got a single float64"),
+        (wrong(member_ids=np.array(["a", "b"])), "Expected member ids as whole numbers, got type <U1"),
         ({f"a{k}": np.zeros(3) for k in range(9)}, "got a0, a1, a2, a3, a4, a5 and 3 more. docs/posteriors.md says"),
         ({"mean": np.zeros((2, 1, 3)), "logvar": np.zeros((2, 1, 3))}, "greater than or equal to 2, got 1"),
     ],
@@ -160,6 +162,15 @@ def test_hotspots_are_told_on_a_terminal_s_width_whatever_the_labels(tmp_path: P
     rows = [line.split() for line in told[5].splitlines() if re.match(r" +\d", line)]
     assert sorted(row[-1] for row in rows) == ["orientation", "shape"]
     assert "position" not in told[5]
+
+
+def test_what_is_likely_a_mistake_is_said_when_it_is_imported(tmp_path: Path) -> None:
+    mean = np.random.default_rng(0).normal(size=(2, 30, 3))
+    np.savez(tmp_path / "x.npz", mean=mean, logvar=np.full_like(mean, 0.1))
+    done = vaefrag("import", str(tmp_path / "x.npz"), "--workspace", str(tmp_path / "here"), "--json")
+    assert done.returncode == 0, done.stderr
+    assert "No logvar is below 0, and 100% lie in 0…1" in " ".join(done.stderr.split())
+    assert len(json.loads(done.stdout)["warnings"]) == 1
 
 
 def test_an_ensemble_of_one_image_is_refused(tmp_path: Path) -> None:

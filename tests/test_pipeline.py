@@ -1,5 +1,7 @@
 """The stages end to end, on real digits."""
 
+import inspect
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +13,8 @@ import numpy as np
 import pytest
 
 from support import Trained
-from vaefrag_core import pipeline
+from vaefrag.jobs import worker
+from vaefrag_core import fusion_pipeline, pipeline
 from vaefrag_core.artifacts import ChannelMatrix, Posteriors
 from vaefrag_core.config import AnalysisConfig, BootstrapConfig, DatasetConfig, HotspotConfig
 from vaefrag_core.datasets.catalog import dataset_size, load_dataset
@@ -146,6 +149,36 @@ def test_points_are_trained_on_and_painted(tmp_path: Path) -> None:
     rows = (painted > 200).sum(axis=(0, 1, 2, 4))
     assert rows[:14].sum() > 0  # above the centre: a mean cut to 0…1 would never be below it
     assert rows[18:].sum() > 0
+
+
+def test_the_stages_that_jobs_run_are_those_that_the_pipeline_names() -> None:
+    named = re.findall(r"^ {4}\w+ job +(\w+)|^ {20,}(\w+)  ", pipeline.__doc__ or "", flags=re.MULTILINE)
+    stages = {first or other for first, other in named}
+    assert stages == {"train_group", "update_posteriors", "analyze", "renew_atlases", "fuse_ensemble"}
+    source = inspect.getsource(worker)
+    called = set(re.findall(r"pipeline\.(\w+)\(|\b(fuse_ensemble)\(", source))
+    assert {first or other for first, other in called} == stages
+    assert all(hasattr(pipeline, stage) or hasattr(fusion_pipeline, stage) for stage in stages)
+
+
+def test_posteriors_are_encoded_again_only_when_members_have_been_trained_since(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = EnsembleStore(tmp_path)
+    shutil.copytree(trained.store.folder(trained.id), store.folder(trained.id))
+    whole = store.posteriors(trained.id)
+    assert pipeline.update_posteriors(trained.id, store).key == whole.key
+    written = (store.folder(trained.id) / "posteriors.npz").stat().st_mtime_ns
+    assert pipeline.update_posteriors(trained.id, store).n_members == 6
+    assert (store.folder(trained.id) / "posteriors.npz").stat().st_mtime_ns == written
+    fewer = replace(whole, mean=whole.mean[1:], logvar=whole.logvar[1:], member_ids=whole.member_ids[1:])
+    store.save_posteriors(trained.id, fewer)
+    assert pipeline.update_posteriors(trained.id, store).key == whole.key  # as if member 0 had come since
+    imported = store.add(fewer, "imported")
+    assert pipeline.update_posteriors(imported.id, store).key == fewer.key  # there are no members to encode
+    (store.folder(imported.id) / "posteriors.npz").unlink()
+    with pytest.raises(MissingDataError, match="imported was imported"):
+        pipeline.update_posteriors(imported.id, store)
 
 
 def test_likelihood_of_points_is_said_in_one_sentence() -> None:

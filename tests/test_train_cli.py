@@ -34,7 +34,7 @@ def test_what_a_cpu_lacks_for_bfloat16_is_said_and_not_refused(
 ) -> None:
     monkeypatch.setattr("vaefrag_core.training.precision.cpu_multiplies_bfloat16", lambda: instructions)
     said: list[str] = []
-    monkeypatch.setattr("vaefrag.terminal.say", lambda text, **_: said.append(text))
+    monkeypatch.setattr("vaefrag.terminal.print_message", lambda text, **_: said.append(text))
     done = CliRunner().invoke(cli, ["train", "--precision", "bfloat16", "--no-analyze", *detach])
     CliRunner().invoke(cli, ["train", "--no-analyze"])
     assert done.exit_code == 0, done.exception

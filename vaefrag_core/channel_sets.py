@@ -16,7 +16,7 @@ import numpy as np
 
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import content_key
-from vaefrag_core.ensemble_store import readable, write_text
+from vaefrag_core.ensemble_store import read_undamaged, write_text
 from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
 from vaefrag_core.synthesis.channel_pool import ChannelName, Pool, checked, pool
 
@@ -105,7 +105,7 @@ class SetStore:
 
     def all(self) -> list[ChannelSet]:
         """Give the sets that can be read, the newest first."""
-        return sorted(readable(self.ids(), self.load), key=lambda kept: (kept.created, kept.id), reverse=True)
+        return sorted(read_undamaged(self.ids(), self.load), key=lambda kept: (kept.created, kept.id), reverse=True)
 
     def delete(self, set_id: str) -> None:
         """Delete a set; one that is gone already is no problem."""

@@ -1,4 +1,4 @@
-"""What was asked for: frozen values, checked once, whose keys name what was made from them."""
+"""Configuration: frozen values, validated once, whose keys name what is computed from them."""
 
 import hashlib
 import json
@@ -38,7 +38,7 @@ class Config(BaseModel):
 
 
 class DatasetConfig(Config):
-    """Which images."""
+    """The images that members are trained on."""
 
     name: str = Field("digits", description="a name listed by `vaefrag datasets`")
     path: str | None = Field(None, description="folder or file, where the data set needs one")
@@ -53,7 +53,7 @@ class ModelConfig(Config):
     `conv28` is the network of the paper for 28×28 images: two convolutions (32 and 64 filters, 4×4, stride
     2), a layer of 256 units, and the mirror image of it as decoder. `conv64`, for 64×64 images, is that of Locatello
     et al. 2019: convolutions of 32, 32, 64 and 64 filters, then the same. `widths` are the hidden layers of `mlp`.
-    A `network` of one's own takes the place of all of these; `models/own.py` says what it must be.
+    A `network` of one's own takes the place of all of these; `models/custom_networks.py` says what it must be.
     """
 
     architecture: Architecture = Field("mlp", description=f"one of {', '.join(get_args(Architecture))}")
@@ -77,6 +77,12 @@ class ModelConfig(Config):
         if value is not None and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", value):
             raise ValueError("package.module:Class")
         return value
+
+    @property
+    def unread_settings(self) -> frozenset[str]:
+        """The settings of other networks and likelihoods: nothing in training depends on them."""
+        of_networks = frozenset() if self.stackable else frozenset({"widths", "activation"})
+        return of_networks | (frozenset() if self.likelihood == "gaussian" else frozenset({"pixel_variance"}))
 
     @property
     def stackable(self) -> bool:
@@ -106,7 +112,7 @@ class FingerprintConfig(Config):
 
 
 class HotspotConfig(Config):
-    """How recurring groups of channels are found.
+    """How recurring groups of channels are detected.
 
     `min_bits` sets channels aside that tell the sample's images apart by less than a hundredth of a bit:
     their NMI is a ratio of two vanishing numbers. `xi` is the relative drop of the reachability that OPTICS
@@ -173,7 +179,7 @@ class AtlasConfig(Config):
 
 
 class AnalysisConfig(Config):
-    """Everything that `analyze` may be asked to vary."""
+    """The settings of `analyze`."""
 
     hotspots: HotspotConfig = HotspotConfig()
     map: MapConfig = MapConfig()
@@ -181,8 +187,8 @@ class AnalysisConfig(Config):
     bootstrap: BootstrapConfig = BootstrapConfig()
 
     @model_serializer(mode="wrap")
-    def _as_asked_for(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out a bootstrap that is not wanted: the keys of analyses without one are older than it is."""
+    def _without_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `bootstrap` out where there is none: the keys of such analyses are older than the field."""
         content: dict[str, Any] = dump(self)
         if self.bootstrap.resamples == 0:
             content.pop("bootstrap", None)
@@ -235,7 +241,7 @@ class FusionConfig(Config):
 
 
 class EnsembleSpec(Config):
-    """An ensemble as it was asked for. Equal specs are the same ensemble, whatever it is called."""
+    """What the members of an ensemble are trained by. Equal specs are the same ensemble, whatever it is called."""
 
     name: Annotated[str, StringConstraints(strip_whitespace=True, max_length=80)] = Field(
         "", description="what the ensemble is called on the pages"
@@ -248,13 +254,11 @@ class EnsembleSpec(Config):
 
     @property
     def key(self) -> str:
-        """The content without the name, what its objective does not read, and what was added and is not used."""
-        left_out = {
-            "train": set(self.train.unread_settings) | _unset(self.train, "clip_gradient", "precision", "snapshots"),
-            "dataset": _unset(self.dataset, "image_size"),
-            "model": _unset(self.model, "network") or {"architecture", "widths", "activation"},
-        }
-        return content_key(self.model_dump(mode="json", exclude={"name": True, **left_out}))
+        """Twelve hexadecimal digits of the content that training depends on: equal specs have equal keys."""
+        # A value that nothing reads is taken for the default, so that the keys of earlier versions hold.
+        defaults = ModelConfig()
+        unread = {name: getattr(defaults, name) for name in self.model.unread_settings}
+        return legacy_spec_key(self.model_copy(update={"model": self.model.model_copy(update=unread)}))
 
     @model_validator(mode="after")
     def _name_from_content(self) -> "EnsembleSpec":
@@ -265,10 +269,27 @@ class EnsembleSpec(Config):
 
 
 def content_key(content: object) -> str:
-    """Name any JSON content by twelve hexadecimal digits of its SHA-256."""
+    """Return twelve hexadecimal digits of the SHA-256 of JSON content.
+
+    Example:
+        >>> content_key({"b": 1, "a": [1.5]}) == content_key({"a": [1.5], "b": 1})
+        True
+    """
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _unset(config: Config, *names: str) -> set[str]:
+def legacy_spec_key(spec: EnsembleSpec) -> str:
+    """Return the key that versions up to 0.1 gave a spec: it also depends on settings of the network nothing reads."""
+    # What was added after ensembles had been trained counts only where it is used: their keys are older.
+    omitted = {
+        "train": set(spec.train.unread_settings) | _at_default(spec.train, "clip_gradient", "precision", "snapshots"),
+        "dataset": _at_default(spec.dataset, "image_size"),
+        "model": _at_default(spec.model, "network") or {"architecture", "widths", "activation"},
+    }
+    return content_key(spec.model_dump(mode="json", exclude={"name": True, **omitted}))
+
+
+def _at_default(config: Config, *names: str) -> set[str]:
+    """Return those of the fields that have their default value."""
     return {name for name in names if getattr(config, name) == type(config).model_fields[name].default}

@@ -1,4 +1,4 @@
-"""Checks what a person gave against a config, and says in plain words what is wrong with it."""
+"""Validation errors of configs in plain words, for people who type values in a form, a command or a file."""
 
 import re
 from collections.abc import Mapping
@@ -27,18 +27,23 @@ LENGTHS = {"too_short": ("at least", "min_length"), "too_long": ("at most", "max
 
 
 def parse(model: type[AnyConfig], values: Mapping[str, Any]) -> AnyConfig:
-    """Check values that a person gave.
+    """Validate values that a person typed.
 
     Args:
-        model: the config wanted.
+        model: the type of the config.
         values: its fields, nested as the config is.
 
     Returns:
         The config.
 
     Raises:
-        InvalidInputError: naming every field at fault, what was expected and what came; its `fields` say the
-            same of each.
+        InvalidInputError: naming every field at fault, what was expected and what came; its `fields` hold a sentence
+            for each.
+
+    Example:
+        >>> from vaefrag_core.config import SpaceConfig
+        >>> parse(SpaceConfig, {"draws": "1e3"}).draws
+        1000
     """
     try:
         return model.model_validate(values)
@@ -48,40 +53,40 @@ def parse(model: type[AnyConfig], values: Mapping[str, Any]) -> AnyConfig:
 
 
 def field_errors(error: ValidationError, model: type[BaseModel], *, named: bool = True) -> dict[str, str]:
-    """Say what is wrong with each field of a model: its dotted name → one sentence.
+    """Return what is wrong with each field of a model: its dotted name → one sentence.
 
     Args:
-        error: that the model raised.
+        error: the error that the model raised.
         model: the model.
-        named: whether the sentence names the field; a form shows it beside the field.
+        named: whether sentences name their field; a form shows them beside it.
     """
     messages: dict[str, str] = {}
     for item in error.errors(include_url=False):
         path = [str(part) for part in item["loc"]]
         field = ".".join(path)
         if item["type"] == "too_short" and any(other.startswith(f"{field}.") for other in messages):
-            continue  # of a list whose values were refused one by one
+            continue  # pydantic counts refused values of a list as missing: one sentence for each is enough
         if item["type"] == "extra_forbidden":
-            messages[field] = f"There is no setting {_named(path)!r}. Leave it out."
+            messages[field] = f"There is no setting {_field_name(path)!r}. Leave it out."
         elif not path:
-            messages[field] = f"Expected {_expected(item)}."  # of several fields together
+            messages[field] = f"Expected {_expectation(item)}."  # about several fields together
         else:
-            meaning = _description(model, path)
+            meaning = _field_description(model, path)
             about = f" ({meaning})" if meaning else ""
-            subject = f"{_named(path)}{about}: expected" if named else "Expected"
-            messages[field] = f"{subject} {_expected(item)}, got {_as_typed(item['input'])}."
+            subject = f"{_field_name(path)}{about}: expected" if named else "Expected"
+            messages[field] = f"{subject} {_expectation(item)}, got {_typed_text(item['input'])}."
     return messages
 
 
-def _named(path: list[str]) -> str:
-    """Name a field as people do; a value of a list by its place."""
+def _field_name(path: list[str]) -> str:
+    """Return a field's name as people write it; a value of a list by its position."""
     *_, parent, last = ["", *path]
     name = f"value {int(last) + 1} of {parent}" if last.isdigit() else last
     return name.replace("_", " ")
 
 
-def _expected(item: ErrorDetails) -> str:
-    """Say what a field takes."""
+def _expectation(item: ErrorDetails) -> str:
+    """Return what a field takes."""
     if item["type"] in LENGTHS:
         words, bound = LENGTHS[item["type"]]
         number = item.get("ctx", {})[bound]
@@ -92,16 +97,16 @@ def _expected(item: ErrorDetails) -> str:
     return EXPECTED.get(item["type"], expected)
 
 
-def _as_typed(value: object) -> str:
-    """Show what was given; numbers that came as text, from a command or a form, without quotes."""
+def _typed_text(value: object) -> str:
+    """Return a value as it was typed; numbers that arrive as text, from a command or a form, without quotes."""
     if value is None or value == "":
         return "nothing"
     number = isinstance(value, str) and re.fullmatch(r"[-+]?\d*\.?\d+(e[-+]?\d+)?", value.strip(), re.IGNORECASE)
     return str(value).strip() if number else repr(value)
 
 
-def _description(model: type[BaseModel], path: list[str]) -> str:
-    """Follow a path of field names down nested configs to the description of the last."""
+def _field_description(model: type[BaseModel], path: list[str]) -> str:
+    """Return the description of the field at a path of nested configs."""
     text = ""
     for part in path:
         field = model.model_fields.get(part)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from vaefrag_core.array_types import Float32Array
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.datasets.base import ImageDataset
 from vaefrag_core.datasets.fingerprint import FingerprintSample
@@ -40,7 +40,7 @@ def encode_members(dataset: ImageDataset, sample: FingerprintSample, members: Ma
     )
 
 
-def _encode(vae: VAE, images: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _encode(vae: VAE, images: Float32Array) -> tuple[Float32Array, Float32Array]:
     with torch.inference_mode():
         parts = [
             vae.encode(torch.from_numpy(images[i : i + BATCH_IMAGES])) for i in range(0, len(images), BATCH_IMAGES)

@@ -1,12 +1,12 @@
 """A folder per ensemble, a file per artifact, written whole or not at all.
 
     <workspace>/ensembles/<id>/
-        spec.json                 what was asked for, and the versions that made it
+        spec.json                 what its members are trained by or where they were imported from, and the versions
         members/<index>/          checkpoint.safetensors: weights, optimizer, history
         posteriors.npz            the fingerprint of all members
         analysis/<kind>-<key>/    one result; the key is a hash of what it was made from
         analysis/latest.json      which results the pages show
-        fusions/<id>/             spaces fused from its channels: fusions.py
+        fusions/<id>/             spaces fused from its channels: fusion_store.py
 
 Nothing here is ever unpickled, and nothing is changed in place: a new file takes the old one's name.
 """
@@ -16,9 +16,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -37,46 +36,29 @@ from vaefrag_core.artifacts import (
     Stability,
     Traversals,
 )
+from vaefrag_core.artifacts.files import recomputed_by
 from vaefrag_core.config import AnalysisConfig, Config, EnsembleSpec, Measure, content_key
 from vaefrag_core.config_errors import parse
-from vaefrag_core.errors import BrokenFileError, BusyError, MissingDataError
+from vaefrag_core.ensemble_record import (
+    IMPORTED,
+    KEY_DIGITS,
+    ImportedSource,
+    TrainedSource,
+    earlier_ids_of,
+    record_to_text,
+    source_from_json,
+)
+from vaefrag_core.ensemble_record import EnsembleRecord as EnsembleRecord
+from vaefrag_core.ensemble_record import ensemble_id_of as ensemble_id_of
+from vaefrag_core.errors import BrokenFileError, BusyError, InvalidInputError, MissingDataError
 
-Read = TypeVar("Read")
+Content = TypeVar("Content")
 
-SPEC_FORMAT = 1
-IMPORTED = "imported"  # in place of a data set: the posteriors came from elsewhere, and there is nothing to train
 _ID = re.compile(r"[a-z0-9][a-z0-9.\-]{0,99}")
 
 
-@dataclass(frozen=True)
-class EnsembleRecord:
-    """What the workspace knows about an ensemble.
-
-    Args:
-        id: its folder's name, made from its spec.
-        spec: what was asked for.
-        created: when, ISO 8601, UTC.
-        versions: of the packages that made it.
-    """
-
-    id: str
-    spec: EnsembleSpec
-    created: str
-    versions: Mapping[str, str]
-
-    @property
-    def name(self) -> str:
-        """What the ensemble is called on the pages."""
-        return self.spec.name
-
-    @property
-    def imported(self) -> bool:
-        """Whether its posteriors came from elsewhere, so that there is nothing to train."""
-        return self.spec.dataset.name == IMPORTED
-
-
 class AnalysisIndex(Config):
-    """The settings of an analysis and the folders, within `analysis/`, that hold its results."""
+    """The settings of an analysis, and the folders within `analysis/` that hold its results."""
 
     config: AnalysisConfig
     posteriors_key: str
@@ -88,8 +70,8 @@ class AnalysisIndex(Config):
     over_training: str | None = None
 
     @model_serializer(mode="wrap")
-    def _as_found(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what there is nothing of: the keys of analyses of ensembles without snapshots are older."""
+    def _without_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `over_training` out where there is none: the keys of such analyses are older than the field."""
         content: dict[str, Any] = dump(self)
         if self.over_training is None:
             content.pop("over_training", None)
@@ -107,23 +89,28 @@ class EnsembleStore:
         self.workspace = Path(workspace)
         self._ensembles = self.workspace / "ensembles"
 
-    def create(self, spec: EnsembleSpec) -> EnsembleRecord:
-        """Give the ensemble of a spec, new or as it stands: equal specs are the same ensemble."""
-        ensemble_id = ensemble_id_of(spec)
-        path = self.folder(ensemble_id) / "spec.json"
-        if not path.exists():
-            packages = ("vaefrag", "torch", "numpy", "scikit-learn")
-            facts = {
-                "format": SPEC_FORMAT,
-                "spec": spec.model_dump(mode="json"),
-                "created": datetime.now(UTC).isoformat(timespec="seconds"),
-                "versions": {name: version(name) for name in packages},
-            }
-            write_text(path, json.dumps(facts, indent=1, ensure_ascii=False))
+    def create(self, spec: EnsembleSpec, ensemble_id: str | None = None) -> EnsembleRecord:
+        """Return the ensemble of a spec, new or as it stands: equal specs are the same ensemble.
+
+        Args:
+            spec: what its members are trained by.
+            ensemble_id: its id, where a job has named it already; by default `id_of`.
+        """
+        ensemble_id = ensemble_id or self.id_of(spec)
+        self._write_record(ensemble_id, TrainedSource(spec=spec))
         return self.record(ensemble_id)
 
+    def id_of(self, spec: EnsembleSpec) -> str:
+        """Return the id of the ensemble of a spec: that of its folder, whichever version named it, or a new one."""
+        earlier = [key for key in earlier_ids_of(spec) if (self._ensembles / key / "spec.json").is_file()]
+        if earlier:
+            return earlier[0]
+        # Versions that wrote other words before the key have left folders that differ in nothing else.
+        same_key = sorted(self._ensembles.glob(f"*-{spec.key[:KEY_DIGITS]}/spec.json"))
+        return same_key[0].parent.name if same_key else ensemble_id_of(spec)
+
     def add(self, posteriors: Posteriors, name: str) -> EnsembleRecord:
-        """Take posteriors in that came from elsewhere. The same again are the same ensemble, under its first name.
+        """Store posteriors that another program has made. The same again are the same ensemble, by its first name.
 
         Args:
             posteriors: of all members on one sample.
@@ -134,14 +121,31 @@ class EnsembleStore:
         """
         values = {
             "name": name,
-            "dataset": {"name": IMPORTED, "path": posteriors.key},
-            "model": {"channels": max(posteriors.channels_of_member)},
-            "fingerprint": {"size": posteriors.n_images},
+            "posteriors_key": posteriors.key,
             "members": posteriors.n_members,
+            "images": posteriors.n_images,
         }
-        record = self.create(parse(EnsembleSpec, values))
-        self.save_posteriors(record.id, posteriors)
-        return record
+        source = parse(ImportedSource, values)
+        ensemble_id = self._imported_id(source.posteriors_key)
+        self._write_record(ensemble_id, source)
+        self.save_posteriors(ensemble_id, posteriors)
+        return self.record(ensemble_id)
+
+    def _imported_id(self, posteriors_key: str) -> str:
+        """Return the id of imported posteriors: that of their folder, whichever version named it, or a new one."""
+        ids = [ensemble_id for ensemble_id in self.ids() if ensemble_id.startswith(f"{IMPORTED}-")]
+        for record in read_undamaged(ids, self.record):
+            if isinstance(record.source, ImportedSource) and record.source.posteriors_key == posteriors_key:
+                return record.id
+        return f"{IMPORTED}-{posteriors_key[:KEY_DIGITS]}"
+
+    def _write_record(self, ensemble_id: str, source: TrainedSource | ImportedSource) -> None:
+        """Write spec.json, unless there is one: the first name stands."""
+        path = self.folder(ensemble_id) / "spec.json"
+        if not path.exists():
+            created = datetime.now(UTC).isoformat(timespec="seconds")
+            packages = ("vaefrag", "torch", "numpy", "scikit-learn")
+            write_text(path, record_to_text(source, created, {name: version(name) for name in packages}))
 
     def record(self, ensemble_id: str) -> EnsembleRecord:
         """Read the record of an ensemble.
@@ -152,36 +156,34 @@ class EnsembleStore:
         """
         path = self.folder(ensemble_id) / "spec.json"
         if not path.is_file():
-            known = ", ".join(self.ids()) or "none"
-            raise MissingDataError(
-                f"There is no ensemble {ensemble_id!r} in {self.workspace}. Ensembles there: {known}."
-            )
+            ids = ", ".join(self.ids()) or "none"
+            raise MissingDataError(f"There is no ensemble {ensemble_id!r} in {self.workspace}. Ensembles there: {ids}.")
         try:
             facts = json.loads(path.read_text(encoding="utf-8"))
-            spec = parse(EnsembleSpec, facts["spec"])
-            return EnsembleRecord(ensemble_id, spec, facts["created"], facts["versions"])
+            return EnsembleRecord(ensemble_id, source_from_json(facts), facts["created"], facts["versions"])
         except (ValueError, KeyError, TypeError) as error:
             raise BrokenFileError(
-                f"{path}: expected a spec of format {SPEC_FORMAT}, got one that cannot be read ({error})."
+                f"{path}: expected a spec of format 1 or 2, got one that cannot be read ({error}). Delete this file and"
+                " repeat the `vaefrag train` or `vaefrag import` that made the ensemble."
             ) from error
 
     def ids(self) -> list[str]:
-        """Give the ids of all ensembles, sorted."""
+        """Return the ids of all ensembles, sorted."""
         return sorted(path.parent.name for path in self._ensembles.glob("*/spec.json"))
 
     def records(self) -> list[EnsembleRecord]:
-        """Give the records that can be read, the newest first."""
-        found = readable(self.ids(), self.record)
-        return sorted(found, key=lambda record: (record.created, record.id), reverse=True)
+        """Return the records that can be read, the newest first."""
+        records = read_undamaged(self.ids(), self.record)
+        return sorted(records, key=lambda record: (record.created, record.id), reverse=True)
 
     def folder(self, ensemble_id: str) -> Path:
-        """Give the folder of an ensemble, whether it exists or not; the id is checked, as it comes from URLs."""
+        """Return the folder of an ensemble, whether it exists or not; the id is checked, as it comes from URLs."""
         if not _ID.fullmatch(ensemble_id):
             raise MissingDataError(f"There is no ensemble {ensemble_id!r}: that is not an ensemble's id.")
         return self._ensembles / ensemble_id
 
     def members_folder(self, ensemble_id: str) -> Path:
-        """Give the folder that holds a folder per member, whether it exists or not."""
+        """Return the folder that holds a folder per member, whether it exists or not."""
         return self.folder(ensemble_id) / "members"
 
     @contextmanager
@@ -202,7 +204,7 @@ class EnsembleStore:
             ) from None
 
     def save_posteriors(self, ensemble_id: str, posteriors: Posteriors) -> None:
-        """Put the posteriors of an ensemble in place of earlier ones."""
+        """Replace the posteriors of an ensemble, whole or not at all."""
         path = self.folder(ensemble_id) / "posteriors.npz"
         with replacing(path) as temporary:
             posteriors.save(temporary)
@@ -212,6 +214,7 @@ class EnsembleStore:
 
         Raises:
             MissingDataError: when its members have not been encoded yet.
+            BrokenFileError: when they cannot be read.
         """
         path = self.folder(ensemble_id) / "posteriors.npz"
         if not path.is_file():
@@ -220,22 +223,43 @@ class EnsembleStore:
                 f"Ensemble {ensemble_id} has no posteriors yet: no member of it is trained to its end. `vaefrag list`"
                 " says how it stands; `vaefrag train` with the same settings goes on with it."
             )
-        return Posteriors.load(path)
+        try:
+            return Posteriors.load(path)
+        except (BrokenFileError, InvalidInputError) as error:
+            remedy = self.record(ensemble_id).source.remedy
+            raise BrokenFileError(f"{path} cannot be read ({str(error).rstrip('.')}). {remedy}") from error
 
-    def artifact(self, ensemble_id: str, kind: str, inputs: object, make: Callable[[Path], None]) -> Path:
-        """Give the folder of a result, made only when it is not there.
+    def artifact(self, ensemble_id: str, kind: str, inputs: object, compute: Callable[[Path], None]) -> Path:
+        """Return the folder of a result, computed only when it is not there.
 
         Args:
             ensemble_id: the ensemble.
             kind: what it is: "matrix", "hotspots", …
-            inputs: JSON content that decides the result: its config, and the keys of what it is made from.
-            make: writes the result into an empty folder.
+            inputs: JSON content that decides the result: its config, and the keys of what it is computed from.
+            compute: writes the result into an empty folder.
         """
-        return made_once(self.artifact_folder(ensemble_id, kind, inputs), make)
+        return write_once(self.artifact_folder(ensemble_id, kind, inputs), compute)
 
     def artifact_folder(self, ensemble_id: str, kind: str, inputs: object) -> Path:
-        """Give the folder that a result has or would have."""
+        """Return the folder that a result has or would have."""
         return self.folder(ensemble_id) / "analysis" / f"{kind}-{content_key(inputs)}"
+
+    def load_artifact(
+        self, ensemble_id: str, load: Callable[[Path], Content], folder: Path, *, options: str = ""
+    ) -> Content:
+        """Read a result of an analysis.
+
+        Args:
+            ensemble_id: the ensemble.
+            load: reads it from its folder.
+            folder: of the result.
+            options: of the `vaefrag analyze` that computes it.
+
+        Raises:
+            BrokenFileError: when it cannot be read, saying what to delete and which command computes it again.
+        """
+        with recomputed_by(" ".join(f"vaefrag analyze {ensemble_id} {options}".split()), folder):
+            return load(folder)
 
     def save_analysis_index(self, ensemble_id: str, index: AnalysisIndex) -> None:
         """Make an analysis the one that the pages show."""
@@ -243,7 +267,7 @@ class EnsembleStore:
         write_text(path, index.model_dump_json(indent=1))
 
     def analysis_index(self, ensemble_id: str) -> AnalysisIndex:
-        """Say where the results of the newest analysis lie.
+        """Return where the results of the newest analysis lie.
 
         Raises:
             MissingDataError: when there was none.
@@ -268,49 +292,38 @@ class EnsembleStore:
             BrokenFileError: when its files cannot be read.
         """
         index = self.analysis_index(ensemble_id)
-        folder = self.folder(ensemble_id) / "analysis"
-        try:
-            return Analysis(
-                config=index.config,
-                posteriors_key=index.posteriors_key,
-                matrix=ChannelMatrix.load(folder / index.matrix),
-                hotspots={measure: Hotspots.load(folder / name) for measure, name in index.hotspots.items()},
-                maps={measure: ChannelMap.load(folder / name) for measure, name in index.maps.items()},
-                traversals=Traversals.load(folder / index.traversals) if index.traversals else None,
-                stability={m: Stability.load(folder / index.stability / m) for m in index.hotspots}
-                if index.stability
-                else {},
-                over_training=OverTraining.load(folder / index.over_training) if index.over_training else None,
-            )
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BrokenFileError(
-                f"The analysis of {ensemble_id} cannot be read ({error}). Delete the folder {folder} and run"
-                f" `vaefrag analyze {ensemble_id}`."
-            ) from error
+
+        def load(read: Callable[[Path], Content], name: str) -> Content:
+            return self.load_artifact(ensemble_id, read, self.folder(ensemble_id) / "analysis" / name)
+
+        def load_stability(folder: Path) -> dict[Measure, Stability]:
+            return {measure: Stability.load(folder / measure) for measure in index.hotspots}
+
+        return Analysis(
+            config=index.config,
+            posteriors_key=index.posteriors_key,
+            matrix=load(ChannelMatrix.load, index.matrix),
+            hotspots={measure: load(Hotspots.load, name) for measure, name in index.hotspots.items()},
+            maps={measure: load(ChannelMap.load, name) for measure, name in index.maps.items()},
+            traversals=load(Traversals.load, index.traversals) if index.traversals else None,
+            stability=load(load_stability, index.stability) if index.stability else {},
+            over_training=load(OverTraining.load, index.over_training) if index.over_training else None,
+        )
 
 
-def ensemble_id_of(spec: EnsembleSpec) -> str:
-    """Name an ensemble: readable words first, then what makes it unique."""
-    if spec.dataset.name == IMPORTED:
-        return f"{IMPORTED}-{spec.key[:8]}"
-    words = f"{spec.dataset.name}-{spec.train.objective}-{spec.train.beta:g}"
-    slug = re.sub(r"[^a-z0-9.]+", "-", words.lower()).strip("-.")
-    return f"{slug}-{spec.key[:8]}"
-
-
-def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
-    """Give a folder that holds a result, made only when it is not there, and whole or not at all.
+def write_once(folder: Path, write: Callable[[Path], None]) -> Path:
+    """Return a folder that holds a result, written only when it is not there, and whole or not at all.
 
     Args:
-        folder: its place; the name says what it was made from.
-        make: writes the result into an empty folder.
+        folder: of the result; its name says what it was computed from.
+        write: writes the result into an empty folder.
     """
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name.split('-')[0]}-", dir=folder.parent))
         try:
-            make(temporary)
-            temporary.chmod(0o755)
+            write(temporary)
+            temporary.chmod(0o755)  # mkdtemp's 0o700 would hide it from a web process of another user
             temporary.rename(folder)
         except OSError:
             if not folder.is_dir():  # another process may have finished the same result first
@@ -321,28 +334,28 @@ def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Put text in place of a file, whole or not at all."""
+    """Replace the content of a file by text, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def readable(ids: Iterable[str], read: Callable[[str], Read]) -> list[Read]:
-    """Read what can be read: one that is damaged must not hide the others, and opening it by its id says what is wrong.
+def read_undamaged(ids: Iterable[str], read: Callable[[str], Content]) -> list[Content]:
+    """Read what can be read: a damaged file hides no other, and opening it by its id says what is wrong.
 
     Args:
-        ids: of what there is; one that is deleted this moment is left out as well.
+        ids: what to read; one that is deleted this moment is left out as well.
         read: raises BrokenFileError or MissingDataError.
     """
-    found = []
-    for one in ids:
+    contents = []
+    for key in ids:
         with suppress(BrokenFileError, MissingDataError):
-            found.append(read(one))
-    return found
+            contents.append(read(key))
+    return contents
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; what was written there takes its name when nothing failed."""
+    """Yield a temporary path beside `path`; what was written there takes its name when nothing failed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(descriptor)
@@ -350,7 +363,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         with temporary.open("rb") as file:
-            os.fsync(file.fileno())
+            os.fsync(file.fileno())  # before the rename: else a crash may leave the name on an empty file
         temporary.chmod(0o644)
         temporary.replace(path)
     finally:

@@ -1,4 +1,4 @@
-"""What can go wrong for a user. Every message says what was expected, what came and what to do."""
+"""Errors that a user can mend. Every message says what was expected, what came and what to do."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ class VaefragError(Exception):
 
     Args:
         message: the text.
-        fields: what was asked for and is at fault, by dotted names, each with a sentence of its own.
+        fields: the settings at fault, by dotted names, each with a sentence of its own.
     """
 
     def __init__(self, message: str = "", fields: Mapping[str, str] | None = None) -> None:
@@ -17,14 +17,14 @@ class VaefragError(Exception):
 
 
 class InvalidInputError(VaefragError, ValueError):
-    """A value, array or file that does not have the form asked for."""
+    """A value, array or file that does not have the expected form."""
 
 
 class MissingDataError(VaefragError, FileNotFoundError):
-    """A data set, ensemble or result that is not where it was looked for."""
+    """A data set, ensemble or result that is not where it should be."""
 
     def __str__(self) -> str:
-        """Give the sentence alone; OSError would print its arguments."""
+        """Return the sentence alone; OSError would print its arguments."""
         return str(self.args[0]) if self.args else ""
 
 
@@ -33,4 +33,4 @@ class BrokenFileError(VaefragError):
 
 
 class BusyError(VaefragError):
-    """Another process is already at the same work."""
+    """Another process is already working on the same ensemble."""

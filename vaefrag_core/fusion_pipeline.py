@@ -10,6 +10,7 @@ from vaefrag_core.artifacts import FusedSpace, Posteriors
 from vaefrag_core.config import FusionConfig, ModelConfig
 from vaefrag_core.datasets.catalog import load_dataset
 from vaefrag_core.datasets.fingerprint import draw_fingerprint
+from vaefrag_core.ensemble_record import ImportedSource, TrainedSource
 from vaefrag_core.ensemble_store import EnsembleStore, replacing, write_text
 from vaefrag_core.errors import InvalidInputError, VaefragError
 from vaefrag_core.fusion_store import FusionStore
@@ -95,9 +96,10 @@ def _judge(
             notes.append(str(error))
         on_stage("judge", (f + 1) / min(len(factors.names), PROBED), None)
     report: dict[str, Any] = {"probes": probes, "notes": notes}
-    spec = store.record(ensemble_id).spec
-    if spec.dataset.name == "circle":  # its points lie on a ring, in the order of the data set
-        ring = np.argsort(draw_fingerprint(load_dataset(spec.dataset), spec.fingerprint).index)
+    source = store.record(ensemble_id).source
+    if isinstance(source, TrainedSource) and source.spec.dataset.name == "circle":
+        # Its points lie on a ring, in the order of the data set.
+        ring = np.argsort(draw_fingerprint(load_dataset(source.spec.dataset), source.spec.fingerprint).index)
         torn = [continuity(mean[ring]) for mean in learners.mean]
         report["continuity"] = {"fused": continuity(fused.mean[ring]), "learners": torn}
     return report
@@ -113,21 +115,20 @@ def _teach(
 ) -> tuple[dict[str, Any] | None, str]:
     """Teach an encoder when the images are at hand; else say why there is none."""
     on_stage("distil", 0.0, None)
-    record = store.record(ensemble_id)
     try:
-        if record.imported:
-            if posteriors.images is None:
-                return None, "The posteriors came without images, so there is nothing to teach an encoder with."
-            planes = (
-                posteriors.images[:, None] if posteriors.images.ndim == 3 else posteriors.images.transpose(0, 3, 1, 2)
-            )
-            images, model = np.ascontiguousarray(planes, dtype=np.float32) / np.float32(255), ModelConfig()
-        else:
-            dataset = load_dataset(record.spec.dataset)
-            sample = draw_fingerprint(dataset, record.spec.fingerprint)
-            if sample.sample_id != posteriors.sample_id:
-                return None, "The data set holds other images than those that were encoded."
-            images, model = dataset.batch(sample.index), record.spec.model
+        match store.record(ensemble_id).source:
+            case ImportedSource():
+                stored = posteriors.images
+                if stored is None:
+                    return None, "The posteriors came without images, so there is nothing to teach an encoder with."
+                planes = stored[:, None] if stored.ndim == 3 else stored.transpose(0, 3, 1, 2)
+                images, model = np.ascontiguousarray(planes, dtype=np.float32) / np.float32(255), ModelConfig()
+            case TrainedSource(spec=spec):
+                dataset = load_dataset(spec.dataset)
+                sample = draw_fingerprint(dataset, spec.fingerprint)
+                if sample.sample_id != posteriors.sample_id:
+                    return None, "The data set holds other images than those that were encoded."
+                images, model = dataset.batch(sample.index), spec.model
         taught = distil(fused, images, model, on_progress=lambda step, steps: on_stage("distil", step / steps, None))
     except VaefragError as error:
         return None, str(error)

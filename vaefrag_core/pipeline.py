@@ -1,56 +1,45 @@
-"""The stages in order: train, encode, analyse. Start reading here.
+"""The stages of every job, in order. Start reading here.
 
-    dataset → members (training) → posteriors (encoding) → matrix → hotspots → maps, stability,
-    snapshots over training, traversals
+    training job    train_group          dataset → members, one group of them for each worker
+    analysis job    update_posteriors    members → posteriors on the fingerprint sample
+                    analyze              posteriors → matrix → hotspots → maps, stability, over training, traversals
+                    renew_atlases        analyses of a sweep → atlas          (atlas_pipeline)
+    fusion job      fuse_ensemble        posteriors → fused space, encoder    (fusion_pipeline)
 
-Every stage reads what the stage before it left in the store and leaves its own result there, so any of them
-can be stopped, repeated or resumed. Results are found again by the hash of what they were made from.
+Jobs run in worker processes (`vaefrag.jobs.worker`), scripts call the same stages; `train` runs those of a training job
+one after the other in this process. Every stage reads what the stage before it left in the store and leaves its own
+result there, so any of them can be stopped, repeated or resumed. Results are found again by the hash of their inputs.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
-from vaefrag_core.artifacts import (
-    Analysis,
-    Atlas,
-    ChannelMatrix,
-    Hotspots,
-    OverTraining,
-    Posteriors,
-    Snapshots,
-    SpaceMatrix,
-)
-from vaefrag_core.config import AnalysisConfig, AtlasConfig, EnsembleSpec, HotspotConfig, Measure, SpaceConfig
+from vaefrag_core.artifacts import Analysis, ChannelMatrix, Hotspots, Posteriors, Snapshots, SpaceMatrix
+from vaefrag_core.atlas_pipeline import follow_hotspots as follow_hotspots
+from vaefrag_core.atlas_pipeline import renew_atlases as renew_atlases
+from vaefrag_core.config import AnalysisConfig, EnsembleSpec, HotspotConfig, Measure, SpaceConfig
 from vaefrag_core.datasets.catalog import dataset_size, load_dataset, points_of
 from vaefrag_core.datasets.fingerprint import draw_fingerprint
 from vaefrag_core.encoding import encode_members
 from vaefrag_core.ensemble_store import AnalysisIndex, EnsembleStore
-from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
+from vaefrag_core.errors import BrokenFileError, MissingDataError
 from vaefrag_core.restored_members import encode_snapshots, networks, snapshots_kept
 from vaefrag_core.restored_members import members_done as members_done
+from vaefrag_core.result_inputs import OnStage, Stage, ignore_stage, matrix_inputs, snapshot_inputs, space_inputs
 from vaefrag_core.spec_validation import resolve as resolve
-from vaefrag_core.structure.atlas import SweepEnsemble, draw_atlas
-from vaefrag_core.structure.atlas_over_training import TrainingHistory, shared_steps, threaded_like
 from vaefrag_core.structure.channel_maps import map_channels
 from vaefrag_core.structure.hotspot_stability import hotspot_stability
 from vaefrag_core.structure.hotspots import find_hotspots
 from vaefrag_core.structure.matrices import compare_channels
 from vaefrag_core.structure.over_training import follow_training
 from vaefrag_core.structure.space_comparison import compare_spaces
-from vaefrag_core.sweeps import SweepStore, step_folder
 from vaefrag_core.synthesis.traversals import traverse_members
 from vaefrag_core.training.checkpoints import MemberStatus, member_statuses
 from vaefrag_core.training.ensemble_training import train_ensemble
+from vaefrag_core.training.ensemble_training import train_group as train_group
 
 MEASURES: tuple[Measure, ...] = ("nmi", "vi")
-RESULTS_FORMAT = 3  # raised when a stage computes something else from the same inputs
-
-Stage = Literal["compare", "hotspots", "maps", "stability", "over-training", "traversals", "spaces", "atlas"]
-OnStage = Callable[[Stage, float], None]
 
 
 def train(
@@ -63,13 +52,13 @@ def train(
     """Train an ensemble in this process, or what is still missing of it, and encode its fingerprint sample.
 
     Args:
-        spec: of the ensemble, from `resolve`. Equal specs are the same ensemble: training goes on where it stopped.
+        spec: the ensemble, from `resolve`. Equal specs are the same ensemble: training goes on where it stopped.
         store: where it lives.
-        on_progress: called with the state of all members whenever some have moved.
+        on_progress: called with the status of all members whenever some have moved.
         should_stop: asked between slices of training.
 
     Returns:
-        The state of every member. When none is left to train, the posteriors have been written.
+        The status of every member. When none is left to train, the posteriors have been written.
 
     Raises:
         BusyError: when another process is training the same ensemble.
@@ -82,6 +71,21 @@ def train(
         if all(status.state in ("done", "failed") for status in statuses):
             encode(record.id, store)
     return statuses
+
+
+def update_posteriors(ensemble_id: str, store: EnsembleStore) -> Posteriors:
+    """Return the posteriors of an ensemble, encoded again when members have been trained since.
+
+    Raises:
+        MissingDataError: when there are none, and no member is done that could be encoded.
+    """
+    trained = members_done(ensemble_id, store)  # none of an imported ensemble: its posteriors stay as they came
+    try:
+        posteriors = store.posteriors(ensemble_id)
+    except MissingDataError:
+        return encode(ensemble_id, store)
+    up_to_date = not trained or trained == set(posteriors.member_ids.tolist())
+    return posteriors if up_to_date else encode(ensemble_id, store)
 
 
 def encode(ensemble_id: str, store: EnsembleStore) -> Posteriors:
@@ -110,11 +114,11 @@ def analyze(
     store: EnsembleStore,
     config: AnalysisConfig | None = None,
     *,
-    on_stage: OnStage = lambda stage, share: None,
+    on_stage: OnStage = ignore_stage,
 ) -> Analysis:
     """Compare the channels of an ensemble, find its hotspots, map them and paint its traversals.
 
-    Both measures are worked out, so that the pages can switch; `config.hotspots.measure` is the one asked for.
+    Both measures are evaluated, so that the pages can switch; `config.hotspots.measure` is the one they open with.
     What has been computed before from the same posteriors and settings is not computed again.
 
     Args:
@@ -128,27 +132,28 @@ def analyze(
     """
     config = config or AnalysisConfig()
     posteriors = store.posteriors(ensemble_id)
-    source = {"format": RESULTS_FORMAT, "posteriors": posteriors.key}
+    source = matrix_inputs(posteriors.key)
 
     def compare(folder: Path) -> None:
-        known = _matrix_shown(ensemble_id, store)
-        found = compare_channels(posteriors, known=known, on_progress=lambda done, n: on_stage("compare", done / n))
-        found.save(folder)
+        earlier = _earlier_matrix(ensemble_id, store)
+        compare_channels(posteriors, known=earlier, on_progress=lambda done, n: on_stage("compare", done / n)).save(
+            folder
+        )
 
     on_stage("compare", 0.0)
     matrix_folder = store.artifact(ensemble_id, "matrix", source, compare)
-    matrix = ChannelMatrix.load(matrix_folder)
+    matrix = store.load_artifact(ensemble_id, ChannelMatrix.load, matrix_folder)
     hotspots: dict[Measure, Path] = {}
     maps: dict[Measure, str] = {}
     for position, measure in enumerate(MEASURES):
-        chosen = config.hotspots.model_copy(update={"measure": measure})
-        inputs = source | {"hotspots": chosen.model_dump(mode="json")}
+        by_measure = config.hotspots.model_copy(update={"measure": measure})
+        inputs = source | {"hotspots": by_measure.model_dump(mode="json")}
         on_stage("hotspots", position / len(MEASURES))
-        find = partial(_save_hotspots, matrix, chosen, posteriors)
+        find = partial(_save_hotspots, matrix, by_measure, posteriors)
         hotspots[measure] = store.artifact(ensemble_id, "hotspots", inputs, find)
         inputs |= {"map": config.map.model_dump(mode="json")}
         on_stage("maps", position / len(MEASURES))
-        lay_out = partial(_save_map, matrix, chosen, config)
+        lay_out = partial(_save_map, matrix, by_measure, config)
         maps[measure] = store.artifact(ensemble_id, "map", inputs, lay_out).name
     stability = None
     if config.bootstrap.resamples:
@@ -186,9 +191,9 @@ def analyze_spaces(
     store: EnsembleStore,
     config: SpaceConfig | None = None,
     *,
-    on_stage: OnStage = lambda stage, share: None,
+    on_stage: OnStage = ignore_stage,
 ) -> SpaceMatrix:
-    """Compare the members of an ensemble by their whole latent spaces, or read what was found before.
+    """Compare the members of an ensemble by their whole latent spaces, or read an earlier comparison.
 
     Args:
         ensemble_id: an ensemble with posteriors.
@@ -206,122 +211,18 @@ def analyze_spaces(
         compare_spaces(posteriors, config, on_progress=lambda done, n: on_stage("spaces", done / n)).save(folder)
 
     on_stage("spaces", 0.0)
-    return SpaceMatrix.load(store.artifact(ensemble_id, "spaces", _space_inputs(posteriors.key, config), compare))
+    folder = store.artifact(ensemble_id, "spaces", space_inputs(posteriors.key, config), compare)
+    return store.load_artifact(ensemble_id, SpaceMatrix.load, folder, options="--space full")
 
 
-def follow_hotspots(
-    sweep_id: str,
-    store: EnsembleStore,
-    config: AtlasConfig | None = None,
-    *,
-    on_stage: OnStage = lambda stage, share: None,
-) -> Atlas:
-    """Draw the atlas of a sweep over those of its ensembles that have been analysed, or read what was drawn before.
-
-    Where all of them have kept snapshots, it is drawn as well at each step of training before the end.
-
-    Args:
-        sweep_id: the sweep.
-        store: where its ensembles live.
-        config: whose hotspots, and from which NMI on they are linked.
-        on_stage: called with "atlas" and the share of it that is done.
-
-    Raises:
-        MissingDataError: when there is no such sweep, or none of its ensembles has been analysed.
-        InvalidInputError: when its ensembles were not encoded on one fingerprint sample.
-    """
-    config = config or AtlasConfig()
-    sweeps = SweepStore(store)
-    sweep = sweeps.sweep(sweep_id)
-    sources, stops, spaces, courses = {}, [], [], []
-    for value, ensemble_id in zip(sweep.values, sweep.ensembles, strict=True):
-        try:
-            index, posteriors = store.analysis_index(ensemble_id), store.posteriors(ensemble_id)
-        except MissingDataError:
-            continue
-        if posteriors.key != index.posteriors_key:
-            continue  # members have been added, whose analysis is still to come
-        folder = store.artifact_folder(ensemble_id, "spaces", _space_inputs(posteriors.key, SpaceConfig()))
-        whole = SpaceMatrix.load(folder) if folder.is_dir() else None
-        found = _shown(ensemble_id, store, index, config.measure)
-        sources[ensemble_id] = index.key
-        spaces.append(whole is not None)
-        stops.append(SweepEnsemble.at_end(value, ensemble_id, posteriors, found, whole))
-        courses.append(_course(ensemble_id, store, index, config.measure))
-    if not stops:
-        raise MissingDataError(
-            f"No ensemble of sweep {sweep_id} has been analysed yet. Repeat the `vaefrag train` that began it, or"
-            " analyse them one by one."
-        )
-
-    def draw(folder: Path) -> None:
-        steps = shared_steps(courses)
-        parts = max(len(steps), 1)
-        end = draw_atlas(stops, config, on_progress=lambda done, total: on_stage("atlas", done / total / parts))
-        for s, step in enumerate(steps[:-1], start=1):
-            on_stage("atlas", s / parts)
-            then = [course.at(step, stop) for course, stop in zip(courses, stops, strict=True) if course]
-            at_step = folder / step_folder(step)
-            at_step.mkdir()
-            threaded_like(draw_atlas(then, config), end).save(at_step)
-        replace(end, steps=steps).save(folder)
-
-    on_stage("atlas", 0.0)
-    inputs = {"format": RESULTS_FORMAT, "sources": sources, "spaces": spaces, "atlas": config.model_dump(mode="json")}
-    return sweeps.keep_atlas(sweep_id, inputs, sources, draw)
-
-
-def renew_atlases(ensemble_id: str, store: EnsembleStore, *, on_stage: OnStage = lambda stage, share: None) -> None:
-    """Draw the atlases of all sweeps that an ensemble is part of: for after its analysis.
-
-    What is wrong with one of them is left for whoever asks for it: the analysis itself has not failed.
-    """
-    for sweep in SweepStore(store).of_ensemble(ensemble_id):
-        with suppress(BrokenFileError, InvalidInputError, MissingDataError):
-            follow_hotspots(sweep.id, store, on_stage=on_stage)
-
-
-def _space_inputs(posteriors_key: str, config: SpaceConfig) -> dict[str, object]:
-    return {"format": RESULTS_FORMAT, "posteriors": posteriors_key, "spaces": config.model_dump(mode="json")}
-
-
-def _snapshot_inputs(posteriors_key: str, steps: tuple[int, ...]) -> dict[str, object]:
-    return {"format": RESULTS_FORMAT, "posteriors": posteriors_key, "steps": steps}
-
-
-def _shown(
-    ensemble_id: str, store: EnsembleStore, index: AnalysisIndex, measure: Measure
-) -> tuple[ChannelMatrix, Hotspots]:
-    """Read the matrix and the hotspots of one analysis, the newest or one that was the newest a moment ago."""
-    folder = store.folder(ensemble_id) / "analysis"
-    try:
-        return ChannelMatrix.load(folder / index.matrix), Hotspots.load(folder / index.hotspots[measure])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BrokenFileError(
-            f"The analysis of {ensemble_id} cannot be read ({error}). Delete {folder} and run"
-            f" `vaefrag analyze {ensemble_id}`."
-        ) from error
-
-
-def _course(ensemble_id: str, store: EnsembleStore, index: AnalysisIndex, measure: Measure) -> TrainingHistory | None:
-    """Read how an ensemble became what it is; None where that is not known, or its hotspots are by another measure."""
-    if index.over_training is None or index.config.hotspots.measure != measure:
-        return None
-    found = OverTraining.load(store.folder(ensemble_id) / "analysis" / index.over_training)
-    inputs = _snapshot_inputs(index.posteriors_key, tuple(found.steps.tolist()))
-    folder = store.artifact_folder(ensemble_id, "snapshots", inputs)
-    return TrainingHistory(Snapshots.load(folder), found) if found.groups and folder.is_dir() else None
-
-
-def _matrix_shown(ensemble_id: str, store: EnsembleStore) -> ChannelMatrix | None:
-    """Give the matrix of the newest analysis, most of which holds when members have been added since."""
+def _earlier_matrix(ensemble_id: str, store: EnsembleStore) -> ChannelMatrix | None:
+    """Return the matrix of the newest analysis, most of which holds when members have been added since."""
     try:
         index = store.analysis_index(ensemble_id)
+        folder = store.artifact_folder(ensemble_id, "matrix", matrix_inputs(index.posteriors_key))
+        return ChannelMatrix.load(folder) if folder.is_dir() else None
     except (MissingDataError, BrokenFileError):
-        return None
-    source = {"format": RESULTS_FORMAT, "posteriors": index.posteriors_key}
-    folder = store.artifact_folder(ensemble_id, "matrix", source)
-    return ChannelMatrix.load(folder) if folder.is_dir() else None
+        return None  # it only saves time: what it holds can be computed again
 
 
 def _save_hotspots(matrix: ChannelMatrix, config: HotspotConfig, posteriors: Posteriors, folder: Path) -> None:
@@ -340,11 +241,10 @@ def _save_stability(
     on_stage: OnStage,
     folder: Path,
 ) -> None:
-    found = {measure: Hotspots.load(path) for measure, path in hotspots.items()}
     stability = hotspot_stability(
         posteriors,
         matrix,
-        found,
+        {measure: Hotspots.load(path) for measure, path in hotspots.items()},
         config.hotspots,
         config.bootstrap,
         on_progress=lambda done, total: on_stage("stability", done / total),
@@ -367,17 +267,17 @@ def _over_training(
     if not steps:
         return None
     stage: Stage = "over-training"
-    source = _snapshot_inputs(posteriors.key, steps)
+    source = snapshot_inputs(posteriors.key, steps)
 
     def encode_all(folder: Path) -> None:
         encode_snapshots(ensemble_id, store, posteriors, on_step=lambda: on_stage(stage, 0.0)).save(folder)
 
     def follow(folder: Path) -> None:
-        snapshots = Snapshots.load(store.artifact(ensemble_id, "snapshots", source, encode_all))
-        found = follow_training(
+        encoded = store.artifact(ensemble_id, "snapshots", source, encode_all)
+        snapshots = store.load_artifact(ensemble_id, Snapshots.load, encoded)
+        follow_training(
             snapshots, posteriors, matrix, config, on_progress=lambda done, n: on_stage(stage, done / n)
-        )
-        found.save(folder)
+        ).save(folder)
 
     on_stage(stage, 0.0)
     # "holds" parts it from results of earlier versions, which counted hotspots and did not keep them
@@ -391,6 +291,7 @@ def _save_traversals(
     dataset = store.record(ensemble_id).spec.dataset
     points = points_of(dataset)
     if points is None:  # the sample tells the shape, even when the data set has been moved away since
+        assert posteriors.images is not None
         height, width, *image_channels = posteriors.images.shape[1:]
         shape = (height, width, image_channels[0] if image_channels else 1)
     else:

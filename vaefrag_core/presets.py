@@ -1,4 +1,4 @@
-"""Settings of papers by one word. A preset fills in what was not asked for; what was asked for stays."""
+"""Settings of papers by one word. Values that are set explicitly win over those of a preset."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ class Preset:
 
     Args:
         name: the word.
-        summary: what it is, in a sentence.
-        reference: where the figures are from.
+        summary: the setting, in a sentence.
+        reference: the paper.
         values: fields of an `EnsembleSpec`, nested as it is.
     """
 
@@ -77,11 +77,11 @@ PRESETS = {
 
 
 def with_preset(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Fill what was asked for up with a preset.
+    """Complete the fields of a spec from a preset.
 
     Args:
-        name: of the preset.
-        values: fields of an `EnsembleSpec`; they win.
+        name: the preset.
+        values: fields of an `EnsembleSpec`; they win over the preset's.
 
     Returns:
         Fields of an `EnsembleSpec`, for `resolve`.
@@ -96,14 +96,14 @@ def with_preset(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     if name not in PRESETS:
         sentence = f"There is no preset {name!r}. Presets: {', '.join(PRESETS)}."
         raise InvalidInputError(sentence, {"preset": sentence})
-    return _over(PRESETS[name].values, values)
+    return _overridden(PRESETS[name].values, values)
 
 
-def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay nested values over others."""
-    merged = dict(below)
-    for key, value in above.items():
-        under = merged.get(key)
-        both = isinstance(under, Mapping) and isinstance(value, Mapping)
-        merged[key] = _over(under, value) if both else value  # type: ignore[arg-type]
+def _overridden(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested values, with those of `overrides` in the place of equal keys."""
+    merged = dict(values)
+    for key, value in overrides.items():
+        existing = merged.get(key)
+        nested = isinstance(existing, Mapping) and isinstance(value, Mapping)
+        merged[key] = _overridden(existing, value) if nested else value  # type: ignore[arg-type]
     return merged

@@ -8,6 +8,7 @@ from vaefrag_core.artifacts import Posteriors, Snapshots
 from vaefrag_core.datasets.catalog import load_dataset
 from vaefrag_core.datasets.fingerprint import draw_fingerprint
 from vaefrag_core.encoding import encode_members
+from vaefrag_core.ensemble_record import TrainedSource
 from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.models.vae import VAE, restore_member
 from vaefrag_core.training.batch_schedule import snapshot_steps
@@ -16,7 +17,7 @@ from vaefrag_core.training.checkpoints import load_checkpoint, member_statuses
 
 def members_done(ensemble_id: str, store: EnsembleStore) -> set[int]:
     """Give the numbers of the members that are trained to the end."""
-    statuses = member_statuses(store.members_folder(ensemble_id), store.record(ensemble_id).spec.members)
+    statuses = member_statuses(store.members_folder(ensemble_id), store.record(ensemble_id).source.n_members)
     return {status.index for status in statuses if status.state == "done"}
 
 
@@ -44,7 +45,8 @@ def networks(
 
 def snapshots_kept(ensemble_id: str, store: EnsembleStore, posteriors: Posteriors) -> tuple[int, ...]:
     """Give the steps at which the members that have these posteriors were kept; none where there are no members."""
-    steps = snapshot_steps(store.record(ensemble_id).spec.train)
+    source = store.record(ensemble_id).source
+    steps = snapshot_steps(source.spec.train) if isinstance(source, TrainedSource) else ()
     return steps if set(posteriors.member_ids.tolist()) <= members_done(ensemble_id, store) else ()
 
 

@@ -1,4 +1,4 @@
-"""Checks what was asked for before anything is trained. Needs no torch, so that a page can ask as well."""
+"""Validation of an ensemble against its data set, before anything is trained. Loads no torch, so pages can call it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from vaefrag_core.models.image_shapes import architecture_for, check_images
 
 
 def resolve(values: Mapping[str, Any]) -> EnsembleSpec:
-    """Check what was asked for, and settle what was left open.
+    """Validate the fields of a spec, and choose the architecture where it is left open.
 
     Args:
         values: fields of an `EnsembleSpec`. The architecture "auto" becomes conv28 for images of 28×28 pixels,
@@ -21,13 +21,13 @@ def resolve(values: Mapping[str, Any]) -> EnsembleSpec:
         A spec that can be trained.
 
     Raises:
-        InvalidInputError: a value out of bounds, an unknown data set, a fingerprint larger than the data, an
-            architecture or a likelihood that does not take the images. `fields` says which field is at fault.
+        InvalidInputError: for a value out of bounds, an unknown data set, a fingerprint larger than the data, an
+            architecture or a likelihood that does not take the images. `fields` names the field at fault.
         MissingDataError: when the data set's files are not to be found.
     """
     model = dict(values.get("model", {}))
-    left_open = model.get("architecture") == "auto"
-    if left_open:
+    auto = model.get("architecture") == "auto"
+    if auto:
         model["architecture"] = "mlp"
     spec = parse(EnsembleSpec, {**values, "model": model})
     try:
@@ -35,7 +35,7 @@ def resolve(values: Mapping[str, Any]) -> EnsembleSpec:
     except VaefragError as error:
         error.fields = error.fields or {"dataset.name": str(error)}
         raise
-    if left_open and spec.model.network is None:
+    if auto and spec.model.network is None:
         spec = parse(EnsembleSpec, {**values, "model": model | {"architecture": architecture_for(height, width)}})
     if spec.fingerprint.size > n_images:
         sentence = (

@@ -92,7 +92,7 @@ def analyze(
             ensemble_id, {"draws": draws, "seed": seed}, _settings(workspace=workspace)
         )
         if as_json:
-            terminal.emit(result)
+            terminal.print_json(result)
         return
     values = {
         "hotspots": {"measure": measure.value, "min_bits": min_bits, "min_samples": min_samples, "xi": xi},
@@ -103,7 +103,7 @@ def analyze(
         ensemble_id, values, _settings(workspace=workspace), over_training=over_training
     )
     if as_json:
-        terminal.emit(result)
+        terminal.print_json(result)
 
 
 @cli.command()
@@ -129,7 +129,7 @@ def bench(
         cases = ([trainings.QUICK], [trainings.QUICK_PRECISION]) if quick else (trainings.CASES, trainings.PRECISION)
         result = trainings.bench_train(*cases, repeats=repeats, threads=threads)
         if as_json:
-            terminal.emit(result)
+            terminal.print_json(result)
         else:
             trainings.show_train(result)
         return
@@ -138,7 +138,7 @@ def bench(
     sizes = benches.SIZES[:1] if quick else (*benches.SIZES, *([benches.LARGE] if large else []))
     result = benches.bench_measures(sizes, repeats=repeats, threads=threads, growth=not quick)
     if as_json:
-        terminal.emit(result)
+        terminal.print_json(result)
     else:
         benches.show_measures(result)
 
@@ -155,9 +155,9 @@ def health(
     settings = _settings(workspace=workspace)
     result = check_engine(settings) if of_engine else check_pages(settings)
     if as_json:
-        terminal.emit(result)
+        terminal.print_json(result)
     else:
-        terminal.say("Alive." if result["engine"] else "Alive, without an engine.")
+        terminal.print_message("Alive." if result["engine"] else "Alive, without an engine.")
 
 
 @cli.command()
@@ -220,7 +220,7 @@ def main() -> None:
     try:
         cli()
     except VaefragError as error:
-        terminal.fail(str(error))
+        terminal.print_error(str(error))
         raise SystemExit(1) from None
 
 

@@ -40,7 +40,6 @@ class EnsembleSummary:
     Args:
         id: of the ensemble.
         record: None when its folder is damaged.
-        imported: True when the posteriors came from elsewhere, so that there is nothing to train.
         hotspots: how many were found; None when it has not been analysed.
         measure: by which they were found.
         problem: what is wrong with its files.
@@ -48,7 +47,6 @@ class EnsembleSummary:
 
     id: str
     record: EnsembleRecord | None = None
-    imported: bool = False
     hotspots: int | None = None
     measure: Measure = "nmi"
     problem: str = ""
@@ -155,19 +153,18 @@ class Queries:
 
     def summary(self, record: EnsembleRecord) -> EnsembleSummary:
         """Describe one ensemble."""
-        imported = record.imported
         try:
             opened = self.open(record.id)
         except MissingDataError:
-            return EnsembleSummary(record.id, record, imported)
+            return EnsembleSummary(record.id, record)
         except BrokenFileError as error:
-            return EnsembleSummary(record.id, record, imported, problem=str(error))
+            return EnsembleSummary(record.id, record, problem=str(error))
         measure = opened.measure
-        return EnsembleSummary(record.id, record, imported, len(opened.hotspots(measure).groups), measure)
+        return EnsembleSummary(record.id, record, len(opened.hotspots(measure).groups), measure)
 
     def members(self, record: EnsembleRecord) -> list[MemberStatus]:
         """Say how far each member is."""
-        return member_statuses(self.store.members_folder(record.id), record.spec.members)
+        return member_statuses(self.store.members_folder(record.id), record.source.n_members)
 
     def open(self, ensemble_id: str) -> OpenAnalysis:
         """Open the newest analysis of an ensemble.

@@ -54,9 +54,9 @@ def serve_until_stopped(
 
     def tell(_: object) -> None:
         besides = " and at every address of this machine" if name != settings.host else ""
-        terminal.say(f"vaefrag is at [bold]{url}[/]{besides} (Ctrl-C ends it)")
+        terminal.print_message(f"vaefrag is at [bold]{url}[/]{besides} (Ctrl-C ends it)")
         if as_json:
-            terminal.emit({"url": url})
+            terminal.print_json({"url": url})
 
     def begin(worker: Any) -> None:
         held.enter_context(beside())
@@ -78,7 +78,7 @@ def serve_until_stopped(
         "when_ready": tell,
         "post_worker_init": begin,
         "worker_exit": lambda arbiter, worker: held.close(),
-        "on_exit": lambda arbiter: terminal.say("Stopped."),
+        "on_exit": lambda arbiter: terminal.print_message("Stopped."),
     }
     _Gunicorn(make_server, options).run()
 

@@ -30,17 +30,17 @@ STAGES = {
 }
 
 
-def emit(result: Mapping[str, Any]) -> None:
+def print_json(result: Mapping[str, Any]) -> None:
     """Write one JSON object to standard output. Numbers that are not finite become null: JSON has none."""
     print(json.dumps(_plain(result), ensure_ascii=False, allow_nan=False), flush=True)
 
 
-def say(text: str, *, markup: bool = True) -> None:
+def print_message(text: str, *, markup: bool = True) -> None:
     """Tell a person something; without markup, when it holds names of files."""
     console.print(text, highlight=False, soft_wrap=True, markup=markup)
 
 
-def fail(text: str) -> None:
+def print_error(text: str) -> None:
     """Tell a person what went wrong, in one line."""
     console.print(f"[bold red]error:[/] {_escaped(text)}", highlight=False, soft_wrap=True)
 
@@ -164,7 +164,7 @@ def stop_on_interrupt() -> Iterator[Any]:
         if wished:
             raise KeyboardInterrupt
         wished = True
-        say("Stopping at the next checkpoint (press Ctrl-C again to stop at once) …")
+        print_message("Stopping at the next checkpoint (press Ctrl-C again to stop at once) …")
 
     before = signal.signal(signal.SIGINT, on_interrupt)
     try:

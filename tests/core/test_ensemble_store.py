@@ -1,5 +1,6 @@
 """The workspace: whole files, stable names, nothing lost by a crash."""
 
+import json
 import os
 import threading
 from pathlib import Path
@@ -8,7 +9,8 @@ import numpy as np
 import pytest
 
 from vaefrag_core.artifacts import ChannelMatrix, Posteriors
-from vaefrag_core.config import EnsembleSpec, TrainConfig
+from vaefrag_core.config import EnsembleSpec, ModelConfig, TrainConfig
+from vaefrag_core.ensemble_record import ImportedSource, TrainedSource
 from vaefrag_core.ensemble_store import EnsembleStore, ensemble_id_of, write_text
 from vaefrag_core.errors import BrokenFileError, BusyError, MissingDataError
 
@@ -150,3 +152,122 @@ def test_large_arrays_stay_on_disk(workspace: EnsembleStore, tmp_path: Path) -> 
     np.testing.assert_array_equal(loaded.nmi, matrix.nmi)
     assert loaded.label_names == ("l",)
     assert loaded.n_images == 10
+
+
+# As version 0.1.0 wrote it for posteriors that were imported, field by field.
+IMPORTED_BY_0_1 = """{
+ "format": 1,
+ "spec": {
+  "name": "My encoders",
+  "dataset": {"name": "imported", "path": "3e8621172bd1", "image_size": null},
+  "model": {
+   "architecture": "mlp", "network": null, "widths": [128, 128], "activation": "relu", "channels": 3,
+   "likelihood": "bernoulli", "pixel_variance": 0.05
+  },
+  "train": {
+   "objective": "beta-vae", "beta": 1.0, "gamma": 1000.0, "capacity_nats": 25.0, "capacity_steps": 100000,
+   "gamma_tc": 10.0, "discriminator_widths": [256, 256, 256], "discriminator_learning_rate": 0.0001,
+   "lambda_od": 10.0, "lambda_d": 100.0, "steps": 5000, "batch_size": 64, "learning_rate": 0.001,
+   "clip_gradient": null, "precision": "float32", "seed": 0, "snapshots": 0
+  },
+  "fingerprint": {"size": 4, "seed": 0},
+  "members": 2
+ },
+ "created": "2026-11-28T13:40:13+00:00",
+ "versions": {"vaefrag": "0.1.0", "torch": "2.13.0+cpu", "numpy": "2.4.6", "scikit-learn": "1.9.1"}
+}"""
+
+
+def test_an_ensemble_that_an_earlier_version_imported_opens_and_is_the_same_when_imported_again(
+    workspace: EnsembleStore,
+) -> None:
+    theirs = Posteriors(np.arange(24.0).reshape(2, 4, 3), np.zeros((2, 4, 3)))
+    path = workspace.folder("imported-0bebdea8") / "spec.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(IMPORTED_BY_0_1)
+    record = workspace.record("imported-0bebdea8")
+    assert record.source == ImportedSource(name="My encoders", posteriors_key="3e8621172bd1", members=2, images=4)
+    assert (record.name, record.created) == ("My encoders", "2026-11-28T13:40:13+00:00")
+    again = workspace.add(theirs, "another name")
+    assert again == record
+    assert workspace.ids() == ["imported-0bebdea8"]
+    assert path.read_text() == IMPORTED_BY_0_1
+    assert workspace.posteriors(record.id).key == theirs.key
+
+
+def test_what_is_imported_is_written_as_that_and_read_back(workspace: EnsembleStore) -> None:
+    record = workspace.add(posteriors(), " mine ")
+    assert record.id == f"imported-{posteriors().key[:8]}"
+    assert record.source == ImportedSource(name="mine", posteriors_key=posteriors().key, members=2, images=8)
+    assert EnsembleStore(workspace.workspace).record(record.id) == record
+    facts = json.loads((workspace.folder(record.id) / "spec.json").read_text())
+    assert facts["format"] == 2
+    assert "spec" not in facts
+    with pytest.raises(MissingDataError, match=r"^mine was imported: nothing is known of how it was trained\.$"):
+        _ = record.spec
+
+
+def test_a_trained_ensemble_is_stored_as_ever(workspace: EnsembleStore) -> None:
+    spec = EnsembleSpec(members=3)
+    record = workspace.create(spec)
+    facts = json.loads((workspace.folder(record.id) / "spec.json").read_text())
+    assert (facts["format"], facts["spec"]["members"], facts["spec"]["train"]["beta"]) == (1, 3, 1.0)
+    assert record.source == TrainedSource(spec=spec)
+
+
+def trained_with(**train: object) -> EnsembleSpec:
+    return EnsembleSpec(train=TrainConfig(**train))  # type: ignore[arg-type]
+
+
+def test_equal_specs_have_one_id_whatever_settings_they_do_not_read() -> None:
+    annealed = [trained_with(objective="annealed-vae", beta=beta) for beta in (1, 2)]
+    assert annealed[0].key == annealed[1].key
+    assert ensemble_id_of(annealed[0]) == ensemble_id_of(annealed[1])
+    assert ensemble_id_of(annealed[0]).startswith("digits-annealed-vae-1000-")
+    assert ensemble_id_of(trained_with(objective="factor-vae", gamma_tc=35)).startswith("digits-factor-vae-35-")
+    sharp = [EnsembleSpec(model=ModelConfig(pixel_variance=variance)) for variance in (0.05, 0.3)]
+    assert ensemble_id_of(sharp[0]) == ensemble_id_of(sharp[1]) == "digits-beta-vae-1-395269cd"
+    read = [EnsembleSpec(model=ModelConfig(likelihood="gaussian", pixel_variance=v)).key for v in (0.05, 0.3)]
+    assert read[0] != read[1]
+    wide = [EnsembleSpec(model=ModelConfig(architecture="conv28", widths=widths)).key for widths in ((8,), (9,))]
+    assert wide[0] == wide[1]
+
+
+def test_large_and_small_coefficients_read_differently_in_an_id() -> None:
+    large, small = (ensemble_id_of(trained_with(beta=beta)) for beta in (1e6, 1e-6))
+    assert large.startswith("digits-beta-vae-1000000-")
+    assert small.startswith("digits-beta-vae-0.000001-")
+
+
+@pytest.mark.parametrize(
+    ("folder", "spec"),
+    [  # the folders that version 0.1.0 made of these specs
+        ("digits-annealed-vae-2-9ca88523", trained_with(objective="annealed-vae", beta=2)),
+        ("digits-annealed-vae-1-9ca88523", trained_with(objective="annealed-vae", beta=2)),
+        ("digits-factor-vae-1-9307aed9", trained_with(objective="factor-vae")),
+        ("digits-beta-vae-1e-06-65644c5a", trained_with(beta=1e6)),
+        ("digits-beta-vae-1e-06-5d26f1fe", trained_with(beta=1e-6)),
+        ("digits-beta-vae-1-395269cd", EnsembleSpec()),
+        ("digits-beta-vae-1-0294f396", EnsembleSpec(model=ModelConfig(pixel_variance=0.3))),
+    ],
+)
+def test_the_folder_that_an_earlier_version_made_of_a_spec_is_found(
+    workspace: EnsembleStore, folder: str, spec: EnsembleSpec
+) -> None:
+    facts = {"format": 1, "spec": spec.model_dump(mode="json"), "created": "2026-11-28T13:40:13+00:00", "versions": {}}
+    write_text(workspace.folder(folder) / "spec.json", json.dumps(facts))
+    assert workspace.id_of(spec) == folder
+    assert workspace.create(spec).id == folder
+    assert workspace.ids() == [folder]
+
+
+def test_of_two_folders_of_one_spec_the_one_that_was_asked_for_in_these_words_is_found(
+    workspace: EnsembleStore,
+) -> None:
+    for beta in (1, 2):
+        spec = trained_with(objective="annealed-vae", beta=beta)
+        facts = {"format": 1, "spec": spec.model_dump(mode="json"), "created": "", "versions": {}}
+        write_text(workspace.folder(f"digits-annealed-vae-{beta}-9ca88523") / "spec.json", json.dumps(facts))
+    for beta, expected in ((1, 1), (2, 2), (3, 1)):
+        spec = trained_with(objective="annealed-vae", beta=beta)
+        assert workspace.id_of(spec) == f"digits-annealed-vae-{expected}-9ca88523"

@@ -1,11 +1,12 @@
 """Sweeps: what may be a list, what they are called, and where they are kept."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from vaefrag_core.ensemble_store import EnsembleStore, ensemble_id_of
+from vaefrag_core.ensemble_store import EnsembleStore, ensemble_id_of, write_text
 from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
 from vaefrag_core.spec_validation import resolve
 from vaefrag_core.sweeps import SweepStore, resolve_sweep
@@ -81,6 +82,25 @@ def test_what_cannot_be_swept_is_said_at_its_field(train: dict[str, Any], field:
     with pytest.raises(InvalidInputError, match=sentence) as caught:
         resolve_sweep(asked(**train))
     assert field in caught.value.fields
+
+
+def test_a_sweep_that_an_earlier_version_made_is_found_with_its_ensembles(workspace: EnsembleStore) -> None:
+    # As version 0.1.0 wrote it, but for its values' order in the id: γ of factor-vae stood in no ensemble's id.
+    text = (
+        '{"name":"digits factor-vae, γ 5 to 10","coefficient":"gamma_tc","values":[5.0,10.0],'
+        '"ensembles":["digits-factor-vae-1-b6ada59c","digits-factor-vae-1-9307aed9"]}'
+    )
+    write_text(workspace.workspace / "sweeps" / "digits-factor-vae-gamma-tc-d73108c9.json", text)
+    values = {"train": {"objective": "factor-vae", "gamma_tc": "5,10"}}
+    for spec, ensemble_id in zip(resolve_sweep(values)[1], json.loads(text)["ensembles"], strict=True):
+        facts = {"format": 1, "spec": spec.model_dump(mode="json"), "created": "", "versions": {}}
+        write_text(workspace.folder(ensemble_id) / "spec.json", json.dumps(facts))
+    sweeps = SweepStore(workspace)
+    again = sweeps.create(*resolve_sweep(values))  # type: ignore[arg-type]
+    assert again.id == "digits-factor-vae-gamma-tc-d73108c9"
+    assert again == sweeps.sweep("digits-factor-vae-gamma-tc-d73108c9")
+    assert sweeps.ids() == [again.id]
+    assert len(workspace.ids()) == 2
 
 
 def test_a_list_that_the_default_objective_does_not_read_is_refused() -> None:

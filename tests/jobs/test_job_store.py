@@ -1,4 +1,4 @@
-"""The record: what is asked for stays, what is read costs nothing, and older records can be read."""
+"""The job store: what is submitted stays, reading it costs nothing, and older stores can be read."""
 
 import json
 import multiprocessing
@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+import diskcache
 import pytest
 
 from vaefrag.jobs import job_file
@@ -140,12 +141,12 @@ def test_reading_waits_for_no_writer(tmp_path: Path) -> None:
     with writer._writing() as cache:
         cache["revision"] = 99
         began = time.perf_counter()
-        found: list[int] = []
-        thread = threading.Thread(target=lambda: found.append(job_store.revision()))
+        revisions: list[int] = []
+        thread = threading.Thread(target=lambda: revisions.append(job_store.revision()))
         thread.start()
         thread.join(5)
-        assert found != [99]
-        assert found
+        assert revisions != [99]
+        assert revisions
         assert time.perf_counter() - began < 1
 
 
@@ -236,8 +237,98 @@ def test_rows_of_other_versions_are_read_by_name() -> None:
     assert unpack_members(json.loads(json.dumps(packed))) == [MemberRecord(4, "done", step=7)]
 
 
-def test_of_analyses_made_along_the_way_the_last_one_stays(tmp_path: Path) -> None:
+def test_a_store_of_the_first_version_opens(tmp_path: Path) -> None:
+    """Written as that version wrote it, name by name."""
+    spec = spec_of(members=2).model_dump(mode="json")
+    fields = [
+        "index",
+        "state",
+        "attempt",
+        "worker",
+        "error",
+        "step",
+        "loss",
+        "kl_nats",
+        "steps_per_second",
+        "seen",
+        "task",
+        "deaths",
+        "died_at",
+    ]
+    stored = {
+        "format": 1,
+        "revision": 7,
+        "inbox": 2,
+        "order": ["a"],
+        "job:a": {
+            "id": "a",
+            "kind": "train",
+            "ensemble_id": "e",
+            "title": "An ensemble",
+            "request": spec,
+            "members": 2,
+            "who": "ada@box",
+            "created": 1.0,
+            "analyze": True,
+            "most_slots": None,
+            "partial": False,
+        },
+        "wish:a": {"want": "pause", "retries": 3, "who": "bob@box"},
+        "progress:a": {
+            "state": "paused",
+            "error": "",
+            "started": 2.0,
+            "ended": None,
+            "retries": 3,
+            "analysed": 0,
+            "analysed_at": 0.0,
+            "stage": "",
+            "share": 0.0,
+            "attempt": 1,
+            "deaths": 0,
+            "counts": {"queued": 1, "done": 1},
+        },
+        "members:a:0": {
+            "fields": fields,
+            "rows": [
+                [0, "done", 1, "box 7", "", 50, 1.5, [0.5, 0.25], 9.0, 3.0, "a-0-1-ff", 0, -1],
+                [1, "queued", 0, "", "", 0, None, [], None, None, "", 0, -1],
+            ],
+        },
+        "revision:a": 6,
+        "log:a": [[2.5, "ada@box asked for it."]],
+        "workers": [
+            {
+                "address": "tcp://127.0.0.1:1",
+                "name": "box 7",
+                "offers": {"cpu": 1},
+                "job": "",
+                "members": [],
+                "cpu_percent": 0,
+                "memory_bytes": 0,
+            }
+        ],
+    }
+    cache = diskcache.Cache(str(tmp_path / "jobs"), disk=diskcache.JSONDisk)
+    for key, value in stored.items():
+        cache[key] = value
+    cache.close()
+    job_store = JobStore(tmp_path)
+    job, members = job_store.snapshot("a").job, job_store.snapshot("a").members
+    assert (job.desired.state, job.desired.retries, job.desired.who) == ("pause", 3, "bob@box")
+    assert (job.state, job.counts, job.revision) == ("paused", {"queued": 1, "done": 1}, 6)
+    assert (members[0].state, members[0].kl_nats, members[0].worker) == ("done", (0.5, 0.25), "box 7")
+    assert [line.text for line in job_store.log_lines("a")] == ["ada@box asked for it."]
+    assert job_store.workers()[0].offers == {"cpu": 1}
     engine_store = EngineJobStore(tmp_path)
+    engine_store.sync()
+    assert engine_store.open["a"].desired.state == "pause"
+    job_store.set_desired_state("a", "run", who="eve")
+    assert job_store._get("wish:a", None) == {"want": "run", "retries": 3, "who": "eve"}  # for that version, too
+
+
+def test_of_analyses_made_along_the_way_the_last_one_stays(tmp_path: Path) -> None:
+    engine_store, pages = EngineJobStore(tmp_path), JobStore(tmp_path)
 
     def ended(ensemble: str, *, partial: bool, state: str = "done") -> str:
         job_id = engine_store.submit_analysis(ensemble, partial=partial)
@@ -248,8 +339,37 @@ def test_of_analyses_made_along_the_way_the_last_one_stays(tmp_path: Path) -> No
 
     whole, other, first = ended("a", partial=False), ended("b", partial=True), ended("a", partial=True)
     assert engine_store.job_ids() == [whole, other, first]
+    assert pages.snapshot(first).job.state == "done"
     second = ended("a", partial=True, state="failed")
     assert engine_store.job_ids() == [whole, other, second]
-    with pytest.raises(MissingDataError):
-        JobStore(tmp_path).job(first)
+    for job_store in (JobStore(tmp_path), pages, engine_store):  # one that has never read it, and two that have
+        for read in (job_store.job, job_store.snapshot, job_store.log_lines, job_store.retry):
+            with pytest.raises(MissingDataError, match=f"There is no job '{first}'"):
+                read(first)
+        with pytest.raises(MissingDataError, match=f"There is no job '{first}'"):
+            job_store.set_desired_state(first, "cancel")
     assert [key for key in engine_store._cache if first in key] == []
+
+
+@pytest.mark.parametrize("has_read", [True, False])
+def test_a_job_that_is_deleted_while_a_list_is_read_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_read: bool
+) -> None:
+    engine_store, pages = EngineJobStore(tmp_path), JobStore(tmp_path)
+    first = engine_store.submit_analysis("a", partial=True)
+    ids = pages.job_ids()
+    if has_read:
+        pages.job(first)
+    for _ in range(2):
+        engine_store.sync()
+        for open_job in engine_store.open.values():
+            open_job.update(state="done", ended=time.time())
+        engine_store.flush()
+        engine_store.submit_analysis("a", partial=True)
+    second, third = engine_store.job_ids()
+    monkeypatch.setattr(pages, "job_ids", lambda: [*ids, second, third, *ids])  # as they were read a moment before
+    assert [job.id for job in pages.jobs()] == [third, second]
+    newest = pages.newest_job("a", "analyze")
+    assert newest is not None
+    assert newest.id == third
+    assert pages.open_job("a", "analyze") == newest

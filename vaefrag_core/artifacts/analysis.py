@@ -7,17 +7,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vaefrag_core.artifacts.files import load_arrays, load_json, save_arrays, save_json
+from vaefrag_core.array_types import BoolArray, FloatArray, ImageArray, IntArray, RealArray
+from vaefrag_core.artifacts.files import check_shapes, load_arrays, load_json, reports_damage, save_arrays, save_json
 from vaefrag_core.artifacts.hotspot import Hotspot
 from vaefrag_core.artifacts.image_copies import ceiling_name
 from vaefrag_core.artifacts.over_training import OverTraining
 from vaefrag_core.artifacts.stability import Stability
 from vaefrag_core.config import AnalysisConfig, Measure
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 _TEXTS = ("label_names", "member_keys", "identifiers", "messages")  # of a ChannelMatrix
 
@@ -49,8 +46,8 @@ class ChannelMatrix:
     channel_names: IntArray
     information_bits: FloatArray
     information_twice_bits: FloatArray
-    nmi: NDArray[np.floating]
-    vi_bits: NDArray[np.floating]
+    nmi: RealArray
+    vi_bits: RealArray
     n_images: int
     label_names: tuple[str, ...] = ()
     label_bits: FloatArray = field(default_factory=lambda: np.zeros(0))
@@ -79,7 +76,7 @@ class ChannelMatrix:
         return ceiling_name(self.n_images, self.ceiling_bits)
 
     @property
-    def near_ceiling(self) -> NDArray[np.bool_]:
+    def near_ceiling(self) -> BoolArray:
         """(C,) True where information is within a tenth of the ceiling, and so too low an estimate."""
         return np.asarray((self.information_bits > 0.9 * self.ceiling_bits) & (self.n_images > 1))
 
@@ -109,7 +106,7 @@ class ChannelMatrix:
         """(C,) the member of each channel."""
         return self.channel_names[:, 0]
 
-    def similarity(self, measure: Measure) -> NDArray[np.floating]:
+    def similarity(self, measure: Measure) -> RealArray:
         """Give the (C, C) matrix of a measure: NMI, or VI in bits."""
         return self.nmi if measure == "nmi" else self.vi_bits
 
@@ -147,6 +144,7 @@ class ChannelMatrix:
         save_json(folder, {name: getattr(self, name) for name in ("n_images", "input_entropy_bits", *_TEXTS)})
 
     @classmethod
+    @reports_damage
     def load(cls, folder: Path) -> "ChannelMatrix":
         """Read what `save` wrote; the square matrices stay on disk, memory-mapped."""
         facts = load_json(folder)
@@ -155,6 +153,8 @@ class ChannelMatrix:
         arrays |= load_arrays(folder, "nmi", "vi_bits", mmap=True)
         # analyses of earlier versions have no such arrays
         arrays |= load_arrays(folder, *(n for n in ("chance", "label_chance") if (folder / f"{n}.npy").exists()))
+        check_shapes(folder, arrays, information_bits="C", information_twice_bits="C", channel_names="C 2", nmi="C C")
+        check_shapes(folder, arrays, nmi="C C", vi_bits="C C", label_nmi="C F", label_vi_bits="C F", label_bits="F")
         texts: Any = {name: tuple(facts.get(name, ())) for name in _TEXTS}
         return cls(**arrays, **texts, n_images=facts["n_images"], input_entropy_bits=facts.get("input_entropy_bits"))
 
@@ -177,7 +177,7 @@ class Hotspots:
     order: IntArray
     reachability: FloatArray
     labels: IntArray
-    dead: NDArray[np.bool_]
+    dead: BoolArray
     sign: IntArray
     groups: tuple[Hotspot, ...]
     min_samples: int
@@ -197,11 +197,13 @@ class Hotspots:
         save_json(folder, {"groups": groups, "min_samples": self.min_samples, "messages": self.messages})
 
     @classmethod
+    @reports_damage
     def load(cls, folder: Path) -> "Hotspots":
         """Read what `save` wrote."""
         facts = load_json(folder)
         groups = tuple(Hotspot.read(group) for group in facts["groups"])
         arrays = load_arrays(folder, "order", "reachability", "labels", "dead", "sign")
+        check_shapes(folder, arrays, order="C", reachability="C", labels="C", dead="C", sign="C")
         return cls(**arrays, groups=groups, min_samples=facts["min_samples"], messages=tuple(facts["messages"]))
 
 
@@ -231,10 +233,12 @@ class ChannelMap:
         save_json(folder, {"stress": self.stress, "messages": self.messages})
 
     @classmethod
+    @reports_damage
     def load(cls, folder: Path) -> "ChannelMap":
         """Read what `save` wrote."""
         facts = load_json(folder)
         arrays = load_arrays(folder, "mds", "umap")
+        check_shapes(folder, arrays, mds="C 2", umap="C 2")
         return cls(**arrays, stress=facts["stress"], messages=tuple(facts["messages"]))
 
 
@@ -248,7 +252,7 @@ class Traversals:
         base: (K,) positions of the base images in the fingerprint sample.
     """
 
-    images: NDArray[np.uint8]
+    images: ImageArray
     values: FloatArray
     base: IntArray
 
@@ -257,9 +261,11 @@ class Traversals:
         save_arrays(folder, images=self.images, values=self.values, base=self.base)
 
     @classmethod
+    @reports_damage
     def load(cls, folder: Path) -> "Traversals":
         """Read what `save` wrote; the images stay on disk, memory-mapped."""
         arrays = load_arrays(folder, "values", "base") | load_arrays(folder, "images", mmap=True)
+        check_shapes(folder, arrays, values="C T", base="K", images="C K T *")
         return cls(**arrays)
 
 

@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vaefrag_core.artifacts.files import load_arrays, load_json, save_arrays, save_json
+from vaefrag_core.array_types import FloatArray
+from vaefrag_core.artifacts.files import check_shapes, load_arrays, load_json, reports_damage, save_arrays, save_json
 from vaefrag_core.artifacts.hotspot import Hotspot
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -113,11 +111,15 @@ class Atlas:
         save_json(folder, {"points": points, **facts})
 
     @classmethod
+    @reports_damage
     def load(cls, folder: Path) -> "Atlas":
         """Read what `save` wrote."""
         facts = load_json(folder)
         names = [f"cross_{step}" for step in range(len(facts["points"]) - 1)]
         arrays = load_arrays(folder, *names)
+        counts = [len(content["hotspots"]) for content in facts["points"]]
+        for name, before, after in zip(names, counts, counts[1:], strict=False):
+            check_shapes(folder, arrays, **{name: f"{before} {after}"})
         return cls(
             points=tuple(_point(content) for content in facts["points"]),
             cross=tuple(arrays[name] for name in names),

@@ -1,8 +1,11 @@
-"""Arrays and facts in a folder, read back without pickle."""
+"""Arrays and facts in a folder, read back without pickle; whatever is damaged ends in one kind of error."""
 
+import functools
 import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,6 +13,8 @@ from numpy.typing import ArrayLike
 from vaefrag_core.errors import BrokenFileError, MissingDataError
 
 ZIP_BEGINS, NPY_BEGINS = b"PK", b"\x93NUMPY"
+
+Artifact = TypeVar("Artifact")
 
 
 def save_arrays(folder: Path, **arrays: ArrayLike) -> None:
@@ -19,10 +24,55 @@ def save_arrays(folder: Path, **arrays: ArrayLike) -> None:
 
 
 def load_arrays(folder: Path, *names: str, mmap: bool = False) -> dict[str, Any]:
-    """Read arrays by name; memory-mapped and read-only with `mmap`."""
-    return {
-        name: np.load(folder / f"{name}.npy", mmap_mode="r" if mmap else None, allow_pickle=False) for name in names
-    }
+    """Read arrays by name.
+
+    Args:
+        folder: of the artifact.
+        names: of the arrays, each in `<name>.npy`.
+        mmap: whether they stay on disk, memory-mapped and read-only.
+
+    Raises:
+        BrokenFileError: when a file is missing, cut off, or no array of numbers.
+    """
+    arrays: dict[str, Any] = {}
+    for name in names:
+        path = folder / f"{name}.npy"
+        try:
+            arrays[name] = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:  # numpy raises any of them, by where the file ends
+            raise BrokenFileError(f"{path} cannot be read ({_reason(error)}).") from error
+        if not isinstance(arrays[name], np.ndarray) or arrays[name].dtype.kind not in "biuf":
+            raise BrokenFileError(f"{path}: expected an array of numbers, got a file of another kind.")
+    return arrays
+
+
+def check_shapes(folder: Path, arrays: Mapping[str, Any], **shapes: str) -> None:
+    """Check that the arrays of an artifact fit each other.
+
+    Args:
+        folder: of the artifact.
+        arrays: by name.
+        shapes: of each array that is checked, its dimensions separated by blanks: numbers, or letters that stand for
+            the same number wherever they occur; `*` at the end for any more.
+
+    Raises:
+        BrokenFileError: naming the first array that does not fit, its shape and the one expected.
+
+    Example:
+        >>> check_shapes(Path("a"), {"bits": np.ones(3), "nmi": np.ones((3, 3))}, bits="C", nmi="C C")
+    """
+    sizes: dict[str, int] = {}
+    for name, pattern in shapes.items():
+        letters = pattern.split()
+        open_ended = letters[-1:] == ["*"]
+        letters = letters[:-1] if open_ended else letters
+        shape = arrays[name].shape
+        fits = len(shape) >= len(letters) if open_ended else len(shape) == len(letters)
+        expected = [int(letter) if letter.isdigit() else sizes.get(letter, letter) for letter in letters]
+        if not fits or any(isinstance(e, int) and e != n for e, n in zip(expected, shape, strict=False)):
+            dimensions = ", ".join(map(str, [*expected, *["…"] * open_ended]))
+            raise BrokenFileError(f"{folder / f'{name}.npy'}: expected an array of shape ({dimensions}), got {shape}.")
+        sizes |= {letter: n for letter, n in zip(letters, shape, strict=False) if not letter.isdigit()}
 
 
 def save_json(folder: Path, facts: dict[str, Any]) -> None:
@@ -31,9 +81,46 @@ def save_json(folder: Path, facts: dict[str, Any]) -> None:
 
 
 def load_json(folder: Path) -> dict[str, Any]:
-    """Read what `save_json` wrote."""
-    facts: dict[str, Any] = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+    """Read what `save_json` wrote.
+
+    Raises:
+        BrokenFileError: when the file is missing, cut off, or no JSON object.
+    """
+    path = folder / "facts.json"
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BrokenFileError(f"{path} cannot be read ({_reason(error)}).") from error
+    if not isinstance(facts, dict):
+        raise BrokenFileError(f"{path}: expected a JSON object, got {type(facts).__name__}.")
     return facts
+
+
+def reports_damage(load: Callable[[Any, Path], Artifact]) -> Callable[[Any, Path], Artifact]:
+    """Let the `load` of an artifact raise BrokenFileError when what its files say makes no artifact."""
+
+    @functools.wraps(load)
+    def checked(cls: Any, folder: Path) -> Artifact:
+        try:
+            return load(cls, folder)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            raise BrokenFileError(f"{folder} cannot be read ({_reason(error)}).") from error
+
+    return checked
+
+
+@contextmanager
+def recomputed_by(command: str, folder: Path) -> Iterator[None]:
+    """Add to what is said of a damaged artifact how to mend it.
+
+    Args:
+        command: computes the artifact again when its folder is not there.
+        folder: of the artifact.
+    """
+    try:
+        yield
+    except BrokenFileError as error:
+        raise BrokenFileError(f"{error} Delete {folder} and run `{command}`.") from error
 
 
 def read_npz(path: Path) -> dict[str, Any]:
@@ -75,3 +162,9 @@ def _plain(file: Any, name: str, path: Path) -> Any:
             f"{path}: expected plain numbers or text in {name}, got Python objects or a damaged array."
             " Write it again with numpy.savez, of an array that is not of dtype object."
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"no {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__

@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
+from vaefrag_core.array_types import FloatArray
 from vaefrag_core.artifacts.files import read_npz
 from vaefrag_core.artifacts.posteriors import Posteriors
 from vaefrag_core.config import FusionConfig
 from vaefrag_core.errors import BrokenFileError
 
-FloatArray = NDArray[np.float64]
 FusionEnd = Literal["flat", "steps", "stopped"]
 _ARRAYS = ("mean", "logvar", "learner_bits", "learner_vi_bits", "learner_nmi", "objectives", "bits", "mean_vi_bits")
 
@@ -88,7 +87,7 @@ class FusedSpace:
         return replace(
             alone,
             labels=source.labels,
-            label_names=source.label_names or None,
+            label_names=source.label_names,
             images=source.images,
             copy_of=source.image_copies,
         )

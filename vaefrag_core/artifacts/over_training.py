@@ -4,13 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vaefrag_core.artifacts.files import load_arrays, load_json, save_arrays, save_json
+from vaefrag_core.array_types import BoolArray, Float32Array, FloatArray, IntArray
+from vaefrag_core.artifacts.files import check_shapes, load_arrays, load_json, reports_damage, save_arrays, save_json
 from vaefrag_core.artifacts.hotspot import Hotspot
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,17 +21,20 @@ class Snapshots:
     """
 
     steps: IntArray
-    mean: NDArray[np.float32]
-    logvar: NDArray[np.float32]
+    mean: Float32Array
+    logvar: Float32Array
 
     def save(self, folder: Path) -> None:
         """Write into a folder that exists."""
         save_arrays(folder, steps=self.steps, mean=self.mean, logvar=self.logvar)
 
     @classmethod
+    @reports_damage
     def load(cls, folder: Path) -> "Snapshots":
         """Read what `save` wrote; the posteriors stay on disk, memory-mapped."""
-        return cls(**load_arrays(folder, "steps"), **load_arrays(folder, "mean", "logvar", mmap=True))
+        arrays = load_arrays(folder, "steps") | load_arrays(folder, "mean", "logvar", mmap=True)
+        check_shapes(folder, arrays, steps="S", mean="S M N D", logvar="S M N D")
+        return cls(**arrays)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class OverTraining:
     steps: IntArray
     information_bits: FloatArray
     nmi_with_end: FloatArray
-    live: NDArray[np.bool_]
+    live: BoolArray
     hotspots: IntArray
     n_members: int
     groups: tuple[tuple[Hotspot, ...], ...] = ()
@@ -82,15 +82,18 @@ class OverTraining:
         save_arrays(folder, **arrays)
 
     @classmethod
+    @reports_damage
     def load(cls, folder: Path) -> "OverTraining":
         """Read what `save` wrote."""
         names = ("steps", "information_bits", "nmi_with_end", "live", "hotspots")
         facts = load_json(folder)
         groups = tuple(tuple(map(Hotspot.read, at_step)) for at_step in facts.get("groups", ()))
-        return cls(**load_arrays(folder, *names), n_members=int(facts["n_members"]), groups=groups)
+        arrays = load_arrays(folder, *names)
+        check_shapes(folder, arrays, steps="S", information_bits="S C", nmi_with_end="S C", live="S C", hotspots="S")
+        return cls(**arrays, n_members=int(facts["n_members"]), groups=groups)
 
 
-def _mean(values: FloatArray, counted: NDArray[np.bool_]) -> FloatArray:
+def _mean(values: FloatArray, counted: BoolArray) -> FloatArray:
     """Average each row over what is counted of it; NaN where nothing is."""
     count = counted.sum(axis=1)
     return np.where(count > 0, np.where(counted, values, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan)

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
+from vaefrag_core.array_types import AnyArray, FloatArray, ImageArray, IntArray, RealArray
+from vaefrag_core.artifacts import posterior_arrays
 from vaefrag_core.artifacts.files import read_npz
 from vaefrag_core.artifacts.image_copies import (
     copies_by_images,
@@ -18,22 +20,24 @@ from vaefrag_core.artifacts.image_copies import (
     copies_message,
     entropy_bits,
 )
-from vaefrag_core.errors import BrokenFileError, InvalidInputError
+from vaefrag_core.errors import BrokenFileError
 
 MOST_NAMED = 6  # arrays of a file that is none of posteriors
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+# (M, N, D), or M arrays (N, D_m) where members differ in channels: both are indexed by member, then by image.
+MemberArrays = RealArray | tuple[RealArray, ...]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Posteriors:
     """The Gaussian posteriors that every member gives to the images of one fingerprint sample.
+
+    Attributes are checked arrays; the constructor takes whatever numpy can make such arrays of.
 
     Args:
         mean: (M, N, D), or a sequence of M arrays (N, D_m) when members differ in channels.
         logvar: ln σ², of the same shape as `mean`.
-        labels: (N,) or (N, F) known factors of the images, numbers or text.
+        labels: (N,) or (N, F) known factors of the images, numbers or text; kept as (N, F).
         label_names: F names; "label", or "label 0", "label 1", …, when not given.
         images: (N, H, W) or (N, H, W, 3) uint8.
         sample_id: names the sample and its order. Posteriors of different samples are never compared.
@@ -45,40 +49,42 @@ class Posteriors:
         InvalidInputError: naming the array, the shape or value expected and the one given.
     """
 
-    mean: Any
-    logvar: Any
-    labels: Any = None
-    label_names: Sequence[str] | None = None
-    images: Any = None
-    sample_id: str | None = None
-    member_ids: Any = None
-    copy_of: Any = None
+    mean: MemberArrays
+    logvar: MemberArrays
+    labels: AnyArray | None
+    label_names: tuple[str, ...]
+    images: ImageArray | None
+    sample_id: str | None
+    member_ids: IntArray
+    copy_of: IntArray | None
 
-    def __post_init__(self) -> None:
-        set_field = object.__setattr__.__get__(self)
-        mean, logvar = _as_members("mean", self.mean), _as_members("logvar", self.logvar)
-        if [m.shape for m in mean] != [v.shape for v in logvar]:
-            raise InvalidInputError(
-                f"Expected logvar of the shape of mean, {_shape(mean)}, got {_shape(logvar)}."
-                " Give ln σ² for every mean."
-            )
-        if len({m.shape[0] for m in mean}) != 1:
-            raise InvalidInputError(
-                f"Expected all members to see the same images, got {sorted({m.shape[0] for m in mean})} images."
-                " Encode one sample with every member."
-            )
-        ragged = len({m.shape[1] for m in mean}) != 1
-        set_field("mean", tuple(mean) if ragged else np.stack(mean))
-        set_field("logvar", tuple(logvar) if ragged else np.stack(logvar))
-        labels, names = _as_labels(self.labels, self.label_names, self.n_images)
-        set_field("labels", labels)
+    def __init__(
+        self,
+        mean: ArrayLike | Sequence[ArrayLike],
+        logvar: ArrayLike | Sequence[ArrayLike],
+        labels: ArrayLike | None = None,
+        label_names: ArrayLike | None = None,
+        images: ArrayLike | None = None,
+        sample_id: ArrayLike | None = None,
+        member_ids: ArrayLike | None = None,
+        copy_of: ArrayLike | None = None,
+    ) -> None:
+        set_field = object.__setattr__.__get__(self)  # the dataclass is frozen
+        means = posterior_arrays.as_members("mean", mean)
+        logvars = posterior_arrays.as_members("logvar", logvar)
+        posterior_arrays.check_same_images(means, logvars)
+        posterior_arrays.check_members_first(means, labels=labels, images=images, member_ids=member_ids)
+        n_images = len(means[0])
+        ragged = len({m.shape[1] for m in means}) != 1
+        set_field("mean", tuple(means) if ragged else np.stack(means))
+        set_field("logvar", tuple(logvars) if ragged else np.stack(logvars))
+        table, names = posterior_arrays.as_labels(labels, label_names, n_images)
+        set_field("labels", table)
         set_field("label_names", names)
-        set_field("images", _as_images(self.images, self.n_images))
-        ids = np.arange(len(mean)) if self.member_ids is None else np.asarray(self.member_ids, dtype=np.int64)
-        if ids.shape != (len(mean),):
-            raise InvalidInputError(f"Expected {len(mean)} member ids, got an array of shape {ids.shape}.")
-        set_field("member_ids", ids)
-        set_field("copy_of", _as_copies(self.copy_of, self.n_images))
+        set_field("images", posterior_arrays.as_images(images, n_images))
+        set_field("sample_id", posterior_arrays.as_sample_id(sample_id))
+        set_field("member_ids", posterior_arrays.as_member_ids(member_ids, len(means)))
+        set_field("copy_of", posterior_arrays.as_copies(copy_of, n_images))
 
     @property
     def n_members(self) -> int:
@@ -114,11 +120,10 @@ class Posteriors:
     def image_copies(self) -> IntArray:
         """(N,) the position of the first image that each one equals: as given, else by images, else by posteriors."""
         if self.copy_of is not None:
-            copy_of: IntArray = self.copy_of
-            return copy_of
+            return self.copy_of
         if self.images is not None:
-            return copies_by_images(self.images, self.mean, self.logvar)
-        return copies_by_posteriors(self.mean, self.logvar)
+            return copies_by_images(self.images, tuple(self.mean), tuple(self.logvar))
+        return copies_by_posteriors(tuple(self.mean), tuple(self.logvar))
 
     @property
     def input_entropy_bits(self) -> float:
@@ -130,8 +135,13 @@ class Posteriors:
         """What a reader of the results should know about copies; None without any."""
         return copies_message(self.image_copies, seen=self.copy_of is not None or self.images is not None)
 
+    @property
+    def oddities(self) -> tuple[str, ...]:
+        """What is allowed and yet likely a mistake of whoever wrote the arrays, a sentence each."""
+        return posterior_arrays.oddities(tuple(self.mean), tuple(self.logvar))
+
     def flat(self) -> tuple[FloatArray, FloatArray]:
-        """Lay all channels side by side: means and ln σ², each (C, N), float64."""
+        """Return all channels side by side: means and ln σ², each (C, N), float64."""
         mean = np.concatenate([np.asarray(m, dtype=np.float64).T for m in self.mean])
         logvar = np.concatenate([np.asarray(v, dtype=np.float64).T for v in self.logvar])
         return mean, logvar
@@ -196,102 +206,22 @@ class Posteriors:
             InvalidInputError: when an array has the wrong shape or values.
         """
         arrays = read_npz(Path(path))
+        mean: Any
+        logvar: Any
         if "mean" in arrays:
-            mean, logvar = arrays.get("mean"), arrays.get("logvar")
+            mean, logvar = arrays["mean"], arrays.get("logvar")
+            complete = logvar is not None
         else:
             count = sum(name.startswith("mean_") for name in arrays)
             mean = [arrays.get(f"mean_{m}") for m in range(count)]
             logvar = [arrays.get(f"logvar_{m}") for m in range(count)]
-        if mean is None or logvar is None or len(mean) == 0 or any(a is None for a in (*mean, *logvar)):
+            complete = count > 0 and all(array is not None for array in (*mean, *logvar))
+        if not complete:
             named = sorted(arrays)
             more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
             raise BrokenFileError(
                 f"{path}: expected arrays mean and logvar, or mean_0, logvar_0, mean_1, … without a gap,"
                 f" got {', '.join(named[:MOST_NAMED]) or 'none'}{more}. docs/posteriors.md says more."
             )
-        names = arrays.get("label_names")
-        sample_id = arrays.get("sample_id")
-        return cls(
-            mean,
-            logvar,
-            labels=arrays.get("labels"),
-            label_names=None if names is None else [str(name) for name in np.atleast_1d(names)],
-            images=arrays.get("images"),
-            sample_id=None if sample_id is None else str(sample_id),
-            member_ids=arrays.get("member_ids"),
-            copy_of=arrays.get("copy_of"),
-        )
-
-
-def _as_members(name: str, value: Any) -> list[NDArray[np.floating]]:
-    """Give M arrays (N, D_m) of finite floats."""
-    members = [np.asarray(array) for array in value]
-    if not members:
-        raise InvalidInputError(f"Expected {name} of at least one member, got none.")
-    for m, array in enumerate(members):
-        if array.ndim != 2 or 0 in array.shape or not np.issubdtype(array.dtype, np.number):
-            raise InvalidInputError(
-                f"Expected {name} as numbers of shape (members, images, channels), got member {m} with shape"
-                f" {array.shape} and type {array.dtype}."
-            )
-        if not np.isfinite(array).all():
-            raise InvalidInputError(
-                f"Expected finite numbers in {name}, got NaN or infinity in member {m}. Leave that member out."
-            )
-    return [a if a.dtype in (np.float32, np.float64) else a.astype(np.float64) for a in members]
-
-
-def _as_labels(labels: Any, names: Any, n_images: int) -> tuple[Any, tuple[str, ...]]:
-    if labels is None:
-        return None, ()
-    table = np.asarray(labels)
-    table = table[:, None] if table.ndim == 1 else table
-    if table.ndim != 2 or table.shape[0] != n_images or table.dtype == object:
-        raise InvalidInputError(
-            f"Expected labels of shape ({n_images},) or ({n_images}, labels), numbers or text, got"
-            f" {np.asarray(labels).shape} of type {table.dtype}."
-        )
-    if table.shape[1] == 0 and not names:
-        return None, ()  # of data without labels
-    default = ["label"] if table.shape[1] == 1 else [f"label {f}" for f in range(table.shape[1])]
-    given = tuple(str(name) for name in (default if names is None else names))
-    if len(given) != table.shape[1]:
-        raise InvalidInputError(f"Expected {table.shape[1]} label names, got {len(given)}.")
-    return table, given
-
-
-def _as_images(images: Any, n_images: int) -> Any:
-    if images is None:
-        return None
-    array = np.asarray(images)
-    fits = array.ndim == 3 or (array.ndim == 4 and array.shape[3] == 3)
-    if not fits or array.shape[0] != n_images or array.dtype != np.uint8:
-        raise InvalidInputError(
-            f"Expected images of shape ({n_images}, H, W) or ({n_images}, H, W, 3) and type uint8, got"
-            f" {array.shape} of type {array.dtype}."
-        )
-    return array
-
-
-def _as_copies(copy_of: Any, n_images: int) -> Any:
-    if copy_of is None:
-        return None
-    array = np.asarray(copy_of)
-    if array.shape != (n_images,) or array.dtype.kind not in "iu":
-        raise InvalidInputError(
-            f"Expected copy_of as ({n_images},) whole numbers, got shape {array.shape} of type {array.dtype}."
-            " Leave it out when it is not known."
-        )
-    positions = array.astype(np.int64)
-    inside = ((positions >= 0) & (positions <= np.arange(n_images))).all()
-    if not inside or (positions[positions] != positions).any():
-        raise InvalidInputError(
-            "Expected copy_of to name, for each image, the position of the first image that it equals, or its own, got"
-            " positions that are none. Leave it out when it is not known."
-        )
-    return positions
-
-
-def _shape(members: Sequence[NDArray[np.floating]]) -> str:
-    shapes = {array.shape for array in members}
-    return f"{len(members)} × {' | '.join(map(str, sorted(shapes)))}"
+        optional = ("labels", "label_names", "images", "sample_id", "member_ids", "copy_of")
+        return cls(mean, logvar, **{name: arrays[name] for name in optional if name in arrays})

@@ -4,12 +4,9 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
+from vaefrag_core.array_types import FloatArray, IntArray
+from vaefrag_core.artifacts.files import check_shapes, load_arrays, load_json, reports_damage, save_arrays, save_json
 
-from vaefrag_core.artifacts.files import load_arrays, load_json, save_arrays, save_json
-
-FloatArray = NDArray[np.float64]
 _ARRAYS = ("information_bits", "information_error", "nmi", "nmi_error", "vi_bits", "vi_error")
 
 
@@ -30,7 +27,7 @@ class SpaceMatrix:
         input_entropy_bits: H(X), less than log2 N where images are copies; None where they were not looked for.
     """
 
-    member_ids: NDArray[np.int64]
+    member_ids: IntArray
     information_bits: FloatArray
     information_error: FloatArray
     nmi: FloatArray
@@ -57,11 +54,15 @@ class SpaceMatrix:
         save_json(folder, {name: getattr(self, name) for name in ("n_images", "draws", "input_entropy_bits")})
 
     @classmethod
+    @reports_damage
     def load(cls, folder: Path) -> "SpaceMatrix":
         """Read what `save` wrote."""
         facts = load_json(folder)
+        arrays = load_arrays(folder, "member_ids", *_ARRAYS)
+        check_shapes(folder, arrays, member_ids="M", information_bits="M", information_error="M", nmi="M M")
+        check_shapes(folder, arrays, nmi="M M", nmi_error="M M", vi_bits="M M", vi_error="M M")
         return cls(
-            **load_arrays(folder, "member_ids", *_ARRAYS),
+            **arrays,
             n_images=int(facts["n_images"]),
             draws=int(facts["draws"]),
             input_entropy_bits=facts.get("input_entropy_bits"),

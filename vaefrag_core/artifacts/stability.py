@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vaefrag_core.artifacts.files import load_arrays, load_json, save_arrays, save_json
+from vaefrag_core.array_types import FloatArray
+from vaefrag_core.artifacts.files import check_shapes, load_arrays, load_json, reports_damage, save_arrays, save_json
 
-FloatArray = NDArray[np.float64]
 Over = Literal["members", "images"]
 
 RETURNED = 0.5  # Jaccard index from which on a hotspot counts as found again; below, most of it was lost
@@ -55,6 +55,9 @@ class Stability:
         save_json(folder, {"seed": self.seed})
 
     @classmethod
+    @reports_damage
     def load(cls, folder: Path) -> "Stability":
         """Read what `save` wrote."""
-        return cls(**load_arrays(folder, "members", "images"), seed=int(load_json(folder)["seed"]))
+        arrays = load_arrays(folder, "members", "images")
+        check_shapes(folder, arrays, members="R G", images="R G")
+        return cls(**arrays, seed=int(load_json(folder)["seed"]))

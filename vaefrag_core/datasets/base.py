@@ -8,13 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vaefrag_core.array_types import Float32Array, ImageArray, IntArray, TextArray
 from vaefrag_core.errors import InvalidInputError
-
-IndexArray = NDArray[np.int64]
-ImageArray = NDArray[np.uint8]
-PointArray = NDArray[np.float32]
 
 
 class ImageSource(Protocol):
@@ -33,7 +29,7 @@ class ImageSource(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, indices: IndexArray, /) -> ImageArray | PointArray: ...
+    def __getitem__(self, indices: IntArray, /) -> ImageArray | Float32Array: ...
 
 
 @dataclass(frozen=True)
@@ -48,7 +44,7 @@ class Points:
 
     low: float
     high: float
-    draw: Callable[[PointArray], ImageArray]
+    draw: Callable[[Float32Array], ImageArray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +65,7 @@ class Factor:
     """
 
     name: str
-    codes: IndexArray
+    codes: IntArray
     levels: tuple[str, ...]
 
     def __post_init__(self) -> None:
@@ -87,7 +83,7 @@ class Factor:
         object.__setattr__(self, "codes", codes.astype(np.int64, copy=False))
         object.__setattr__(self, "levels", tuple(self.levels))
 
-    def texts(self, indices: IndexArray) -> NDArray[np.str_]:
+    def texts(self, indices: IntArray) -> TextArray:
         """Give the names of the levels of some images, in the order of `indices`."""
         return np.array(self.levels, dtype=np.str_)[self.codes[indices]]
 
@@ -169,7 +165,7 @@ class ImageDataset:
         """Give the names of the factors, in order."""
         return tuple(factor.name for factor in self.factors)
 
-    def batch(self, indices: IndexArray) -> NDArray[np.float32]:
+    def batch(self, indices: IntArray) -> Float32Array:
         """Give some images as a network takes them; the one place where pixels are scaled.
 
         Args:
@@ -185,7 +181,7 @@ class ImageDataset:
             scaled /= 255
         return scaled
 
-    def pictures(self, indices: IndexArray) -> ImageArray:
+    def pictures(self, indices: IntArray) -> ImageArray:
         """Give some images as people look at them: points are drawn.
 
         Args:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from vaefrag_core.array_types import ImageArray
 from vaefrag_core.datasets.archives import Archive
-from vaefrag_core.datasets.base import Factor, ImageArray, ImageDataset
+from vaefrag_core.datasets.base import Factor, ImageDataset
 from vaefrag_core.datasets.image_cache import ImageNotes, ImageWriter, keep, stamp
 from vaefrag_core.datasets.image_files import scaled
 from vaefrag_core.errors import BrokenFileError

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from vaefrag_core.datasets.base import Factor, ImageArray, ImageDataset, PointArray, Points
+from vaefrag_core.array_types import Float32Array, ImageArray
+from vaefrag_core.datasets.base import Factor, ImageDataset, Points
 
 POINTS = 10_000
 CIRCLE_SHAPE = (1, 2, 1)  # a point is an "image" of one row: cosine and sine
@@ -38,7 +39,7 @@ def circle() -> ImageDataset:
     return ImageDataset("circle", values[:, None], (factor,), "computed by vaefrag", points=CIRCLE)
 
 
-def draw_points(points: PointArray) -> ImageArray:
+def draw_points(points: Float32Array) -> ImageArray:
     """Draw each point as a white dot in a picture with a dim circle; x runs right, y up.
 
     Args:

@@ -8,11 +8,10 @@ https://github.com/google-deepmind/dsprites-dataset
 
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vaefrag_core.array_types import AnyArray
 from vaefrag_core.datasets.archives import Archive, one_file
 from vaefrag_core.datasets.base import Factor, ImageDataset
 from vaefrag_core.datasets.image_cache import ImageNotes, ImageWriter, keep, stamp
@@ -64,7 +63,7 @@ def _factors(classes: StoredArray, values: StoredArray) -> list[Factor]:
     ]
 
 
-def _factor(name: str, numbers: NDArray[Any], values: NDArray[Any]) -> Factor:
+def _factor(name: str, numbers: AnyArray, values: AnyArray) -> Factor:
     _, first, codes = np.unique(numbers, return_index=True, return_inverse=True)
     return Factor(name, codes, tuple(_text(name, float(value)) for value in values[first]))
 

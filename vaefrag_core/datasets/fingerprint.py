@@ -4,11 +4,11 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vaefrag_core.array_types import ImageArray, IntArray, TextArray
 from vaefrag_core.artifacts.image_copies import copies_message, count_copies, entropy_bits, equal_images
 from vaefrag_core.config import FingerprintConfig
-from vaefrag_core.datasets.base import ImageArray, ImageDataset, IndexArray
+from vaefrag_core.datasets.base import ImageDataset
 from vaefrag_core.datasets.sampling import draw_without_replacement
 from vaefrag_core.errors import InvalidInputError
 
@@ -26,12 +26,12 @@ class FingerprintSample:
         copy_of: (N,) the position in the sample of the first image that each one equals, pixel for pixel.
     """
 
-    index: IndexArray
+    index: IntArray
     images: ImageArray
-    labels: NDArray[np.str_]
+    labels: TextArray
     label_names: tuple[str, ...]
     sample_id: str
-    copy_of: IndexArray
+    copy_of: IntArray
 
     @property
     def duplicates(self) -> int:

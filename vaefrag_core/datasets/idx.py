@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 
-from vaefrag_core.datasets.base import Factor, ImageArray, ImageDataset
+from vaefrag_core.array_types import ImageArray
+from vaefrag_core.datasets.base import Factor, ImageDataset
 from vaefrag_core.datasets.download import fetch, unpack
 from vaefrag_core.errors import BrokenFileError, MissingDataError
 

@@ -20,8 +20,9 @@ import numpy as np
 import platformdirs
 from filelock import FileLock
 
+from vaefrag_core.array_types import ImageArray
 from vaefrag_core.config import content_key
-from vaefrag_core.datasets.base import Factor, ImageArray, ImageDataset
+from vaefrag_core.datasets.base import Factor, ImageDataset
 from vaefrag_core.errors import InvalidInputError, MissingDataError
 
 IMAGES = "images.npy"

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from vaefrag_core.datasets.base import ImageArray
+from vaefrag_core.array_types import ImageArray
 
 MAX_PIXELS = 2**26  # of a picture: 64 million, above any camera's in a study, below what could fill the memory
 _GREY = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"}

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vaefrag_core.datasets.base import Factor, IndexArray
+from vaefrag_core.array_types import AnyArray, IntArray
+from vaefrag_core.datasets.base import Factor
 from vaefrag_core.errors import InvalidInputError
 
 MAX_VALUES = 20  # of a label of fractions; with more, images fall into as many bins of equal population
@@ -44,7 +44,7 @@ def factors_of(labels: Any, names: Sequence[str] | None, n_images: int) -> tuple
     return tuple(_factor(name, column) for name, column in zip(given, table.T, strict=True))
 
 
-def _factor(name: str, column: NDArray[Any]) -> Factor:
+def _factor(name: str, column: AnyArray) -> Factor:
     if column.dtype.kind == "f" and not np.isfinite(column).all():
         raise InvalidInputError(f"Expected finite values of label {name!r}, got NaN or infinity. Leave that label out.")
     values, codes = np.unique(column, return_inverse=True)
@@ -54,10 +54,10 @@ def _factor(name: str, column: NDArray[Any]) -> Factor:
     return Factor(name, codes, tuple(texts))
 
 
-def _binned(name: str, column: NDArray[Any]) -> Factor:
+def _binned(name: str, column: AnyArray) -> Factor:
     """Cut a label into bins of equal population; equal values share a bin."""
     edges = np.quantile(column, np.arange(1, MAX_VALUES) / MAX_VALUES)
-    bins: IndexArray = np.searchsorted(edges, column, side="right")
+    bins: IntArray = np.searchsorted(edges, column, side="right")
     filled, codes = np.unique(bins, return_inverse=True)
     ends = [(column[bins == b].min(), column[bins == b].max()) for b in filled]
     return Factor(name, codes, tuple(f"{_text(low)}…{_text(high)}" for low, high in ends))

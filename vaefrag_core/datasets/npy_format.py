@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vaefrag_core.array_types import AnyArray
 from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
 
 CHUNK_BYTES = 2**24
@@ -37,7 +37,7 @@ class StoredArray:
     dtype: np.dtype[Any]
     fortran: bool
 
-    def chunks(self) -> Iterator[NDArray[Any]]:
+    def chunks(self) -> Iterator[AnyArray]:
         """Give the array part by part along its first axis.
 
         Raises:
@@ -54,7 +54,7 @@ class StoredArray:
                 count = min(rows, self.shape[0] - first)
                 yield _filled(file, (count, *self.shape[1:]), self.dtype, self)
 
-    def whole(self) -> NDArray[Any]:
+    def whole(self) -> AnyArray:
         """Give all of a small array."""
         if math.prod(self.shape) * self.dtype.itemsize > SMALL_BYTES:
             raise InvalidInputError(f"{self.path}: expected a small array {self.name!r}, got shape {self.shape}.")
@@ -134,7 +134,7 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     return shape, fortran, dtype
 
 
-def _filled(file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any], array: StoredArray) -> NDArray[Any]:
+def _filled(file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any], array: StoredArray) -> AnyArray:
     wanted = math.prod(shape) * dtype.itemsize
     data = file.read(wanted)
     if len(data) != wanted:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vaefrag_core.datasets.base import Factor, ImageArray, ImageDataset
+from vaefrag_core.array_types import AnyArray, ImageArray
+from vaefrag_core.datasets.base import Factor, ImageDataset
 from vaefrag_core.datasets.image_cache import IMAGES, ImageNotes, ImageWriter, Inspection, keep, stamp
 from vaefrag_core.datasets.labels import factors_of
 from vaefrag_core.datasets.npy_format import StoredArray, find_array, list_arrays
@@ -65,7 +65,7 @@ class _Values:
     high: float = -np.inf
     bad: int = 0
 
-    def add(self, part: NDArray[Any]) -> None:
+    def add(self, part: AnyArray) -> None:
         if part.dtype.kind == "f":
             finite = np.isfinite(part)
             images = ~finite.reshape(len(part), -1).all(axis=1)
@@ -124,7 +124,7 @@ def _image_shape(stored: StoredArray) -> tuple[int, ...]:
     return shape[1:3] if len(shape) == 3 or shape[3] == 1 else shape[1:]
 
 
-def _scale(stored: StoredArray, values: _Values) -> Callable[[NDArray[Any]], ImageArray] | None:
+def _scale(stored: StoredArray, values: _Values) -> Callable[[AnyArray], ImageArray] | None:
     """Say how values become grey levels 0…255; None of those that are."""
     low, high = values.low, values.high
     if values.bad:

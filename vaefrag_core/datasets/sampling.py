@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from vaefrag_core.datasets.base import IndexArray
+from vaefrag_core.array_types import IntArray
 
 
-def draw_without_replacement(population: int, count: int, seed: int) -> IndexArray:
+def draw_without_replacement(population: int, count: int, seed: int) -> IntArray:
     """Draw different whole numbers, each set equally likely, in the order of the draw.
 
     Every number gets 64 random bits; the `count` smallest win. numpy promises the raw bits of PCG64 for good,

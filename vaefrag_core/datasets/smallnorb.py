@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vaefrag_core.array_types import AnyArray, IntArray
 from vaefrag_core.datasets.archives import Archive
 from vaefrag_core.datasets.base import Factor, ImageDataset
 from vaefrag_core.datasets.image_cache import ImageNotes, ImageWriter, keep, stamp
@@ -93,7 +93,7 @@ def _unpack(files: Sequence[Path], folder: Path) -> ImageNotes:
     return ImageNotes(_factors(np.concatenate(tables)), remarks)
 
 
-def _table(cat: Path, info: Path) -> NDArray[np.int64]:
+def _table(cat: Path, info: Path) -> IntArray:
     """Read the (N, 5) numbers: category, instance, elevation, azimuth, lighting."""
     columns = []
     for path, width in ((cat, 1), (info, 4)):
@@ -106,7 +106,7 @@ def _table(cat: Path, info: Path) -> NDArray[np.int64]:
     return np.concatenate(columns, axis=1).astype(np.int64)
 
 
-def _factors(table: NDArray[np.int64]) -> list[Factor]:
+def _factors(table: IntArray) -> list[Factor]:
     factors = []
     for name, column in zip(SMALLNORB_FACTORS, table.T, strict=True):
         values, codes = np.unique(column, return_inverse=True)
@@ -150,7 +150,7 @@ def _expect(
         )
 
 
-def _values(path: Path, file: BufferedIOBase, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+def _values(path: Path, file: BufferedIOBase, shape: tuple[int, ...], dtype: np.dtype[Any]) -> AnyArray:
     wanted = math.prod(shape) * dtype.itemsize
     data = file.read(wanted)
     if len(data) != wanted:

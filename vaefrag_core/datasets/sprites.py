@@ -16,9 +16,9 @@ from functools import cache
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
-from vaefrag_core.datasets.base import Factor, ImageArray, ImageDataset, IndexArray
+from vaefrag_core.array_types import BoolArray, FloatArray, ImageArray, IntArray
+from vaefrag_core.datasets.base import Factor, ImageDataset
 from vaefrag_core.datasets.sampling import draw_without_replacement
 from vaefrag_core.errors import InvalidInputError
 
@@ -83,7 +83,7 @@ class SpriteImages:
 
     dtype = np.dtype(np.uint8)
 
-    def __init__(self, size: int, grid_index: IndexArray) -> None:
+    def __init__(self, size: int, grid_index: IntArray) -> None:
         self.size = size
         self._grid_index = grid_index
         self.shape = (len(grid_index), size, size)
@@ -91,13 +91,13 @@ class SpriteImages:
     def __len__(self) -> int:
         return len(self._grid_index)
 
-    def __getitem__(self, indices: IndexArray, /) -> ImageArray:
+    def __getitem__(self, indices: IntArray, /) -> ImageArray:
         shape, scale, orientation, x, y = np.unravel_index(self._grid_index[indices], GRID)
         window = POSITIONS - 1
         return _windows(self.size)[shape, scale, orientation, window - y, window - x]
 
 
-def _factors(grid_index: IndexArray) -> tuple[Factor, ...]:
+def _factors(grid_index: IntArray) -> tuple[Factor, ...]:
     levels = {
         "shape": SHAPES,
         "scale": tuple(f"{scale:.1f}" for scale in SCALES),
@@ -142,20 +142,20 @@ def _turns() -> list[tuple[float, float]]:
     return turns
 
 
-def _in_square(u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _in_square(u: FloatArray, v: FloatArray) -> BoolArray:
     half_side = np.sqrt(AREA) / 2
-    inside: NDArray[np.bool_] = np.maximum(np.abs(u), np.abs(v)) <= half_side
+    inside: BoolArray = np.maximum(np.abs(u), np.abs(v)) <= half_side
     return inside
 
 
-def _in_ellipse(u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _in_ellipse(u: FloatArray, v: FloatArray) -> BoolArray:
     short = AREA / (np.pi * _ELLIPSE_LONG)
-    inside: NDArray[np.bool_] = (u / _ELLIPSE_LONG) ** 2 + (v / short) ** 2 <= 1
+    inside: BoolArray = (u / _ELLIPSE_LONG) ** 2 + (v / short) ** 2 <= 1
     return inside
 
 
-def _in_heart(u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _in_heart(u: FloatArray, v: FloatArray) -> BoolArray:
     unit = np.sqrt(AREA / _HEART_AREA)
     x, y = u / unit, v / unit + _HEART_CENTRE
-    inside: NDArray[np.bool_] = (x**2 + y**2 - 1) ** 3 <= x**2 * y**3
+    inside: BoolArray = (x**2 + y**2 - 1) ** 3 <= x**2 * y**3
     return inside

@@ -1,1 +1,1 @@
-"""What a channel tells and how alike two are: pure functions of tensors."""
+"""Measures of what a channel tells and of how alike two channels are: pure functions of arrays and tensors."""

@@ -1,7 +1,7 @@
-"""Bhattacharyya coefficients of all pairs of posteriors, with their gradient: what a space is fitted by, step by step.
+"""Coefficients of all pairs of posteriors, with their gradient, for fitting a space step by step.
 
-The same numbers as exp(−`bhattacharyya_distance`), but neither logarithms nor what autograd would keep of every
-operation: tens of times faster where a space is compared again and again.
+Compiled loops for the Bhattacharyya coefficient: the same numbers as exp(−`bhattacharyya_distance`), without logarithms
+and without what autograd would keep of every operation, and so tens of times faster.
 """
 
 import math
@@ -11,15 +11,42 @@ import torch
 from torch import Tensor
 
 from vaefrag_core.errors import InvalidInputError
+from vaefrag_core.measures.gaussian import BHATTACHARYYA, DEFAULT_DIVERGENCE, Divergence
 from vaefrag_core.measures.numba_compile import compiled
 
 
+def pair_coefficients(mean: Tensor, logvar: Tensor, divergence: Divergence = DEFAULT_DIVERGENCE) -> Tensor:
+    """Coefficients of all pairs of diagonal Gaussian posteriors, the fast way where there is one.
+
+    b_ij = exp(−d_ij)
+
+    Differentiable.
+
+    Args:
+        mean: (R, N, d) posterior means of R spaces, in latent units, float64, on the CPU.
+        logvar: (R, N, d) ln σ².
+        divergence: the one that the distances are of.
+
+    Returns:
+        (R, N, N) coefficients, symmetric, 1 on the diagonal.
+
+    Example:
+        >>> mean = torch.tensor([[[0.0], [4.0]]], dtype=torch.float64)
+        >>> pair_coefficients(mean, torch.zeros_like(mean)).log()
+        tensor([[[ 0., -2.],
+                 [-2.,  0.]]], dtype=torch.float64)
+    """
+    if divergence is BHATTACHARYYA:
+        return bhattacharyya_coefficient(mean, logvar)
+    return torch.exp(-divergence.distance(mean, logvar))
+
+
 def bhattacharyya_coefficient(mean: Tensor, logvar: Tensor) -> Tensor:
-    """Overlap of all pairs of diagonal Gaussian posteriors, of which 1 means that they are equal.
+    """Bhattacharyya coefficient of all pairs of diagonal Gaussian posteriors: their overlap, 1 where they are equal.
 
     b_ij = Π_dims √(2 σᵢ σⱼ / (σᵢ² + σⱼ²)) · exp(−Σ_dims (μᵢ−μⱼ)² / (4 (σᵢ² + σⱼ²)))
 
-    Differentiable once. A coefficient below 1e-154 is 0.
+    Differentiable once. A coefficient below 1e-154 may come out as 0.
 
     Args:
         mean: (R, N, d) posterior means of R spaces, in latent units, float64, on the CPU.
@@ -29,7 +56,7 @@ def bhattacharyya_coefficient(mean: Tensor, logvar: Tensor) -> Tensor:
         (R, N, N) coefficients, symmetric, exactly 1 on the diagonal.
 
     Raises:
-        InvalidInputError: when the two shapes differ, have not three axes, or are not of double precision.
+        InvalidInputError: when the two shapes differ, do not have three axes, or are not of double precision.
 
     Example:
         >>> mean = torch.tensor([[[0.0], [4.0]]], dtype=torch.float64)
@@ -47,7 +74,7 @@ def bhattacharyya_coefficient(mean: Tensor, logvar: Tensor) -> Tensor:
 
 
 class _Coefficient(torch.autograd.Function):
-    """The loops below, as one operation."""
+    """The loops below as one differentiable operation."""
 
     @staticmethod
     def forward(ctx: Any, mean: Tensor, logvar: Tensor) -> Tensor:
@@ -59,14 +86,14 @@ class _Coefficient(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, Tensor]:
         mean, logvar, coefficient = ctx.saved_tensors
-        weight = (slope + slope.mT) * coefficient
+        weight = (slope + slope.mT) * coefficient  # each pair stands in the matrix twice, and ∂b/∂d = −b
         slopes = mean.new_empty(2, *mean.mT.shape)
         _slopes(_rows(mean), _rows(logvar.exp()), weight.numpy(), *slopes.numpy())
         return slopes[0].mT, slopes[1].mT
 
 
 def _rows(tensor: Tensor) -> Any:
-    """Lay the images of each dimension side by side: (R, N, d) → (R, d, N)."""
+    """Lay the images of each dimension side by side, as the inner loops run: (R, N, d) → (R, d, N)."""
     return tensor.detach().mT.contiguous().numpy()
 
 
@@ -77,7 +104,7 @@ def _fill(mean: Any, sigma: Any, coefficient: Any) -> None:
         for i in range(images):
             coefficient[r, i, i] = 1.0
             for j in range(i):
-                ratio, distance = 1.0, 0.0
+                ratio, distance = 1.0, 0.0  # multiplied and added up over dimensions: one root and one exp per pair
                 for k in range(dimensions):
                     s_i, s_j = sigma[r, k, i], sigma[r, k, j]
                     inverse = 1.0 / (s_i * s_i + s_j * s_j)
@@ -106,4 +133,5 @@ def _slopes(mean: Any, variance: Any, weight: Any, slope_mean: Any, slope_logvar
 
 
 _fill = compiled(_fill)
+# Reordered sums are the price of vector instructions, here alone: the gradient is a sum over all images.
 _slopes = compiled(_slopes, {"contract", "reassoc"})

@@ -1,8 +1,8 @@
-"""Information and similarity of whole latent spaces by Monte Carlo: no bound, but estimates with standard errors.
+"""Information and similarity of whole latent spaces by Monte Carlo: estimates with standard errors instead of a bound.
 
-The N images are taken for all there are, each as likely as any other; no space then tells more than log2 N bits.
-Every draw takes an image, and one point from the posterior that each space gives it. All spaces see the same images,
-so that what they share does not drown in the luck of the draw.
+The N images count as the whole population, each as likely as any other, so that no space tells more than log2 N bits.
+Each draw picks an image, and a point from the posterior that each space has for it. All spaces see the same images, so
+that the noise of the draws cancels when they are compared.
 
 Reference: Murphy, K. A., Dillavou, S., Bassett, D. S. (2024). Comparing the information content of
 probabilistic representation spaces. https://arxiv.org/abs/2405.21042
@@ -16,16 +16,16 @@ import torch
 from torch import Tensor
 
 from vaefrag_core.errors import InvalidInputError
+from vaefrag_core.measures.information_terms import nmi_from_terms, shared_bits_from_terms, vi_from_terms
 
-BATCHES = 50  # that standard errors are taken from: enough for their spread to follow the normal distribution
-CHUNK_BYTES = 1.5e8  # of densities that are held at a time
-FAINTEST = -300.0  # nats below the largest: of no weight in any sum, and no denormal number, which would be slow
-OWN_BITS_FLOOR = 1e-9  # below, a space repeats nothing between two draws: its NMI is undefined
+BATCHES = 50  # left out one at a time for the standard errors: enough for these to be nearly normal
+CHUNK_BYTES = 1.5e8  # of densities held at a time
+MIN_LOG_RATIO = -300.0  # nats below the largest: without weight in any sum, and no denormal number, which would be slow
 
 
 @dataclass(frozen=True, eq=False)
 class SpaceEstimates:
-    """What was estimated for M spaces, each number with its standard error; bits but for NMI.
+    """Information of M spaces and similarity of all pairs, each with its standard error, in bits except NMI.
 
     Args:
         information: (M,) I(X;U).
@@ -54,8 +54,8 @@ def monte_carlo_information(
     Args:
         mean: (N, d) posterior means, in latent units.
         logvar: (N, d) ln σ².
-        draws: at least 100; the standard error falls with their square root.
-        generator: of the draws; seeded with 0 when not given.
+        draws: number of draws, at least 100; the standard error falls with its square root.
+        generator: source of the draws; one seeded with 0 by default.
 
     Returns:
         Bits and their standard error, float64.
@@ -69,8 +69,8 @@ def monte_carlo_information(
         >>> monte_carlo_information(torch.tensor([[0.0], [100.0]]), torch.zeros(2, 1), draws=100)
         (tensor(1., dtype=torch.float64), tensor(0., dtype=torch.float64))
     """
-    found = monte_carlo_comparison([mean], [logvar], draws=draws, generator=generator)
-    return found.information[0], found.information_error[0]
+    estimates = monte_carlo_comparison([mean], [logvar], draws=draws, generator=generator)
+    return estimates.information[0], estimates.information_error[0]
 
 
 def monte_carlo_comparison(
@@ -86,19 +86,25 @@ def monte_carlo_comparison(
     NMI(U,V) = I(U;V) / √( I(U;U′) I(V;V′) ),   VI(U,V) = 2 I(X;U,V) − I(X;U,U′) − I(X;V,V′)
 
     Args:
-        means: M posterior means (N, d), d of each space its own.
-        logvars: ln σ² of the same shapes.
-        draws: at least 100, in 50 batches; standard errors are jackknifed over these.
-        generator: of the draws; seeded with 0 when not given.
-        on_progress: called with draws done and draws; an exception that it raises ends the work.
+        means: M posterior means (N, d), in latent units; d may differ from space to space.
+        logvars: ln σ², of the same shapes.
+        draws: number of draws, at least 100, in 50 batches; standard errors are jackknifed over these.
+        generator: source of the draws; one seeded with 0 by default.
+        on_progress: called with the draws done and their total; an exception that it raises ends the work.
 
     Returns:
         Estimates and their standard errors, float64.
 
     Raises:
         InvalidInputError: when shapes differ or the draws are too few.
+
+    Example:
+        >>> mean = torch.tensor([[0.0], [0.0], [100.0], [100.0]])
+        >>> estimates = monte_carlo_comparison([mean, -mean], [torch.zeros(4, 1)] * 2, draws=100)
+        >>> estimates.nmi[0, 1], estimates.vi[0, 1]
+        (tensor(1., dtype=torch.float64), tensor(0., dtype=torch.float64))
     """
-    spaces = _checked(means, logvars, draws)
+    spaces = _validated(means, logvars, draws)
     generator = generator or torch.Generator(spaces[0][0].device).manual_seed(0)
     count, n_images = len(spaces), len(spaces[0][0])
     chunk = max(1, int(CHUNK_BYTES / (8 * n_images * (count + 2))))
@@ -113,10 +119,10 @@ def monte_carlo_comparison(
                 total[batch] += term
             done += min(chunk, size - start)
             on_progress(done, draws)
-    return _estimates(single, twice, joint, sizes.double())
+    return _estimates(single, twice, joint, sizes.double(), n_images)
 
 
-def _checked(means: Sequence[Tensor], logvars: Sequence[Tensor], draws: int) -> list[tuple[Tensor, Tensor]]:
+def _validated(means: Sequence[Tensor], logvars: Sequence[Tensor], draws: int) -> list[tuple[Tensor, Tensor]]:
     shapes = [tuple(m.shape) for m in means]
     if not shapes or shapes != [tuple(v.shape) for v in logvars] or any(len(shape) != 2 for shape in shapes):
         raise InvalidInputError(
@@ -133,67 +139,63 @@ def _checked(means: Sequence[Tensor], logvars: Sequence[Tensor], draws: int) -> 
 def _terms(
     spaces: Sequence[tuple[Tensor, Tensor]], draws: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Sum over some draws, in bits, what I(X;U) (M,), I(X;U,U′) (M,) and I(X;U,V) (M, M) are the averages of."""
+    """Return the sums over some draws, in bits, whose averages are I(X;U) (M,), I(X;U,U′) (M,) and I(X;U,V) (M, M)."""
     count, n_images = len(spaces), len(spaces[0][0])
     device = spaces[0][0].device
     image = torch.randint(n_images, (draws,), generator=generator, device=device)
-    overlap = torch.empty(draws, count, n_images, dtype=torch.float64, device=device)
-    level = torch.empty(draws, count, dtype=torch.float64, device=device)
+    ratio = torch.empty(draws, count, n_images, dtype=torch.float64, device=device)  # p(u|xⱼ) over its largest
+    largest = torch.empty(draws, count, dtype=torch.float64, device=device)  # its logarithm, taken out of the sums
     twice = torch.empty(count, dtype=torch.float64)
     for m, (mean, logvar) in enumerate(spaces):
         first, second = (_log_ratios(mean, logvar, image, generator) for _ in range(2))
         both = first + second
         twice[m] = -(torch.logsumexp(both, dim=1) - math.log(n_images)).sum().cpu()
-        level[:, m] = first.amax(dim=1)
-        torch.exp(first.sub_(level[:, m, None]).clamp_(min=FAINTEST), out=overlap[:, m])
+        largest[:, m] = first.amax(dim=1)
+        torch.exp(first.sub_(largest[:, m, None]).clamp_(min=MIN_LOG_RATIO), out=ratio[:, m])
     # Log-sum-exp for all pairs at once: Σⱼ exp(a_j + b_j) is a matrix product once the largest of a and of b have been
-    # taken out. The image drawn keeps it from vanishing: E p(u|xⱼ)/p(u|xᵢ) = 1, so a level above ℓ is less likely than
-    # N exp(−ℓ).
-    products = torch.bmm(overlap, overlap.transpose(1, 2)).log_()
-    products += level[:, :, None] + level[:, None, :]
-    single = overlap.sum(dim=2).log_() + level
-    scale, most = math.log(2), math.log(n_images)
+    # taken out. The image drawn keeps it from vanishing: E p(u|xⱼ)/p(u|xᵢ) = 1, so a largest logarithm above ℓ is less
+    # likely than N exp(−ℓ).
+    products = torch.bmm(ratio, ratio.transpose(1, 2)).log_()
+    products += largest[:, :, None] + largest[:, None, :]
+    single = ratio.sum(dim=2).log_() + largest
+    nats_per_bit, log_n = math.log(2), math.log(n_images)
     return (
-        -(single - most).sum(dim=0).cpu() / scale,
-        twice / scale,
-        -(products - most).sum(dim=0).cpu() / scale,
+        -(single - log_n).sum(dim=0).cpu() / nats_per_bit,
+        twice / nats_per_bit,
+        -(products - log_n).sum(dim=0).cpu() / nats_per_bit,
     )
 
 
 def _log_ratios(mean: Tensor, logvar: Tensor, image: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw a point from the posterior of each given image i; give ln p(u|xⱼ) / p(u|xᵢ) for all j, (draws, N)."""
+    """Draw a point u from the posterior of each image i, and return ln p(u|xⱼ) / p(u|xᵢ) for all j, (draws, N)."""
     noise = torch.randn(len(image), mean.shape[1], generator=generator, dtype=torch.float64, device=mean.device)
     total = torch.zeros(len(image), len(mean), dtype=torch.float64, device=mean.device)
     for d in range(mean.shape[1]):  # one dimension at a time: no memory of draws · N · d
         m, v = mean[:, d], logvar[:, d]
-        # Distances from μᵢ, to which the noise is added last: far from 0, tiny variances keep their digits.
-        away = (m[image, None] - m[None, :]) + (noise[:, d] * torch.exp(v[image] / 2))[:, None]
-        away.mul_(torch.exp(-v / 2)).square_()
-        total += (noise[:, d].square() + v[image])[:, None] - v[None, :] - away
+        # u − μⱼ as distance of the means plus noise: far from 0, u itself would lose the digits of a tiny variance
+        offset = (m[image, None] - m[None, :]) + (noise[:, d] * torch.exp(v[image] / 2))[:, None]
+        offset.mul_(torch.exp(-v / 2)).square_()
+        total += (noise[:, d].square() + v[image])[:, None] - v[None, :] - offset
     return total.div_(2)
 
 
-def _estimates(single: Tensor, twice: Tensor, joint: Tensor, sizes: Tensor) -> SpaceEstimates:
+def _estimates(single: Tensor, twice: Tensor, joint: Tensor, sizes: Tensor, images: int) -> SpaceEstimates:
     """Turn sums of batches (B, …) into estimates, with errors from leaving out one batch at a time."""
 
     def measures(single: Tensor, twice: Tensor, joint: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        own = 2 * single - twice
-        defined = own > OWN_BITS_FLOOR
-        scale = torch.where(defined, own, torch.nan).sqrt()
-        shared = single[..., :, None] + single[..., None, :] - joint
-        nmi = shared / (scale[..., :, None] * scale[..., None, :])
-        vi = 2 * joint - twice[..., :, None] - twice[..., None, :]
-        # With itself, a space is compared by two draws, which is what the measures ask of it.
-        same = torch.eye(single.shape[-1], dtype=torch.bool)
-        itself = torch.where(defined, 1.0, torch.nan)[..., :, None].double()
-        return single, torch.where(same, itself, nmi), torch.where(same, 0.0, vi)
+        own = shared_bits_from_terms(single, single, twice)
+        own_a, own_b = own[..., :, None], own[..., None, :]
+        shared = shared_bits_from_terms(single[..., :, None], single[..., None, :], joint)
+        # The diagonal of `joint` holds one draw twice; a space is compared with itself by two draws, as in `twice`.
+        shared = torch.where(torch.eye(single.shape[-1], dtype=torch.bool), own_a, shared)
+        return single, nmi_from_terms(shared, own_a, own_b, images=images), vi_from_terms(shared, own_a, own_b)
 
     def without(sums: Tensor) -> Tensor:
-        left = (sizes.sum() - sizes).reshape(-1, *[1] * (sums.ndim - 1))
-        return (sums.sum(dim=0) - sums) / left
+        draws = (sizes.sum() - sizes).reshape(-1, *[1] * (sums.ndim - 1))
+        return (sums.sum(dim=0) - sums) / draws
 
-    whole = measures(*(sums.sum(dim=0) / sizes.sum() for sums in (single, twice, joint)))
-    parts = measures(*(without(sums) for sums in (single, twice, joint)))
-    count = len(sizes)
-    errors = [((count - 1) * part.var(dim=0, unbiased=False)).sqrt() for part in parts]
-    return SpaceEstimates(whole[0], errors[0], whole[1], errors[1], whole[2], errors[2])
+    information, nmi, vi = measures(*(sums.sum(dim=0) / sizes.sum() for sums in (single, twice, joint)))
+    replicates = measures(*(without(sums) for sums in (single, twice, joint)))
+    # The jackknife: replicates share all draws but one batch, so that their spread is blown up by B − 1.
+    errors = [((len(sizes) - 1) * replicate.var(dim=0, unbiased=False)).sqrt() for replicate in replicates]
+    return SpaceEstimates(information, errors[0], nmi, errors[1], vi, errors[2])

@@ -1,4 +1,4 @@
-"""Loops compiled for the processor at hand. Imported where they are used only: numba takes a second to load."""
+"""Compilation of loops for the processor at hand. Imported late, by what uses it: numba takes a second to load."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,14 +7,14 @@ from numba import njit
 
 
 def compiled(function: Callable[..., Any], fastmath: Any = False) -> Any:
-    """Compile without Python's lock; the machine code is kept where a folder for it can be written.
+    """Compile a function to run without Python's lock, and keep its machine code where a folder can be written.
 
     Args:
-        function: of numbers and numpy arrays.
-        fastmath: numba's: freedoms that the compiler may take with the order of operations.
+        function: a function of numbers and numpy arrays.
+        fastmath: freedoms that the compiler may take with the order of operations, in numba's words.
 
     Returns:
-        The function, compiled when it is first called.
+        The function; it is compiled at its first call.
     """
     try:
         return njit(function, nogil=True, fastmath=fastmath, error_model="numpy", cache=True)

@@ -1,4 +1,4 @@
-"""One space against many at once, with gradients: what `similarity` says of pairs, of all in one product."""
+"""Similarity of one space to many reference spaces at once, with gradients: `similarity` as one matrix product."""
 
 from dataclasses import dataclass
 
@@ -6,57 +6,60 @@ import torch
 from torch import Tensor
 
 from vaefrag_core.errors import InvalidInputError
-from vaefrag_core.measures.information import overlap_bits
-from vaefrag_core.measures.similarity import normalized, variation
+from vaefrag_core.measures.information import information_bits_from_overlap
+from vaefrag_core.measures.information_terms import nmi_from_terms, shared_bits_from_terms, vi_from_terms
 
 
 @dataclass(frozen=True, eq=False)
 class ReferenceBits:
-    """What R spaces carry, alone and beside each of the K spaces of a panel, in bits.
+    """What R spaces carry, alone and together with each of K reference spaces, in bits.
 
     Args:
         single: (R,) I(X;U).
         twice: (R,) I(X;U,U′).
         joint: (R, K) I(X;U,V).
-        panel_single: (K,) I(X;V).
-        panel_twice: (K,) I(X;V,V′).
+        reference_single: (K,) I(X;V).
+        reference_twice: (K,) I(X;V,V′).
         images: N.
     """
 
     single: Tensor
     twice: Tensor
     joint: Tensor
-    panel_single: Tensor
-    panel_twice: Tensor
+    reference_single: Tensor
+    reference_twice: Tensor
     images: int
 
     @property
     def mutual_information(self) -> Tensor:
         """(R, K) I(U;V), bits."""
-        return self.single[:, None] + self.panel_single - self.joint
+        return shared_bits_from_terms(self.single[:, None], self.reference_single, self.joint)
 
     @property
     def nmi(self) -> Tensor:
         """(R, K) NMI(U,V); NaN where a space tells nothing apart."""
-        own = 2 * self.single - self.twice
-        return normalized(
-            self.mutual_information, own[:, None], 2 * self.panel_single - self.panel_twice, images=self.images
-        )
+        return nmi_from_terms(self.mutual_information, *self._own_bits(), images=self.images)
 
     @property
     def vi(self) -> Tensor:
         """(R, K) VI(U,V), bits."""
-        return variation(self.joint, self.twice[:, None], self.panel_twice)
+        return vi_from_terms(self.mutual_information, *self._own_bits())
+
+    def _own_bits(self) -> tuple[Tensor, Tensor]:
+        """I(U;U′) (R, 1) and I(V;V′) (K,), bits."""
+        own = shared_bits_from_terms(self.single, self.single, self.twice)
+        reference = shared_bits_from_terms(self.reference_single, self.reference_single, self.reference_twice)
+        return own[:, None], reference
 
 
 class ReferenceSpaces:
-    """K spaces on N images, laid out for comparison with others. Memory: K·N² numbers.
+    """K reference spaces on N images, laid out so that others can be compared with all of them. Memory: K·N² numbers.
 
     Args:
-        coefficient: (K, N, N) Bhattacharyya coefficients of each.
+        coefficient: (K, N, N) coefficients exp(−d_ij) of each.
 
     Raises:
-        InvalidInputError: when the shape is another.
+        InvalidInputError: when the coefficients have another shape.
     """
 
     def __init__(self, coefficient: Tensor) -> None:
@@ -64,35 +67,35 @@ class ReferenceSpaces:
             raise InvalidInputError(
                 f"Expected coefficients of shape (spaces, images, images), got {tuple(coefficient.shape)}."
             )
-        # By images first: at one image, all sums over the others are one product of (R, N) and (N, K).
+        # Images first: for one image, the sums over all others are one product of (R, N) and (N, K).
         self._coefficient = coefficient.permute(1, 2, 0).contiguous()  # (N, N, K)
         self.images = coefficient.shape[1]
-        self.single = overlap_bits(self._coefficient.mean(dim=1).T)
-        self.twice = overlap_bits(self._coefficient.square().mean(dim=1).T)
+        self.single = information_bits_from_overlap(self._coefficient.mean(dim=1).T)
+        self.twice = information_bits_from_overlap(self._coefficient.square().mean(dim=1).T)
 
     def compare(self, coefficient: Tensor) -> ReferenceBits:
-        """Compare R spaces with every space of the panel.
+        """Compare R spaces with every reference space.
 
         Args:
             coefficient: (R, N, N) coefficients on the same images.
 
         Returns:
-            Bits, from which NMI and VI follow; equal to what `similarity` says of each pair, but for rounding.
+            Bits, from which NMI and VI follow; equal to those of `similarity` for each pair, up to rounding.
         """
         product = torch.bmm(coefficient.transpose(0, 1), self._coefficient)  # (N, R, K)
         return ReferenceBits(
-            single=overlap_bits(coefficient.mean(dim=-1)),
-            twice=overlap_bits(coefficient.square().mean(dim=-1)),
-            joint=overlap_bits(product.permute(1, 2, 0) / self.images),
-            panel_single=self.single,
-            panel_twice=self.twice,
+            single=information_bits_from_overlap(coefficient.mean(dim=-1)),
+            twice=information_bits_from_overlap(coefficient.square().mean(dim=-1)),
+            joint=information_bits_from_overlap(product.permute(1, 2, 0) / self.images),
+            reference_single=self.single,
+            reference_twice=self.twice,
             images=self.images,
         )
 
     def order(self, dimension: int) -> Tensor:
-        """Lay the images out as the panel's spaces agree they lie: near each other where they are taken for each other.
+        """Lay the images out as the reference spaces have it on average: images that are confused lie close together.
 
-        The eigenvectors of the normalized graph Laplacian whose edges are the mean coefficients.
+        The axes are the eigenvectors of the normalized graph Laplacian whose edges are the mean coefficients.
 
         Args:
             dimension: d of the layout.
@@ -107,7 +110,8 @@ class ReferenceSpaces:
         edges = (edges + edges.T) / 2
         root = edges.sum(dim=1).sqrt()
         _, vectors = torch.linalg.eigh(edges / root[:, None] / root)
-        wanted = min(dimension, self.images - 1)
-        axes = vectors[:, -1 - wanted : -1].flip(1) / root[:, None]
+        # Ascending eigenvalues: the last vector is constant, and the smoothest others stand before it.
+        available = min(dimension, self.images - 1)
+        axes = vectors[:, -1 - available : -1].flip(1) / root[:, None]
         axes = axes / axes.std(dim=0, correction=0).clamp_min(torch.finfo(axes.dtype).eps)
-        return torch.nn.functional.pad(axes, (0, dimension - wanted))
+        return torch.nn.functional.pad(axes, (0, dimension - available))

@@ -4,13 +4,13 @@ Reference: Kingma, D. P., Welling, M. (2014). Auto-encoding variational Bayes. h
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from vaefrag_core.array_types import AnyArray
 from vaefrag_core.config import ModelConfig
 from vaefrag_core.models.image_shapes import ImageShape
 from vaefrag_core.models.networks import build_networks
@@ -74,7 +74,7 @@ def build_member(image_shape: ImageShape, config: ModelConfig, seed: int) -> VAE
         return VAE(image_shape, config)
 
 
-def restore_member(image_shape: ImageShape, config: ModelConfig, weights: Mapping[str, NDArray[Any]]) -> VAE:
+def restore_member(image_shape: ImageShape, config: ModelConfig, weights: Mapping[str, AnyArray]) -> VAE:
     """Make a member with the given weights, by parameter name, ready to encode and decode."""
     with torch.device("meta"):
         vae = VAE(image_shape, config)

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vaefrag_core.array_types import BoolArray, FloatArray, IntArray
 from vaefrag_core.artifacts import Atlas, ChannelMatrix, Hotspot, Hotspots, Posteriors, SpaceMatrix, SweepPoint
 from vaefrag_core.config import AtlasConfig
 from vaefrag_core.errors import InvalidInputError
 from vaefrag_core.structure.matrices import compare_across
-from vaefrag_core.structure.pairwise_information import FloatArray, Progress
+from vaefrag_core.structure.pairwise_information import Progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class SweepEnsemble:
     ensemble_id: str
     posteriors: Posteriors
     information_bits: FloatArray
-    live: NDArray[np.bool_]
+    live: BoolArray
     groups: tuple[Hotspot, ...]
     spaces: SpaceMatrix | None = None
 
@@ -55,7 +55,7 @@ class SweepEnsemble:
         return cls(value, ensemble_id, posteriors, matrix.information_bits, live, hotspots.groups, spaces)
 
     @property
-    def labels(self) -> NDArray[np.int64]:
+    def labels(self) -> IntArray:
         """(C,) hotspot of each channel, −1 for noise and for dead channels."""
         labels = np.full(len(self.live), -1, dtype=np.int64)
         for group in self.groups:
@@ -145,11 +145,11 @@ def _shared_by_hotspots(first: SweepEnsemble, second: SweepEnsemble, on_progress
     return np.asarray(rows @ nmi @ cols.T)
 
 
-def _in_hotspots(stop: SweepEnsemble) -> NDArray[np.int64]:
+def _in_hotspots(stop: SweepEnsemble) -> IntArray:
     return np.flatnonzero(stop.labels >= 0)
 
 
-def _averaging(stop: SweepEnsemble, chosen: NDArray[np.int64]) -> FloatArray:
+def _averaging(stop: SweepEnsemble, chosen: IntArray) -> FloatArray:
     """Give the (H, K) weights that take the mean over each hotspot's channels, of K chosen ones."""
     held = stop.labels[chosen][None] == np.arange(len(stop.groups))[:, None]
     return np.asarray(held / held.sum(axis=1, keepdims=True))

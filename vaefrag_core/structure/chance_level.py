@@ -14,17 +14,14 @@ variants, properties, normalization and correction for chance. JMLR 11, 2837-285
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from vaefrag_core.array_types import FloatArray, IntArray
 
 PANEL = 24  # channels that are dealt: enough to average over, a small part of all
 FAINT_BITS = 0.01  # what tells less than this makes a poor panel
 
 
-def dealt_panel(
-    mean: FloatArray, logvar: FloatArray, seed: int = 0
-) -> tuple[FloatArray, FloatArray, NDArray[np.int64]]:
+def dealt_panel(mean: FloatArray, logvar: FloatArray, seed: int = 0) -> tuple[FloatArray, FloatArray, IntArray]:
     """Deal the images of some channels anew, each in its own way.
 
     Args:
@@ -46,7 +43,7 @@ def dealt_panel(
     return np.take_along_axis(mean[chosen], deal, axis=1), np.take_along_axis(logvar[chosen], deal, axis=1), chosen
 
 
-def chance_factors(nmi: FloatArray, chosen: NDArray[np.int64]) -> FloatArray:
+def chance_factors(nmi: FloatArray, chosen: IntArray) -> FloatArray:
     """Fit NMI with dealt channels by two factors per channel.
 
     Args:

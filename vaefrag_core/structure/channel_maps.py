@@ -8,13 +8,11 @@ approximation and projection. https://arxiv.org/abs/1802.03426
 import warnings
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vaefrag_core.array_types import FloatArray
 from vaefrag_core.artifacts import ChannelMap, ChannelMatrix
 from vaefrag_core.config import HotspotConfig, MapConfig
 from vaefrag_core.structure.hotspots import channel_distance
-
-FloatArray = NDArray[np.float64]
 
 
 def map_channels(

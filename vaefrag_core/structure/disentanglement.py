@@ -7,12 +7,9 @@ not change when channels are exchanged or turned around: `standard_codes` brings
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vaefrag_core.array_types import FloatArray, IntArray
 from vaefrag_core.structure.label_factors import equal_bins
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 CODE_BINS = 20  # of a channel, for MIG
 TREES = 10  # of a forest, for DCI

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from vaefrag_core.array_types import FloatArray
 
 
 def udr(members: Sequence[FloatArray]) -> FloatArray:

@@ -19,15 +19,13 @@ Reference: Hennig, C. (2007). Cluster-wise assessment of cluster stability. Comp
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vaefrag_core.array_types import FloatArray, IntArray
 from vaefrag_core.artifacts import ChannelMatrix, Hotspot, Hotspots, Posteriors, Stability
 from vaefrag_core.config import BootstrapConfig, HotspotConfig, Measure
 from vaefrag_core.structure.hotspots import find_hotspots
 from vaefrag_core.structure.matrices import compare_channels
-from vaefrag_core.structure.pairwise_information import FloatArray, Progress
-
-IntArray = NDArray[np.int64]
+from vaefrag_core.structure.pairwise_information import Progress
 
 FEWEST_MEMBERS = 3  # of which two can be drawn without all of them being drawn
 

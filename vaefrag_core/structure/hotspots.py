@@ -7,13 +7,11 @@ the clustering structure. SIGMOD Record 28(2), 49-60.
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vaefrag_core.array_types import BoolArray, FloatArray, IntArray
 from vaefrag_core.artifacts import ChannelMatrix, Hotspot, Hotspots, Posteriors
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.structure.optics import optics_walk
-
-FloatArray = NDArray[np.float64]
 
 SMALLEST_MIN_SAMPLES = 3  # a group that came back in fewer than three runs is no hotspot
 NOTABLE_CHANCE = 0.05  # NMI of independent channels from which on a reader should be warned
@@ -118,7 +116,7 @@ def _min_samples(matrix: ChannelMatrix, config: HotspotConfig, n_live: int) -> t
     return wanted, ()
 
 
-def _cautions(matrix: ChannelMatrix, live: NDArray[np.bool_]) -> tuple[str, ...]:
+def _cautions(matrix: ChannelMatrix, live: BoolArray) -> tuple[str, ...]:
     """Say where so few images make information too low or similarity too high."""
     cautions = []
     full = int((matrix.near_ceiling & live).sum())
@@ -138,8 +136,8 @@ def _cautions(matrix: ChannelMatrix, live: NDArray[np.bool_]) -> tuple[str, ...]
 
 
 def _optics(
-    distance: FloatArray, live: NDArray[np.int64], min_samples: int | None, config: HotspotConfig
-) -> tuple[NDArray[np.int64], FloatArray, NDArray[np.int64]]:
+    distance: FloatArray, live: IntArray, min_samples: int | None, config: HotspotConfig
+) -> tuple[IntArray, FloatArray, IntArray]:
     """Order the live channels, and give reachability and label of all channels."""
     reachability, labels = np.full(len(distance), np.inf), np.full(len(distance), -1)
     if min_samples is None:
@@ -163,7 +161,7 @@ def _optics(
     return order, reachability, labels
 
 
-def _valleys(reachability: FloatArray, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+def _valleys(reachability: FloatArray, labels: IntArray) -> IntArray:
     """Give each cluster the full width of its valley at half depth.
 
     The ξ method finds where valleys are, but draws their edges badly: it counts a whole flank in, up to channels
@@ -201,7 +199,7 @@ def _valleys(reachability: FloatArray, labels: NDArray[np.int64]) -> NDArray[np.
     return wide
 
 
-def _densest_first(distance: FloatArray, live: NDArray[np.int64], min_samples: int) -> NDArray[np.int64]:
+def _densest_first(distance: FloatArray, live: IntArray, min_samples: int) -> IntArray:
     """List channels by their core distance, not by where they stand: OPTICS depends on the order it is given.
 
     It starts with the first. From the middle of a dense group, the first valley of the reachability holds that
@@ -213,7 +211,7 @@ def _densest_first(distance: FloatArray, live: NDArray[np.int64], min_samples: i
     return live[np.lexsort((spread, core))]
 
 
-def _recurring(labels: NDArray[np.int64], matrix: ChannelMatrix) -> NDArray[np.int64]:
+def _recurring(labels: IntArray, matrix: ChannelMatrix) -> IntArray:
     """Leave out groups of a single member: what one run repeats within itself did not come back in another."""
     members = len(np.unique(matrix.member))
     groups = range(labels.max(initial=-1) + 1)
@@ -221,14 +219,14 @@ def _recurring(labels: NDArray[np.int64], matrix: ChannelMatrix) -> NDArray[np.i
     return np.where(np.isin(labels, lonely), -1, labels)
 
 
-def _in_order(labels: NDArray[np.int64], order: NDArray[np.int64]) -> NDArray[np.int64]:
+def _in_order(labels: IntArray, order: IntArray) -> IntArray:
     """Number the groups as they come along the OPTICS order."""
     seen = dict.fromkeys(int(label) for label in labels[order] if label >= 0)
     new = {old: rank for rank, old in enumerate(seen)}
     return np.array([new.get(int(label), -1) for label in labels], dtype=np.int64)
 
 
-def _describe(label: int, channels: NDArray[np.int64], matrix: ChannelMatrix, distance: FloatArray) -> Hotspot:
+def _describe(label: int, channels: IntArray, matrix: ChannelMatrix, distance: FloatArray) -> Hotspot:
     square = np.ix_(channels, channels)
     pairs = ~np.eye(len(channels), dtype=bool)
     return Hotspot(

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-IntArray = NDArray[np.int64]
+from vaefrag_core.array_types import AnyArray, BoolArray, FloatArray, IntArray
 
 MAX_VALUES = 20  # of a numeric label; with more, its images fall into as many bins of equal population
 UNKNOWN = -1  # code of an image of which a label is not known
@@ -31,7 +30,7 @@ class Label:
     identifier: bool
 
     @property
-    def known(self) -> NDArray[np.bool_]:
+    def known(self) -> BoolArray:
         """(N,) the images of which it is known."""
         return np.asarray(self.codes != UNKNOWN)
 
@@ -121,7 +120,7 @@ def usable_factors(labels: Any, names: tuple[str, ...], n_images: int) -> Factor
     return Factors(tuple(label.name for label in taken), table, tuple(messages))
 
 
-def equal_bins(values: NDArray[np.float64], bins: int) -> IntArray:
+def equal_bins(values: FloatArray, bins: int) -> IntArray:
     """Cut each column into bins of equal population; equal values share a bin.
 
     Args:
@@ -137,7 +136,7 @@ def equal_bins(values: NDArray[np.float64], bins: int) -> IntArray:
     return np.floor(share * bins).astype(np.int64)
 
 
-def _read(name: str, column: NDArray[Any]) -> Label:
+def _read(name: str, column: AnyArray) -> Label:
     known, numbers = _known(column)
     count = int(known.sum())
     codes = np.full(len(column), UNKNOWN, dtype=np.int64)
@@ -152,7 +151,7 @@ def _read(name: str, column: NDArray[Any]) -> Label:
     return Label(name, codes, len(found), identifier)
 
 
-def _known(column: NDArray[Any]) -> tuple[NDArray[np.bool_], NDArray[np.float64] | None]:
+def _known(column: AnyArray) -> tuple[BoolArray, FloatArray | None]:
     """Say of which images a label is known, and give its values there as numbers if they are, also as text."""
     if column.dtype.kind in "US":
         texts = np.char.lower(np.char.strip(column.astype(np.str_)))

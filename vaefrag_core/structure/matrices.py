@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from vaefrag_core.array_types import FloatArray
 from vaefrag_core.artifacts import ChannelMatrix, Posteriors
 from vaefrag_core.structure.chance_level import chance_factors, dealt_panel
 from vaefrag_core.structure.label_factors import Label, read_labels
-from vaefrag_core.structure.pairwise_information import FloatArray, Progress, Rows, shared_bits
+from vaefrag_core.structure.pairwise_information import Progress, Rows, shared_bits
 
 OWN_BITS_FLOOR = 1e-20  # below, what a channel's own draws repeat is zero but for rounding in the inputs
 

@@ -3,16 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vaefrag_core.array_types import FloatArray
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.errors import InvalidInputError
 from vaefrag_core.measures.kl_divergence import kl_to_prior_nats
 from vaefrag_core.structure.disentanglement import dci, factorvae_score, mig, sap, standard_codes
 from vaefrag_core.structure.disentanglement_ranking import udr
 from vaefrag_core.structure.label_factors import Factors, usable_factors
-
-FloatArray = NDArray[np.float64]
 
 METRICS = ("mig", "disentanglement", "completeness", "informativeness", "sap", "factorvae", "udr")
 MIN_KL_NATS = 0.01  # the mean KL below which a channel tells nothing, as in Duan et al. (2020)

@@ -7,10 +7,8 @@ the clustering structure. SIGMOD Record 28(2), 49-60.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from vaefrag_core.array_types import FloatArray, IntArray
 
 DIGITS = np.finfo(np.float64).precision  # that scikit-learn rounds to, so that ties are the same
 

@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from vaefrag_core.array_types import FloatArray
 from vaefrag_core.artifacts import ChannelMatrix, OverTraining, Posteriors, Snapshots
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.structure.hotspots import find_hotspots
 from vaefrag_core.structure.matrices import compare_across, compare_channels
-from vaefrag_core.structure.pairwise_information import FloatArray, Progress
+from vaefrag_core.structure.pairwise_information import Progress
 
 
 def follow_training(

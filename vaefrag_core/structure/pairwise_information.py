@@ -27,12 +27,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
+
+from vaefrag_core.array_types import FloatArray, IntArray
 
 Progress = Callable[[int, int], None]
 Task = Callable[[], None]
-FloatArray = NDArray[np.float64]
 Block = tuple[int, int, int, int]  # rows u0 … u1 against rows v0 … v1
 
 BLOCK_ROWS = 256  # a block of products, and the rows that make it, stay in a core's cache
@@ -57,7 +57,7 @@ class Rows:
 
     mean: FloatArray
     logvar: FloatArray
-    codes: NDArray[np.int64]
+    codes: IntArray
     known: int = 0
     across: bool = False
 

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vaefrag_core.array_types import FloatArray, IntArray
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.errors import InvalidInputError
 from vaefrag_core.synthesis.channel_pool import checked, label_codes
-from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks, FloatArray
+from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks
 from vaefrag_core.synthesis.greedy import added_bits, greedy_order, prefix_bits, space_bits
 
 MIN_BITS = HotspotConfig().min_bits
@@ -27,7 +27,7 @@ class Additions:
         label_bits: (A,) I(U_joint; label) of the set with the channel; empty without a label.
     """
 
-    channels: NDArray[np.int64]
+    channels: IntArray
     gain_bits: FloatArray
     joint_bits: FloatArray
     label_bits: FloatArray
@@ -177,7 +177,7 @@ def _live(overlaps: CoefficientBlocks, min_bits: float, information_bits: FloatA
     return {int(c): float(known[c]) for c in np.flatnonzero(known >= min_bits)}
 
 
-def _codes(posteriors: Posteriors, label: str | None) -> NDArray[np.int64] | None:
+def _codes(posteriors: Posteriors, label: str | None) -> IntArray | None:
     if label is None:
         return None
     names = tuple(posteriors.label_names or ())

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vaefrag_core.array_types import IntArray
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.errors import InvalidInputError
 
@@ -141,7 +141,7 @@ def channel_word(posteriors: Posteriors, channel: int) -> str:
     return f"{member}.{within}"
 
 
-def label_codes(posteriors: Posteriors) -> NDArray[np.int64]:
+def label_codes(posteriors: Posteriors) -> IntArray:
     """Number the values of each label, (F, N): equal where and only where the values are equal."""
     labels = np.zeros((posteriors.n_images, 0)) if posteriors.labels is None else posteriors.labels
     columns = [np.unique(column, return_inverse=True)[1] for column in labels.T]

@@ -11,9 +11,9 @@ from threading import local
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from vaefrag_core.array_types import AnyArray, FloatArray
+
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
@@ -50,7 +50,7 @@ class CoefficientBlocks:
         """K and N."""
         return self._sigma.shape[0], self._sigma.shape[1]
 
-    def fill(self, out: NDArray[Any], channels: slice, rows: slice, columns: slice) -> NDArray[Any]:
+    def fill(self, out: AnyArray, channels: slice, rows: slice, columns: slice) -> AnyArray:
         """Write the coefficients of some channels between some images and others.
 
         Args:
@@ -60,7 +60,7 @@ class CoefficientBlocks:
             columns: images j.
         """
 
-        def both(array: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        def both(array: AnyArray) -> tuple[AnyArray, AnyArray]:
             return array[channels, rows, None], array[channels, None, columns]
 
         minus_sum = self._memory.array("variances", out.shape, self.dtype)
@@ -84,7 +84,7 @@ class Memory:
     def __init__(self) -> None:
         self._held = local()
 
-    def array(self, name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    def array(self, name: str, shape: tuple[int, ...], dtype: Any) -> AnyArray:
         """Give the calling thread's array of a name, with whatever it holds."""
         size = math.prod(shape)
         held = getattr(self._held, name, None)

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vaefrag_core.array_types import FloatArray
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.artifacts.image_copies import ceiling_name
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.errors import InvalidInputError
 from vaefrag_core.synthesis.additions import Additions, Growth, MemberSpaces, grow, member_spaces, rank_additions
 from vaefrag_core.synthesis.channel_pool import channel_word, checked, label_codes
-from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks, FloatArray
+from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks
 from vaefrag_core.synthesis.greedy import prefix_bits
 from vaefrag_core.synthesis.subset_information import MOST_CHANNELS, joint_sums, shapley_shares
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from vaefrag_core.array_types import Float32Array
 from vaefrag_core.artifacts import FusedSpace
 from vaefrag_core.config import ModelConfig
 from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
@@ -47,7 +47,7 @@ class Embedder:
     explained: float
     held_out: int
 
-    def embed(self, images: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def embed(self, images: Float32Array) -> tuple[Float32Array, Float32Array]:
         """Place images (B, C, H, W), as `ImageDataset.batch` gives them, in the fused space: mean and ln σ², (B, d).
 
         Raises:
@@ -99,7 +99,7 @@ class Embedder:
 
 def distil(
     fused: FusedSpace,
-    images: NDArray[np.float32],
+    images: Float32Array,
     model: ModelConfig,
     *,
     steps: int = 2_000,

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vaefrag_core.array_types import AnyArray, FloatArray
 from vaefrag_core.errors import InvalidInputError
 
-FloatArray = NDArray[np.float64]
 ProbeKind = Literal["neighbours", "linear"]
 
 NEIGHBOURS = 10
@@ -82,7 +81,7 @@ class Probe:
 def probe(
     fused: FloatArray,
     learners: Sequence[FloatArray],
-    classes: NDArray[Any],
+    classes: AnyArray,
     *,
     label: str = "label",
     kind: ProbeKind = "neighbours",
@@ -140,7 +139,7 @@ def probe(
     return Probe(label, kind, {FUSED: scores[0], BEST: scores[1 + best], ALL: everything, PAIRS: pairs})
 
 
-def _accuracy(space: FloatArray, codes: NDArray[Any], shown: Any, hidden: Any, kind: ProbeKind) -> float:
+def _accuracy(space: FloatArray, codes: AnyArray, shown: Any, hidden: Any, kind: ProbeKind) -> float:
     from sklearn.linear_model import LogisticRegression
     from sklearn.neighbors import KNeighborsClassifier
     from sklearn.pipeline import make_pipeline

@@ -5,17 +5,16 @@ and j counts for both.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks, FloatArray, Memory, side_by_side
+from vaefrag_core.array_types import AnyArray, FloatArray, IntArray
+from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks, Memory, side_by_side
 
 BLOCK_ROWS = 64
 CANDIDATES_OF_A_TASK = 16  # that share one product of the set so far
 SPACES_OF_A_TASK = 8  # the same of whole spaces
-Codes = NDArray[np.int64] | None
+Codes = IntArray | None
 
 
 def prefix_bits(overlaps: CoefficientBlocks, orders: Sequence[Sequence[int]], codes: Codes = None) -> list[FloatArray]:
@@ -148,7 +147,7 @@ def greedy_order(
     return order
 
 
-def _promising(gain: FloatArray, fresh: FloatArray) -> Iterator[NDArray[np.int64]]:
+def _promising(gain: FloatArray, fresh: FloatArray) -> Iterator[IntArray]:
     """Give batches of those that may be best, by their last gain, until none is left that promises more."""
     ranked = np.argsort(-gain, kind="stable")
     for first in range(0, len(ranked), CANDIDATES_OF_A_TASK):
@@ -167,9 +166,7 @@ def _triangle(n: int) -> Iterator[tuple[slice, slice]]:
         yield slice(first, min(first + BLOCK_ROWS, n)), slice(first, n)
 
 
-def _two_blocks(
-    memory: Memory, overlaps: CoefficientBlocks, rows: slice, columns: slice
-) -> tuple[NDArray[Any], NDArray[Any]]:
+def _two_blocks(memory: Memory, overlaps: CoefficientBlocks, rows: slice, columns: slice) -> tuple[AnyArray, AnyArray]:
     shape = (1, rows.stop - rows.start, columns.stop - columns.start)
     return memory.array("b", shape, overlaps.dtype), memory.array("product", shape, overlaps.dtype)
 
@@ -179,8 +176,8 @@ def _multiply_up(
     channels: Sequence[int],
     rows: slice,
     columns: slice,
-    b: NDArray[Any],
-    product: NDArray[Any],
+    b: AnyArray,
+    product: AnyArray,
 ) -> None:
     """Write the product of channels' coefficients; `b` is overwritten."""
     product[:] = 1
@@ -189,7 +186,7 @@ def _multiply_up(
         np.multiply(product, b, out=product)
 
 
-def _add(totals: FloatArray, product: NDArray[Any], rows: slice, columns: slice, codes: Codes) -> None:
+def _add(totals: FloatArray, product: AnyArray, rows: slice, columns: slice, codes: Codes) -> None:
     """Add what a block holds to the sums of its rows and, beyond the diagonal, of its columns."""
     beyond = rows.stop - rows.start
     parts = [product] if codes is None else [product, product * (codes[rows, None] == codes[columns])]

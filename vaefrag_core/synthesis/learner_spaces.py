@@ -6,14 +6,13 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vaefrag_core.array_types import FloatArray
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import FusionConfig, content_key
 from vaefrag_core.errors import InvalidInputError
 from vaefrag_core.synthesis.channel_pool import ChannelName, pool
 
-FloatArray = NDArray[np.float64]
 Space = Posteriors | tuple[Any, Any]
 
 

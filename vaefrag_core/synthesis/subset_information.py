@@ -8,9 +8,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks, FloatArray, Memory, side_by_side
+from vaefrag_core.array_types import FloatArray, IntArray, RealArray
+from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks, Memory, side_by_side
 
 MOST_CHANNELS = 12  # whose 4,096 subsets are worked out within a second on 1,000 images
 BLOCK_BYTES = 3e6  # of a block's products: they stay in a core's cache
@@ -38,7 +38,7 @@ class JointSums:
     within: FloatArray
 
 
-def joint_sums(overlaps: CoefficientBlocks, codes: NDArray[np.int64], *, with_subsets: bool = True) -> JointSums:
+def joint_sums(overlaps: CoefficientBlocks, codes: IntArray, *, with_subsets: bool = True) -> JointSums:
     """Work out everything that a set of channels is judged by.
 
     Args:
@@ -52,7 +52,7 @@ def joint_sums(overlaps: CoefficientBlocks, codes: NDArray[np.int64], *, with_su
     memory = Memory()
     step = int(max(1, min(MOST_ROWS, BLOCK_BYTES // (2 * wide * n * 4), n)))
 
-    def task(first: int) -> NDArray[np.float64]:
+    def task(first: int) -> FloatArray:
         rows = slice(first, min(first + step, n))
         count = rows.stop - rows.start
         b = memory.array("coefficients", (k, count, n), overlaps.dtype)
@@ -63,7 +63,7 @@ def joint_sums(overlaps: CoefficientBlocks, codes: NDArray[np.int64], *, with_su
                 for name, part in zip(("low", "high"), np.split(b, [halves[0]]), strict=True)
             )
             subsets = np.matmul(high, low.transpose(0, 2, 1)).reshape(count, -1)
-            joint = low[:, -1] * high[:, -1]
+            joint: RealArray = low[:, -1] * high[:, -1]
             parts = [subsets]
         else:
             single, without, joint = _leave_one_out(b)
@@ -113,7 +113,7 @@ def shapley_shares(worth: FloatArray) -> FloatArray:
     return shares
 
 
-def _products(b: NDArray[np.floating], out: NDArray[np.floating]) -> NDArray[np.floating]:
+def _products(b: RealArray, out: RealArray) -> RealArray:
     """Multiply coefficients (h, rows, N) over every subset of the h channels, into (rows, 2^h, N)."""
     out[:, 0] = 1
     for c in range(len(b)):
@@ -121,7 +121,7 @@ def _products(b: NDArray[np.floating], out: NDArray[np.floating]) -> NDArray[np.
     return out
 
 
-def _leave_one_out(b: NDArray[np.floating]) -> tuple[NDArray[np.floating], ...]:
+def _leave_one_out(b: RealArray) -> tuple[RealArray, ...]:
     """Give the sums of each channel and of all but each, (rows, k), and the product of all, (rows, N)."""
     k = len(b)
     after = [np.ones_like(b[0])]  # products of the last channels, the longest last

@@ -4,16 +4,15 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from vaefrag_core.array_types import Float32Array, FloatArray, ImageArray, IntArray
 from vaefrag_core.artifacts import Posteriors, Traversals
 from vaefrag_core.config import TraversalConfig
 from vaefrag_core.errors import MissingDataError
 from vaefrag_core.models.vae import VAE
 
-FloatArray = NDArray[np.float64]
-Draw = Callable[[NDArray[np.float32]], NDArray[np.uint8]]
+Draw = Callable[[Float32Array], ImageArray]
 
 
 def aggregate_quantiles(mean: FloatArray, logvar: FloatArray, shares: FloatArray) -> FloatArray:
@@ -87,7 +86,7 @@ def traverse_members(
     return Traversals(images=np.ascontiguousarray(images), values=values, base=base)
 
 
-def base_images(posteriors: Posteriors, count: int) -> NDArray[np.int64]:
+def base_images(posteriors: Posteriors, count: int) -> IntArray:
     """Choose images to vary: the first of the sample with each value of the first label, then simply the next.
 
     Args:
@@ -108,7 +107,7 @@ def base_images(posteriors: Posteriors, count: int) -> NDArray[np.int64]:
     return np.array(chosen, dtype=np.int64)
 
 
-def _paint(vae: VAE, latents: NDArray[np.float32], values: FloatArray, draw: Draw | None) -> NDArray[np.uint8]:
+def _paint(vae: VAE, latents: Float32Array, values: FloatArray, draw: Draw | None) -> ImageArray:
     """Decode (D, K, T) latents: base images `latents` (K, D), channel d at `values` (D, T)."""
     channels, steps = values.shape
     grid = np.broadcast_to(latents[None, :, None], (channels, len(latents), steps, channels)).copy()

@@ -9,9 +9,9 @@ from enum import IntEnum
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from vaefrag_core.array_types import IntArray
 from vaefrag_core.config import TrainConfig
 
 FIRST_SNAPSHOT = 10  # step; before it, encoders have hardly left their random beginning
@@ -61,7 +61,7 @@ class Schedule:
         """Images that a step really sees."""
         return min(self.batch_size, self.n_images)
 
-    def images(self, start: int, stop: int) -> NDArray[np.int64]:
+    def images(self, start: int, stop: int) -> IntArray:
         """Give the positions of the images of steps start … stop−1, (steps, batch)."""
         per_epoch = self.n_images // self.batch
         steps = np.arange(start, stop)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from vaefrag_core.array_types import AnyArray, FloatArray, IntArray
 from vaefrag_core.errors import BrokenFileError
 
 FORMAT = "1"
@@ -55,15 +55,15 @@ class History:
         discriminator: (T,) cross-entropy of factor-vae's discriminator, nats; 0 of other objectives.
     """
 
-    step: NDArray[np.int64]
-    loss: NDArray[np.float64]
-    reconstruction: NDArray[np.float64]
-    kl_nats: NDArray[np.float64]
-    penalty: NDArray[np.float64]
-    discriminator: NDArray[np.float64]
+    step: IntArray
+    loss: FloatArray
+    reconstruction: FloatArray
+    kl_nats: FloatArray
+    penalty: FloatArray
+    discriminator: FloatArray
 
     @property
-    def kl_bits(self) -> NDArray[np.float64]:
+    def kl_bits(self) -> FloatArray:
         """(T, D) the same in bits."""
         return np.asarray(self.kl_nats / np.log(2))
 
@@ -79,7 +79,7 @@ class History:
         step: int,
         loss: float,
         reconstruction: float,
-        kl_nats: NDArray[np.float64],
+        kl_nats: FloatArray,
         penalty: float = 0.0,
         discriminator: float = 0.0,
     ) -> "History":
@@ -112,12 +112,12 @@ class Checkpoint:
 
     step: int
     state: MemberState
-    weights: Mapping[str, NDArray[Any]]
-    optimizer: Mapping[str, NDArray[Any]]
+    weights: Mapping[str, AnyArray]
+    optimizer: Mapping[str, AnyArray]
     history: History
     message: str = ""
-    discriminator: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    snapshots: Mapping[int, Mapping[str, NDArray[Any]]] = field(default_factory=dict)
+    discriminator: Mapping[str, AnyArray] = field(default_factory=dict)
+    snapshots: Mapping[int, Mapping[str, AnyArray]] = field(default_factory=dict)
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
@@ -246,15 +246,15 @@ def checkpoint_path(folder: Path) -> Path:
     return folder / "checkpoint.safetensors"
 
 
-def _history(arrays: Mapping[str, NDArray[Any]]) -> History:
+def _history(arrays: Mapping[str, AnyArray]) -> History:
     """Give what was logged; checkpoints of before there were penalties and discriminators have none."""
     none = np.zeros(len(arrays["step"]))
     return History(**{"penalty": none, "discriminator": none, **arrays})
 
 
-def _snapshots(arrays: Mapping[str, NDArray[Any]]) -> dict[int, dict[str, NDArray[Any]]]:
+def _snapshots(arrays: Mapping[str, AnyArray]) -> dict[int, dict[str, AnyArray]]:
     """Sort what is named by step and parameter by steps, ascending."""
-    found: dict[int, dict[str, NDArray[Any]]] = {}
+    found: dict[int, dict[str, AnyArray]] = {}
     for name, array in arrays.items():
         step, _, parameter = name.partition(".")
         found.setdefault(int(step), {})[parameter] = array

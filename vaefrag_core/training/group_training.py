@@ -13,14 +13,13 @@ from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call, vmap
 
+from vaefrag_core.array_types import AnyArray, FloatArray
 from vaefrag_core.config import EnsembleSpec
 from vaefrag_core.datasets.base import ImageDataset
 from vaefrag_core.models.custom_networks import check_custom_networks
@@ -248,7 +247,7 @@ class _Group:
         critic_loss = discriminator_nats(judge(critic, (latents,)), judge(critic, (shuffled(latents, order),)))
         return loss, reconstruction, penalty, critic_loss, kl
 
-    def _log(self, member: int, stop: int, terms: NDArray[np.float64]) -> None:
+    def _log(self, member: int, stop: int, terms: FloatArray) -> None:
         """Add a row to a member's history, or mark the member failed when a loss is not finite."""
         if self.sound[member].state == "failed":
             return
@@ -319,7 +318,7 @@ class _Critics:
         """Give how channels are shuffled, (S, M, B, D)."""
         return torch.stack([s.shuffles(start, stop) for s in self.schedules], dim=1).to(self.device)
 
-    def states(self) -> list[dict[str, NDArray[Any]]]:
+    def states(self) -> list[dict[str, AnyArray]]:
         """Copy out what a checkpoint keeps of each."""
         return [
             {f"weights.{name}": array for name, array in weights.items()} | moments

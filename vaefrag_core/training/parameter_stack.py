@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.adam import adam
+
+from vaefrag_core.array_types import AnyArray
 
 # Every parameter of every member starts at a multiple of 64 bytes. Vector instructions round differently at the
 # ragged end of an array; with this, no member's numbers depend on its place in the stack.
@@ -36,7 +37,7 @@ class ParameterStack:
 
     def __init__(
         self,
-        members: Sequence[Mapping[str, NDArray[Any]]],
+        members: Sequence[Mapping[str, AnyArray]],
         learning_rate: float,
         device: str,
         *,
@@ -61,7 +62,7 @@ class ParameterStack:
         self._steps = torch.zeros((), device=device)
         self._learning_rate, self._betas, self._clip = learning_rate, betas, clip
 
-    def resume(self, moments: Sequence[Mapping[str, NDArray[Any]]], step: int) -> None:
+    def resume(self, moments: Sequence[Mapping[str, AnyArray]], step: int) -> None:
         """Put the optimizer where it stood after `step` steps; moments as `moments` gives them."""
         device = str(self._flat.device)
         for moment in MOMENTS:
@@ -104,11 +105,11 @@ class ParameterStack:
         norms = torch.stack([row.norm() for row in self._flat.grad])
         self._flat.grad.mul_((longest / norms).clamp(max=1.0)[:, None])
 
-    def weights(self) -> list[dict[str, NDArray[Any]]]:
+    def weights(self) -> list[dict[str, AnyArray]]:
         """Copy the parameters of each member out, arrays by name."""
         return self._copies(self._flat.detach())
 
-    def moments(self) -> list[dict[str, NDArray[Any]]]:
+    def moments(self) -> list[dict[str, AnyArray]]:
         """Copy the optimizer's moments of each member out, arrays by moment and name."""
         copies = {moment: self._copies(self._moments[moment]) for moment in MOMENTS}
         return [
@@ -116,7 +117,7 @@ class ParameterStack:
             for m in range(len(self._flat))
         ]
 
-    def _block(self, members: Sequence[Mapping[str, NDArray[Any]]], device: str) -> Tensor:
+    def _block(self, members: Sequence[Mapping[str, AnyArray]], device: str) -> Tensor:
         size = sum(_aligned(math.prod(shape)) for shape in self._shapes.values())
         block = torch.zeros(len(members), size)
         for name, view in self._views(block).items():
@@ -137,7 +138,7 @@ class ParameterStack:
             start += _aligned(count)
         return views
 
-    def _copies(self, block: Tensor) -> list[dict[str, NDArray[Any]]]:
+    def _copies(self, block: Tensor) -> list[dict[str, AnyArray]]:
         views = self._views(block.cpu())
         return [{name: view[m].numpy().copy() for name, view in views.items()} for m in range(len(block))]
 

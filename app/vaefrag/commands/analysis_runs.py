@@ -36,7 +36,7 @@ def analyze_channels(
     with by_option(CHANNEL_OPTIONS):
         config = parse(AnalysisConfig, values)
     store = _store_with(ensemble_id, settings)
-    if over_training and not store.record(ensemble_id).spec.train.snapshots:
+    if over_training and not store.record(ensemble_id).source.snapshots:
         raise MissingDataError(
             f"Ensemble {ensemble_id} has kept no snapshots of its training."
             " Train one that does with `vaefrag train --snapshots 8`."

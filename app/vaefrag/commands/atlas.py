@@ -39,7 +39,7 @@ def atlas(
         end = pipeline.follow_hotspots(sweep_id, store, config, on_stage=on_stage)
     found = end if step is None else sweeps.atlas(sweep_id, step)
     if step is not None:
-        terminal.say(f"At step {step} of {end.steps[-1]}:")
+        terminal.print_message(f"At step {step} of {end.steps[-1]}:")
     sweep_reports.show_atlas(sweep, found)
     if as_json:
-        terminal.emit(sweep_reports.atlas_result(sweep, found, step=step, steps=end.steps))
+        terminal.print_json(sweep_reports.atlas_result(sweep, found, step=step, steps=end.steps))

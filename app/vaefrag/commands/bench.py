@@ -37,15 +37,15 @@ def bench_measures(
         JSON content: a row per size, and the exponents.
     """
     threads = threads or torch.get_num_threads()
-    terminal.say("Compiling, or reading what was compiled before …")
+    terminal.print_message("Compiling, or reading what was compiled before …")
     shared_bits(_rows(8, 8), threads=threads)
     rows = []
     for channels, images in sizes:
-        terminal.say(f"{channels:,} channels on {images:,} images …")
+        terminal.print_message(f"{channels:,} channels on {images:,} images …")
         rows.append(_row(channels, images, repeats, threads))
     result: dict[str, Any] = {"threads": threads, "repeats": repeats, "rows": rows}
     if growth:
-        terminal.say("Growth …")
+        terminal.print_message("Growth …")
         result["exponent_in_channels"] = _exponent([(c, 300) for c in GROWTH_CHANNELS], 0, repeats, threads)
         result["exponent_in_images"] = _exponent([(200, n) for n in GROWTH_IMAGES], 1, repeats, threads)
     return result
@@ -68,7 +68,7 @@ def show_measures(result: dict[str, Any]) -> None:
         for row in result["rows"]
     ]
     terminal.show_table(columns, rows, right=columns)
-    terminal.say(
+    terminal.print_message(
         f"{result['threads']} threads; the least of {result['repeats']} turns each.\n"
         "Gram form: one whole matrix product per image.\n"
         "Loop: all distances kept, one joint information per pair; timed on"
@@ -76,7 +76,7 @@ def show_measures(result: dict[str, Any]) -> None:
         "GFLOP/s: of what is needed, each pair counted once; product: of one plain matrix product."
     )
     if "exponent_in_channels" in result:
-        terminal.say(
+        terminal.print_message(
             f"Time grows with channels^{result['exponent_in_channels']:.2f} (at 300 images) and with"
             f" images^{result['exponent_in_images']:.2f} (of 200 channels)."
         )

@@ -93,10 +93,10 @@ def bench_train(
     rows, precisions = [], []
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
         for case in cases:
-            terminal.say(f"{case.architecture} on {case.dataset}, {case.precision} …")
+            terminal.print_message(f"{case.architecture} on {case.dataset}, {case.precision} …")
             rows.append(_row(case, repeats, processes, pool))
         for case in precision:
-            terminal.say(f"{case.architecture} on {case.dataset} in bfloat16 …")
+            terminal.print_message(f"{case.architecture} on {case.dataset} in bfloat16 …")
             precisions.append(_precision_row(case, processes, pool))
     result = {"processes": processes, "threads": threads or before, "repeats": repeats, "rows": rows}
     torch.set_num_threads(before)
@@ -121,7 +121,7 @@ def show_train(result: dict[str, Any]) -> None:
     ]
     terminal.show_table(columns, rows, right=columns[2:])
     data = dict.fromkeys(f"{row['architecture']} on {row['dataset']}" for row in result["rows"])
-    terminal.say(
+    terminal.print_message(
         f"{', '.join(data)}. Steps of all members together.\n"
         f"{result['processes']} processes of a thread; plain: one member after the other on {result['threads']}"
         " threads, in float32,\nby the same networks, loss, batch of 64 and steps."
@@ -148,7 +148,7 @@ def _show_precision(result: dict[str, Any]) -> None:
     ]
     terminal.show_table(columns, rows, right=columns[2:])
     has = "has" if result["bfloat16_instructions"] else "has no"
-    terminal.say(
+    terminal.print_message(
         "Loss as above with products in float32 and in bfloat16, of the same seeds. Trained: members × steps.\n"
         "Difference: mean over members ± standard error. Noise: standard deviation of the float32 loss over seeds.\n"
         f"Speed: by seconds of the CPU, which {has} instructions for bfloat16."

@@ -25,7 +25,7 @@ class CollapseWatch:
         now = set(collapsed_members(statuses, self._train))
         if now - self._collapsed:
             sentence = collapse_sentence(sorted(now), len(statuses))
-            terminal.say(f"[yellow]{self._before}{sentence}[/]")
+            terminal.print_message(f"[yellow]{self._before}{sentence}[/]")
         if back := sorted(self._collapsed - now):
-            terminal.say(f"{self._before}Recovered: {', '.join(f'member {m}' for m in back)}.")
+            terminal.print_message(f"{self._before}Recovered: {', '.join(f'member {m}' for m in back)}.")
         self._collapsed = now

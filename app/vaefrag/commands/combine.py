@@ -60,7 +60,7 @@ def combine(
         write_posteriors(channel_sets.set_posteriors(pooled, chosen), output, replace=replace)
     _show(found, chosen, ranked, pooled, rank, saved)
     if as_json:
-        terminal.emit(_result(found, chosen, ranked, grown, pooled, saved))
+        terminal.print_json(_result(found, chosen, ranked, grown, pooled, saved))
 
 
 def _start(set_id: str, channels: Sequence[str], store: Any, kept: Any) -> "tuple[str, list[ChannelName]]":
@@ -96,20 +96,20 @@ def _show(
     columns = ["channel", "bits", "marginal", "Shapley"]
     rows = list(zip(words, map(_two, found.single_bits), map(_two, found.marginal_bits), shares, strict=True))
     terminal.show_table(columns, rows, right=columns[1:])
-    terminal.say(
+    terminal.print_message(
         f"[bold]{found.joint_bits:.2f} bits together[/], {found.sum_bits:.2f} in sum, {found.redundancy_bits:z.2f}"
         f" redundant; at most {found.ceiling_bits:.2f} on {found.n_images:,} images."
     )
     if found.near_ceiling:
-        terminal.say("That is within a tenth of the most there is: they tell more than is shown.")
+        terminal.print_message("That is within a tenth of the most there is: they tell more than is shown.")
     for name, nmi, bits in zip(found.label_names, found.label_nmi, found.label_shared_bits, strict=True):
-        terminal.say(f"{name}: NMI {nmi:.2f}, {bits:.2f} bits told")
+        terminal.print_message(f"{name}: NMI {nmi:.2f}, {bits:.2f} bits told")
     if ranked is not None:
         gains = [(str(pooled.names[c]), _two(gain)) for c, gain in zip(ranked.channels, ranked.gain_bits, strict=True)]
         head = "gain, bits" if rank == "bits" else f"gain, bits of {rank}"
         terminal.show_table(["next channel", head], gains[:LISTED], right=[head])
     if saved is not None:
-        terminal.say(f"Saved as [bold]{saved.id}[/].")
+        terminal.print_message(f"Saved as [bold]{saved.id}[/].")
 
 
 def _result(

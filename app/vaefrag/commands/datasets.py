@@ -32,7 +32,7 @@ def datasets(
             config = parse(DatasetConfig, values)
         found = reports.dataset_result(load_dataset(config))
         if as_json:
-            terminal.emit(found)
+            terminal.print_json(found)
         else:
             reports.show_dataset(found)
         return
@@ -40,6 +40,6 @@ def datasets(
         raise InvalidInputError("Expected the name of the data set that the path is for. Add --dataset.")
     entries: list[dict[str, Any]] = [vars(entry) for entry in describe_datasets()]
     if as_json:
-        terminal.emit({"datasets": entries})
+        terminal.print_json({"datasets": entries})
     else:
         reports.show_datasets(entries)

@@ -85,7 +85,7 @@ def fuse(
     fused, report = fusions.fused(ensemble_id, fusion_id), fusions.report(ensemble_id, fusion_id)
     _show(fusion_id, fused, report)
     if as_json:
-        terminal.emit(fusion_result(ensemble_id, fusion_id, fused, report) | {"job": job_id})
+        terminal.print_json(fusion_result(ensemble_id, fusion_id, fused, report) | {"job": job_id})
 
 
 def fusion_result(ensemble_id: str, fusion_id: str, fused: "FusedSpace", report: dict[str, Any]) -> dict[str, Any]:
@@ -149,20 +149,22 @@ def _channels(text: str, ensemble_id: str) -> list[tuple[int, int] | tuple[str, 
 def _show(fusion_id: str, fused: "FusedSpace", report: dict[str, Any]) -> None:
     how = {"flat": "", "steps": ", all that were allowed", "stopped": ", then stopped"}[fused.end]
     channels = counted(fused.mean.shape[1], "channel")
-    terminal.say(
+    terminal.print_message(
         f"[bold]{fusion_id}[/]: {len(fused.learner_names)} learners of {fused.learner_bits.mean():.2f} bits on average"
         f" became {channels} of {fused.information_bits:.2f} bits in {fused.steps:,} steps{how};"
         f" objective {fused.objective:.4f}."
     )
     if fused.failure:
-        terminal.say(f"[bold red]No success:[/] {fused.failure}")
+        terminal.print_message(f"[bold red]No success:[/] {fused.failure}")
     for line in (*fused.warnings, *report.get("notes", ()), report.get("encoder_note", "")):
         if line:
-            terminal.say(line)
+            terminal.print_message(line)
     if "continuity" in report:
         found = report["continuity"]
         best = min(found["learners"])
-        terminal.say(f"Continuity of the ring (1 is perfect): {found['fused']:.1f}; of the best learner {best:.1f}.")
+        terminal.print_message(
+            f"Continuity of the ring (1 is perfect): {found['fused']:.1f}; of the best learner {best:.1f}."
+        )
     rows = [
         [
             probe["label"],
@@ -177,7 +179,7 @@ def _show(fusion_id: str, fused: "FusedSpace", report: dict[str, Any]) -> None:
     if rows:
         terminal.show_table(["label", "read from", "right", "95 % of repeats", "fused gains"], rows, right=["right"])
     if encoder := report.get("encoder"):
-        terminal.say(
+        terminal.print_message(
             f"The encoder for new images explains {encoder['explained']:.0%} of the fused means on"
             f" {encoder['held_out']:,} held-out images; its error there is {encoder['error_bits']:.2f} bits."
         )

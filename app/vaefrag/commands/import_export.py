@@ -33,13 +33,16 @@ def import_file(
         "images": posteriors.n_images,
         "labels": list(posteriors.label_names or ()),
         "sample_id": posteriors.sample_id,
+        "warnings": list(posteriors.oddities),
     }
-    terminal.say(
+    for oddity in posteriors.oddities:
+        terminal.print_message(oddity, markup=False)
+    terminal.print_message(
         f"{record.name}: {counted(posteriors.n_channels, 'channel')} of {counted(posteriors.n_members, 'member')} on"
         f" {posteriors.n_images:,} images. Compare them by `vaefrag analyze {record.id}`."
     )
     if as_json:
-        terminal.emit(result)
+        terminal.print_json(result)
 
 
 def export_file(
@@ -72,6 +75,6 @@ def export_file(
     path = output or Path(f"{fusion or ensemble_id}.npz")
     write_posteriors(posteriors, path, replace=replace)
     what = "a fused space" if fusion else f"{posteriors.n_members} members"
-    terminal.say(f"Wrote {what} × {posteriors.n_images:,} images to {path}.")
+    terminal.print_message(f"Wrote {what} × {posteriors.n_images:,} images to {path}.")
     if as_json:
-        terminal.emit({"id": ensemble_id, "path": str(path.absolute()), "bytes": path.stat().st_size})
+        terminal.print_json({"id": ensemble_id, "path": str(path.absolute()), "bytes": path.stat().st_size})

@@ -52,21 +52,21 @@ def show_jobs(result: Mapping[str, Any]) -> None:
     columns = ["job", "kind", "state", "members", "ensemble", "asked for"]
     terminal.show_table(columns, rows, whole=["job", "ensemble"])
     if not result["engine"]["running"]:
-        terminal.say("No engine runs on this workspace; `vaefrag engine` or `vaefrag serve` starts one.")
+        terminal.print_message("No engine runs on this workspace; `vaefrag engine` or `vaefrag serve` starts one.")
         return
     workers = result["workers"]
     busy = sum(bool(worker["job"]) for worker in workers)
     address = result["engine"]["address"] or "an address yet to come"
-    terminal.say(f"{busy} of {len(workers)} workers are busy; others join at {address}.")
+    terminal.print_message(f"{busy} of {len(workers)} workers are busy; others join at {address}.")
 
 
 def show_snapshot(snapshot: "JobSnapshot") -> None:
     """Show a job and its members as a table."""
     job = job_result(snapshot.job)
-    terminal.say(f"{job['title']} ({job['id']}): {job['state']}, {_counts(job)}", markup=False)
-    terminal.say(f"Asked for by {job['who']}, {_when(job['created'])}.", markup=False)
+    terminal.print_message(f"{job['title']} ({job['id']}): {job['state']}, {_counts(job)}", markup=False)
+    terminal.print_message(f"Asked for by {job['who']}, {_when(job['created'])}.", markup=False)
     if job["error"]:
-        terminal.say(job["error"])
+        terminal.print_message(job["error"])
     rows = [
         [
             row.index,
@@ -87,7 +87,7 @@ def show_snapshot(snapshot: "JobSnapshot") -> None:
 def show_log(lines: "Sequence[LogLine]") -> None:
     """Show what has happened to a job."""
     for line in lines:
-        terminal.say(f"{_when(line.at)}  {line.text}")
+        terminal.print_message(f"{_when(line.at)}  {line.text}")
 
 
 def _counts(job: Mapping[str, Any]) -> str:

@@ -100,11 +100,11 @@ def _steer(job_id: str, wish: str, workspace: Path | None, as_json: bool) -> Non
             job_store.set_desired_state(job_id, wish)
     job = job_store.job(job_id)
     words = {"cancel": "is being cancelled", "pause": "is being paused", "run": "goes on", "retry": "is tried again"}
-    _give(job_reports.job_result(job), as_json, lambda: terminal.say(f"Job {job_id} {words[wish]}."))
+    _give(job_reports.job_result(job), as_json, lambda: terminal.print_message(f"Job {job_id} {words[wish]}."))
 
 
 def _give(result: dict[str, Any], as_json: bool, show: Any) -> None:
     if as_json:
-        terminal.emit(result)
+        terminal.print_json(result)
     else:
         show()

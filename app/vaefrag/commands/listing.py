@@ -23,7 +23,7 @@ def list_workspace(workspace: Workspace = None, as_json: Json = False) -> None:
     folder = load_settings(workspace=workspace).workspace
     result = contents(EnsembleStore(folder), JobStore(folder))
     if as_json:
-        terminal.emit(result)
+        terminal.print_json(result)
     else:
         _show(result)
 
@@ -59,6 +59,7 @@ def contents(store: "EnsembleStore", job_store: "JobStore") -> dict[str, Any]:
 
 def _ensemble(record: "EnsembleRecord", store: "EnsembleStore", job_store: "JobStore") -> dict[str, Any]:
     from vaefrag.jobs.ensemble_status import status_of
+    from vaefrag_core.ensemble_record import ImportedSource
     from vaefrag_core.errors import BrokenFileError, MissingDataError
 
     standing = status_of(record, store, job_store)
@@ -70,9 +71,10 @@ def _ensemble(record: "EnsembleRecord", store: "EnsembleStore", job_store: "JobS
         pass
     except BrokenFileError:
         state = "analysis damaged"
-    trained = record.spec.members if record.imported else standing.done
-    words = {"id": record.id, "name": record.name, "state": state, "imported": record.imported}
-    return words | {"members": record.spec.members, "members_done": trained, "hotspots": hotspots}
+    imported, n_members = isinstance(record.source, ImportedSource), record.source.n_members
+    words = {"id": record.id, "name": record.name, "state": state, "imported": imported}
+    members_done = n_members if imported else standing.done
+    return words | {"members": n_members, "members_done": members_done, "hotspots": hotspots}
 
 
 def _unreadable(ensemble_id: str) -> dict[str, Any]:
@@ -92,7 +94,9 @@ def _fusion(fusions: "FusionStore", ensemble_id: str, fusion_id: str) -> dict[st
 
 def _show(result: dict[str, Any]) -> None:
     if not result["ensembles"]:
-        terminal.say(f"{result['workspace']} holds no ensembles. `vaefrag demo` or `vaefrag train` makes one.")
+        terminal.print_message(
+            f"{result['workspace']} holds no ensembles. `vaefrag demo` or `vaefrag train` makes one."
+        )
         return
     rows = [
         [item["id"], f"{item['members_done']} of {item['members']}", _found(item), item["name"][:NAME_WIDTH]]
@@ -105,7 +109,7 @@ def _show(result: dict[str, Any]) -> None:
         ("sets", "set", lambda item: f"{item['name']}: {counted(item['channels'], 'channel')}"),
     ):
         if found := result[kind]:
-            terminal.say("")
+            terminal.print_message("")
             rows = [[next(iter(item.values())), words(item)] for item in found]
             terminal.show_table([head, "what"], rows, whole=[head])
 

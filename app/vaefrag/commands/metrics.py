@@ -26,4 +26,4 @@ def metrics(
     found = member_metrics(store.posteriors(ensemble_id), seed)
     reports.show_metrics(found)
     if as_json:
-        terminal.emit(reports.metrics_result(ensemble_id, found))
+        terminal.print_json(reports.metrics_result(ensemble_id, found))

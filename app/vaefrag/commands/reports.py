@@ -37,7 +37,7 @@ def training_result(ensemble_id: str, statuses: "Sequence[MemberStatus]") -> dic
 def show_failures(statuses: "Sequence[MemberStatus]") -> None:
     """Name the members that failed, and why."""
     for line in first_few([status.message for status in statuses if status.state == "failed"]):
-        terminal.say(line, markup=False)
+        terminal.print_message(line, markup=False)
 
 
 def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
@@ -108,7 +108,7 @@ def _show_stability(analysis: "Analysis", hotspots: int) -> None:
         shown = [(_percent(over[kind]["returned"]), _number(over[kind]["mean_jaccard"])) for kind in OVERS]
         rows.append([hotspot, *shown[0], *shown[1]])
     terminal.show_table(columns, rows, right=columns)
-    terminal.say(
+    terminal.print_message(
         f"Over {analysis.config.bootstrap.resamples} resamples of members, and as many of images: the share in which a"
         " hotspot comes back (Jaccard index 0.5 or more), and its mean Jaccard index."
     )
@@ -120,7 +120,7 @@ def show_analysis(analysis: "Analysis") -> None:
     matrix, hotspots = analysis.matrix, analysis.hotspots[measure]
     members = len(set(matrix.member.tolist()))
     live, found = int((~hotspots.dead).sum()), len(hotspots.groups)
-    terminal.say(
+    terminal.print_message(
         f"{counted(found, 'hotspot')} among {counted(live, 'live channel')} of {counted(members, 'member')}"
         f" ({counted(matrix.n_channels - live, 'dead channel')} set aside){':' if found else '.'}"
     )
@@ -129,12 +129,12 @@ def show_analysis(analysis: "Analysis") -> None:
     _show_stability(analysis, found)
     chance = matrix.typical_chance_nmi((~hotspots.dead).nonzero()[0])
     if math.isfinite(chance):
-        terminal.say(
+        terminal.print_message(
             f"On {matrix.n_images:,} images, channels like these that share nothing show an NMI of about {chance:.3f};"
             " the corrected NMI counts from there."
         )
     for message in hotspots.messages:
-        terminal.say(message)
+        terminal.print_message(message)
 
 
 def _show_hotspots(matrix: "ChannelMatrix", hotspots: "Hotspots", members: int) -> None:
@@ -201,10 +201,12 @@ def show_spaces(spaces: "SpaceMatrix") -> None:
             [member, *(_similarity(spaces, u, v) for v in range(len(members)))] for u, member in enumerate(members)
         ]
         terminal.show_table(["", *members], square, right=["", *members])
-        terminal.say("Below the diagonal NMI, above it VI in bits; in brackets one standard error, of the last digit.")
+        terminal.print_message(
+            "Below the diagonal NMI, above it VI in bits; in brackets one standard error, of the last digit."
+        )
     else:
-        terminal.say(f"The matrices of more than {MATRIX_MEMBERS} members are in --json.")
-    terminal.say(f"{_input_entropy(spaces)} {spaces.draws:,} draws.")
+        terminal.print_message(f"The matrices of more than {MATRIX_MEMBERS} members are in --json.")
+    terminal.print_message(f"{_input_entropy(spaces)} {spaces.draws:,} draws.")
 
 
 def _input_entropy(spaces: "SpaceMatrix") -> str:
@@ -256,13 +258,13 @@ def show_metrics(found: "MemberMetrics") -> None:
     ]
     columns = ["member", "live", "MIG", "disent.", "compl.", "inform.", "SAP", "FactorVAE", "UDR"]  # for 80 columns
     terminal.show_table(columns, [[m, n, *map(_number, values)] for m, n, values in lines], right=columns)
-    terminal.say(
+    terminal.print_message(
         "live: channels that carry KL; disent., compl., inform.: disentanglement, completeness, informativeness (DCI)."
     )
     if found.factors:
-        terminal.say(f"Factors: {', '.join(found.factors)}.")
+        terminal.print_message(f"Factors: {', '.join(found.factors)}.")
     for message in found.messages:
-        terminal.say(message)
+        terminal.print_message(message)
 
 
 def _inside(square: Any) -> float:
@@ -292,10 +294,10 @@ def show_datasets(entries: Sequence[Mapping[str, Any]]) -> None:
         for entry in entries
     ]
     terminal.show_table(["name", "images", "pixels", "here", "what"], rows, right=["images"])
-    terminal.say("")
+    terminal.print_message("")
     for entry in entries:
         factors = f" Factors: {', '.join(entry['factors'])}."
-        terminal.say(f"{entry['name']}: {entry['location'].rstrip('.')}.{factors}", markup=False)
+        terminal.print_message(f"{entry['name']}: {entry['location'].rstrip('.')}.{factors}", markup=False)
 
 
 def dataset_result(dataset: "ImageDataset") -> dict[str, Any]:
@@ -315,16 +317,16 @@ def show_dataset(found: Mapping[str, Any]) -> None:
     """Show what a data set holds; of many files, those that were left out."""
     height, width, channels = found["image_shape"]
     colour = "in colour" if channels == 3 else "in grey"
-    terminal.say(
+    terminal.print_message(
         f"{found['n_images']:,} images of {width}×{height} pixels {colour}, from {found['origin']}.", markup=False
     )
     for name, levels in found["factors"].items():
         shown = ", ".join(levels[:_LEVELS]) + (", …" if len(levels) > _LEVELS else "")
-        terminal.say(f"Factor {name}: {len(levels):,} levels, {shown}.", markup=False)
+        terminal.print_message(f"Factor {name}: {len(levels):,} levels, {shown}.", markup=False)
     for remark in found["remarks"]:
-        terminal.say(remark, markup=False)
+        terminal.print_message(remark, markup=False)
     left_out = [(file["name"], file["found"]) for file in found["files"] if not file["found"].startswith("read")]
     if left_out:
         terminal.show_table(["left out", "why"], left_out[:_FILES])
     if len(left_out) > _FILES:
-        terminal.say(f"{len(left_out) - _FILES:,} more are in --json.")
+        terminal.print_message(f"{len(left_out) - _FILES:,} more are in --json.")

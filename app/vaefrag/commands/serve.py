@@ -37,7 +37,7 @@ def serve(
 
         token, path = make_token(settings)
         on_screen = terminal.console.is_terminal  # a log, by contrast, is no place for it
-        terminal.say(
+        terminal.print_message(
             f"{f'Access token: [bold]{token}[/]' if on_screen else 'There is a new access token.'}\n"
             "People type it to sign in; programs send it as `Authorization: Bearer …`."
             f" It is kept in {path}, where every `vaefrag serve` finds it. Delete that file to do without."

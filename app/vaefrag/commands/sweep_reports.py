@@ -89,7 +89,7 @@ def show_atlas(sweep: "Sweep", atlas: "Atlas") -> None:
     """Show an atlas as two tables: what each value shows, and what its hotspots go on as."""
     from vaefrag_core.artifacts.atlas import spread_of
 
-    terminal.say(f"{sweep.name}:")
+    terminal.print_message(f"{sweep.name}:")
     whole = any(point.space_bits for point in atlas.points)
     columns = [sweep.symbol, "members", "live channels", "bits of each", *(["bits of a member"] if whole else [])]
     columns += ["hotspots", "NMI inside", "channels"]
@@ -109,7 +109,7 @@ def show_atlas(sweep: "Sweep", atlas: "Atlas") -> None:
         )
     terminal.show_table(columns, rows, right=columns[:-1])
     if missing := len(sweep.ensembles) - len(atlas.points):
-        terminal.say(f"{missing} of {len(sweep.ensembles)} ensembles have not been analysed yet.")
+        terminal.print_message(f"{missing} of {len(sweep.ensembles)} ensembles have not been analysed yet.")
     if len(atlas.points) > 1:
         _show_flow(sweep, atlas)
 
@@ -141,7 +141,7 @@ def _show_flow(sweep: "Sweep", atlas: "Atlas") -> None:
                 ]
             )
     terminal.show_table(columns, rows, right=columns[:6])
-    terminal.say(
+    terminal.print_message(
         f"Hotspots go on as those at the next value whose channels share a mean NMI of {atlas.min_nmi:g} or more with"
         " theirs, in brackets."
     )

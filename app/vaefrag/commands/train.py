@@ -22,8 +22,8 @@ Workers = Annotated[
 ]
 
 
-# Where each option of `train` stands in an `EnsembleSpec`; they are read by this table, not one by one.
-PLACES = {
+# The setting of an `EnsembleSpec` that each option of `train` stands for; options are read by this table.
+SETTING_PATHS = {
     "name": "name",
     "dataset": "dataset.name",
     "path": "dataset.path",
@@ -84,7 +84,7 @@ def demo(
         spec = resolve(values)
     result = _train_and_analyze(None, [spec], settings, workers, analyze_after=True)
     if as_json:
-        terminal.emit(result)
+        terminal.print_json(result)
     if serving:
         show_pages(settings, browser, path=f"/ensemble/{result['id']}")
 
@@ -144,33 +144,33 @@ def train(
     from vaefrag.settings import load_settings
     from vaefrag_core.sweeps import resolve_sweep
 
-    values = _asked_for(ctx, preset)
-    with by_option(PLACES):
+    values = _spec_values(ctx, preset)
+    with by_option(SETTING_PATHS):
         sweep, specs = resolve_sweep(values)
-    _refuse_unread([option for option in PLACES if _typed(ctx, option)], specs[0])
-    _say_what_the_cpu_lacks(specs[0])
+    _refuse_unread([option for option in SETTING_PATHS if _typed(ctx, option)], specs[0])
+    _warn_of_missing_bfloat16(specs[0])
     settings = load_settings(workspace=workspace)
     if detach:
         result = _leave_to_engine(sweep, specs, settings, workers, analyze_after)
     else:
         result = _train_and_analyze(sweep, specs, settings, workers, analyze_after)
     if as_json:
-        terminal.emit(result)
+        terminal.print_json(result)
 
 
-def _asked_for(ctx: typer.Context, preset: str | None) -> dict[str, Any]:
-    """Give the options as fields of an `EnsembleSpec`; with a preset, those alone that were typed, over it."""
+def _spec_values(ctx: typer.Context, preset: str | None) -> dict[str, Any]:
+    """Return the options as fields of an `EnsembleSpec`; with a preset, only those that were typed, over it."""
     from vaefrag_core.presets import with_preset
 
     values: dict[str, Any] = {}
-    for option, place in PLACES.items():
+    for option, path in SETTING_PATHS.items():
         if preset is not None and not _typed(ctx, option):
             continue
-        *parents, name = place.split(".")
+        *parents, name = path.split(".")
         fields = values
         for parent in parents:
             fields = fields.setdefault(parent, {})
-        fields[name] = _as_read(option, ctx.params[option])
+        fields[name] = _option_value(option, ctx.params[option])
     return values if preset is None else with_preset(preset, values)
 
 
@@ -185,35 +185,36 @@ def _refuse_unread(typed: list[str], spec: "EnsembleSpec") -> None:
 
     model, train = spec.model, spec.train
     for option in typed:
-        place, name = PLACES[option].rpartition(".")[::2]
-        if place == "train" and name in train.unread_settings:
+        section, _, name = SETTING_PATHS[option].rpartition(".")
+        if section == "train" and name in train.unread_settings:
             readers = " or ".join(SETTINGS[name].readers)
             reason, remedy = f"{train.objective} does not read it", f"choose --objective {readers}"
-        elif name == "pixel_variance" and model.likelihood != "gaussian":
-            reason, remedy = f"the likelihood {model.likelihood} does not read it", "choose --likelihood gaussian"
-        elif name in ("widths", "activation") and not model.stackable:
-            reason = f"it is of the mlp, and {model.network or model.architecture} is to be trained"
-            remedy = "choose --architecture mlp"
+        elif section == "model" and name in model.unread_settings:
+            if name == "pixel_variance":
+                reason, remedy = f"the likelihood {model.likelihood} does not read it", "choose --likelihood gaussian"
+            else:
+                reason = f"it is of the mlp, and {model.network or model.architecture} is to be trained"
+                remedy = "choose --architecture mlp"
         else:
             continue
         raise InvalidInputError(f"Nothing would come of {flag(option)}: {reason}. Leave it out, or {remedy}.")
 
 
-def _as_read(option: str, given: Any) -> Any:
+def _option_value(option: str, value: Any) -> Any:
     if option in LISTS:
-        return [part.strip() for part in given.split(",")]
+        return [part.strip() for part in value.split(",")]
     if option == "path":
-        return str(Path(given).absolute()) if given else None
-    return given.value if isinstance(given, StrEnum) else given
+        return str(Path(value).absolute()) if value else None
+    return value.value if isinstance(value, StrEnum) else value
 
 
-def _say_what_the_cpu_lacks(spec: "EnsembleSpec") -> None:
+def _warn_of_missing_bfloat16(spec: "EnsembleSpec") -> None:
     if spec.train.precision == "float32":
         return
     from vaefrag_core.training.precision import cpu_multiplies_bfloat16
 
     if not cpu_multiplies_bfloat16():
-        terminal.say(
+        terminal.print_message(
             "The CPU of this machine has no instructions for bfloat16: members that it trains take longer, not less,"
             " than with --precision float32."
         )
@@ -232,7 +233,7 @@ def _leave_to_engine(
             sweep, specs, settings, workers=workers, analyze_after=analyze_after
         )
         what = f"{len(specs)} jobs train the sweep {sweep.id}"
-    terminal.say(f"{what} in the background; `vaefrag jobs list` shows how far.")
+    terminal.print_message(f"{what} in the background; `vaefrag jobs list` shows how far.")
     return result
 
 
@@ -246,5 +247,5 @@ def _train_and_analyze(
             return training_runs.train_and_wait(specs[0], settings, workers=workers, analyze_after=analyze_after)
         return training_runs.train_sweep_and_wait(sweep, specs, settings, workers=workers, analyze_after=analyze_after)
     except training_runs.StoppedError as stopped:
-        terminal.say(str(stopped))
+        terminal.print_message(str(stopped))
         raise typer.Exit(130) from None

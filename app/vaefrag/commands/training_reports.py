@@ -38,7 +38,7 @@ def show_over_training(found: "OverTraining") -> None:
         for s in range(len(found.steps))
     ]
     terminal.show_table(columns, rows, right=columns)
-    terminal.say(
+    terminal.print_message(
         "Means: live channels over members, bits over the channels that live at that step, NMI of each channel with"
         " itself at the end over those that live then."
     )

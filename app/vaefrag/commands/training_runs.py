@@ -39,7 +39,7 @@ def _say_remarks(spec: "EnsembleSpec") -> None:
     from vaefrag_core.datasets.catalog import remarks_on
 
     for remark in remarks_on(spec.dataset):
-        terminal.say(remark, markup=False)
+        terminal.print_message(remark, markup=False)
 
 
 def train_and_wait(
@@ -72,7 +72,7 @@ def train_and_wait(
                 watch(statuses)
                 if snapshot.job.state == "queued" and snapshot.job.progress.error and not told:
                     told = True
-                    terminal.say(snapshot.job.progress.error)
+                    terminal.print_message(snapshot.job.progress.error)
 
             ended = follow(job_store, job_id, supervisor, on_change=show, should_stop=should_stop)
         statuses = as_statuses(ended.members)
@@ -84,7 +84,7 @@ def train_and_wait(
             raise VaefragError(f"No member of {result['id']} was trained to its end. {_again(job_id)}")
         if analyze_after:
             result |= _wait_for_analysis(job_store, ended.job, settings, supervisor, should_stop)
-    terminal.say(f"It is [bold]{result['id']}[/]; `vaefrag serve` shows it.")
+    terminal.print_message(f"It is [bold]{result['id']}[/]; `vaefrag serve` shows it.")
     return result
 
 
@@ -155,13 +155,15 @@ def train_sweep_and_wait(
                 analysed = follow_all(job_store, analyses, supervisor, on_change=count, should_stop=should_stop)
             for snapshot in analysed:
                 if snapshot.job.state == "failed":
-                    terminal.say(snapshot.job.progress.error)
+                    terminal.print_message(snapshot.job.progress.error)
             if any(not snapshot.job.ended for snapshot in analysed):
                 raise StoppedError(f"Stopped. Repeat the same command to go on with {sweep.name}.")
             atlas = sweeps.atlas(sweep.id)
             sweep_reports.show_atlas(sweep, atlas)
             result["atlas"] = sweep_reports.atlas_result(sweep, atlas)
-    terminal.say(f"It is the sweep [bold]{sweep.id}[/]; `vaefrag serve` shows it, `vaefrag list` names its ensembles.")
+    terminal.print_message(
+        f"It is the sweep [bold]{sweep.id}[/]; `vaefrag serve` shows it, `vaefrag list` names its ensembles."
+    )
     return result
 
 

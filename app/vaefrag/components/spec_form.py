@@ -26,11 +26,11 @@ class Field:
     """One field.
 
     Args:
-        path: dotted path of the value in the spec.
-        label: what the field is called.
-        help: one sentence below the label.
+        path: the dotted name of the setting in an `EnsembleSpec`.
+        label: the name above the box.
+        help: one sentence below the box.
         kind: "whole" or "real" (numbers), "choice", "text", "swept" (a number, or several that make a sweep).
-        choices: what may be selected; of a choice.
+        choices: the options of a choice.
     """
 
     path: str

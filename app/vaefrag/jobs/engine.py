@@ -188,7 +188,7 @@ class Engine:
         else:
             try:
                 if job.submission.kind == "train":
-                    self.store.create(parse(EnsembleSpec, job.submission.request))
+                    self.store.create(parse(EnsembleSpec, job.submission.request), job.submission.ensemble_id)
                     read_checkpoints(job, range(job.submission.members), self.store)
             except VaefragError as error:
                 job.update(state="failed", error=str(error))

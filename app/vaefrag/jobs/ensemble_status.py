@@ -9,6 +9,7 @@ from vaefrag.jobs.job_kinds import JobKind
 from vaefrag.jobs.job_models import JobRecord
 from vaefrag.jobs.job_store import JobStore
 from vaefrag.jobs.job_watcher import as_statuses
+from vaefrag_core.ensemble_record import TrainedSource
 from vaefrag_core.ensemble_store import EnsembleRecord, EnsembleStore
 from vaefrag_core.training.checkpoints import MemberStatus, member_statuses
 
@@ -56,9 +57,10 @@ def status_of(record: EnsembleRecord, store: EnsembleStore, job_store: JobStore)
     if training is not None and not training.ended:
         members = as_statuses(job_store.snapshot(training.id).members)
         return EnsembleStatus("paused" if training.state == "paused" else "in training", members, training)
-    members = [] if record.imported else _members(record, store, job_store, training)
+    trained_here = isinstance(record.source, TrainedSource)
+    members = _members(record, store, job_store, training) if trained_here else []
     count = Counter(status.state for status in members)
-    if not record.imported and count["failed"] == len(members):
+    if members and count["failed"] == len(members):
         return EnsembleStatus("failed", members, training)
     analysis = _last_job(job_store, record.id, "analyze")
     if analysis is not None and not analysis.ended:
@@ -99,7 +101,7 @@ def _members(
     record: EnsembleRecord, store: EnsembleStore, job_store: JobStore, training: JobRecord | None
 ) -> list[MemberStatus]:
     """Return the status of members from their checkpoints, and of unfinished ones from their last training."""
-    members = member_statuses(store.members_folder(record.id), record.spec.members)
+    members = member_statuses(store.members_folder(record.id), record.source.n_members)
     if training is None or all(status.state in ("done", "failed") for status in members):
         return members
     # A member that fails before its first checkpoint leaves no file: its last training alone knows why.

@@ -40,7 +40,7 @@ from vaefrag.jobs.job_models import (
     unpack_members,
 )
 from vaefrag_core.config import AnalysisConfig, Config, EnsembleSpec, FusionConfig, content_key
-from vaefrag_core.ensemble_store import ensemble_id_of
+from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.errors import InvalidInputError, MissingDataError
 
 BLOCK = 64  # members in one entry: as many are written again when one of them reports progress
@@ -141,7 +141,7 @@ class JobStore(JobFile):
             Submission(
                 id=_new_id(),
                 kind="train",
-                ensemble_id=ensemble_id_of(spec),
+                ensemble_id=EnsembleStore(self.workspace).id_of(spec),
                 title=spec.name,
                 request=_request_fields("train", spec),
                 members=spec.members,

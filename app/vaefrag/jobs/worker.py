@@ -121,8 +121,7 @@ class _Reporter:
 def _train(task: TaskSpec, reporter: _Reporter) -> dict[str, Any]:
     import torch
 
-    from vaefrag_core.datasets.catalog import load_dataset
-    from vaefrag_core.training.group_training import train_members
+    from vaefrag_core import pipeline
 
     if reporter.cancelled():
         return {}  # loading PyTorch takes seconds
@@ -141,10 +140,8 @@ def _train(task: TaskSpec, reporter: _Reporter) -> dict[str, Any]:
         statuses |= {m: MemberStatus(m, "failed", message=reason) for m, reason in broken.items()}
         reporter.send("progress", members=[_member_report(status) for status in ready.values()])
         try:
-            dataset = load_dataset(spec.dataset)
-            train_members(
+            pipeline.train_group(
                 spec,
-                dataset,
                 list(ready),
                 folder,
                 device=task.device,
@@ -169,7 +166,6 @@ def _analyze(task: TaskSpec, reporter: _Reporter) -> dict[str, Any]:
     import torch
 
     from vaefrag_core import pipeline
-    from vaefrag_core.errors import MissingDataError
 
     torch.set_num_threads(1)
     store = EnsembleStore(task.workspace)
@@ -180,17 +176,10 @@ def _analyze(task: TaskSpec, reporter: _Reporter) -> dict[str, Any]:
         if share in (0.0, 1.0) or reporter.report_due():
             reporter.send("progress", stage=stage, share=share)
 
-    done = pipeline.members_done(task.ensemble_id, store)  # none of an imported ensemble
-    try:
-        encoded = set(store.posteriors(task.ensemble_id).member_ids.tolist())
-    except MissingDataError:
-        encoded = set()
-    if not encoded or (done and done != encoded):
-        posteriors = pipeline.encode(task.ensemble_id, store)
-        encoded = set(posteriors.member_ids.tolist())
+    posteriors = pipeline.update_posteriors(task.ensemble_id, store)
     pipeline.analyze(task.ensemble_id, store, parse(AnalysisConfig, task.request), on_stage=on_stage)
     pipeline.renew_atlases(task.ensemble_id, store, on_stage=on_stage)
-    return {"analysed": len(encoded)}
+    return {"analysed": posteriors.n_members}
 
 
 def _fuse(task: TaskSpec, reporter: _Reporter) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from vaefrag.pages.job_views import JobViews
 from vaefrag.pages.page import Page, PageRequest, RenderedPage
 from vaefrag.pages.site import Site
 from vaefrag.plurals import counted, first_few
+from vaefrag_core.ensemble_record import ImportedSource, TrainedSource
 from vaefrag_core.ensemble_store import EnsembleRecord
 from vaefrag_core.errors import BrokenFileError, MissingDataError, VaefragError
 
@@ -112,11 +113,9 @@ def _news(site: Site, explorer: Explorer) -> list[Component]:
         text = f"Shown are the {shown} members of the last analysis. The page renews itself after the next one."
         links = job_controls.links([("Open the job", site.job(job.id))])
         bar = html.Div([views.part("progress", snapshot), views.part("pace", snapshot), *links], className="job-head")
-        return [
-            html.Div([bar, html.P(text, className="note")], className="card news"),
-            *poll_components([snapshot.job]),
-        ]
-    if explorer.record.imported:
+        card = html.Div([bar, html.P(text, className="note")], className="card news")
+        return [card, *poll_components([snapshot.job])]
+    if isinstance(explorer.record.source, ImportedSource):
         return []
     status = status_of(explorer.record, site.queries.store, site.job_store)
     rows: list[list[Component]] = []
@@ -156,12 +155,13 @@ def _request_button(kind: JobKind, ensemble_id: str, text: str) -> html.Div:
 
 
 def _summary(record: EnsembleRecord) -> list[html.Span]:
-    spec = record.spec
-    rest = (
-        [f"{spec.fingerprint.size:,} images"] if record.imported else [spec.train.title, f"{spec.train.steps:,} steps"]
-    )
-    words: list[Child] = [spec.dataset.name, counted(spec.members, "member"), *rest, html.Code(record.id)]
-    return [html.Span(word) for word in words]
+    members = counted(record.source.n_members, "member")
+    match record.source:
+        case TrainedSource(spec=spec):
+            words = [spec.dataset.name, members, spec.train.title, f"{spec.train.steps:,} steps"]
+        case ImportedSource(images=images):
+            words = ["imported", members, f"{images:,} images"]
+    return [*(html.Span(word) for word in words), html.Span(html.Code(record.id))]
 
 
 def _version(site: Site, ensemble_id: str) -> dict[str, str]:

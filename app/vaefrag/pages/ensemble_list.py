@@ -14,6 +14,7 @@ from vaefrag.pages.page import Page, PageRequest, RenderedPage
 from vaefrag.pages.site import Site
 from vaefrag.plurals import counted
 from vaefrag.queries import EnsembleSummary, distinct_names
+from vaefrag_core.ensemble_record import ImportedSource, TrainedSource
 from vaefrag_core.errors import VaefragError
 from vaefrag_core.sweeps import Sweep
 
@@ -74,17 +75,19 @@ def _empty() -> html.Section:
 def _card(site: Site, item: EnsembleSummary, name: str) -> dcc.Link:
     record = item.record
     assert record is not None
-    spec, status = record.spec, status_of(record, site.queries.store, site.job_store)
+    status = status_of(record, site.queries.store, site.job_store)
     created = datetime.fromisoformat(record.created)
-    members = f"{spec.members}" if item.imported else f"{status.done} of {spec.members} trained"
-    trained = [
-        ("data set", spec.dataset.name),
-        ("objective", spec.train.title),
-        ("members", members),
-        ("steps", f"{spec.train.steps:,}"),
-    ]
-    imported = [("from", "posteriors file"), ("members", members), ("images", f"{spec.fingerprint.size:,}")]
-    facts = [*(imported if item.imported else trained), ("created", f"{created.astimezone():%-d %b %Y, %H:%M}")]
+    match record.source:
+        case TrainedSource(spec=spec):
+            facts = [
+                ("data set", spec.dataset.name),
+                ("objective", spec.train.title),
+                ("members", f"{status.done} of {spec.members} trained"),
+                ("steps", f"{spec.train.steps:,}"),
+            ]
+        case ImportedSource(members=members, images=images):
+            facts = [("from", "posteriors file"), ("members", f"{members}"), ("images", f"{images:,}")]
+    facts.append(("created", f"{created.astimezone():%-d %b %Y, %H:%M}"))
     rows = [html.Div([html.Dt(name), html.Dd(value)]) for name, value in facts]
     foot = html.P(_result(item, status), className="card-foot")
     # Of ensembles with one name, the id tells which is which.
@@ -117,7 +120,7 @@ def _thumbnail(site: Site, item: EnsembleSummary, status: EnsembleStatus) -> htm
                 return html.Div(html.Img(src=source, alt="", className="pixels"), className="thumbnail")
         except VaefragError:
             pass  # replaced this moment by another analysis; the strip is true either way
-    if item.imported:
+    if item.record is not None and isinstance(item.record.source, ImportedSource):
         return html.Div(icon("grid"), className="thumbnail thumbnail-empty")
     return html.Div(
         member_strip(status.members, at_work=status.state in ACTIVE_STATES), className="thumbnail thumbnail-strip"

@@ -21,6 +21,7 @@ from vaefrag.pages.page import RenderedPage
 from vaefrag.pages.site import Site
 from vaefrag.plurals import counted
 from vaefrag_core.artifacts import Hotspot
+from vaefrag_core.ensemble_record import ImportedSource, TrainedSource
 from vaefrag_core.structure.hotspots import more_live_channels
 
 
@@ -58,17 +59,20 @@ class Explorer:
         }
 
     def _summary(self) -> list:
-        spec, matrix = self.record.spec, self.opened.matrix
-        origin = [spec.dataset.name] if self.record.imported else [spec.dataset.name, spec.train.title]
+        matrix = self.opened.matrix
+        match self.record.source:
+            case TrainedSource(spec=spec):
+                origin = [spec.dataset.name, spec.train.title]
+                again = [dcc.Link("train again with changes", href=self.site.new(self.record.id))]
+            case ImportedSource():
+                origin, again = ["imported"], []
         words = [
             *origin,
             counted(len(np.unique(matrix.member)), "member"),
             counted(matrix.n_channels, "channel"),
             f"sample of {matrix.n_images:,} images",
         ]
-        words.append(html.Code(self.record.id, title="Commands ask for this id."))
-        if not self.record.imported:
-            words.append(dcc.Link("train again with changes", href=self.site.new(self.record.id)))
+        words += [html.Code(self.record.id, title="Commands ask for this id."), *again]
         if len(np.unique(matrix.member)) > 1:
             words.append(dcc.Link("fuse its members", href=self.site.fuse(self.record.id)))
         line = html.P([html.Span(word) for word in words], className="words")

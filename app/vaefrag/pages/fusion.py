@@ -222,7 +222,7 @@ class FusionView:
         return ["It was stopped; this is the best so far."] if self.fused.end == "stopped" else []
 
     def _label_values(self) -> list[str] | None:
-        if self.label is None:
+        if self.label is None or self.posteriors.labels is None:
             return None
         names = tuple(self.posteriors.label_names or ())
         return [str(value) for value in self.posteriors.labels[:, names.index(self.label)]]

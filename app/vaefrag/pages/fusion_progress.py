@@ -71,5 +71,5 @@ def draw(site: Site, name: str, job: JobRecord) -> go.Figure:
     except VaefragError as error:
         return nothing(str(error))
     names = posteriors.label_names or ()
-    values = [str(value) for value in posteriors.labels[:, 0]] if names else None
+    values = None if posteriors.labels is None else [str(value) for value in posteriors.labels[:, 0]]
     return space_figure(state.mean, state.logvar, names[0] if names else None, values, revision=job.id)

@@ -14,8 +14,7 @@ from vaefrag.pages.job_polling import requester
 from vaefrag.pages.page import Page, PageRequest, RenderedPage
 from vaefrag.pages.site import Site
 from vaefrag_core.config import EnsembleSpec
-from vaefrag_core.ensemble_store import ensemble_id_of
-from vaefrag_core.errors import InvalidInputError, MissingDataError, VaefragError
+from vaefrag_core.errors import InvalidInputError, VaefragError
 from vaefrag_core.presets import PRESETS
 from vaefrag_core.sweeps import Sweep, resolve_sweep
 
@@ -32,8 +31,6 @@ def page(site: Site, request: PageRequest) -> RenderedPage:
     if like:
         try:
             record = site.queries.store.record(like)
-            if record.imported:
-                raise MissingDataError(f"{record.name} was imported: nothing is known of how it was trained.")
             if record.spec.model.network:
                 raise InvalidInputError(
                     f"{record.name} was trained with the network {record.spec.model.network}, which only the command"
@@ -136,9 +133,9 @@ def register(app: Dash, site: Site) -> None:
         try:
             sweep, (spec, *more) = resolve_sweep(spec_form.read_fields(dict(zip(paths, values, strict=True))))
             if sweep is not None:
-                _launch_sweep(site, sweep, [spec, *more])
+                sweep = _launch_sweep(site, sweep, [spec, *more])
                 return [None] * len(paths), None, no_update, site.atlas(sweep.id), ""
-            ensemble_id = ensemble_id_of(spec)
+            ensemble_id = site.queries.store.id_of(spec)
             if _is_trained(site, ensemble_id):
                 link = dcc.Link("Open it", href=site.ensemble(ensemble_id), className="button small")
                 text = "An ensemble with exactly these settings has been trained. Change a setting, such as the seed."
@@ -155,12 +152,13 @@ def register(app: Dash, site: Site) -> None:
         return [None] * len(paths), None, no_update, site.ensemble(ensemble_id), ""
 
 
-def _launch_sweep(site: Site, sweep: Sweep, specs: list[EnsembleSpec]) -> None:
+def _launch_sweep(site: Site, sweep: Sweep, specs: list[EnsembleSpec]) -> Sweep:
     """Submit the training of each ensemble of a sweep, but for those that are trained."""
-    site.queries.sweeps.create(sweep, specs)
+    sweep = site.queries.sweeps.create(sweep, specs)
     for spec in specs:
-        if not _is_trained(site, ensemble_id_of(spec)):
+        if not _is_trained(site, site.queries.store.id_of(spec)):
             site.job_store.submit_training(spec, who=requester())
+    return sweep
 
 
 def _is_trained(site: Site, ensemble_id: str) -> bool:

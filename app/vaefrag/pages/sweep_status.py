@@ -51,7 +51,7 @@ def sweep_status_of(site: Site, value: float, ensemble_id: str, drawn_from: str 
         key = site.queries.store.analysis_index(ensemble_id).key
     except VaefragError:
         key = ""
-    members, snapshots = record.spec.members, record.spec.train.snapshots
+    members, snapshots = record.source.n_members, record.source.snapshots
     if key and drawn_from == key and open_job(ensemble_id, site.job_store) is None:
         # Not from the members' files: this is asked at every look.
         failed = count_failed_members(ensemble_id, site.job_store)

@@ -1,0 +1,85 @@
+"""NMI and VI from three terms: what two spaces share, and what two draws of each share. For arrays and for tensors.
+
+This is the one place where similarity is normalized. `similarity` works the terms out from distances; the streams and
+block sums that are faster take NMI and VI from here as well.
+
+Reference: Murphy, K. A., Dillavou, S., Bassett, D. S. (2024). Comparing the information content of
+probabilistic representation spaces. https://arxiv.org/abs/2405.21042
+"""
+
+import math
+
+from vaefrag_core.measures.array_namespace import Numbers, array_namespace
+
+
+def shared_bits_from_terms(single_a: Numbers, single_b: Numbers, joint: Numbers) -> Numbers:
+    """Mutual information of two spaces, or of two draws of one.
+
+    I(U;V) = I(X;U) + I(X;V) − I(X;U,V)
+
+    Args:
+        single_a: (...) I(X;U), bits.
+        single_b: (...) I(X;V), bits.
+        joint: (...) I(X;U,V), bits; with I(X;U,U′) and twice the same single, I(U;U′).
+
+    Returns:
+        (...) bits.
+    """
+    return single_a + single_b - joint
+
+
+def nmi_from_terms(shared: Numbers, own_a: Numbers, own_b: Numbers, *, images: int) -> Numbers:
+    """Generalized normalized mutual information.
+
+    NMI(U,V) = I(U;V) / √( I(U;U′) I(V;V′) )
+
+    Args:
+        shared: (...) I(U;V), bits.
+        own_a: I(U;U′), bits, of a shape that broadcasts.
+        own_b: I(V;V′), likewise.
+        images: N.
+
+    Returns:
+        (...) NMI; NaN, undefined, where a space's own information is below `own_bits_floor`.
+
+    Example:
+        >>> import numpy as np
+        >>> nmi_from_terms(np.array([1.0, 0.0]), np.array([2.0, 0.0]), np.array([2.0, 1.0]), images=4)
+        array([0.5, nan])
+    """
+    where = array_namespace(shared).where
+    floor = own_bits_floor(shared, images)
+    defined_a, defined_b = own_a > floor, own_b > floor
+    # Replaced before the root is taken: the gradient of an unused branch that is NaN would spoil that of all others.
+    scale = (where(defined_a, own_a, 1.0) * where(defined_b, own_b, 1.0)) ** 0.5
+    nmi: Numbers = where(defined_a & defined_b, shared / scale, math.nan)
+    return nmi
+
+
+def own_bits_floor(bits: Numbers, images: int) -> float:
+    """Return the own information I(U;U′) below which a space tells no images apart, in bits.
+
+    It is a difference of sums of log2 N bits at most, so that what is left of it for a constant space is rounding: a
+    few units of the last place of log2 N. So small a value is no denominator.
+
+    Args:
+        bits: numbers of the precision that was worked in.
+        images: N.
+    """
+    return 16 * float(array_namespace(bits).finfo(bits.dtype).eps) * max(1.0, math.log2(images))
+
+
+def vi_from_terms(shared: Numbers, own_a: Numbers, own_b: Numbers) -> Numbers:
+    """Generalized variation of information.
+
+    VI(U,V) = 2 I(X;U,V) − I(X;U,U′) − I(X;V,V′) = I(U;U′) + I(V;V′) − 2 I(U;V)
+
+    Args:
+        shared: (...) I(U;V), bits.
+        own_a: I(U;U′), bits, of a shape that broadcasts.
+        own_b: I(V;V′), likewise.
+
+    Returns:
+        (...) bits.
+    """
+    return own_a + own_b - 2 * shared

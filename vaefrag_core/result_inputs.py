@@ -1,0 +1,33 @@
+"""What results are named by: the inputs whose hash is part of a folder's name, and the stages that report progress.
+
+Two stages that need the same result must agree on its inputs, or neither finds what the other has computed.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from vaefrag_core.config import SpaceConfig
+
+RESULTS_FORMAT = 3  # raised when a stage computes something else from the same inputs
+
+Stage = Literal["compare", "hotspots", "maps", "stability", "over-training", "traversals", "spaces", "atlas"]
+OnStage = Callable[[Stage, float], None]  # called with the stage at work and the share of it that is done
+
+
+def ignore_stage(stage: Stage, share: float) -> None:
+    """Report progress to nobody."""
+
+
+def matrix_inputs(posteriors_key: str) -> dict[str, object]:
+    """Return the inputs of the similarity of all channels, and the part that other results share with it."""
+    return {"format": RESULTS_FORMAT, "posteriors": posteriors_key}
+
+
+def space_inputs(posteriors_key: str, config: SpaceConfig) -> dict[str, object]:
+    """Return the inputs of the comparison of whole latent spaces."""
+    return matrix_inputs(posteriors_key) | {"spaces": config.model_dump(mode="json")}
+
+
+def snapshot_inputs(posteriors_key: str, steps: Sequence[int]) -> dict[str, object]:
+    """Return the inputs of the posteriors at several steps of training."""
+    return matrix_inputs(posteriors_key) | {"steps": list(steps)}
