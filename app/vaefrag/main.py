@@ -169,7 +169,8 @@ def _add_security_headers(server: Flask, script_hashes: Sequence[str]) -> None:
     """Let the browser refuse whatever is not ours: no script, picture or request from or to anywhere else."""
 
     @server.after_request
-    def headers(response: Response) -> Response:
+    def add_headers(response: Response) -> Response:
+        """Dash needs styles in the page, plotly workers and pictures from blobs; nothing comes from elsewhere."""
         response.headers["Content-Security-Policy"] = (
             f"default-src 'none'; script-src 'self' {' '.join(script_hashes)}; style-src 'self' 'unsafe-inline';"
             " img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; worker-src 'self' blob:;"

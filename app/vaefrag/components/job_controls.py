@@ -105,6 +105,7 @@ def actions(job: JobRecord) -> list[Component]:
 
 
 def _allowed_actions(job: JobRecord) -> list[str]:
+    # Of a job that has ended, what failed or was cancelled is what a retry can take up.
     troubled = bool(job.counts.get("failed") or job.counts.get("cancelled") or job.state in ("failed", "cancelled"))
     if job.ended:
         return ["retry"] if troubled else []
@@ -156,6 +157,7 @@ def reasons(job: JobRecord, members: Sequence[MemberRecord]) -> html.Div:
     if members and job.submission.kind == "train":
         train = parse(TrainConfig, job.submission.request["train"])
         lines += filter(None, [collapse_sentence(collapsed_members(as_statuses(members), train), len(members))])
+    # The job's own error is often that of its members: say it once.
     if job.progress.error and job.progress.error not in lines:
         lines.insert(0, job.progress.error)
     return error_list(lines)

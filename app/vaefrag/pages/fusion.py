@@ -161,6 +161,7 @@ class FusionView:
 
     def _optimization_card(self, curve: str) -> html.Section:
         fused = self.fused
+        # The start with the highest value at any step, as the fusion itself keeps it.
         best = int(fused.objectives.max(axis=0).argmax()) if fused.steps else 0
         if curve == "objective":
             title, figure = "Objective", optimization_figure(fused.objectives, best, OBJECTIVES[fused.config.objective])
@@ -297,6 +298,7 @@ def register(app: Dash, site: Site) -> None:
 def _register_image_route(server: Flask, site: Site) -> None:
     @server.get(f"{site.prefix}data/fusion/<fusion_id>/<int:row>.png")
     def fused_image(fusion_id: str, row: int) -> Response:
+        """The picture of one image of the sample."""
         try:
             images = site.queries.store.posteriors(site.queries.fusions.home(fusion_id)).images
         except VaefragError as error:
