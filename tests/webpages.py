@@ -35,8 +35,8 @@ def post_to(
     name, callback = callback_of(app, output, changed or next(iter(inputs)))
     sent = {**inputs, **(state or {})}
 
-    def fill(wanted: list[dict[str, str]]) -> list[dict[str, Any]]:
-        return [item | {"value": sent.get(f"{item['id']}.{item['property']}")} for item in wanted]
+    def fill(dependencies: list[dict[str, str]]) -> list[dict[str, Any]]:
+        return [item | {"value": sent.get(f"{item['id']}.{item['property']}")} for item in dependencies]
 
     outputs = [dict(zip(("id", "property"), part.rsplit(".", 1), strict=True)) for part in name.strip(".").split("...")]
     body = {
@@ -97,7 +97,7 @@ class Tab:
         return text_of(self.page)
 
     def holding(self, name: str | dict[str, str]) -> dict[str, Any]:
-        """Give what a component holds."""
+        """Return the properties of a component."""
         return next(props for props in self._components(self.page) if props["id"] == name)
 
     def fire(self, output: str, *changed: tuple[str | dict[str, str], str], **values: Any) -> Any:
@@ -109,13 +109,13 @@ class Tab:
             values: of properties, by "id.property"; others are as the page holds them.
         """
         name, callback = callback_of(self.app, output, f"{self.name_of(changed[0][0])}.{changed[0][1]}")
-        given = {"url.pathname": self.path, "url.search": self.search} | values
+        properties = {"url.pathname": self.path, "url.search": self.search} | values
         outputs = [self._fill(*part.rsplit(".", 1), {}) for part in name.strip(".").split("...")]
         body = {
             "output": name,
             "outputs": outputs if name.startswith("..") else outputs[0],
-            "inputs": [self._fill(item["id"], item["property"], given) for item in callback["inputs"]],
-            "state": [self._fill(item["id"], item["property"], given) for item in callback["state"]],
+            "inputs": [self._fill(item["id"], item["property"], properties) for item in callback["inputs"]],
+            "state": [self._fill(item["id"], item["property"], properties) for item in callback["state"]],
             "changedPropIds": [f"{self.name_of(place)}.{prop}" for place, prop in changed],
         }
         path = self.app.config.requests_pathname_prefix + "_dash-update-component"
@@ -125,17 +125,17 @@ class Tab:
         content = json.loads(answer.data)
         return content["response"] | content.get("sideUpdate", {})
 
-    def _fill(self, place: str, prop: str, given: dict[str, Any]) -> Any:
+    def _fill(self, place: str, prop: str, properties: dict[str, Any]) -> Any:
         if not place.startswith("{"):
             held = next((p for p in self._components(self.page) if p["id"] == place.split("@")[0]), {})
-            return {"id": place, "property": prop, "value": given.get(f"{place}.{prop}", held.get(prop))}
+            return {"id": place, "property": prop, "value": properties.get(f"{place}.{prop}", held.get(prop))}
         pattern = json.loads(place)
-        found = []
+        filled = []
         for props in self._components(self.page):
             if isinstance(props["id"], dict) and _fits(props["id"], pattern):
-                value = given.get(f"{self.name_of(props['id'])}.{prop}", props.get(prop))
-                found.append({"id": props["id"], "property": prop, "value": value})
-        return found if ["ALL"] in pattern.values() else found[0]
+                value = properties.get(f"{self.name_of(props['id'])}.{prop}", props.get(prop))
+                filled.append({"id": props["id"], "property": prop, "value": value})
+        return filled if ["ALL"] in pattern.values() else filled[0]
 
     def _components(self, part: Any) -> Iterator[dict[str, Any]]:
         if isinstance(part, list):
@@ -157,7 +157,7 @@ def _fits(place: dict[str, str], pattern: dict[str, Any]) -> bool:
 
 
 def text_of(part: Any) -> str:
-    """Give all words of a piece of a page, in order."""
+    """Return all words of a piece of a page, in order."""
     if isinstance(part, list | tuple):
         return " ".join(filter(None, (text_of(item) for item in part)))
     if isinstance(part, dict):

@@ -1,10 +1,10 @@
-"""The pages as one app: everything they need is given to `create_app`, nothing is global."""
+"""The pages as one app: `create_app` takes everything that they need, nothing is global."""
 
 from collections.abc import Sequence
 from importlib.resources import files
 
 from dash import ClientsideFunction, Dash, Input, Output, State, html, set_props
-from flask import Response
+from flask import Flask, Response
 from flask_caching import Cache
 
 from vaefrag.auth import sign_in
@@ -82,8 +82,8 @@ def create_app(settings: Settings, store: EnsembleStore, pages: Sequence[Page] =
         assets_ignore=r"early\.js",  # goes into the head, before anything is painted
         url_base_pathname=settings.url_prefix,
         title="vaefrag",
-        update_title=None,
-        on_error=_tell,
+        update_title="",  # the title is ours: "Updating…" would come and go with every poll
+        on_error=_show_error,
         # Pages come and go below the bar, so at the start most ids are not there yet.
         suppress_callback_exceptions=True,
     )
@@ -97,19 +97,20 @@ def create_app(settings: Settings, store: EnsembleStore, pages: Sequence[Page] =
         "EARLY", app.get_asset_url("early.js")
     )
     site = Site(Queries(store, _cache(app, settings)), settings.url_prefix, JobStore(store.workspace))
-    places = [(page.link, site.prefix + page.path) for page in pages if page.link]
-    way_out = site.prefix + SIGN_OUT if auth.sessions is not None else None
-    app.layout = shell(site.prefix, app.get_asset_url("logo.svg"), places, notifications.watch(), way_out)
+    links = [(page.link, site.prefix + page.path) for page in pages if page.link]
+    sign_out_path = site.prefix + SIGN_OUT if auth.sessions is not None else None
+    logo = app.get_asset_url("logo.svg")
+    app.layout = shell(site.prefix, logo, links, notifications.poll_components(), sign_out_path)
     _register_router(app, site, pages)
     notifications.register(app, site)  # on every page
     for register in dict.fromkeys(register for page in pages for register in page.register):
         register(app, site)
-    _secure(app)
+    _add_security_headers(app.server, app.csp_hashes())  # of the inline scripts of all callbacks, so at the end
     return app
 
 
-def _tell(error: Exception) -> None:
-    """Put what a user can mend on the page; anything else is a fault of ours and goes to the log."""
+def _show_error(error: Exception) -> None:
+    """Show what a user can mend above the page; anything else is a fault of ours and goes to the log."""
     if not isinstance(error, VaefragError):
         raise error
     set_props("alarm", {"children": remarks([str(error)], tone="alarm")})
@@ -166,13 +167,14 @@ def _cache(app: Dash, settings: Settings) -> Cache:
     return Cache(app.server, config=config)
 
 
-def _secure(app: Dash) -> None:
+def _add_security_headers(server: Flask, script_hashes: Sequence[str]) -> None:
     """Let the browser refuse whatever is not ours: no script, picture or request from or to anywhere else."""
 
-    @app.server.after_request
-    def headers(response: Response) -> Response:
+    @server.after_request
+    def add_headers(response: Response) -> Response:
+        """Dash needs styles in the page, plotly workers and pictures from blobs; nothing comes from elsewhere."""
         response.headers["Content-Security-Policy"] = (
-            f"default-src 'none'; script-src 'self' {' '.join(app.csp_hashes())}; style-src 'self' 'unsafe-inline';"
+            f"default-src 'none'; script-src 'self' {' '.join(script_hashes)}; style-src 'self' 'unsafe-inline';"
             " img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; worker-src 'self' blob:;"
             " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
         )

@@ -10,7 +10,7 @@ from dash import Dash
 
 from support import Trained, sweep_with, take_over
 from vaefrag.figures.hotspot_flow import Band, Bar, FlowView, flow_figure
-from vaefrag.figures.sweep_curves import Curve, curves_figure
+from vaefrag.figures.sweep_curves import SweepCurve, curves_figure
 from vaefrag.jobs.engine_job_store import EngineJobStore
 from vaefrag.jobs.job_store import JobStore
 from vaefrag_core import pipeline
@@ -224,7 +224,7 @@ def test_a_flow_without_hotspots_says_so() -> None:
 
 
 def test_curves_have_a_logarithmic_axis_when_values_span_decades() -> None:
-    curve = Curve("bits", [1.0, 0.5, float("nan")], [2.0, 0.1, 0.0])
+    curve = SweepCurve("bits", [1.0, 0.5, float("nan")], [2.0, 0.1, 0.0])
     targets = [("/", "")] * 3
     wide, narrow, zero = (curves_figure("β", at, [curve], targets) for at in ([1, 4, 16], [1, 2, 4], [0, 4, 16]))
     assert [figure.layout.xaxis.type for figure in (wide, narrow, zero)] == ["log", "linear", "linear"]

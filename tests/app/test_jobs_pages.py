@@ -1,4 +1,4 @@
-"""The pages of jobs over a real record: what they show, what a look draws again, and what buttons ask for."""
+"""The pages of jobs over a real record: what they show, what a poll draws again, and what buttons ask for."""
 
 import shutil
 import time
@@ -19,7 +19,7 @@ from vaefrag_core.training.checkpoints import Checkpoint, History, save_checkpoi
 from webpages import Tab, app_of, text_of
 
 TICK = ("jobs-tick", "n_intervals")
-LOOK = "jobs-seen.data"
+POLL = "jobs-seen.data"
 
 
 class Scene:
@@ -87,22 +87,22 @@ def test_an_empty_record_says_what_will_be_here(workspace: EnsembleStore, tmp_pa
     assert "Nothing has been asked for yet" in Tab(app_of(workspace, tmp_path / "cache"), "/jobs").words
 
 
-def test_a_look_draws_again_what_has_changed_and_no_button_that_has_not(scene: Scene) -> None:
+def test_a_poll_draws_again_what_has_changed_and_no_button_that_has_not(scene: Scene) -> None:
     scene.train(0, step=10)
     tab = Tab(scene.app, "/jobs")
-    first = tab.fire(LOOK, TICK)  # the state of everything is taken in
+    first = tab.fire(POLL, TICK)  # the state of everything is taken in
     assert not parts(first, "progress")
     seen = {"jobs-seen.data": first["jobs-seen"]["data"]}
-    assert tab.fire(LOOK, TICK, **seen) == 204
+    assert tab.fire(POLL, TICK, **seen) == 204
     scene.train(0, step=60)
-    moved = tab.fire(LOOK, TICK, **seen)
+    moved = tab.fire(POLL, TICK, **seen)
 
     assert list(parts(moved, "progress")) == list(parts(moved, "pace")) == [scene.jobs[0]]
     assert "· 15%" in text_of(parts(moved, "progress")[scene.jobs[0]])
     assert not parts(moved, "actions")
     assert not parts(moved, "list")
     scene.end(0, "failed")
-    ended = tab.fire(LOOK, TICK, **{"jobs-seen.data": moved["jobs-seen"]["data"]})
+    ended = tab.fire(POLL, TICK, **{"jobs-seen.data": moved["jobs-seen"]["data"]})
     assert text_of(parts(ended, "actions")[scene.jobs[0]]) == "Retry"
 
 
@@ -121,9 +121,9 @@ def test_a_member_that_has_collapsed_is_told_until_it_recovers(scene: Scene) -> 
 
 def test_a_new_job_joins_the_list(scene: Scene) -> None:
     tab = Tab(scene.app, "/jobs")
-    seen = {"jobs-seen.data": tab.fire(LOOK, TICK)["jobs-seen"]["data"]}
+    seen = {"jobs-seen.data": tab.fire(POLL, TICK)["jobs-seen"]["data"]}
     job_id = scene.job_store.submit_training(EnsembleSpec(name="run 3", members=2))
-    joined = tab.fire(LOOK, TICK, **seen)
+    joined = tab.fire(POLL, TICK, **seen)
     assert text_of(parts(joined, "list")[""]).count("run") == 3
     assert job_id in joined["jobs-seen"]["data"]["jobs"]
 
@@ -144,7 +144,7 @@ def test_a_button_writes_a_wish(scene: Scene, button: str) -> None:
     pressed = {"do": button, "job": scene.jobs[0]}
     props = {f"{Tab.name_of(pressed)}.n_clicks": 1}
     answer = tab.fire("jobs-tick.n_intervals", (pressed, "n_clicks"), **props)
-    assert answer["jobs-tick"]["n_intervals"] == 1  # and with it a look
+    assert answer["jobs-tick"]["n_intervals"] == 1  # and with it a poll
     assert scene.snapshot(0).job.desired.state == button
     assert scene.snapshot(0).job.desired.who == "a browser at 127.0.0.1"
     assert scene.snapshot(1).job.desired.state == "run"
@@ -186,9 +186,9 @@ def test_a_job_shows_its_members_and_the_one_that_is_chosen(scene: Scene) -> Non
     assert "25 of 100" in tab.words
     assert "31.50 nats" in tab.words
     assert "1.75 nats" in tab.words
-    chosen = tab.fire(LOOK, ("chosen-member", "data"), **{"chosen-member.data": 2})
+    chosen = tab.fire(POLL, ("chosen-member", "data"), **{"chosen-member.data": 2})
     assert "Member 2" in text_of(parts(chosen, "member")[scene.jobs[0]])
-    far = tab.fire(LOOK, ("chosen-member", "data"), **{"chosen-member.data": 99})
+    far = tab.fire(POLL, ("chosen-member", "data"), **{"chosen-member.data": 99})
     assert "Member 3" in text_of(parts(far, "member")[scene.jobs[0]])
 
 
@@ -201,13 +201,13 @@ def test_curves_are_those_of_the_checkpoints(scene: Scene) -> None:
     save_checkpoint(folder, Checkpoint(step=3, state="running", weights=weights, optimizer={}, history=history))
     scene.train(0, step=3)
     tab = Tab(scene.app, f"/jobs/{scene.jobs[0]}")
-    chosen = tab.fire(LOOK, ("chosen-member", "data"), **{"chosen-member.data": 1})
+    chosen = tab.fire(POLL, ("chosen-member", "data"), **{"chosen-member.data": 1})
     figures = {key: props["figure"]["data"] for key, props in chosen.items() if "figure" in props}
     loss = next(data for key, data in figures.items() if '"plot":"loss"' in key)
     kl = next(data for key, data in figures.items() if '"plot":"kl"' in key)
     assert len(loss) == 2  # the others behind, the chosen one in front
     assert len(kl) == 2  # channels
-    again = tab.fire(LOOK, TICK, **{"jobs-seen.data": chosen["jobs-seen"]["data"], "jobs-tick.n_intervals": 4})
+    again = tab.fire(POLL, TICK, **{"jobs-seen.data": chosen["jobs-seen"]["data"], "jobs-tick.n_intervals": 4})
     assert again == 204  # nothing has been learnt since
 
 

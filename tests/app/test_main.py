@@ -22,7 +22,8 @@ from vaefrag.pages.page import Page, PageRequest, RenderedPage
 from vaefrag.pages.site import Site
 from vaefrag.settings import Settings
 from vaefrag_core.ensemble_store import EnsembleStore
-from webpages import app_of, post_to, text_of
+from vaefrag_core.sweeps import SweepStore
+from webpages import Tab, app_of, post_to, text_of
 
 
 def sources() -> list[Path]:
@@ -164,6 +165,20 @@ def test_every_page_says_what_is_missing_where_nothing_is(tmp_path: Path) -> Non
         assert "is not an address of this site" not in words
         if "<" in page.path:
             assert shown["title"]["data"] == "Not found · vaefrag", page.path
+
+
+def test_a_poll_on_the_way_to_another_page_leaves_that_page_alone(
+    kept: EnsembleStore, trained: Trained, tmp_path: Path
+) -> None:
+    """A browser that has just followed a link may send one more poll of the page it left, with the new address."""
+    app, sweep = app_of(kept, tmp_path / "sweep"), SweepStore(kept).sweeps()[0]
+    atlas = Tab(app, f"/atlas/{sweep.id}")
+    atlas.path = "/jobs"
+    assert atlas.fire("atlas-body.children", ("atlas-tick", "n_intervals")) == 204
+    assert atlas.fire("atlas-drawn.children", ("atlas-step", "data")) == 204
+    ensemble = Tab(app_of(trained.store, tmp_path / "ensemble"), f"/ensemble/{trained.id}")
+    ensemble.path = "/jobs"
+    assert ensemble.fire("page.children@", ("tick", "n_intervals")) == 204
 
 
 def test_the_cache_is_closed_to_others(trained: Trained, tmp_path: Path) -> None:

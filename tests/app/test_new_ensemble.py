@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from support import Trained
-from vaefrag.components.spec_form import FIELDS, read, start
+from vaefrag.components.spec_form import FIELDS, initial_values, read_fields
 from vaefrag.jobs.job_store import JobStore
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import EnsembleSpec, ModelConfig, TrainConfig
@@ -43,14 +43,14 @@ def errors(answer: dict[str, Any]) -> dict[str, str]:
 
 
 def test_the_fields_hold_the_defaults_of_the_command() -> None:
-    assert resolve(read(start())) == resolve({"model": {"architecture": "auto"}})
+    assert resolve(read_fields(initial_values())) == resolve({"model": {"architecture": "auto"}})
 
 
 def test_another_ensemble_fills_the_form_in() -> None:
     spec = EnsembleSpec(
         name="mine", members=7, model=ModelConfig(widths=(9, 5), activation="tanh"), train=TrainConfig(beta=0.25)
     )
-    again = resolve(read(start(spec)))
+    again = resolve(read_fields(initial_values(spec)))
     assert again.key == spec.key
     assert again.name == "digits beta-vae β=0.25"
 
@@ -140,7 +140,7 @@ def test_a_preset_fills_the_fields_and_what_they_become_is_the_preset(form: Form
     answer = form.fire("preset-summary.children", ("preset", "value"), **{"preset.value": "locatello-2019"})
     assert "300,000 steps" in answer["preset-summary"]["children"]
     filled = {json.loads(k)["field"]: p["value"] for k, p in answer.items() if k.startswith("{")}
-    assert resolve(read(filled)).key == resolve(with_preset("locatello-2019", {})).key
+    assert resolve(read_fields(filled)).key == resolve(with_preset("locatello-2019", {})).key
 
 
 def test_the_newer_settings_arrive_as_they_were_typed(form: Form, workspace: EnsembleStore) -> None:
@@ -160,7 +160,7 @@ def test_the_newer_settings_arrive_as_they_were_typed(form: Form, workspace: Ens
     assert (spec.train.clip_gradient, spec.train.snapshots, spec.model.likelihood) == (5.0, 8, "mse")
     assert spec.train.precision == "bfloat16"
     assert spec.model.architecture == "conv64"
-    again = resolve(read(start(spec)))
+    again = resolve(read_fields(initial_values(spec)))
     assert again.key == spec.key
 
 

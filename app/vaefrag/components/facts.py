@@ -3,22 +3,29 @@
 from dash import html
 
 from vaefrag.components.glossary import help_mark
+from vaefrag.components.markup import Child, Children, aria
 from vaefrag_core.artifacts import Stability
 
 
-def fact(name: str, value: object, term: str | None = None) -> html.Div:
-    """Show one number under its name, with the term explained."""
+def fact(name: str, value: Children, term: str | None = None) -> html.Div:
+    """Show one number under its name.
+
+    Args:
+        name: what the number is.
+        value: the number, unit included.
+        term: entry of the glossary, explained beside the name.
+    """
     head = html.Dt([name, help_mark(term)] if term else name)
     return html.Div([head, html.Dd(value)], className="fact")
 
 
-def section(title: str, term: str | None, content: object, note: str = "", switch: object = None) -> html.Section:
-    """Give a part of a panel.
+def section(title: str, term: str | None, content: Child, note: str = "", switch: Child = None) -> html.Section:
+    """Show a part of a panel under its heading.
 
     Args:
-        title: its heading.
-        term: of the glossary, explained beside the heading.
-        content: what it shows.
+        title: the heading.
+        term: entry of the glossary, explained beside the heading.
+        content: what the part shows.
         note: a sentence below.
         switch: shown at the right of the heading.
     """
@@ -27,12 +34,12 @@ def section(title: str, term: str | None, content: object, note: str = "", switc
     return html.Section([heading, content, *foot], className="section")
 
 
-def returned(stability: Stability, hotspot: int) -> str:
-    """Say in which share of the resamples a hotspot came back: of members / of images."""
+def return_shares(stability: Stability, hotspot: int) -> str:
+    """Write in which share of the resamples a hotspot came back: of members / of images."""
     shares = [stability.returned(over)[hotspot] for over in ("members", "images")]
-    return " / ".join("–" if share != share else f"{share:.0%}" for share in shares)
+    return " / ".join("–" if share != share else f"{share:.0%}" for share in shares)  # NaN: nothing was resampled
 
 
-def chip(colour: str) -> html.Span:
-    """Give a dot of colour; decoration, since a number stands beside it."""
-    return html.Span(className="chip", style={"background": colour}, **{"aria-hidden": "true"})
+def swatch(colour: str) -> html.Span:
+    """Show a dot of colour; decoration, since a number stands beside it."""
+    return html.Span(className="chip", style={"background": colour}, **aria(hidden="true"))

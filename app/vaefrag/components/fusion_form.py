@@ -1,4 +1,4 @@
-"""The fields of a form for a fusion: what each asks, and what they hold at first."""
+"""The form for a fusion: its fields, what they hold at first, and how what was typed is read."""
 
 from typing import Any, get_args
 
@@ -21,11 +21,11 @@ def form(title: str, text: str) -> html.Div:
     """Show the form.
 
     Args:
-        title: says what would be fused.
+        title: heading that says what would be fused.
         text: a sentence below it.
     """
     head = html.Div(html.H2([title, help_mark("fused space")]), className="card-head")
-    boxes = [html.Div(_control(name), className=f"fuse-{name}") for name in FIELDS]
+    boxes = [html.Div(_input(name), className=f"fuse-{name}") for name in FIELDS]
     button = html.Button("Fuse", id="fuse", type="button", className="button primary")
     hint = html.Span("It is fused in the background. This page can be closed meanwhile.", className="quiet")
     launch = html.Div([button, hint], className="launch")
@@ -33,39 +33,38 @@ def form(title: str, text: str) -> html.Div:
     return html.Div([head, html.P(text, className="note"), grid, html.Div(id="fuse-problem"), launch], className="fuse")
 
 
-def _control(name: str) -> Any:
+def _input(name: str) -> dmc.TextInput | dmc.Select:
     field = FusionConfig.model_fields[name]
-    shared: dict[str, Any] = {"id": {"fuse": name}, "value": field.default, "inputWrapperOrder": _ORDER}
+    properties: dict[str, Any] = {"id": {"fuse": name}, "value": field.default, "inputWrapperOrder": _ORDER}
     match name:
         case "name":
             return dmc.TextInput(
-                label="Name of the space", description="What the pages call it. May be empty.", **shared
+                label="Name of the space", description="What the pages call it. May be empty.", **properties
             )
         case "objective":
             options = [
                 {"value": value, "label": f"{value}: {OBJECTIVES[value]}"} for value in get_args(FusionObjective)
             ]
             label = html.Span(["Objective", help_mark("objective of a fusion")])
-            what = "What is maximized. Only vi has an end."
             return dmc.Select(
                 label=label,
-                description=what,
+                description="What is maximized. Only vi has an end.",
                 data=options,
                 allowDeselect=False,
                 comboboxProps={"shadow": "md"},
-                **shared,
+                **properties,
             )
-    title, what = _NUMBERS[name]
-    text = number_text(shared.pop("value"), grouped=True)
-    return number_box(text, label=title, description=what, whole=True, **shared)
+    title, description = _NUMBERS[name]
+    text = number_text(properties.pop("value"), grouped=True)
+    return number_box(text, label=title, description=description, whole=True, **properties)
 
 
-def read(name: str, value: Any) -> Any:
-    """Give what stands in a field as a `FusionConfig` takes it: not yet checked."""
+def read_field(name: str, value: Any) -> Any:
+    """Return what stands in a field as a `FusionConfig` takes it: not yet checked."""
     return as_number(value) if name in _NUMBERS else value
 
 
-_ORDER = ["label", "input", "error", "description"]
+_ORDER = ["label", "input", "error", "description"]  # an error stands at its input, not below the description
 _NUMBERS = {
     "dimension": ("Dimension", "Channels of the fused space. Up to 3 are drawn whole."),
     "steps": ("Steps", "At most; it ends when nothing rises."),

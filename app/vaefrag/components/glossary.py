@@ -3,6 +3,8 @@
 import dash_mantine_components as dmc
 from dash import html
 
+from vaefrag.components.markup import aria
+
 TERMS: dict[str, str] = {
     "channel": "One latent dimension of one trained VAE. 3.7 is channel 7 of member 3, both counted from 0.",
     "member": "One VAE of the ensemble, trained from its own random seed.",
@@ -91,13 +93,14 @@ TERMS: dict[str, str] = {
 
 
 def help_mark(term: str) -> dmc.Tooltip:
-    """Give a small “?” that explains a term, to the mouse, the keyboard and touch."""
+    """Show a small “?” that explains a term to the mouse, the keyboard and touch."""
     return dmc.Tooltip(
-        html.Button("?", type="button", className="help", **{"aria-label": f"What is {term}?"}),
+        html.Button("?", type="button", className="help", **aria(label=f"What is {term}?")),
         label=TERMS[term],
         multiline=True,
         w=300,
         withArrow=True,
+        # The tooltip's own wrapper is a block, which would break the line of text that the mark stands in.
         boxWrapperProps={"component": "span", "style": {"display": "inline-block"}},
         events={"hover": True, "focus": True, "touch": True},
     )

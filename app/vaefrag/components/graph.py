@@ -5,6 +5,8 @@ from typing import Any
 import plotly.graph_objects as go
 from dash import dcc, html
 
+from vaefrag.components.markup import aria
+
 # plotly offers to upload every plot to a cloud unless told not to. Nothing may leave the machine.
 CONFIG: dict[str, Any] = {
     "showSendToCloud": False,
@@ -16,17 +18,21 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def graph(name: str | dict[str, str], figure: go.Figure, label: str, *, buttons: list[str], **config: Any) -> html.Div:
+def graph(
+    graph_id: str | dict[str, str], figure: go.Figure, label: str, *, buttons: list[str], **config: Any
+) -> html.Div:
     """Put a figure on a page.
 
     Args:
-        name: id of the graph: a word, or fields of which "plot" is the word.
-        figure: what to draw.
+        graph_id: id of the graph: a word, or fields of which "plot" is the word.
+        figure: what is drawn.
         label: what it shows, for those who cannot see it.
-        buttons: of plotly's tool bar that are kept.
+        buttons: buttons of plotly's tool bar, besides the one that saves a picture.
         config: more of plotly's configuration.
     """
-    bar = {"modeBarButtons": [[*buttons, "toImage"]]}
-    plot = dcc.Graph(id=name, figure=figure, config=CONFIG | bar | config, className="plot", responsive=True)
-    frame = name if isinstance(name, str) else name["plot"]
-    return html.Div(plot, className=f"plot-frame {frame}-frame", role="group", **{"aria-label": label})
+    options: Any = CONFIG | {"modeBarButtons": [[*buttons, "toImage"]]} | config
+    # `responsive` makes Dash overrule the size of the figure itself: the plot follows its frame.
+    plot = dcc.Graph(id=graph_id, figure=figure, config=options, className="plot", responsive=True)
+    word = graph_id if isinstance(graph_id, str) else graph_id["plot"]
+    # The frame has its height from the style sheet, so that nothing jumps when the plot is drawn in it.
+    return html.Div(plot, className=f"plot-frame {word}-frame", role="group", **aria(label=label))

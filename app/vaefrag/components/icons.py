@@ -2,7 +2,9 @@
 
 from dash import html
 
+from vaefrag.components.markup import aria
+
 
 def icon(name: str) -> html.Span:
-    """Give an icon of `assets/icons`, in the colour of the text around it; decoration, so without a name."""
-    return html.Span(className=f"icon icon-{name}", **{"aria-hidden": "true"})
+    """Show an icon of `assets/icons` in the colour of the text around it; decoration, so without a name."""
+    return html.Span(className=f"icon icon-{name}", **aria(hidden="true"))

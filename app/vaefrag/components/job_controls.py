@@ -1,13 +1,16 @@
-"""Parts that show a job and steer it; each is drawn from its snapshot alone."""
+"""Parts that show a job and control it; each is drawn from its snapshot alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import dash_mantine_components as dmc
 from dash import dcc, html
+from dash.development.base_component import Component
 
 from vaefrag.components.facts import fact
+from vaefrag.components.markup import aria
 from vaefrag.components.member_strip import STATES
-from vaefrag.components.notices import alarms
+from vaefrag.components.notices import error_list
 from vaefrag.components.time_format import clock, duration
 from vaefrag.jobs.job_models import JobRecord, JobSnapshot, LogLine, MemberRecord
 from vaefrag.jobs.job_watcher import as_statuses
@@ -33,7 +36,7 @@ STAGES = {
 
 
 def state_word(job: JobRecord) -> str:
-    """Say how a job stands, or what it is about to be."""
+    """Return the state of a job in a word, or the state that it is about to have."""
     if job.ended:
         return job.state
     if job.desired.state == "cancel":
@@ -59,7 +62,7 @@ def progress(snapshot: JobSnapshot) -> html.Div:
         html.Div(className=f"meter-fill meter-{job.state}", style={"width": f"{100 * share:.1f}%"}),
         className="meter",
         role="progressbar",
-        **{"aria-label": words, "aria-valuenow": round(100 * share), "aria-valuemin": 0, "aria-valuemax": 100},
+        **aria(label=words, valuenow=round(100 * share), valuemin=0, valuemax=100),
     )
     return html.Div([html.Div([badge(job), html.Span(words, className="quiet")], className="job-state"), bar])
 
@@ -78,60 +81,69 @@ def _progress_words(snapshot: JobSnapshot, share: float) -> str:
 
 
 def pace(snapshot: JobSnapshot) -> html.Div:
-    """Show how fast a job goes and how long it will take; or took."""
-    job, found = snapshot.job, estimate(snapshot)
+    """Show how fast a job goes and how long it will take; or how long it took."""
+    job, progress_estimate = snapshot.job, estimate(snapshot)
     lines = []
     if job.state == "running":
-        if found.steps_per_second:
-            lines.append(f"{found.steps_per_second:,.0f} steps/s")
-        if found.seconds_left is not None:
-            lines.append(f"{duration(found.seconds_left)} left")
+        if progress_estimate.steps_per_second:
+            lines.append(f"{progress_estimate.steps_per_second:,.0f} steps/s")
+        if progress_estimate.seconds_left is not None:
+            lines.append(f"{duration(progress_estimate.seconds_left)} left")
     elif job.ended and job.progress.started and job.progress.ended:
         lines.append(f"took {duration(job.progress.ended - job.progress.started)}")
     return html.Div([html.Div(line) for line in lines], className="pace")
 
 
 def actions_key(job: JobRecord) -> str:
-    """Name what can be asked of a job now: while it stays, its buttons need not be drawn again."""
-    return " ".join(_possible(job))
+    """Name the actions that a job allows now: while they stay, its buttons need not be drawn again."""
+    return " ".join(_allowed_actions(job))
 
 
-def actions(job: JobRecord) -> list:
-    """Give the buttons of what can be asked of a job now."""
-    return [_BUTTONS[name](job) for name in _possible(job)]
+def actions(job: JobRecord) -> list[Component]:
+    """Return the buttons of the actions that a job allows now."""
+    return [_BUTTONS[name](job) for name in _allowed_actions(job)]
 
 
-def _possible(job: JobRecord) -> list[str]:
+def _allowed_actions(job: JobRecord) -> list[str]:
+    # Of a job that has ended, what failed or was cancelled is what a retry can take up.
     troubled = bool(job.counts.get("failed") or job.counts.get("cancelled") or job.state in ("failed", "cancelled"))
     if job.ended:
         return ["retry"] if troubled else []
     if job.desired.state == "cancel":
         return []
-    found = ["resume"] if job.desired.state == "pause" else ["pause"]
-    return [*found, "cancel"] + (["retry"] if job.counts.get("failed") else [])
+    pause_or_resume = "resume" if job.desired.state == "pause" else "pause"
+    return [pause_or_resume, "cancel"] + (["retry"] if job.counts.get("failed") else [])
 
 
-def _button(job: JobRecord, name: str, text: str, title: str, **more: object) -> html.Button:
-    label = {"aria-label": f"{text}: {job.submission.title}"}
+def _button(job: JobRecord, action: str, text: str, title: str) -> html.Button:
     return html.Button(
-        text, id={"do": name, "job": job.id}, type="button", className="button small", title=title, **label, **more
+        text,
+        id={"do": action, "job": job.id},
+        type="button",
+        className="button small",
+        title=title,
+        **_action_label(job, text),
     )
+
+
+def _action_label(job: JobRecord, text: str) -> dict[str, Any]:
+    """Name a button by its job as well: read out alone, one "Pause" of a list of jobs is like all others."""
+    return aria(label=f"{text}: {job.submission.title}")
 
 
 def _cancel(job: JobRecord) -> dmc.Popover:
     """Ask once more before a job is cancelled."""
     keeps = "What its members have learnt is kept, and can be gone on with." if job.submission.members else ""
     really = html.Button("Cancel the job", id={"do": "cancel", "job": job.id}, type="button", className="button danger")
-    first = html.Button(
-        "Cancel", type="button", className="button small", **{"aria-label": f"Cancel: {job.submission.title}"}
-    )
+    # Without an id: this button only opens the question, and must set off no callback.
+    first = html.Button("Cancel", type="button", className="button small", **_action_label(job, "Cancel"))
     question = html.Div([html.P(f"End this job? {keeps}"), really], className="question")
     return dmc.Popover(
         [dmc.PopoverTarget(first), dmc.PopoverDropdown(question)], width=250, position="bottom-end", withArrow=True
     )
 
 
-_BUTTONS = {
+_BUTTONS: dict[str, Callable[[JobRecord], Component]] = {
     "pause": lambda job: _button(job, "pause", "Pause", "Stop at the next checkpoint, and wait"),
     "resume": lambda job: _button(job, "resume", "Resume", "Go on from the checkpoints"),
     "cancel": _cancel,
@@ -140,19 +152,20 @@ _BUTTONS = {
 
 
 def reasons(job: JobRecord, members: Sequence[MemberRecord]) -> html.Div:
-    """Name what went wrong; nothing when nothing did."""
+    """List why a job or its members failed, and which members have collapsed; hidden when all is well."""
     lines = first_few([row.error for row in members if row.state == "failed"])
     if members and job.submission.kind == "train":
         train = parse(TrainConfig, job.submission.request["train"])
         lines += filter(None, [collapse_sentence(collapsed_members(as_statuses(members), train), len(members))])
+    # The job's own error is often that of its members: say it once.
     if job.progress.error and job.progress.error not in lines:
         lines.insert(0, job.progress.error)
-    return alarms(lines)
+    return error_list(lines)
 
 
-def member_facts(snapshot: JobSnapshot, chosen: int) -> list:
+def member_facts(snapshot: JobSnapshot, member: int) -> list[Component]:
     """Show one member of a job."""
-    row = snapshot.members[chosen]
+    row = snapshot.members[member]
     kl = sum(row.kl_nats)
     facts = [
         fact("state", STATES[row.state]),
@@ -163,7 +176,7 @@ def member_facts(snapshot: JobSnapshot, chosen: int) -> list:
         fact("attempt", row.attempt or "–", "attempt"),
         fact("worker", row.worker or "–"),
     ]
-    return [html.H2(f"Member {chosen}"), html.Dl(facts, className="facts")]
+    return [html.H2(f"Member {member}"), html.Dl(facts, className="facts")]
 
 
 def log_lines(lines: Sequence[LogLine]) -> html.Ol:
@@ -171,8 +184,8 @@ def log_lines(lines: Sequence[LogLine]) -> html.Ol:
     return html.Ol([html.Li([clock(line.at), html.Span(line.text)]) for line in reversed(lines)], className="log")
 
 
-def links(texts: Sequence[tuple[str, str]]) -> list:
-    """Give links, as buttons, to what belongs to a job.
+def links(texts: Sequence[tuple[str, str]]) -> list[Component]:
+    """Return links, drawn as buttons, to what belongs to a job.
 
     Args:
         texts: text and path of each.

@@ -2,9 +2,11 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from dash import html
+
+from vaefrag.components.markup import aria
 
 STATES = {
     "done": "trained",
@@ -15,7 +17,7 @@ STATES = {
     "failed": "failed",
     "cancelled": "cancelled",
 }
-MOST_CELLS = 1_000  # more could not be told apart, and would make every look at a job heavy
+MOST_CELLS = 1_000  # more could not be told apart, and would make every poll of a job heavy
 
 
 class Member(Protocol):
@@ -34,29 +36,30 @@ class Member(Protocol):
         """Steps trained."""
 
 
-def strip(members: Sequence[Member], chosen: int | None = None, *, at_work: bool = True) -> html.Div:
-    """Show each member as a cell, and the numbers of them in words.
+def member_strip(members: Sequence[Member], selected: int | None = None, *, at_work: bool = True) -> html.Div:
+    """Show each member as a cell, and how many are in each state in words.
 
     Args:
         members: in order.
-        chosen: the one that is marked; None when cells cannot be chosen.
+        selected: the member that is marked; None when cells cannot be selected.
         at_work: whether anybody trains them; else those on the way have only begun.
     """
     states = ["begun" if member.state == "running" and not at_work else member.state for member in members]
     counts = Counter(STATES[state] for state in states)
     words = ", ".join(f"{counts[text]} {text}" for text in dict.fromkeys(STATES.values()) if counts[text])
-    cells = [_cell(member, state, chosen) for member, state in zip(members[:MOST_CELLS], states, strict=False)]
+    cells = [_cell(member, state, selected) for member, state in zip(members[:MOST_CELLS], states, strict=False)]
     more = f" Cells of the first {MOST_CELLS:,} are shown." if len(members) > MOST_CELLS else ""
     return html.Div(
         [
-            html.Div(cells, className="cells", role="img", **{"aria-label": words}),
+            html.Div(cells, className="cells", role="img", **aria(label=words)),
             html.P(f"{words}.{more}", className="note"),
         ]
     )
 
 
-def _cell(member: Member, state: str, chosen: int | None) -> html.Span:
-    mark = {} if chosen is None else {"data-member": str(member.index)}
-    look = f"cell cell-{state}" + (" on" if member.index == chosen else "")
+def _cell(member: Member, state: str, selected: int | None) -> html.Span:
+    # One listener of `assets/pages.js` reads this attribute: a Dash callback on each of a thousand cells would be slow.
+    clickable: dict[str, Any] = {} if selected is None else {"data-member": str(member.index)}
+    style = f"cell cell-{state}" + (" on" if member.index == selected else "")
     title = f"member {member.index}: {STATES[state]}, step {member.step:,}"
-    return html.Span(className=look, title=title, **mark)
+    return html.Span(className=style, title=title, **clickable)

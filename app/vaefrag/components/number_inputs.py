@@ -9,15 +9,17 @@ from dash import MATCH, Dash, Input, Output
 GROUPED = r"\d{1,3}(,\d{3})+"
 
 
-def number_box(text: str, *, whole: bool, **shared: Any) -> dmc.TextInput:
+def number_box(text: str, *, whole: bool, **properties: Any) -> dmc.TextInput:
     """Show a box for a number.
 
     Args:
-        text: it holds at first.
+        text: what it holds at first.
         whole: whether the number is a whole one.
-        shared: of every box, such as its label.
+        properties: of the text input, such as its label.
     """
-    return dmc.TextInput(value=text, inputProps={"inputMode": "numeric" if whole else "decimal"}, **shared)
+    # Not an input of type number: where a browser cannot read a number it hands over an empty text, and nobody could
+    # say what is wrong with what was typed. The mode only decides which keys a phone shows.
+    return dmc.TextInput(value=text, inputProps={"inputMode": "numeric" if whole else "decimal"}, **properties)
 
 
 def number_text(value: float | None, *, grouped: bool = False) -> str:
@@ -32,14 +34,14 @@ def number_text(value: float | None, *, grouped: bool = False) -> str:
     return f"{value:,}" if grouped else f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
-def as_number(typed: Any) -> Any:
-    """Give what stands in such a box, without the commas between thousands: not yet checked."""
-    text = typed.strip() if isinstance(typed, str) else typed
+def as_number(content: Any) -> Any:
+    """Return what stands in such a box without the commas between thousands: not yet checked."""
+    text = content.strip() if isinstance(content, str) else content
     return text.replace(",", "") if isinstance(text, str) and re.fullmatch(GROUPED, text) else text
 
 
-def forget_errors(app: Dash, kind: str) -> None:
-    """Take what is said to be wrong with a field of a form away as soon as it is changed.
+def clear_errors(app: Dash, kind: str) -> None:
+    """Take the error of a form's field away as soon as the field is changed.
 
     Args:
         app: the app.

@@ -1,4 +1,4 @@
-"""The fields of a form for an ensemble: what each asks, how it is shown, and how what was typed becomes a spec.
+"""The form for an ensemble: its fields, how each is shown, and how what was typed becomes a spec.
 
 There is none for a network by import path: that is code to be run, which nobody may name from a web page.
 """
@@ -122,16 +122,23 @@ OPTIONAL = ("dataset.path", "dataset.image_size", "train.clip_gradient")  # may 
 FIELDS = {field.path: field for field in (*IMAGES, *LOSS, *SIZE, *NETWORK, *MORE)}
 
 
-def start(spec: EnsembleSpec | None = None) -> dict[str, Any]:
-    """Return what the fields hold at first: the defaults, or another ensemble's settings without its name."""
+def initial_values(spec: EnsembleSpec | None = None) -> dict[str, Any]:
+    """Return what the fields hold at first: the defaults, or another ensemble's settings.
+
+    Args:
+        spec: the other ensemble's; None for the defaults.
+
+    Returns:
+        Values by the path of their field.
+    """
     content = (spec or EnsembleSpec()).model_dump(mode="json")
-    values = {path: _at(content, path) for path in FIELDS}
-    values["name"] = ""
+    values = {path: _value_at(content, path) for path in FIELDS}
+    values["name"] = ""  # of the other ensemble: two would be told apart by their ids alone
     for path in LISTS:
         values[path] = ", ".join(str(number) for number in values[path])
     for field in FIELDS.values():
         if field.kind in ("whole", "real", "swept"):
-            grouped = field.kind == "whole" and not field.path.endswith("seed")
+            grouped = field.kind == "whole" and not field.path.endswith("seed")  # a seed is a name, not a quantity
             values[field.path] = number_text(values[field.path], grouped=grouped)
     values["dataset.path"] = values["dataset.path"] or ""
     if spec is None:
@@ -139,13 +146,13 @@ def start(spec: EnsembleSpec | None = None) -> dict[str, Any]:
     return values
 
 
-def start_from_preset(name: str) -> dict[str, Any]:
-    """Return what the fields hold after the choice of a preset: its settings, and the defaults for the rest."""
-    return start(parse(EnsembleSpec, with_preset(name, {})))
+def preset_values(name: str) -> dict[str, Any]:
+    """Return what the fields hold once a preset is selected: its settings, and the defaults for the rest."""
+    return initial_values(parse(EnsembleSpec, with_preset(name, {})))
 
 
-def presets() -> html.Section:
-    """Render the choice of presets, without those of data sets that this installation does not have."""
+def preset_menu() -> html.Section:
+    """Show the papers whose settings can be taken over, but for those of data sets that the catalog does not have."""
     datasets = {entry.name for entry in describe_datasets()}
     usable = [preset for preset in PRESETS.values() if preset.values["dataset"]["name"] in datasets]
     select = dmc.Select(
@@ -162,10 +169,13 @@ def presets() -> html.Section:
     )
 
 
-def read(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was typed as fields of an `EnsembleSpec`, one of which may be a list: not validated yet.
+def read_fields(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was typed as fields of an `EnsembleSpec`, one of which may be a list: not yet checked.
 
-    Boxes that are hidden, as the objective or the data set does not read them, are left out.
+    What stands in a box that is hidden, because the objective or the data set does not read it, is left out.
+
+    Args:
+        values: what the fields hold, by path.
     """
     content: dict[str, Any] = {}
     for path, value in values.items():
@@ -173,10 +183,10 @@ def read(values: Mapping[str, Any]) -> dict[str, Any]:
         if not is_read(path, values["train.objective"], str(values["dataset.name"])):
             continue
         *parents, name = path.split(".")
-        section = content
+        group = content
         for parent in parents:
-            section = section.setdefault(parent, {})
-        section[name] = _field_value(path, value)
+            group = group.setdefault(parent, {})
+        group[name] = _field_value(path, value)
     return content
 
 
@@ -189,16 +199,16 @@ def _field_value(path: str, value: Any) -> Any:
     return as_number(text) if FIELDS[path].kind in ("whole", "real") else text
 
 
-def control(field: Field, value: Any) -> Any:
-    """Render a field."""
-    shared: dict[str, Any] = {"id": {"field": field.path}, "label": field.label, "description": field.help}
-    shared["inputWrapperOrder"] = ["label", "input", "error", "description"]
+def field_input(field: Field, value: Any) -> dmc.TextInput | dmc.Select:
+    """Show a field with what it holds."""
+    properties: dict[str, Any] = {"id": {"field": field.path}, "label": field.label, "description": field.help}
+    properties["inputWrapperOrder"] = ["label", "input", "error", "description"]
     if field.kind == "choice":
-        data: Any = _datasets() if field.path == "dataset.name" else list(field.choices)
-        return dmc.Select(data=data, allowDeselect=False, value=value, comboboxProps={"shadow": "md"}, **shared)
+        options: Any = _dataset_options() if field.path == "dataset.name" else list(field.choices)
+        return dmc.Select(data=options, allowDeselect=False, value=value, comboboxProps={"shadow": "md"}, **properties)
     if field.kind in ("text", "swept"):
-        return dmc.TextInput(value=value, **shared)
-    return number_box(value, whole=field.kind == "whole", **shared)
+        return dmc.TextInput(value=value, **properties)
+    return number_box(value, whole=field.kind == "whole", **properties)
 
 
 def is_read(path: str, objective: str, dataset: str) -> bool:
@@ -209,18 +219,18 @@ def is_read(path: str, objective: str, dataset: str) -> bool:
     return setting is None or objective not in OBJECTIVES or objective in setting.readers
 
 
-def group(title: str, fields: tuple[Field, ...], values: Mapping[str, Any], note: str = "") -> html.Section:
-    """Render a section of fields; boxes that the objective or the data set does not read are hidden.
+def field_group(title: str, fields: tuple[Field, ...], values: Mapping[str, Any], note: str = "") -> html.Section:
+    """Show fields that belong together; coefficients in a box that comes and goes with the objective.
 
     Args:
-        title: the section's heading.
+        title: the heading.
         fields: the fields, in order.
-        values: what the fields hold.
-        note: a sentence below the fields.
+        values: what they hold, by path.
+        note: a sentence below.
     """
     boxes = [
         html.Div(
-            control(field, values[field.path]),
+            field_input(field, values[field.path]),
             id={"box": field.path},
             hidden=not is_read(field.path, values["train.objective"], values["dataset.name"]),
         )
@@ -231,22 +241,22 @@ def group(title: str, fields: tuple[Field, ...], values: Mapping[str, Any], note
     return html.Section([html.H2(title), controls, *foot], className="card")
 
 
-def _datasets() -> list[dict[str, Any]]:
+def _dataset_options() -> list[dict[str, str]]:
     options = []
     for entry in describe_datasets():
         label = f"{entry.name} · {entry.description}"
         if entry.image_shape is not None:
             height, width, _ = entry.image_shape
             points = point_format(DatasetConfig(name=entry.name)) is not None
-            what = "points" if points else f"images of {height}×{width}"
-            label = f"{entry.name} · {entry.n_images:,} {what}"
+            items = "points" if points else f"images of {height}×{width}"
+            label = f"{entry.name} · {entry.n_images:,} {items}"
         if not entry.available:
             label += " · not on this machine"
         options.append({"value": entry.name, "label": label})
     return options
 
 
-def _at(content: Mapping[str, Any], path: str) -> Any:
+def _value_at(content: Mapping[str, Any], path: str) -> Any:
     value: Any = content
     for part in path.split("."):
         value = value[part]

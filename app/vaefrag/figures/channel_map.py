@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -23,7 +24,7 @@ class MapView:
         coordinates: (n, 2).
         hotspot: (n,), −1 for noise.
         bits: (n,) information.
-        equal: True where distances mean something, so that both axes need the same scale.
+        equal: whether distances mean something, so that both axes need the same scale.
     """
 
     revision: str
@@ -67,10 +68,11 @@ def map_figure(view: MapView, marked: Sequence[int] = ()) -> go.Figure:
         figure,
         margin={"l": 14, "r": 14, "t": 22, "b": 14},
         uirevision=view.revision,
+        # With a constant revision plotly would keep the user's last lasso, whatever the URL says is selected.
         selectionrevision=[view.revision, list(marked)],
         hovermode="closest",
         dragmode="lasso",
-        clickmode="event",
+        clickmode="event",  # a click goes to the URL, which selects; plotly must not select by itself as well
         xaxis=bare,
         yaxis=bare | ({"scaleanchor": "x", "scaleratio": 1} if view.equal else {}),
         annotations=_numbers(view),
@@ -78,11 +80,11 @@ def map_figure(view: MapView, marked: Sequence[int] = ()) -> go.Figure:
 
 
 def selected_points(marked: Sequence[int]) -> list[int] | None:
-    """Give plotly's list of what is selected; None, unlike an empty list, dims nothing."""
+    """Return plotly's list of what is selected: None, unlike an empty list, which would dim every point."""
     return sorted(marked) or None
 
 
-def _numbers(view: MapView) -> list[dict]:
+def _numbers(view: MapView) -> list[dict[str, Any]]:
     """Write each hotspot's number above its middle: colours repeat, numbers do not."""
     numbers = []
     for label in range(int(view.hotspot.max(initial=-1)) + 1):

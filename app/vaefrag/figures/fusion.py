@@ -1,6 +1,7 @@
 """A fused space: one point, with the ellipse of its posterior, for each image; and how the fit went."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -37,7 +38,7 @@ def space_figure(
         revision: changes when zoom and pan should be forgotten.
     """
     mean, spread = np.asarray(mean, dtype=np.float64), np.exp(np.asarray(logvar, dtype=np.float64) / 2)
-    traces: list = []
+    traces: list[Any] = []
     for name, colour, rows, bar in _groups(label, values, len(mean)):
         marker = {"size": 5, "opacity": 0.85, "color": colour, "colorscale": LABEL_SCALE}
         look = {
@@ -58,7 +59,7 @@ def space_figure(
             bars = {"type": "data", "array": spread[rows, 0], "thickness": 0.6, "width": 0}
             traces.append(go.Scatter(x=mean[rows, 0], y=rows, error_x=bars, **look))
     axis = {"zeroline": False, "ticks": "", "tickfont": {"size": 10}, "showline": False}
-    reach = [_reach(mean[:, c], spread[:, c]) for c in range(min(mean.shape[1], 2))]
+    ranges = [_axis_range(mean[:, c], spread[:, c]) for c in range(min(mean.shape[1], 2))]
     second = {"title": {"text": "channel 1" if mean.shape[1] > 1 else "image", "standoff": 4}}
     figure = plain(
         go.Figure(traces),
@@ -67,8 +68,8 @@ def space_figure(
         dragmode="pan" if mean.shape[1] < 3 else "orbit",
         uirevision=revision,
         showlegend=sum(bool(trace.name) for trace in traces) > 1,
-        xaxis=axis | {"title": {"text": "channel 0", "standoff": 6}, "range": reach[0]},
-        yaxis=axis | second | ({"scaleanchor": "x", "range": reach[1]} if mean.shape[1] == 2 else {}),
+        xaxis=axis | {"title": {"text": "channel 0", "standoff": 6}, "range": ranges[0]},
+        yaxis=axis | second | ({"scaleanchor": "x", "range": ranges[1]} if mean.shape[1] == 2 else {}),
         legend={"title": {"text": label}, "font": {"size": 11}, "itemsizing": "constant"},
     )
     if mean.shape[1] >= 3:
@@ -114,15 +115,15 @@ def optimization_figure(series: NDArray[np.floating], best: int, title: str, cei
     return figure
 
 
-def _reach(mean: NDArray[np.float64], spread: NDArray[np.float64]) -> list[float]:
-    """Give the range of an axis: all means, and their ellipses but for the few that reach out furthest."""
+def _axis_range(mean: NDArray[np.floating], spread: NDArray[np.floating]) -> list[float]:
+    """Return the range of an axis: all means, and their ellipses but for the few that reach out furthest."""
     room = 0.02 * float(np.ptp(mean))
     low = min(float(mean.min()), float(np.quantile(mean - spread, OUTLYING / 2)))
     high = max(float(mean.max()), float(np.quantile(mean + spread, 1 - OUTLYING / 2)))
     return [low - room, high + room]
 
 
-def _groups(label: str | None, values: Sequence[str | None] | None, count: int) -> list[tuple]:
+def _groups(label: str | None, values: Sequence[str | None] | None, count: int) -> list[tuple[Any, ...]]:
     """Cut images by colour: name, colour or values of a scale, rows, colour bar."""
     everything = np.arange(count)
     if values is None or label is None:
@@ -136,7 +137,9 @@ def _groups(label: str | None, values: Sequence[str | None] | None, count: int) 
         scale = ("", np.asarray(numbers)[~unknown], everything[~unknown], colour_bar(label, **upright))
         return [scale, ("", NOISE_COLOUR, rest, None)] if len(rest) else [scale]
     colours = [HOTSPOT_COLOURS[i % len(HOTSPOT_COLOURS)] for i in range(len(groups))]
-    parts: list[tuple] = [(group, colours[i], np.flatnonzero(table == group), None) for i, group in enumerate(groups)]
+    parts: list[tuple[Any, ...]] = [
+        (group, colours[i], np.flatnonzero(table == group), None) for i, group in enumerate(groups)
+    ]
     return [*parts, (NOT_KNOWN, NOISE_COLOUR, rest, None)] if len(rest) else parts
 
 

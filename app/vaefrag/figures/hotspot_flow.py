@@ -10,9 +10,9 @@ from vaefrag.figures.theme import bare, hotspot_colour, nothing
 
 BAR_WIDTH = 0.026  # of the whole drawing
 WIDEST = 0.2  # a bar, of the distance between columns
-GAP = 0.035  # between bars, of the highest column
-LEAST_HEIGHT = 0.02  # of a bar, of the highest column, so that it can be hit
-LEAST_NUMBERED = 0.035  # of a bar that shows its number
+GAP = 0.035  # between bars, of the channels in the fullest column
+LEAST_HEIGHT = 0.02  # of a bar, of the channels in the fullest column, so that it can be clicked
+LEAST_NUMBERED = 0.035  # of a bar that shows its number, of the height of the tallest column
 MARGIN = 0.53  # from the middle to the edge, of the height of the tallest column
 PASSES = 3  # over the columns, to put bars where their bands are straight
 
@@ -22,15 +22,15 @@ class Bar:
     """A hotspot.
 
     Args:
-        size: its channels.
-        thread: by which it is coloured.
+        size: how many channels it has.
+        lineage: the lineage that it belongs to, which gives the colour.
         number: its number, shown on it.
-        about: what is said of it, lines of text.
+        about: what is shown at the pointer, lines of text.
         target: path and query of the page that a click opens.
     """
 
     size: int
-    thread: int
+    lineage: int
     number: int
     about: str
     target: tuple[str, str]
@@ -41,9 +41,9 @@ class Band:
     """What two hotspots share.
 
     Args:
-        left: column and place in it of the first.
-        right: of the second, in a later column.
-        nmi: mean of their channels.
+        left: column of the first, and its index in the column.
+        right: the same of the second, in a later column.
+        nmi: mean NMI of their channels.
     """
 
     left: tuple[int, int]
@@ -56,11 +56,11 @@ class FlowView:
     """What is drawn.
 
     Args:
-        heads: of the columns: lines of text.
+        heads: of each column, lines of text.
         bars: of each column, in any order.
-        bands: between them.
-        notes: of columns without bars: why.
-        others: sizes of the hotspots in columns of other drawings that shall have the same scale.
+        bands: between bars.
+        notes: of each column, why it has no bars.
+        others: sizes of the hotspots in columns of other drawings that share the scale.
     """
 
     heads: Sequence[str]
@@ -70,15 +70,15 @@ class FlowView:
     others: Sequence[Sequence[int]] = ()
 
 
-Place = tuple[float, float]  # lower and upper end of a bar
+Span = tuple[float, float]  # lower and upper end of a bar, or of a band at a bar
 
 
 def flow_figure(view: FlowView) -> go.Figure:
     """Draw the flow. Bars are as high as they have channels, bands as wide as what is shared."""
     if not any(view.bars):
         return nothing("No hotspot at any value")
-    places = _places(view)
-    shapes = [_shape(view, band, ends) for band, ends in zip(view.bands, _ends(view, places), strict=True)]
+    spans = _bar_spans(view)
+    shapes = [_shape(view, band, ends) for band, ends in zip(view.bands, _ends(view, spans), strict=True)]
     notes = [
         {"x": column, "y": 0, "text": note, "showarrow": False, "font": {"size": 12}}
         for column, note in enumerate(view.notes)
@@ -104,16 +104,16 @@ def flow_figure(view: FlowView) -> go.Figure:
         },
         yaxis={"visible": False, "fixedrange": True, "range": [-MARGIN * _height(view), MARGIN * _height(view)]},
     )
-    return go.Figure([_band_points(view, places), _bars(view, places)], layout)
+    return go.Figure([_band_points(view, spans), _bars(view, spans)], layout)
 
 
 def _width(view: FlowView) -> float:
-    """Give the width of a bar, of the distance between columns."""
+    """Return the width of a bar, in distances between columns."""
     return min(WIDEST, BAR_WIDTH * len(view.heads))
 
 
 def _columns(view: FlowView) -> list[Sequence[int]]:
-    """Give the sizes of the hotspots of every column that has the same scale."""
+    """Return the sizes of the hotspots of every column that has the same scale."""
     return [*([bar.size for bar in column] for column in view.bars), *view.others]
 
 
@@ -122,31 +122,36 @@ def _highest(view: FlowView) -> int:
 
 
 def _height(view: FlowView) -> float:
-    """Give the height of the tallest column, gaps included."""
+    """Return the height of the tallest column, gaps included; in channels."""
     highest = _highest(view)
     least, gap = LEAST_HEIGHT * highest, GAP * highest
     return max(sum(max(size, least) for size in column) + gap * (len(column) - 1) for column in _columns(view))
 
 
-def _places(view: FlowView) -> list[list[Place]]:
+def _bar_spans(view: FlowView) -> list[list[Span]]:
     """Stack the bars of each column around its middle, in the order in which bands cross least."""
     orders = _orders(view)
     highest = _highest(view)
     gap, least = GAP * highest, LEAST_HEIGHT * highest
-    places = []
+    spans = []
     for column, order in zip(view.bars, orders, strict=True):
         heights = [max(bar.size, least) for bar in column]
         top = (sum(heights) + gap * (len(heights) - 1)) / 2
-        found: list[Place] = [(0.0, 0.0)] * len(column)
-        for place in order:
-            found[place] = (top - heights[place], top)
-            top -= heights[place] + gap
-        places.append(found)
-    return places
+        column_spans: list[Span] = [(0.0, 0.0)] * len(column)
+        for k in order:
+            column_spans[k] = (top - heights[k], top)
+            top -= heights[k] + gap
+        spans.append(column_spans)
+    return spans
 
 
 def _orders(view: FlowView) -> list[list[int]]:
-    """Order each column by where its neighbours stand, forth and back a few times; the largest first at the start."""
+    """Order each column by where its neighbours stand, forth and back a few times; the largest first at the start.
+
+    Reference:
+        Sugiyama, K., Tagawa, S., Toda, M. (1981). Methods for visual understanding of hierarchical system structures:
+        the barycentre method, weighted by what is shared. https://doi.org/10.1109/TSMC.1981.4308636
+    """
     orders = [sorted(range(len(column)), key=lambda k, c=column: -c[k].size) for column in view.bars]  # type: ignore[misc]
     for _ in range(PASSES):
         for columns, near, far in ((range(len(orders)), "right", "left"), (range(len(orders))[::-1], "left", "right")):
@@ -157,44 +162,45 @@ def _orders(view: FlowView) -> list[list[int]]:
 
 def _by_neighbours(view: FlowView, orders: list[list[int]], column: int, near: str, far: str) -> list[int]:
     """Put the bars of a column by the weighted mean of where their bands come from; others stay where they are."""
-    stand = {}
-    for other, order in enumerate(orders):
-        stand |= {(other, place): (rank + 0.5) / len(order) for rank, place in enumerate(order)}
-    pulled = dict.fromkeys(orders[column], (0.0, 0.0))
+    # Shares of a column's height and not ranks: columns differ in how many bars they have.
+    positions: dict[tuple[int, int], float] = {}
+    for c, order in enumerate(orders):
+        positions |= {(c, k): (rank + 0.5) / len(order) for rank, k in enumerate(order)}
+    sums = dict.fromkeys(orders[column], (0.0, 0.0))  # of weights, and of weighted positions
     for band in view.bands:
-        at, place = getattr(band, near)
-        if at == column:
-            weight, total = pulled[place]
-            pulled[place] = weight + band.nmi, total + band.nmi * stand[getattr(band, far)]
-    wanted = {k: total / weight if weight else stand[(column, k)] for k, (weight, total) in pulled.items()}
-    return sorted(orders[column], key=lambda k: wanted[k])
+        c, k = getattr(band, near)
+        if c == column:
+            weight, total = sums[k]
+            sums[k] = weight + band.nmi, total + band.nmi * positions[getattr(band, far)]
+    means = {k: total / weight if weight else positions[(column, k)] for k, (weight, total) in sums.items()}
+    return sorted(orders[column], key=lambda k: means[k])
 
 
-def _ends(view: FlowView, places: list[list[Place]]) -> list[tuple[Place, Place]]:
-    """Give the lower and upper end of each band at both its bars: side by side, as wide as what is shared."""
-    sides: list[dict[int, Place]] = []
+def _ends(view: FlowView, spans: list[list[Span]]) -> list[tuple[Span, Span]]:
+    """Return the lower and upper end of each band at both its bars: side by side, as wide as what is shared."""
+    sides: list[dict[int, Span]] = []
     for here, there in (("left", "right"), ("right", "left")):
-        taken: dict[int, Place] = {}
+        ends: dict[int, Span] = {}
         for bar in {getattr(band, here) for band in view.bands}:
             mine = [k for k, band in enumerate(view.bands) if getattr(band, here) == bar]
-            mine.sort(key=lambda k: -_middle(places, getattr(view.bands[k], there)))
-            low, high = places[bar[0]][bar[1]]
+            mine.sort(key=lambda k: -_middle(spans, getattr(view.bands[k], there)))
+            low, high = spans[bar[0]][bar[1]]
             total = sum(view.bands[k].nmi for k in mine)
-            unit = (high - low) / max(1.0, total)
+            unit = (high - low) / max(1.0, total)  # NMI may sum to more than 1: bands must not leave their bar
             top = (low + high) / 2 + unit * total / 2
             for k in mine:
-                taken[k] = (top - unit * view.bands[k].nmi, top)
+                ends[k] = (top - unit * view.bands[k].nmi, top)
                 top -= unit * view.bands[k].nmi
-        sides.append(taken)
+        sides.append(ends)
     return [(sides[0][k], sides[1][k]) for k in range(len(view.bands))]
 
 
-def _middle(places: list[list[Place]], bar: tuple[int, int]) -> float:
-    low, high = places[bar[0]][bar[1]]
+def _middle(spans: list[list[Span]], bar: tuple[int, int]) -> float:
+    low, high = spans[bar[0]][bar[1]]
     return (low + high) / 2
 
 
-def _shape(view: FlowView, band: Band, ends: tuple[Place, Place]) -> dict[str, Any]:
+def _shape(view: FlowView, band: Band, ends: tuple[Span, Span]) -> dict[str, Any]:
     """Draw a band in the colour of where it comes from: the stronger, the less it lets through."""
     (low, high), (low_there, high_there) = ends
     half = _width(view) / 2
@@ -204,7 +210,7 @@ def _shape(view: FlowView, band: Band, ends: tuple[Place, Place]) -> dict[str, A
         f"M {x},{high} C {middle},{high} {middle},{high_there} {there},{high_there}"
         f" L {there},{low_there} C {middle},{low_there} {middle},{low} {x},{low} Z"
     )
-    colour = hotspot_colour(view.bars[band.left[0]][band.left[1]].thread)
+    colour = hotspot_colour(view.bars[band.left[0]][band.left[1]].lineage)
     opacity = 0.12 + 0.5 * min(1.0, band.nmi) ** 2
     return {
         "type": "path",
@@ -212,28 +218,28 @@ def _shape(view: FlowView, band: Band, ends: tuple[Place, Place]) -> dict[str, A
         "fillcolor": colour,
         "opacity": opacity,
         "line": {"width": 0},
-        "layer": "below",
+        "layer": "below",  # bars stay above, to be clicked
     }
 
 
-def _bars(view: FlowView, places: list[list[Place]]) -> go.Bar:
+def _bars(view: FlowView, spans: list[list[Span]]) -> go.Bar:
     flat = [(column, k, bar) for column, bars in enumerate(view.bars) for k, bar in enumerate(bars)]
-    spans = [places[column][k] for column, k, _ in flat]
+    flat_spans = [spans[column][k] for column, k, _ in flat]
     tall = _height(view)
     return go.Bar(
         x=[column for column, _, _ in flat],
-        base=[low for low, _ in spans],
-        y=[high - low for low, high in spans],
+        base=[low for low, _ in flat_spans],
+        y=[high - low for low, high in flat_spans],
         width=_width(view),
-        marker={"color": [hotspot_colour(bar.thread) for _, _, bar in flat], "line": {"width": 0}},
+        marker={"color": [hotspot_colour(bar.lineage) for _, _, bar in flat], "line": {"width": 0}},
         text=[
             str(bar.number) if high - low >= LEAST_NUMBERED * tall else ""
-            for (_, _, bar), (low, high) in zip(flat, spans, strict=True)
+            for (_, _, bar), (low, high) in zip(flat, flat_spans, strict=True)
         ],
         textposition="inside",
         insidetextanchor="middle",
         textangle=0,
-        constraintext="none",
+        constraintext="none",  # else plotly shrinks the number to the width of a narrow bar
         textfont={"size": 11},
         hovertext=[bar.about for _, _, bar in flat],
         hovertemplate="%{hovertext}<extra></extra>",
@@ -241,9 +247,9 @@ def _bars(view: FlowView, places: list[list[Place]]) -> go.Bar:
     )
 
 
-def _band_points(view: FlowView, places: list[list[Place]]) -> go.Scatter:
-    """Give each band a point in its middle that says what is shared."""
-    middles = [[_middle(places, end) for end in (band.left, band.right)] for band in view.bands]
+def _band_points(view: FlowView, spans: list[list[Span]]) -> go.Scatter:
+    """Draw an invisible point in the middle of each band that says what is shared: shapes have no hover text."""
+    middles = [[_middle(spans, end) for end in (band.left, band.right)] for band in view.bands]
     numbers = [
         [view.bars[column][k].number for column, k in (band.left, band.right)] + [band.nmi] for band in view.bands
     ]

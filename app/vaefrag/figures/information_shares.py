@@ -88,7 +88,7 @@ def growth_figure(
     greedy: NDArray[np.float64],
     random: NDArray[np.float64],
     members: tuple[Sequence[int], NDArray[np.float64]],
-    chosen: tuple[int, float] | None,
+    current: tuple[int, float] | None,
     limit: tuple[str, float],
     unit: str,
 ) -> go.Figure:
@@ -98,7 +98,7 @@ def growth_figure(
         greedy: (k,) bits of sets of 1 … k channels.
         random: (draws, k) of random sets.
         members: channels and bits of each member.
-        chosen: size and bits of the set looked at.
+        current: size and bits of the set on the page; None when it is empty.
         limit: name and bits of what no set can pass.
         unit: what the axis shows.
     """
@@ -117,9 +117,9 @@ def growth_figure(
     )
     look = {"symbol": "diamond", "size": 6, "color": HOTSPOT_COLOURS[1], "opacity": 0.55}
     figure.add_scatter(x=list(members[0]), y=members[1], name="whole members", mode="markers", marker=look)
-    if chosen is not None:
+    if current is not None:
         mark = {"symbol": "star", "size": 13, "color": ACCENT_COLOUR}
-        figure.add_scatter(x=[chosen[0]], y=[chosen[1]], name="this set", mode="markers", marker=mark)
+        figure.add_scatter(x=[current[0]], y=[current[1]], name="this set", mode="markers", marker=mark)
     figure.update_traces(hovertemplate="%{x} channels: %{y:.2f} bits", selector={"hoverinfo": None})
     figure.add_shape(_line("y", limit[1]))
     label = {"y": limit[1], "yref": "y", "x": 0, "xref": "paper", "xanchor": "left", "yanchor": "bottom"}
@@ -138,7 +138,7 @@ def growth_figure(
 
 
 def _line(axis: str, at: float) -> dict[str, Any]:
-    """Give the line across the plot of what cannot be passed."""
+    """Describe the line across the plot that nothing can pass."""
     other = "y" if axis == "x" else "x"
     ends = {f"{axis}0": at, f"{axis}1": at, f"{axis}ref": axis, f"{other}0": 0, f"{other}1": 1, f"{other}ref": "paper"}
     return {"type": "line", "line": {"color": ACCENT_COLOUR, "width": 1.5, "dash": "dash"}, **ends}

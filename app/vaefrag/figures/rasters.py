@@ -33,7 +33,7 @@ def pyramid(
 
     Args:
         matrix: (C, C), memory-mapped or not.
-        order: (n,) rows and columns wanted, in order.
+        order: (n,) indices of the rows and columns that are shown, in order.
         low: the value of byte 0.
         high: the value of byte 254.
         smallest: halving stops below this side.
@@ -58,6 +58,7 @@ def _halved(level: ByteArray) -> ByteArray:
     quads = padded.reshape(side // 2, 2, side // 2, 2)
     defined = quads != UNDEFINED
     count = defined.sum(axis=(1, 3), dtype=np.uint16)
+    # 16 bits: four bytes add up to more than one holds. Half the count makes the division round to the nearest.
     total = np.where(defined, quads, 0).sum(axis=(1, 3), dtype=np.uint16)
     return np.where(count == 0, UNDEFINED, (total + count // 2) // np.maximum(count, 1)).astype(np.uint8)
 
@@ -69,11 +70,11 @@ def tile(levels: Sequence[ByteArray], rows: tuple[int, int], columns: tuple[int,
         levels: of `pyramid`.
         rows: first row and the one after the last, in cells of the finest level.
         columns: the same.
-        pixels: longer side wanted.
+        pixels: longer side of the picture on the screen.
 
     Returns:
-        Bytes, (rows, columns) of the level chosen. It covers exactly the cells asked for when they are multiples
-        of the level's step, and is cut to whole cells of the level otherwise.
+        Bytes, (rows, columns) of that level. They cover exactly the cells asked for when they are multiples
+        of the level's step, and are cut to whole cells of the level otherwise.
     """
     longest = max(rows[1] - rows[0], columns[1] - columns[0])
     level = 0
@@ -104,9 +105,9 @@ def sprite(images: NDArray[np.uint8], scale: int) -> ByteArray:
     return cells.reshape(rows * (height + GAP), columns * (width + GAP), 4)[:-GAP, :-GAP]
 
 
-def scale_for(side: int, wanted: int) -> int:
-    """Give the largest whole factor that leaves an image no larger than wanted, in pixels; at least 1."""
-    return max(1, wanted // side)
+def scale_for(side: int, most_pixels: int) -> int:
+    """Return the largest whole factor by which an image is enlarged to at most so many pixels; at least 1."""
+    return max(1, most_pixels // side)
 
 
 def palette_png(cells: ByteArray, colours: ByteArray) -> bytes:

@@ -6,6 +6,7 @@ bands, the labels' columns and what is selected.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -82,10 +83,12 @@ def matrix_figure(view: MatrixView, marked: Sequence[int] = ()) -> go.Figure:
         figure,
         margin={"l": 46, "r": 12, "t": 22, "b": 58},
         uirevision=view.source,
+        # The matrix is a picture and no trace, so plotly reports clicks on it only when it reports them anywhere.
         clickanywhere=True,
         hoveranywhere=True,
         hoverdistance=1,
         dragmode="zoom",
+        # Read by `assets/matrix.js`, which fetches sharper tiles after a zoom and the values under the pointer.
         meta={"tiles": view.tiles, "values": view.values, "channels": view.n},
         xaxis={"domain": [0, right], "range": [-0.5, edge], "anchor": "y", **_bare_axis(view.n)},
         yaxis={"domain": [0, MATRIX_TOP], "range": [edge, -0.5], "anchor": "x", **_bare_axis(view.n)},
@@ -111,9 +114,14 @@ def matrix_figure(view: MatrixView, marked: Sequence[int] = ()) -> go.Figure:
     return figure
 
 
-def matrix_shapes(view: MatrixView, marked: Sequence[int] = ()) -> list[dict]:
-    """Give the hotspots' bands along both axes, and the marks of what is selected."""
-    shapes: list[dict] = []
+def matrix_shapes(view: MatrixView, marked: Sequence[int] = ()) -> list[dict[str, Any]]:
+    """Describe the hotspots' bands along both axes, and the marks of what is selected.
+
+    Args:
+        view: what the matrix shows.
+        marked: positions, in the order shown, of the channels selected.
+    """
+    shapes: list[dict[str, Any]] = []
     for label, first, last in hotspot_runs(view.hotspot):
         shapes += _edge_marks(first, last, 3, hotspot_colour(label))
     for first, last in runs(marked):
@@ -138,14 +146,14 @@ def matrix_shapes(view: MatrixView, marked: Sequence[int] = ()) -> list[dict]:
 
 
 def hotspot_runs(hotspot: NDArray[np.int64]) -> list[tuple[int, int, int]]:
-    """Give (hotspot, first position, last position) of each unbroken stretch of a hotspot along the order."""
-    found = []
-    for label in range(int(hotspot.max(initial=-1)) + 1):
-        found += [(label, first, last) for first, last in runs(np.flatnonzero(hotspot == label).tolist())]
-    return found
+    """Return (hotspot, first position, last position) of each unbroken stretch of a hotspot along the order."""
+    stretches = []
+    for index in range(int(hotspot.max(initial=-1)) + 1):
+        stretches += [(index, first, last) for first, last in runs(np.flatnonzero(hotspot == index).tolist())]
+    return stretches
 
 
-def _edge_marks(first: int, last: int, offset: int, colour: str, thickness: int = BAND_PIXELS) -> list[dict]:
+def _edge_marks(first: int, last: int, offset: int, colour: str, thickness: int = BAND_PIXELS) -> list[dict[str, Any]]:
     """Bars beside the matrix and above it, `offset` pixels away, that zoom with it along their length only."""
     look = {"type": "rect", "fillcolor": colour, "line": {"width": 0}}
     beside = {
@@ -171,7 +179,7 @@ def _edge_marks(first: int, last: int, offset: int, colour: str, thickness: int 
     return [look | beside, look | above]
 
 
-def _annotations(view: MatrixView) -> list[dict]:
+def _annotations(view: MatrixView) -> list[dict[str, Any]]:
     """Name the reachability, and number the bands but for those too narrow for their number."""
     wide = [(label, a, b) for label, a, b in hotspot_runs(view.hotspot) if b - a + 1 >= view.n * 0.03]
     numbers = [
@@ -230,7 +238,7 @@ def _reachability_top(view: MatrixView) -> float:
     return float(finite.max(initial=0.0)) * 1.1 or 1.0
 
 
-def _reachability_axis(view: MatrixView) -> dict:
+def _reachability_axis(view: MatrixView) -> dict[str, Any]:
     return {
         "domain": [REACHABILITY_BOTTOM, 1],
         "anchor": "x",
@@ -274,7 +282,7 @@ def _add_labels(figure: go.Figure, view: MatrixView, labels: Sequence[str], righ
     )
 
 
-def _bare_axis(n: int) -> dict:
+def _bare_axis(n: int) -> dict[str, Any]:
     """An axis without ticks that cannot be dragged far off the matrix."""
     return {
         "showgrid": False,

@@ -15,14 +15,14 @@ AXIS = {"tickfont": {"size": 10}, "zeroline": False, "showline": False, "ticks":
 
 
 @dataclass(frozen=True)
-class Curve:
-    """One number at every value.
+class SweepCurve:
+    """One number at every value of the coefficient.
 
     Args:
         title: what it is, unit included.
-        values: of it, by value of the coefficient; NaN leaves a gap.
-        spreads: standard deviations; None when there is none.
-        top: up to which the axis reaches, at least; None leaves it to the values.
+        values: the number at each value of the coefficient; NaN leaves a gap.
+        spreads: standard deviations; None when there are none.
+        top: the value that the axis reaches at least; None leaves it to the values.
     """
 
     title: str
@@ -38,14 +38,14 @@ def _bars(values: Sequence[float], spreads: Sequence[float]) -> dict[str, Any]:
 
 
 def curves_figure(
-    symbol: str, at: Sequence[float], curves: Sequence[Curve], targets: Sequence[tuple[str, str]]
+    symbol: str, at: Sequence[float], curves: Sequence[SweepCurve], targets: Sequence[tuple[str, str]]
 ) -> go.Figure:
     """Draw each curve in a panel of its own over the same axis.
 
     Args:
-        symbol: of the coefficient.
-        at: its values, ascending.
-        curves: one a panel.
+        symbol: symbol of the coefficient.
+        at: values of the coefficient, ascending.
+        curves: one for each panel.
         targets: path and query of the page that a click on a value opens.
     """
     # Written down at once: plotly's own way, a figure of subplots that is updated, takes ten times as long to make.
@@ -81,7 +81,7 @@ def _across(symbol: str, at: Sequence[float]) -> dict[str, Any]:
 
 
 def _trace(
-    panel: int, symbol: str, at: Sequence[float], curve: Curve, targets: Sequence[tuple[str, str]]
+    panel: int, symbol: str, at: Sequence[float], curve: SweepCurve, targets: Sequence[tuple[str, str]]
 ) -> dict[str, Any]:
     number = "%{y:.2f}" if curve.spreads is None else "%{y:.2f} ± %{error_y.array:.2f}"
     return {

@@ -35,12 +35,20 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, s
 
 
 def hotspot_colour(label: int) -> str:
-    """Give the colour of a hotspot; grey for noise (−1)."""
+    """Return the colour of a hotspot; grey for noise (−1)."""
     return HOTSPOT_COLOURS[label % len(HOTSPOT_COLOURS)] if label >= 0 else NOISE_COLOUR
 
 
 def colour_table(scale: str = SCALE, *, reverse: bool = False) -> NDArray[np.uint8]:
-    """Give (256, 3) colours: 0…254 along a scale, 255 for what is undefined."""
+    """Return a table of colours.
+
+    Args:
+        scale: name of one of plotly's colour scales.
+        reverse: whether it begins at its end.
+
+    Returns:
+        (256, 3) RGB: rows 0…254 along the scale, row 255 for what is undefined.
+    """
     texts = sample_colorscale(get_colorscale(scale), np.linspace(1, 0, 255) if reverse else np.linspace(0, 1, 255))
     colours = [[round(float(part)) for part in text[4:-1].split(",")] for text in texts]
     undefined = [int(UNDEFINED_COLOUR[start : start + 2], 16) for start in (1, 3, 5)]
@@ -48,9 +56,12 @@ def colour_table(scale: str = SCALE, *, reverse: bool = False) -> NDArray[np.uin
 
 
 def bare(**layout: Any) -> dict[str, Any]:
-    """Give a layout in which there is nothing but data. Taken by a figure from the start, it costs it the least."""
+    """Return a layout in which there is nothing but data, with what is given on top.
+
+    A figure that is made with its layout is checked by plotly once; one that is updated is checked again each time.
+    """
     return {
-        "template": "none",
+        "template": "none",  # plotly's own sets hundreds of attributes, which are all sent to the browser
         "font": {"family": FONT, "size": 12},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
@@ -66,14 +77,19 @@ def plain(figure: go.Figure, **layout: Any) -> go.Figure:
 
 
 def nothing(text: str) -> go.Figure:
-    """Give a figure that says why there is nothing to draw."""
+    """Return a figure that says why there is nothing to draw."""
     figure = go.Figure().add_annotation(text=text, showarrow=False, xref="paper", yref="paper", x=0.5, y=0.5)
     hidden = {"visible": False, "fixedrange": True}
     return plain(figure, xaxis=hidden, yaxis=hidden, margin={"l": 8, "r": 8, "t": 8, "b": 8})
 
 
 def colour_bar(title: str, **place: Any) -> dict[str, Any]:
-    """Give a slim horizontal colour bar with its title, unit included, above it."""
+    """Describe a slim horizontal colour bar.
+
+    Args:
+        title: above the bar, unit included.
+        place: where the bar stands, and whatever else of plotly's attributes is wanted otherwise.
+    """
     return {
         "orientation": "h",
         "thickness": 9,
@@ -90,10 +106,10 @@ def colour_bar(title: str, **place: Any) -> dict[str, Any]:
 
 def runs(positions: Sequence[int]) -> list[tuple[int, int]]:
     """Join neighbouring positions: 3, 4, 5, 9 → (3, 5), (9, 9)."""
-    found: list[tuple[int, int]] = []
+    stretches: list[tuple[int, int]] = []
     for position in sorted(set(positions)):
-        if found and position == found[-1][1] + 1:
-            found[-1] = (found[-1][0], position)
+        if stretches and position == stretches[-1][1] + 1:
+            stretches[-1] = (stretches[-1][0], position)
         else:
-            found.append((position, position))
-    return found
+            stretches.append((position, position))
+    return stretches

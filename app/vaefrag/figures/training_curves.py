@@ -12,42 +12,43 @@ MOST_ROWS = 200  # of a curve; more cannot be told apart at its width
 MOST_TICKS = 8  # steps named below a channel's curve
 USUAL = 0.97  # share of all values that the loss's axis shows at first: the first steps would flatten the rest
 
-Curve = tuple[NDArray[np.int64], NDArray[np.float64]]  # steps (T,) and values (T,) or (T, D)
+Series = tuple[NDArray[np.int64], NDArray[np.float64]]  # steps (T,) and values (T,) or (T, D)
 
 
-def loss_figure(curves: Sequence[Curve], chosen: Curve) -> go.Figure:
+def loss_figure(series: Sequence[Series], selected: Series) -> go.Figure:
     """Draw the loss of members over steps.
 
     Args:
-        curves: steps and losses (nats per image) of each member, in the background.
-        chosen: of the one in front.
+        series: steps and losses (nats per image) of each member, in the background.
+        selected: the same of the member in front.
     """
     figure = go.Figure()
-    if curves:
-        steps, losses = (np.concatenate(parts) for parts in zip(*map(_with_gap, map(thinned, curves)), strict=True))
+    if series:
+        # One trace with gaps for all members: plotly draws it many times faster than a trace for each.
+        steps, losses = (np.concatenate(parts) for parts in zip(*map(_with_gap, map(thinned, series)), strict=True))
         figure.add_scatter(
             x=steps, y=losses, mode="lines", hoverinfo="skip", line={"color": NOISE_COLOUR, "width": 1}, opacity=0.5
         )
-    step, loss = thinned(chosen)
+    step, loss = thinned(selected)
     hover = "step %{x:,}: %{y:.2f} nats<extra></extra>"
     figure.add_scatter(x=step, y=loss, mode="lines", hovertemplate=hover, line={"color": ACCENT_COLOUR, "width": 2})
-    values = np.concatenate([loss, *(curve[1] for curve in curves)])
+    values = np.concatenate([loss, *(losses for _, losses in series)])
     values = values[np.isfinite(values)]
     limits = {}
     if len(values) > 20:
         low, high = float(values.min()), float(np.quantile(values, USUAL))
-        pad = 0.05 * (high - low) or 1.0
+        pad = 0.05 * (high - low) or 1.0  # all values alike still need an axis
         limits = {"range": [low - pad, high + pad]}
     return _over_steps(figure, "loss, nats per image", **limits)
 
 
-def kl_figure(curve: Curve) -> go.Figure:
+def kl_figure(series: Series) -> go.Figure:
     """Draw the KL divergence of each channel of a member over steps.
 
     Args:
-        curve: steps (T,) and KL (T, D), nats per image.
+        series: steps (T,) and KL (T, D), nats per image.
     """
-    step, kl_nats = thinned(curve)
+    step, kl_nats = thinned(series)
     figure = go.Figure()
     for channel in range(kl_nats.shape[1]):
         figure.add_scatter(
@@ -63,19 +64,19 @@ def kl_figure(curve: Curve) -> go.Figure:
 def channel_figure(
     steps: NDArray[np.int64], information_bits: NDArray[np.float64], nmi_with_end: NDArray[np.float64]
 ) -> go.Figure:
-    """Draw what a channel told at each step that was kept, and how like its final self it was.
+    """Draw how much a channel told at each snapshot of training, and how similar it was to what it became.
 
     Args:
-        steps: (S,) ascending, drawn on a log axis.
-        information_bits: (S,).
-        nmi_with_end: (S,) NaN where it is undefined.
+        steps: (S,) of the snapshots, ascending; drawn on a log axis.
+        information_bits: (S,) bits.
+        nmi_with_end: (S,) NMI with itself at the end; NaN where it is undefined.
     """
     figure = go.Figure()
-    told = (
+    lines = (
         ("information, bits", "y", information_bits, "%{y:.2f} bits", "solid"),
         ("NMI with itself at the end", "y2", nmi_with_end, "NMI %{y:.2f}", "dot"),
     )
-    for colour, (name, axis, values, hover, dash) in zip(HOTSPOT_COLOURS[:2], told, strict=True):
+    for colour, (name, axis, values, hover, dash) in zip(HOTSPOT_COLOURS[:2], lines, strict=True):
         figure.add_scatter(
             x=steps,
             y=values,
@@ -100,17 +101,18 @@ def channel_figure(
     )
 
 
-def thinned(curve: Curve) -> Curve:
-    """Keep so many rows, evenly, that a curve looks the same; the last is among them."""
-    steps, values = curve
+def thinned(series: Series) -> Series:
+    """Return so many rows of a series, evenly, that its curve looks the same; the last is among them."""
+    steps, values = series
     if len(steps) <= MOST_ROWS:
-        return curve
-    kept = np.linspace(0, len(steps) - 1, MOST_ROWS).round().astype(int)
-    return steps[kept], values[kept]
+        return series
+    rows = np.linspace(0, len(steps) - 1, MOST_ROWS).round().astype(int)
+    return steps[rows], values[rows]
 
 
-def _with_gap(curve: Curve) -> Curve:
-    return np.append(curve[0], curve[0][-1:]), np.append(curve[1], np.nan)
+def _with_gap(series: Series) -> Series:
+    """Add a NaN, which lifts the pen before the next series."""
+    return np.append(series[0], series[0][-1:]), np.append(series[1], np.nan)
 
 
 def _over_steps(figure: go.Figure, title: str, **y_axis: object) -> go.Figure:
@@ -122,7 +124,7 @@ def _over_steps(figure: go.Figure, title: str, **y_axis: object) -> go.Figure:
         margin={"l": 52, "r": 10, "t": 8, "b": 38},
         hovermode="closest",
         dragmode="zoom",
-        uirevision="kept",
+        uirevision="kept",  # constant: zoom and pan outlast every poll
         xaxis=axis | {"title": {"text": "step", "standoff": 6}, "rangemode": "tozero"},
         yaxis=axis | {"title": {"text": title, "standoff": 6}} | y_axis,
     )

@@ -11,7 +11,7 @@ from dash.exceptions import PreventUpdate
 from vaefrag.components.glossary import help_mark
 from vaefrag.components.notices import notice, remarks
 from vaefrag.jobs.ensemble_status import continue_training
-from vaefrag.pages.job_polling import asker, pressed
+from vaefrag.pages.job_polling import pressed_button, requester
 from vaefrag.pages.page import Page, PageRequest, RenderedPage
 from vaefrag.pages.site import Site
 from vaefrag.pages.sweep_status import sweep_status_of
@@ -226,7 +226,10 @@ def register(app: Dash, site: Site) -> None:
     )
     def look(_: int | None, path: str, search: str, shown: str) -> tuple[list[Component], str]:
         """The ensembles → the page anew, when one of them stands otherwise."""
-        view = AtlasView(site, PAGE.id_in(site, path), _step_in(search))
+        request = PAGE.request(site, path, search)
+        if request is None:
+            raise PreventUpdate  # on the way to another page
+        view = AtlasView(site, request.id, _step_in(search))
         if view.state() == shown:
             raise PreventUpdate
         return view.body(), view.state()
@@ -249,7 +252,10 @@ def register(app: Dash, site: Site) -> None:
     )
     def draw(step: int | None, path: str) -> tuple[list[Component], str]:
         """The slider → what there was at that step."""
-        view = AtlasView(site, PAGE.id_in(site, path), step)
+        request = PAGE.request(site, path)
+        if request is None:
+            raise PreventUpdate  # on the way to another page
+        view = AtlasView(site, request.id, step)
         return view.drawn(), view.step_words()
 
     @app.callback(
@@ -260,14 +266,14 @@ def register(app: Dash, site: Site) -> None:
     )
     def take_up(clicks: list[int | None], tick: int | None) -> int:
         """The button → jobs for what is missing, and a look at what came of it."""
-        view = AtlasView(site, pressed()["go-on"])
+        view = AtlasView(site, pressed_button()["go-on"])
         for status in view.statuses:
             if status.at_work or status.current or not status.members:
                 continue
             if status.done < status.members:
-                continue_training(site.queries.store.record(status.ensemble_id), site.job_store, who=asker())
+                continue_training(site.queries.store.record(status.ensemble_id), site.job_store, who=requester())
             else:
-                site.job_store.submit_analysis(status.ensemble_id, who=asker())  # draws the atlas when it is done
+                site.job_store.submit_analysis(status.ensemble_id, who=requester())  # draws the atlas when it is done
         return (tick or 0) + 1
 
     @app.callback(

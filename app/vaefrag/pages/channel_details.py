@@ -6,7 +6,7 @@ import numpy as np
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from vaefrag.components.facts import chip, fact, returned, section
+from vaefrag.components.facts import fact, return_shares, section, swatch
 from vaefrag.components.glossary import help_mark
 from vaefrag.components.graph import graph
 from vaefrag.components.shell import segmented
@@ -125,7 +125,7 @@ def _stability(view: ExplorerView, hotspot: int) -> list[html.Div]:
         return []
     means = [stability.mean_jaccard("members")[hotspot], stability.mean_jaccard("images")[hotspot]]
     jaccard = " / ".join("–" if np.isnan(mean) else f"{mean:.2f}" for mean in means)
-    return [fact("returns", returned(stability, hotspot), "returns"), fact("mean Jaccard", jaccard, "Jaccard")]
+    return [fact("returns", return_shares(stability, hotspot), "returns"), fact("mean Jaccard", jaccard, "Jaccard")]
 
 
 def _group(view: ExplorerView, channels: Sequence[int]) -> list[Component]:
@@ -272,7 +272,7 @@ def _labels(view: ExplorerView, channels: Sequence[int]) -> html.Section:
 
 
 def _head(view: ExplorerView, title: str, hotspot: int = -1) -> html.Div:
-    dot = [chip(hotspot_colour(hotspot))] if hotspot >= 0 else []
+    dot = [swatch(hotspot_colour(hotspot))] if hotspot >= 0 else []
     combine = dcc.Link(
         "Combine", href=view.site.combine(view.analysis.ensemble_id, [view.analysis.names[c] for c in view.selected()])
     )
@@ -285,7 +285,7 @@ def _hotspot_link(view: ExplorerView, c: int) -> html.A | str:
     hotspot = _hotspot_of(view, c)
     if hotspot >= 0:
         search = view.selection.select_hotspot(hotspot).search()
-        return html.A([chip(hotspot_colour(hotspot)), str(hotspot)], href=search, className="stay")
+        return html.A([swatch(hotspot_colour(hotspot)), str(hotspot)], href=search, className="stay")
     return "none (dead)" if view.hotspots.dead[c] else "none"
 
 

@@ -1,22 +1,25 @@
 """/ensemble/<id>: the explorer, as soon as there is something to explore; until then what happens and can be done.
 
-The page follows the record: it fills by itself when an analysis is there, and says when it does not show the newest.
+The page follows the job store: it fills by itself when an analysis is there, and says when it does not show the newest.
 """
 
 from typing import Any
 
 from dash import ALL, Dash, Input, Output, State, dcc, html, no_update
+from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
-from vaefrag.components import job_controls as show
-from vaefrag.components.member_strip import strip
-from vaefrag.components.notices import alarms, notice, remarks
+from vaefrag.components import job_controls
+from vaefrag.components.markup import Child
+from vaefrag.components.member_strip import member_strip
+from vaefrag.components.notices import error_list, notice, remarks
 from vaefrag.jobs.ensemble_status import EnsembleStatus, continue_training, open_job, status_of
+from vaefrag.jobs.job_kinds import JobKind
 from vaefrag.pages import explorer, image_routes, job_polling
 from vaefrag.pages.explorer import explorer_page
 from vaefrag.pages.explorer_view import ExplorerView
 from vaefrag.pages.job import job_panel
-from vaefrag.pages.job_polling import asker, pressed, watch
+from vaefrag.pages.job_polling import poll_components, pressed_button, requester
 from vaefrag.pages.job_views import JobViews
 from vaefrag.pages.page import Page, PageRequest, RenderedPage
 from vaefrag.pages.site import Site
@@ -27,22 +30,22 @@ from vaefrag_core.errors import BrokenFileError, MissingDataError, VaefragError
 
 POLL_MILLISECONDS = 1_500
 MOST_FUSIONS = 8  # linked from an ensemble's page
-FOCUS = ("channel", "pair", "channels", "hotspot")  # fields of the URL that say that somebody looks at something
+SELECTION_FIELDS = ("channel", "pair", "channels", "hotspot")  # of the URL, when somebody looks at something
 
 
 def page(site: Site, request: PageRequest) -> RenderedPage:
     """Show the explorer, or a page that says why it cannot be shown yet."""
     ensemble_id = request.id
-    follows = [
+    polled = [
         dcc.Interval(id="tick", interval=POLL_MILLISECONDS),
-        dcc.Store(id="shown-as", data=_shown_as(site, ensemble_id)),
+        dcc.Store(id="shown-as", data=_version(site, ensemble_id)),
     ]
     try:
         view = ExplorerView(site, ensemble_id, request.search)
         explored = explorer_page(view)
         news = _news(site, view)
         return RenderedPage(
-            html.Div([html.Div(id="newer"), *news, *_fusions(site, ensemble_id), explored.content, *follows]),
+            html.Div([html.Div(id="newer"), *news, *_fusions(site, ensemble_id), explored.content, *polled]),
             explored.title,
         )
     except BrokenFileError as error:
@@ -53,81 +56,81 @@ def page(site: Site, request: PageRequest) -> RenderedPage:
             record = site.queries.store.record(ensemble_id)
         except VaefragError:
             return RenderedPage(site.error_page(notice("search", "No such ensemble", html.P(str(error)))), "Not found")
-        return RenderedPage(html.Div([html.Div(id="newer"), *_unfinished(site, record), *follows]), record.name)
+        return RenderedPage(html.Div([html.Div(id="newer"), *_unfinished(site, record), *polled]), record.name)
 
 
-def _unfinished(site: Site, record: EnsembleRecord) -> list:
-    """Show the job that is at work on an ensemble, or what can be asked for."""
+def _unfinished(site: Site, record: EnsembleRecord) -> list[Component]:
+    """Show the job that is at work on an ensemble, or what can be done."""
     job = open_job(record.id, site.job_store)
-    words = html.P(_words(record), className="words")
+    words = html.P(_summary(record), className="words")
     if job is None:
         heading = html.Div([html.H1(record.name), words], className="heading")
-        return [html.Div([heading, *_what_to_do(site, record)], className="narrow")]
-    board, snapshot = JobViews(site), site.job_store.snapshot(job.id)
-    buttons = html.Div(
-        [board.part("actions", snapshot), *show.links([("Open the job", site.job(job.id))])], className="buttons"
-    )
+        return [html.Div([heading, *_next_step(site, record)], className="narrow")]
+    views, snapshot = JobViews(site), site.job_store.snapshot(job.id)
+    links = job_controls.links([("Open the job", site.job(job.id))])
+    buttons = html.Div([views.part("actions", snapshot), *links], className="buttons")
     heading = html.Div([html.Div([html.H1(record.name), words]), buttons], className="heading heading-row")
     hint = "The explorer opens here by itself as soon as a few members are trained and analysed."
-    content = [heading, board.part("alarm"), html.P(hint, className="quiet"), *job_panel(board, snapshot)]
-    return [html.Div([*content, *watch(board, [snapshot.job])], className="wide stack")]
+    content = [heading, views.part("alarm"), html.P(hint, className="quiet"), *job_panel(views, snapshot)]
+    return [html.Div([*content, *poll_components([snapshot.job])], className="wide stack")]
 
 
-def _what_to_do(site: Site, record: EnsembleRecord) -> list:
-    """Say how things stand when nobody is at work on an ensemble, and offer what follows."""
-    standing = status_of(record, site.queries.store, site.job_store)
-    members, reasons = standing.members, first_few([status.message for status in standing.failed])
-    look = [strip(members, at_work=False)] if members else []
-    trained = f"{standing.done} of {len(members)} members are trained" if members else "The posteriors are here"
+def _next_step(site: Site, record: EnsembleRecord) -> list[Component]:
+    """Say how far an ensemble is when nobody is at work on it, and offer the next step."""
+    status = status_of(record, site.queries.store, site.job_store)
+    members, reasons = status.members, first_few([member.message for member in status.failed])
+    strip = [member_strip(members, at_work=False)] if members else []
+    trained = f"{status.done} of {len(members)} members are trained" if members else "The posteriors are here"
     tone = "calm"
-    match standing.state:
+    match status.state:
         case "stopped":
-            share = sum(status.step for status in members) / (record.spec.train.steps * len(members))
-            symbol, title, ask = "wait", "Stopped", _ask("train", record.id, "Go on")
+            share = sum(member.step for member in members) / (record.spec.train.steps * len(members))
+            symbol, title, button = "wait", "Stopped", _request_button("train", record.id, "Go on")
             text = f"{trained}, {share:.0%} of all steps. Nobody goes on with it."
         case "failed":
-            symbol, title, ask, tone = "alert", "Training failed", _ask("train", record.id, "Try again"), "alarm"
+            symbol, title, tone = "alert", "Training failed", "alarm"
+            button = _request_button("train", record.id, "Try again")
             text = "No member was trained to its end, so there is nothing to show."
         case "analysis failed":
-            symbol, title, ask, tone = "alert", "Analysis failed", _ask("analyze", record.id, "Try again"), "alarm"
+            symbol, title, tone = "alert", "Analysis failed", "alarm"
+            button = _request_button("analyze", record.id, "Try again")
             text = f"{trained}, but their channels could not be compared."
-            reasons += [standing.job.progress.error] if standing.job else []
+            reasons += [status.job.progress.error] if status.job else []
         case _:
-            symbol, title, ask = "wait", "Not analysed yet", _ask("analyze", record.id, "Analyse")
+            symbol, title, button = "wait", "Not analysed yet", _request_button("analyze", record.id, "Analyse")
             text = f"{trained}. Their channels have not been compared yet."
-    buttons = html.Div([ask, *_to_job(site, standing)], className="buttons")
-    return [notice(symbol, title, html.P(text), *look, buttons, tone=tone), alarms(reasons)]
+    buttons = html.Div([button, *_job_link(site, status)], className="buttons")
+    return [notice(symbol, title, html.P(text), *strip, buttons, tone=tone), error_list(reasons)]
 
 
-def _news(site: Site, view: ExplorerView) -> list:
-    """Say, above the explorer, what is going on that it does not show yet."""
-    ensemble_id, board = view.record.id, JobViews(site)
+def _news(site: Site, view: ExplorerView) -> list[Component]:
+    """Say what is going on that the explorer below does not show yet."""
+    ensemble_id, views = view.record.id, JobViews(site)
     shown = view.analysis.n_members
     job = open_job(ensemble_id, site.job_store)
     if job is not None:
         snapshot = site.job_store.snapshot(job.id)
         text = f"Shown are the {shown} members of the last analysis. The page renews itself after the next one."
-        links = show.links([("Open the job", site.job(job.id))])
-        bar = html.Div([board.part("progress", snapshot), board.part("pace", snapshot), *links], className="job-head")
-        return [html.Div([bar, html.P(text, className="note")], className="card news"), *watch(board, [snapshot.job])]
+        links = job_controls.links([("Open the job", site.job(job.id))])
+        bar = html.Div([views.part("progress", snapshot), views.part("pace", snapshot), *links], className="job-head")
+        card = html.Div([bar, html.P(text, className="note")], className="card news")
+        return [card, *poll_components([snapshot.job])]
     if isinstance(view.record.source, ImportedSource):
         return []
-    standing = status_of(view.record, site.queries.store, site.job_store)
-    rows = []
-    if standing.failed:
-        text = (
-            f"{len(standing.failed)} of {counted(len(standing.members), 'member')} failed. {standing.failed[0].message}"
-        )
-        rows.append([html.Span(text), *_to_job(site, standing)])
-    if standing.done > shown:
-        text = f"{counted(standing.done, 'member')} are trained; the {shown} of the last analysis are shown."
-        rows.append([html.Span(text), _ask("analyze", ensemble_id, "Analyse again")])
+    status = status_of(view.record, site.queries.store, site.job_store)
+    rows: list[list[Component]] = []
+    if status.failed:
+        text = f"{len(status.failed)} of {counted(len(status.members), 'member')} failed. {status.failed[0].message}"
+        rows.append([html.Span(text), *_job_link(site, status)])
+    if status.done > shown:
+        text = f"{counted(status.done, 'member')} are trained; the {shown} of the last analysis are shown."
+        rows.append([html.Span(text), _request_button("analyze", ensemble_id, "Analyse again")])
     return [html.Div(row, className="card news news-row") for row in rows]
 
 
-def _fusions(site: Site, ensemble_id: str) -> list:
+def _fusions(site: Site, ensemble_id: str) -> list[Component]:
     """Link to the spaces that were fused from an ensemble, the newest first; nothing when there are none."""
-    links = []
+    links: list[Child] = []
     for fusion_id in site.queries.fusions.ids(ensemble_id)[:MOST_FUSIONS]:
         try:
             name = site.queries.fusions.fused(ensemble_id, fusion_id).config.title
@@ -136,21 +139,22 @@ def _fusions(site: Site, ensemble_id: str) -> list:
         links.append(dcc.Link(name, href=site.fusion(fusion_id)))
     if not links:
         return []
-    parts = [part for link in links for part in (", ", link)][1:]
-    return [html.Div(html.Span(["Fused spaces: ", *parts]), className="card news news-row")]
+    separated: list[Child] = [part for link in links for part in (", ", link)][1:]
+    return [html.Div(html.Span(["Fused spaces: ", *separated]), className="card news news-row")]
 
 
-def _to_job(site: Site, standing: EnsembleStatus) -> list:
+def _job_link(site: Site, status: EnsembleStatus) -> list[Component]:
     """Link to the job that failed, or to the last one."""
-    return show.links([("Open the job", site.job(standing.job.id))]) if standing.job else []
+    return job_controls.links([("Open the job", site.job(status.job.id))]) if status.job else []
 
 
-def _ask(what: str, ensemble_id: str, text: str) -> html.Div:
-    button = html.Button(text, id={"ask": what, "ensemble": ensemble_id}, type="button", className="button primary")
+def _request_button(kind: JobKind, ensemble_id: str, text: str) -> html.Div:
+    """Show the button that submits a job."""
+    button = html.Button(text, id={"ask": kind, "ensemble": ensemble_id}, type="button", className="button primary")
     return html.Div(button)
 
 
-def _words(record: EnsembleRecord) -> list[html.Span]:
+def _summary(record: EnsembleRecord) -> list[html.Span]:
     members = counted(record.source.n_members, "member")
     match record.source:
         case TrainedSource(spec=spec):
@@ -160,8 +164,11 @@ def _words(record: EnsembleRecord) -> list[html.Span]:
     return [*(html.Span(word) for word in words), html.Span(html.Code(record.id))]
 
 
-def _shown_as(site: Site, ensemble_id: str) -> dict[str, str]:
-    """Name what the page shows: the analysis, the job above or instead of it, or how far the members are."""
+def _version(site: Site, ensemble_id: str) -> dict[str, str]:
+    """Name what the page shows: the analysis, the job above or instead of it, or how far the members are.
+
+    While it stays the same, the page need not be drawn again.
+    """
     try:
         index = site.queries.store.folder(ensemble_id) / "analysis" / "latest.json"
         version = str(index.stat().st_mtime_ns) if index.is_file() else ""
@@ -178,7 +185,7 @@ def register(app: Dash, site: Site) -> None:
 
     Args:
         app: the app.
-        site: queries, addresses and the record.
+        site: queries and addresses.
     """
     explorer.register(app, site, lambda path: PAGE.id_in(site, path))
 
@@ -192,18 +199,18 @@ def register(app: Dash, site: Site) -> None:
         State("url", "search"),
         prevent_initial_call=True,
     )
-    def follow(_: int, shown_as: dict[str, str], path: str, search: str) -> tuple:
-        """Draw the page anew when it would be another; who looks at something is asked first."""
+    def poll_ensemble(_: int, shown: dict[str, str], path: str, search: str) -> tuple[Any, ...]:
+        """The ensemble → its page again when it has changed; whoever looks at something is told, not interrupted."""
         request = PAGE.request(site, path, search)
         if request is None:
             raise PreventUpdate  # on the way to another page
-        now = _shown_as(site, request.id)
-        if now == shown_as:
+        now = _version(site, request.id)
+        if now == shown:
             raise PreventUpdate
-        looking = any(request.field(name) for name in FOCUS)
-        if shown_as["version"] and looking:
+        looking = any(request.field(name) for name in SELECTION_FIELDS)
+        if shown["version"] and looking:
             link = html.A("Show it", href=f"{path}{search or ''}", className="button small")
-            changed = now["version"] != shown_as["version"]
+            changed = now["version"] != shown["version"]
             newer = (
                 html.Div([remarks(["There is a newer analysis."]), link], className="newer") if changed else no_update
             )
@@ -216,15 +223,15 @@ def register(app: Dash, site: Site) -> None:
         State("tick", "n_intervals"),
         prevent_initial_call=True,
     )
-    def ask(clicks: list[int | None], tick: int | None) -> Any:
-        """A button → a job, and a look at what came of it."""
-        asked = pressed()
-        ensemble_id = asked["ensemble"]
+    def submit_job(clicks: list[int | None], tick: int | None) -> int:
+        """A button → a job, and a poll that shows it."""
+        button = pressed_button()
+        ensemble_id = button["ensemble"]
         record = site.queries.store.record(ensemble_id)
-        if asked["ask"] == "train":
-            continue_training(record, site.job_store, who=asker())
+        if button["ask"] == "train":
+            continue_training(record, site.job_store, who=requester())
         else:
-            site.job_store.submit_analysis(ensemble_id, who=asker())
+            site.job_store.submit_analysis(ensemble_id, who=requester())
         return (tick or 0) + 1
 
 

@@ -6,7 +6,7 @@ from dash import dcc, html
 
 from vaefrag.components.glossary import help_mark
 from vaefrag.components.icons import icon
-from vaefrag.components.member_strip import strip
+from vaefrag.components.member_strip import member_strip
 from vaefrag.components.notices import command, notice
 from vaefrag.jobs.ensemble_status import ACTIVE_STATES, EnsembleStatus, status_of
 from vaefrag.pages import image_routes
@@ -37,15 +37,15 @@ def page(site: Site, request: PageRequest) -> RenderedPage:
 
 
 def _sweeps(site: Site, sweeps: list[Sweep]) -> html.Section:
-    """List the sweeps, each with the way to its atlas."""
+    """List the sweeps, each with a link to its atlas."""
     rows = []
     for sweep in sweeps:
         try:
-            drawn = len(site.queries.sweeps.atlas_index(sweep.id).sources)
+            n_drawn = len(site.queries.sweeps.atlas_index(sweep.id).sources)
         except VaefragError:
-            drawn = 0
+            n_drawn = 0
         values = f"{sweep.symbol} = {', '.join(f'{value:g}' for value in sweep.values)}"
-        count = f"{drawn} of {len(sweep.values)} values in the atlas" if drawn else "no atlas yet"
+        count = f"{n_drawn} of {len(sweep.values)} values in the atlas" if n_drawn else "no atlas yet"
         link = dcc.Link(sweep.name, href=site.atlas(sweep.id), className="sweep-name")
         rows.append(html.Li([link, html.Span(values), html.Span(count, className="quiet")]))
     return html.Section([html.H2(["Sweeps", help_mark("sweep")]), html.Ul(rows, className="sweeps")], className="card")
@@ -75,43 +75,42 @@ def _empty() -> html.Section:
 def _card(site: Site, item: EnsembleSummary, name: str) -> dcc.Link:
     record = item.record
     assert record is not None
-    standing = status_of(record, site.queries.store, site.job_store)
+    status = status_of(record, site.queries.store, site.job_store)
     created = datetime.fromisoformat(record.created)
     match record.source:
         case TrainedSource(spec=spec):
             facts = [
                 ("data set", spec.dataset.name),
                 ("objective", spec.train.title),
-                ("members", f"{standing.done} of {spec.members} trained"),
+                ("members", f"{status.done} of {spec.members} trained"),
                 ("steps", f"{spec.train.steps:,}"),
             ]
         case ImportedSource(members=members, images=images):
             facts = [("from", "posteriors file"), ("members", f"{members}"), ("images", f"{images:,}")]
     facts.append(("created", f"{created.astimezone():%-d %b %Y, %H:%M}"))
     rows = [html.Div([html.Dt(name), html.Dd(value)]) for name, value in facts]
-    foot = html.P(_result(item, standing), className="card-foot")
-    told_apart = [] if name == record.name else [html.Code(record.id, className="card-id")]
+    foot = html.P(_result(item, status), className="card-foot")
+    # Of ensembles with one name, the id tells which is which.
+    card_id = [] if name == record.name else [html.Code(record.id, className="card-id")]
     text = html.Div(
-        [html.H2(record.name), *told_apart, html.Dl(rows, className="card-facts"), foot], className="card-text"
+        [html.H2(record.name), *card_id, html.Dl(rows, className="card-facts"), foot], className="card-text"
     )
-    return dcc.Link(
-        [_thumbnail(site, item, standing), text], href=site.ensemble(item.id), className="card ensemble-card"
-    )
+    return dcc.Link([_thumbnail(site, item, status), text], href=site.ensemble(item.id), className="card ensemble-card")
 
 
-def _result(item: EnsembleSummary, standing: EnsembleStatus) -> html.Span:
+def _result(item: EnsembleSummary, status: EnsembleStatus) -> html.Span:
     if item.problem:
         return html.Span([icon("alert"), "analysis damaged"], className="bad")
     if item.hotspots is not None:
         words = f"{counted(item.hotspots, 'hotspot')} by {item.measure.upper()}"
         return html.Span(words, className="good" if item.hotspots else "quiet")
-    if standing.state in ("failed", "analysis failed"):
-        words = "training failed" if standing.state == "failed" else standing.state
+    if status.state in ("failed", "analysis failed"):
+        words = "training failed" if status.state == "failed" else status.state
         return html.Span([icon("alert"), words], className="bad")
-    return html.Span("not analysed yet" if standing.state == "trained" else standing.state, className="quiet")
+    return html.Span("not analysed yet" if status.state == "trained" else status.state, className="quiet")
 
 
-def _thumbnail(site: Site, item: EnsembleSummary, standing: EnsembleStatus) -> html.Div:
+def _thumbnail(site: Site, item: EnsembleSummary, status: EnsembleStatus) -> html.Div:
     """Show the similarity of the live channels, or how far the members are."""
     if item.hotspots is not None:
         try:
@@ -124,7 +123,7 @@ def _thumbnail(site: Site, item: EnsembleSummary, standing: EnsembleStatus) -> h
     if item.record is not None and isinstance(item.record.source, ImportedSource):
         return html.Div(icon("grid"), className="thumbnail thumbnail-empty")
     return html.Div(
-        strip(standing.members, at_work=standing.state in ACTIVE_STATES), className="thumbnail thumbnail-strip"
+        member_strip(status.members, at_work=status.state in ACTIVE_STATES), className="thumbnail thumbnail-strip"
     )
 
 

@@ -9,7 +9,7 @@ from dash import ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html,
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
-from vaefrag.components.facts import chip, returned
+from vaefrag.components.facts import return_shares, swatch
 from vaefrag.components.glossary import help_mark
 from vaefrag.components.graph import graph
 from vaefrag.components.icons import icon
@@ -22,6 +22,7 @@ from vaefrag.pages.page import RenderedPage
 from vaefrag.pages.site import Site
 from vaefrag.plurals import counted
 from vaefrag_core.artifacts import Hotspot
+from vaefrag_core.ensemble_record import ImportedSource, TrainedSource
 from vaefrag_core.structure.hotspots import more_live_channels
 
 
@@ -176,7 +177,7 @@ def _hotspot_row(view: ExplorerView, group: Hotspot, members: int) -> html.Tr:
         "aria-pressed": "true" if selected else "false",
     }
     number = html.A(
-        [icon("open" if selected else "closed"), chip(hotspot_colour(group.label)), str(group.label)],
+        [icon("open" if selected else "closed"), swatch(hotspot_colour(group.label)), str(group.label)],
         href=target.search(),
         className="stay hotspot-link",
         **spoken,
@@ -191,7 +192,7 @@ def _hotspot_row(view: ExplorerView, group: Hotspot, members: int) -> html.Tr:
         f"{group.mean_bits:.2f}",
         html.A(medoid, href=view.selection.select(medoid).search(), className="stay"),
         label,
-        *([returned(view.stability, group.label)] if view.stability is not None else []),
+        *([return_shares(view.stability, group.label)] if view.stability is not None else []),
     ]
     return html.Tr([html.Td(cell) for cell in cells], className="on" if selected else "")
 

@@ -1,4 +1,4 @@
-"""Asking for a fusion: of the set that is combined, or, at /fuse/<ensemble>, of an ensemble's members."""
+"""/fuse/<ensemble id>: the form that fuses an ensemble's members; Combine shows it for the set that is combined."""
 
 from typing import Any
 
@@ -7,9 +7,9 @@ from dash.exceptions import PreventUpdate
 
 from vaefrag.components import fusion_form
 from vaefrag.components.notices import notice, remarks
-from vaefrag.components.number_inputs import forget_errors
+from vaefrag.components.number_inputs import clear_errors
 from vaefrag.pages.channel_set_view import ChannelSetView
-from vaefrag.pages.job_polling import asker
+from vaefrag.pages.job_polling import requester
 from vaefrag.pages.page import Page, PageRequest, RenderedPage
 from vaefrag.pages.site import Site
 from vaefrag_core.config import FusionConfig
@@ -21,7 +21,7 @@ LEAST_CHANNELS = 2  # to fuse
 
 
 def set_form() -> html.Div:
-    """Give the form that fuses the set of the page."""
+    """Show the form that fuses the set of channels of a page."""
     text = "One space of few channels that is as similar as can be, on average, to every channel of the set above."
     return fusion_form.form("Fuse this set", text)
 
@@ -35,8 +35,8 @@ def page(site: Site, request: PageRequest) -> RenderedPage:
         return RenderedPage(site.error_page(notice("search", "Nothing to fuse", html.P(str(error)))), "Not found")
     words = [html.Span(f"{posteriors.n_members} members"), html.Span(f"sample of {posteriors.n_images:,} images")]
     back = dcc.Link("Open the ensemble", href=site.ensemble(ensemble_id), className="button")
-    heading = html.Div([html.Div([html.H1(record.name), html.P(words, className="words")]), back])
-    heading.className = "heading heading-row"
+    title = html.Div([html.H1(record.name), html.P(words, className="words")])
+    heading = html.Div([title, back], className="heading heading-row")
     text = (
         "One space of few channels that is as similar as can be, on average, to the whole latent space of every member."
     )
@@ -45,13 +45,13 @@ def page(site: Site, request: PageRequest) -> RenderedPage:
 
 
 def register(app: Dash, site: Site) -> None:
-    """Let the form ask.
+    """Let the form start a fusion.
 
     Args:
         app: the app.
-        site: queries, addresses and the record.
+        site: queries and addresses.
     """
-    forget_errors(app, "fuse")
+    clear_errors(app, "fuse")
 
     @app.callback(
         Output({"fuse": ALL}, "error"),
@@ -65,16 +65,16 @@ def register(app: Dash, site: Site) -> None:
         running=[(Output("fuse", "disabled"), True, False)],
         prevent_initial_call=True,
     )
-    def ask(clicks: int | None, values: list[Any], path: str, search: str) -> tuple:
+    def start_fusion(clicks: int | None, values: list[Any], path: str, search: str) -> tuple[Any, ...]:
         """What was typed → a job and its page, or the space when there is one; or what is wrong, by field."""
         if not clicks:
             raise PreventUpdate
         names = [state["id"]["fuse"] for state in ctx.states_list[0]]
-        if set(names) != set(fusion_form.FIELDS):  # a made-up request
+        if set(names) != set(fusion_form.FIELDS):  # no request of the form's own
             raise PreventUpdate
         try:
             ensemble_id, source = _source(site, PAGE.id_in(site, path), search)
-            typed = {name: fusion_form.read(name, value) for name, value in zip(names, values, strict=True)}
+            typed = {name: fusion_form.read_field(name, value) for name, value in zip(names, values, strict=True)}
             config = parse(FusionConfig, source | typed)
             target = _launch(site, ensemble_id, config)
         except VaefragError as error:
@@ -84,7 +84,7 @@ def register(app: Dash, site: Site) -> None:
 
 
 def _source(site: Site, ensemble_id: str, search: str) -> tuple[str, dict[str, Any]]:
-    """Give the ensemble that a fusion is asked of, and what of it is fused."""
+    """Return the ensemble whose job a fusion will be, and the settings that say what is fused."""
     if ensemble_id:
         return ensemble_id, {}
     channels = ChannelSetView(site, search).channels
@@ -95,13 +95,13 @@ def _source(site: Site, ensemble_id: str, search: str) -> tuple[str, dict[str, A
 
 
 def _launch(site: Site, ensemble_id: str, config: FusionConfig) -> str:
-    """Ask for a fusion, and give the path of its job; of the space when exactly this was fused before."""
+    """Submit a fusion and return the path of its job; that of the space when exactly this was fused before."""
     fusions = site.queries.fusions
-    fusions.learners(ensemble_id, config)  # refuses what cannot be fused
+    fusions.learners(ensemble_id, config)  # raises here what a job could only fail with
     fusion_id = fusions.id_of(ensemble_id, config)
     if fusions.report(ensemble_id, fusion_id):
         return site.fusion(fusion_id)
-    return site.job(site.job_store.submit_fusion(ensemble_id, config, who=asker()))
+    return site.job(site.job_store.submit_fusion(ensemble_id, config, who=requester()))
 
 
 PAGE = Page("fuse/<ensemble_id>", page, (register,))

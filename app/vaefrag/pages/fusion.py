@@ -1,5 +1,6 @@
-"""/fusion/<id>: one space fitted to many, beside its learners; how it went, and what was gained."""
+"""/fusion/<id>: one space fitted to many, beside its learners; how the fit went, and what was gained."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -7,6 +8,7 @@ from urllib.parse import urlencode
 import numpy as np
 from dash import Dash, Input, Output, State, dcc, html, no_update
 from flask import Flask, Response, jsonify, make_response
+from numpy.typing import NDArray
 
 from vaefrag.components.facts import fact, section
 from vaefrag.components.fusion_form import OBJECTIVES
@@ -22,7 +24,7 @@ from vaefrag_core.errors import BrokenFileError, MissingDataError, VaefragError
 from vaefrag_core.structure.label_factors import known_texts
 from vaefrag_core.synthesis.learner_spaces import LearnerSpaces
 
-CELL_PIXELS = 96  # side wanted of the image under the pointer
+IMAGE_PIXELS = 96  # most of a side of the image under the pointer
 BUTTONS = ["zoom2d", "pan2d", "resetScale2d"]
 
 
@@ -32,14 +34,14 @@ class FusionView:
 
     Args:
         site: queries and addresses.
-        fusion_id: of the fusion.
-        ensemble_id: it was made from.
-        fused: the space.
-        posteriors: of the ensemble.
-        report: of the judges; empty when it was stopped before.
-        learners: that were fused; None when the ensemble has been encoded anew since.
-        learner: the one shown.
-        label: that colours are of.
+        fusion_id: the fusion.
+        ensemble_id: the ensemble that it is stored with.
+        fused: the fused space.
+        posteriors: the posteriors of the ensemble.
+        report: the evaluation; empty when the fusion was stopped before.
+        learners: what was fused; None when the ensemble has been encoded anew since.
+        learner: the learner shown beside the fused space.
+        label: the label whose values the colours show; None when there is none.
     """
 
     site: Site
@@ -68,8 +70,8 @@ class FusionView:
         names = tuple(posteriors.label_names or ())
         label = request.field("label")
         try:
-            found = fusions.learners(ensemble_id, fused.config)
-            learners = found if found.key == fused.learners_key else None
+            current = fusions.learners(ensemble_id, fused.config)
+            learners = current if current.key == fused.learners_key else None
         except VaefragError:
             learners = None
         count = len(fused.learner_names)
@@ -86,7 +88,7 @@ class FusionView:
         )
 
     def page(self) -> RenderedPage:
-        """Give the page."""
+        """Lay the page out."""
         fused, title = self.fused, self.fused.config.title
         words = [html.Span(f"{len(fused.learner_names)} learners fused"), html.Span(html.Code(self.fusion_id))]
         home = dcc.Link("Open the ensemble", href=self.site.ensemble(self.ensemble_id), className="button")
@@ -99,15 +101,15 @@ class FusionView:
             remarks([*self._unfinished(), *fused.warnings]),
             html.Section(html.Dl(self._facts(), className="facts"), className="card"),
             html.Div([self._fused_card(), self._learner_card()], className="halves-cards"),
-            html.Div([self._climb("objective"), self._climb("bits")], className="halves-cards"),
-            html.Div([self._judges(), self._learners_table()], className="halves-cards"),
+            html.Div([self._optimization_card("objective"), self._optimization_card("bits")], className="halves-cards"),
+            html.Div([self._evaluation_card(), self._learners_card()], className="halves-cards"),
         ]
         return RenderedPage(html.Div(content, className="wide stack", id="fusion-body"), title)
 
-    def _facts(self) -> list:
+    def _facts(self) -> list[html.Div]:
         fused = self.fused
         encoder = self.report.get("encoder")
-        rings = self.report.get("continuity")
+        continuity = self.report.get("continuity")
         ends = {"flat": "until nothing rose", "steps": "all that were allowed", "stopped": "then stopped"}
         return [
             fact("information", f"{fused.information_bits:.2f} of {fused.ceiling_bits:.2f} bits", "information"),
@@ -115,18 +117,18 @@ class FusionView:
             fact(OBJECTIVES[fused.config.objective], f"{fused.objective:.3f}", "objective of a fusion"),
             fact("mean VI to learners", f"{fused.learner_vi_bits.mean():.2f} bits", "VI"),
             fact("steps", f"{fused.steps:,}, {ends[fused.end]}"),
-            *(
-                [fact("continuity", f"{rings['fused']:.1f}; learners {np.median(rings['learners']):.1f}", "continuity")]
-                if rings
-                else []
-            ),
+            *([fact("continuity", _continuity_text(continuity), "continuity")] if continuity else []),
             *([fact("encoder for new images", f"explains {encoder['explained']:.0%}")] if encoder else []),
         ]
 
     def _fused_card(self) -> html.Section:
         """Show the fused space, and the image under the pointer."""
         figure = space_figure(
-            self.fused.mean, self.fused.logvar, self.label, self._values(), revision=f"{self.fusion_id}/{self.label}"
+            self.fused.mean,
+            self.fused.logvar,
+            self.label,
+            self._label_values(),
+            revision=f"{self.fusion_id}/{self.label}",
         )
         plot = graph(
             "fused-space", figure, "The fused space, one point for each image", buttons=self._buttons(self.fused.mean)
@@ -151,27 +153,28 @@ class FusionView:
             return html.Section(section("A learner", None, text), className="card")
         mean, logvar = self.learners.mean[self.learner], self.learners.logvar[self.learner]
         figure = space_figure(
-            mean, logvar, self.label, self._values(), revision=f"{self.fusion_id}/{self.learner}/{self.label}"
+            mean, logvar, self.label, self._label_values(), revision=f"{self.fusion_id}/{self.learner}/{self.label}"
         )
         plot = graph("learner-space", figure, f"The space of {name}", buttons=self._buttons(mean))
         more = "" if mean.shape[1] <= 3 else f" The first three of its {mean.shape[1]} channels."
         note = f"For comparison. Choose another one in the table below.{more}"
         return html.Section(section(f"Learner: {name}", None, plot, note), className="card")
 
-    def _climb(self, what: str) -> html.Section:
+    def _optimization_card(self, curve: str) -> html.Section:
         fused = self.fused
+        # The start with the highest value at any step, as the fusion itself keeps it.
         best = int(fused.objectives.max(axis=0).argmax()) if fused.steps else 0
-        if what == "objective":
+        if curve == "objective":
             title, figure = "Objective", optimization_figure(fused.objectives, best, OBJECTIVES[fused.config.objective])
         else:
             title, figure = "Information", optimization_figure(fused.bits, best, "bits", fused.ceiling_bits)
-        plot = graph(f"climb-{what}", figure, f"{title} over the steps", buttons=["zoom2d", "resetScale2d"])
+        plot = graph(f"optimization-{curve}", figure, f"{title} over the steps", buttons=["zoom2d", "resetScale2d"])
         note = "The start that was kept in front." + (
-            " Dashed: the ceiling, the most there is." if what == "bits" else ""
+            " Dashed: the ceiling, the most there is." if curve == "bits" else ""
         )
         return html.Section(section(f"{title} over the steps", None, plot, note), className="card")
 
-    def _judges(self) -> html.Section:
+    def _evaluation_card(self) -> html.Section:
         rows = [
             html.Tr(
                 [
@@ -198,7 +201,7 @@ class FusionView:
         )
         return html.Section(section("What was gained", "label", table, note), className="card")
 
-    def _learners_table(self) -> html.Section:
+    def _learners_card(self) -> html.Section:
         fused = self.fused
         rows = [
             html.Tr(
@@ -220,19 +223,24 @@ class FusionView:
     def _unfinished(self) -> list[str]:
         return ["It was stopped; this is the best so far."] if self.fused.end == "stopped" else []
 
-    def _values(self) -> list[str | None] | None:
-        if self.label is None:
+    def _label_values(self) -> list[str | None] | None:
+        if self.label is None or self.posteriors.labels is None:
             return None
         names = tuple(self.posteriors.label_names or ())
         return known_texts(self.posteriors.labels[:, names.index(self.label)])
 
     def _search(self, **changed: Any) -> str:
+        """Return the query of the URL with some fields changed."""
         fields = {"learner": self.learner, "label": self.label} | changed
         return "?" + urlencode({name: value for name, value in fields.items() if value not in (None, "")})
 
     @staticmethod
-    def _buttons(mean: Any) -> list[str]:
+    def _buttons(mean: NDArray[np.floating]) -> list[str]:
         return ["orbitRotation", "resetCameraDefault3d"] if mean.shape[1] >= 3 else BUTTONS
+
+
+def _continuity_text(continuity: Mapping[str, Any]) -> str:
+    return f"{continuity['fused']:.1f}; learners {np.median(continuity['learners']):.1f}"
 
 
 def _signed(share: float) -> str:
@@ -266,7 +274,7 @@ def register(app: Dash, site: Site) -> None:
         Input("url", "pathname"),
         prevent_initial_call=True,
     )
-    def under_the_pointer(hovered: dict[str, Any] | None, path: str) -> tuple:
+    def show_image(hovered: dict[str, Any] | None, path: str) -> tuple[Any, Any]:
         """A point → the picture of its image."""
         fusion_id = PAGE.id_in(site, path)
         row = hovered["points"][0].get("customdata") if hovered and fusion_id else None
@@ -280,25 +288,26 @@ def register(app: Dash, site: Site) -> None:
         State("url", "pathname"),
         prevent_initial_call=True,
     )
-    def follow(search: str | None, path: str) -> Any:
+    def show_selection(search: str | None, path: str) -> Any:
         """Another learner or label in the URL → the page anew."""
         request = PAGE.request(site, path, search)
         return page(site, request).content.children if request else no_update
 
-    _register_pictures(app.server, site)
+    _register_image_route(app.server, site)
 
 
-def _register_pictures(server: Flask, site: Site) -> None:
+def _register_image_route(server: Flask, site: Site) -> None:
     @server.get(f"{site.prefix}data/fusion/<fusion_id>/<int:row>.png")
     def fused_image(fusion_id: str, row: int) -> Response:
+        """The picture of one image of the sample."""
         try:
             images = site.queries.store.posteriors(site.queries.fusions.home(fusion_id)).images
         except VaefragError as error:
             return make_response(jsonify({"error": str(error)}), 404)
         if images is None or row >= len(images):
             return make_response(jsonify({"error": f"There is no image {row}."}), 404)
-        shown = images[row : row + 1]
-        response = make_response(rgba_png(sprite(shown[:, None], scale_for(shown.shape[1], CELL_PIXELS))))
+        image = images[row : row + 1]
+        response = make_response(rgba_png(sprite(image[:, None], scale_for(image.shape[1], IMAGE_PIXELS))))
         response.mimetype = "image/png"
         return response
 

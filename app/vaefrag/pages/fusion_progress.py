@@ -1,4 +1,4 @@
-"""A fusion on its way, read from the state that it keeps: the best space so far, its objective and its bits."""
+"""The progress of a fusion, read from the state that it keeps: the best space so far, its objective and its bits."""
 
 import plotly.graph_objects as go
 from dash import dcc, html
@@ -26,8 +26,8 @@ TITLES = {
 }
 
 
-def fusion_of(site: Site, job: JobRecord) -> str:
-    """Give the id of what a job fuses; "" when its ensembles are gone."""
+def fusion_id_of(site: Site, job: JobRecord) -> str:
+    """Return the id of the space that a job fuses; empty when its ensembles are gone."""
     try:
         config = parse(FusionConfig, job.submission.request)
         return site.queries.fusion_of(job.submission.ensemble_id, config)
@@ -36,15 +36,15 @@ def fusion_of(site: Site, job: JobRecord) -> str:
 
 
 def heading(name: str) -> tuple[html.H2, str]:
-    """Give the heading of a plot, and a note."""
+    """Return the heading of a plot, and a note below it."""
     title, term, note = TITLES[name]
     return html.H2([title, help_mark(term)]), note
 
 
-def made(site: Site, job: JobRecord) -> list:
-    """Lead to the space that a job has fused, or to the best so far of one that was stopped."""
+def result_link(site: Site, job: JobRecord) -> list[dcc.Link]:
+    """Link to the space that a job has fused, or to the best so far of one that was stopped."""
     ensemble_id, fusions = job.submission.ensemble_id, site.queries.fusions
-    fusion_id = fusion_of(site, job) if job.submission.kind == "fuse" else ""
+    fusion_id = fusion_id_of(site, job) if job.submission.kind == "fuse" else ""
     if not fusion_id or fusion_id not in fusions.ids(ensemble_id):
         return []
     text = "Open the fused space" if fusions.report(ensemble_id, fusion_id) else "Open the best so far"
@@ -56,10 +56,10 @@ def draw(site: Site, name: str, job: JobRecord) -> go.Figure:
 
     Args:
         site: queries.
-        name: of `PLOTS`.
-        job: that fuses.
+        name: one of `PLOTS`.
+        job: the job that fuses.
     """
-    ensemble_id, fusion_id = job.submission.ensemble_id, fusion_of(site, job)
+    ensemble_id, fusion_id = job.submission.ensemble_id, fusion_id_of(site, job)
     try:
         state = site.queries.fusions.state(ensemble_id, fusion_id) if fusion_id else None
         if state is None:
@@ -72,5 +72,5 @@ def draw(site: Site, name: str, job: JobRecord) -> go.Figure:
     except VaefragError as error:
         return nothing(str(error))
     names = posteriors.label_names or ()
-    values = known_texts(posteriors.labels[:, 0]) if names else None
+    values = None if posteriors.labels is None else known_texts(posteriors.labels[:, 0])
     return space_figure(state.mean, state.logvar, names[0] if names else None, values, revision=job.id)

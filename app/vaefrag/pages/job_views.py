@@ -1,16 +1,16 @@
-"""What pages show of the record of jobs, in parts that can be drawn again one by one.
+"""What pages show of the job store, in parts that can be drawn again one by one.
 
 A part is a box whose id names what it shows and the job it belongs to ("" for what belongs to none).
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import plotly.graph_objects as go
 from dash import dcc, html
 
-from vaefrag.components import job_controls as show
-from vaefrag.components.member_strip import strip
+from vaefrag.components import job_controls
+from vaefrag.components.markup import Child, Children
+from vaefrag.components.member_strip import member_strip
 from vaefrag.components.time_format import clock
 from vaefrag.figures.training_curves import kl_figure, loss_figure
 from vaefrag.jobs.engine_process import EngineState, engine_state
@@ -24,14 +24,14 @@ MOST_JOBS = 50  # on the page of all jobs
 MOST_CURVES = 60  # members whose loss is drawn
 
 JOB_PARTS = ("progress", "pace", "actions", "made", "reasons", "members", "member", "log")
-OF_CHOSEN = ("members", "member")  # parts that depend on the member chosen
-ALL_PARTS = ("list", "engine", "alarm", "workers")
+MEMBER_PARTS = ("members", "member")  # parts of a job that depend on the member selected
+SITE_PARTS = ("list", "engine", "alarm", "workers")  # parts that belong to no job
 PLOTS = ("loss", "kl", *fusion_progress.PLOTS)
 
 
 @dataclass(frozen=True)
 class JobViews:
-    """Draws what pages show of the record.
+    """Draws what pages show of the job store.
 
     Args:
         site: queries and addresses.
@@ -40,71 +40,82 @@ class JobViews:
     site: Site
 
     def part(self, name: str, snapshot: JobSnapshot | None = None) -> html.Div:
-        """Give one part, to be followed."""
-        place = {"part": name, "job": snapshot.job.id if snapshot else ""}
-        content = self.draw_all(name) if snapshot is None else self.draw(name, snapshot)
-        return html.Div(content, id=place, className=f"part-{name}")
-
-    def draw(self, name: str, snapshot: JobSnapshot, chosen: int = 0) -> Any:
-        """Give what is in a part of a job.
+        """Return one part in the box by whose id it is drawn again.
 
         Args:
-            name: of `JOB_PARTS`.
+            name: one of `JOB_PARTS`, or of `SITE_PARTS` without a job.
             snapshot: the job.
-            chosen: the member that is looked at.
+        """
+        box = {"part": name, "job": snapshot.job.id if snapshot else ""}
+        content = self.draw_site_part(name) if snapshot is None else self.draw(name, snapshot)
+        return html.Div(content, id=box, className=f"part-{name}")
+
+    def draw(self, name: str, snapshot: JobSnapshot, member: int = 0) -> Children:
+        """Draw what is in a part of a job.
+
+        Args:
+            name: one of `JOB_PARTS`.
+            snapshot: the job.
+            member: the member that is looked at.
         """
         match name:
             case "progress":
-                return show.progress(snapshot)
+                return job_controls.progress(snapshot)
             case "pace":
-                return show.pace(snapshot)
+                return job_controls.pace(snapshot)
             case "actions":
-                return show.actions(snapshot.job)
+                return job_controls.actions(snapshot.job)
             case "made":
-                return fusion_progress.made(self.site, snapshot.job)
+                return fusion_progress.result_link(self.site, snapshot.job)
             case "reasons":
-                return show.reasons(snapshot.job, snapshot.members)
+                return job_controls.reasons(snapshot.job, snapshot.members)
             case "members":
-                return strip(snapshot.members, chosen)
+                return member_strip(snapshot.members, member)
             case "member":
-                return show.member_facts(snapshot, chosen)
+                return job_controls.member_facts(snapshot, member)
             case _:
-                return show.log_lines(self.site.job_store.log_lines(snapshot.job.id))
+                return job_controls.log_lines(self.site.job_store.log_lines(snapshot.job.id))
 
-    def plot(self, name: str, snapshot: JobSnapshot, chosen: int = 0) -> go.Figure:
-        """Draw the curves of a training from its checkpoints, or a fusion from the state that it keeps."""
+    def plot(self, name: str, snapshot: JobSnapshot, member: int = 0) -> go.Figure:
+        """Draw the curves of a training from its checkpoints, or a fusion from the state that it keeps.
+
+        Args:
+            name: one of `PLOTS`.
+            snapshot: the job.
+            member: the member that is looked at.
+        """
         if name in fusion_progress.PLOTS:
             return fusion_progress.draw(self.site, name, snapshot.job)
-        ensemble_id, members = snapshot.job.submission.ensemble_id, len(snapshot.members)
-        one = self.site.queries.history(ensemble_id, chosen)
+        ensemble_id, n_members = snapshot.job.submission.ensemble_id, len(snapshot.members)
+        selected = self.site.queries.history(ensemble_id, member)
         if name == "kl":
-            return kl_figure((one.step, one.kl_nats))
-        every = range(0, members, -(-members // MOST_CURVES))
-        histories = [self.site.queries.history(ensemble_id, m) for m in every]
-        return loss_figure([(h.step, h.loss) for h in histories if len(h.step)], (one.step, one.loss))
+            return kl_figure((selected.step, selected.kl_nats))
+        drawn = range(0, n_members, -(-n_members // MOST_CURVES))  # evenly among the members
+        histories = [self.site.queries.history(ensemble_id, m) for m in drawn]
+        return loss_figure([(h.step, h.loss) for h in histories if len(h.step)], (selected.step, selected.loss))
 
-    def draw_all(self, name: str) -> Any:
-        """Give what is in a part that belongs to no job."""
+    def draw_site_part(self, name: str) -> Children:
+        """Draw what is in one of `SITE_PARTS`."""
         match name:
             case "list":
-                return self.job_list(self.shown())
+                return self.job_list(self.listed_jobs())
             case "engine":
-                return _engine_words(self.engine(), self.site.job_store.workers())
+                return _engine_text(self.engine(), self.site.job_store.workers())
             case "alarm":
                 return _no_engine() if not self.engine().running else None
             case _:
                 return self._workers(self.site.job_store.workers() if self.engine().running else [])
 
-    def shown(self) -> list[JobRecord]:
-        """Give the jobs that the page of all jobs shows; not each of the analyses made along the way."""
+    def listed_jobs(self) -> list[JobRecord]:
+        """Return the jobs that the page of all jobs shows; not each of the analyses made along the way."""
         return [job for job in self.site.job_store.jobs(MOST_JOBS) if not (job.submission.partial and job.ended)]
 
     def engine(self) -> EngineState:
-        """Say whether the workspace has an engine."""
+        """Return the state of the workspace's engine."""
         return engine_state(self.site.job_store.workspace)
 
     def title(self, job: JobRecord) -> str:
-        """Say what a job is about: by its own name, or by that of its ensemble."""
+        """Return the title of a job: its own name, or that of its ensemble."""
         if job.submission.kind == "train" or job.submission.request.get("name"):
             return job.submission.title
         try:
@@ -113,7 +124,7 @@ class JobViews:
             return job.submission.ensemble_id
 
     def job_list(self, jobs: list[JobRecord]) -> html.Div:
-        """Give the rows of jobs, or say what will be here."""
+        """Show a row for each job, or say what will be here."""
         if not jobs:
             return html.Div(
                 [
@@ -129,18 +140,18 @@ class JobViews:
 
     def _row(self, snapshot: JobSnapshot) -> html.Div:
         job = snapshot.job
-        facts = [html.Span(show.KINDS[job.submission.kind]), html.Span(clock(job.submission.created))]
+        facts = [html.Span(job_controls.KINDS[job.submission.kind]), html.Span(clock(job.submission.created))]
         name = dcc.Link(self.title(job), href=self.site.job(job.id), className="job-name")
-        what = html.Div([name, html.Div([*facts, html.Span(f"by {job.submission.who}")], className="words")])
+        heading = html.Div([name, html.Div([*facts, html.Span(f"by {job.submission.who}")], className="words")])
         parts = [self.part(part, snapshot) for part in ("progress", "pace", "actions", "reasons")]
-        return html.Div([what, *parts], className="job-row", role="listitem")
+        return html.Div([heading, *parts], className="job-row", role="listitem")
 
     def _workers(self, workers: list[WorkerRecord]) -> html.Div:
         if not workers:
             return html.Div("No worker has joined.", className="quiet")
         rows = []
         for worker in workers:
-            work: Any = html.Span("idle", className="quiet")
+            work = html.Span("idle", className="quiet")
             if worker.job:
                 title = self.title(self.site.job_store.job(worker.job))
                 count = len(worker.members)
@@ -149,7 +160,8 @@ class JobViews:
             load = [f"{worker.cpu_percent:.0f} %", f"{worker.memory_bytes / 1e6:,.0f} MB"]
             name = f"slot {int(worker.name) + 1} here" if worker.name.isdigit() else worker.name
             name += " (GPU)" if "gpu" in worker.offers else ""
-            rows.append(html.Tr([html.Td(cell) for cell in (name, work, *load)]))
+            cells: list[Child] = [name, work, *load]
+            rows.append(html.Tr([html.Td(cell) for cell in cells]))
         heads = html.Tr([html.Th(head) for head in ("worker", "at work on", "of one core", "memory")])
         return html.Div(html.Table([html.Thead(heads), html.Tbody(rows)], className="table"), className="scroll")
 
@@ -161,7 +173,7 @@ def _no_engine() -> html.Div:
     )
 
 
-def _engine_words(engine: EngineState, workers: list[WorkerRecord]) -> html.Div:
+def _engine_text(engine: EngineState, workers: list[WorkerRecord]) -> html.Div:
     if not engine.running:
         return _no_engine()
     if not engine.address:

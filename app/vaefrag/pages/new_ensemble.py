@@ -1,4 +1,4 @@
-"""/new: a form that asks for an ensemble to be trained."""
+"""/new: the form that has an ensemble or a sweep trained."""
 
 from typing import Any
 
@@ -8,9 +8,9 @@ from dash.exceptions import PreventUpdate
 
 from vaefrag.components import spec_form
 from vaefrag.components.notices import remarks
-from vaefrag.components.number_inputs import forget_errors
+from vaefrag.components.number_inputs import clear_errors
 from vaefrag.components.spec_form import IMAGES, LOSS, MORE, NETWORK, SIZE
-from vaefrag.pages.job_polling import asker
+from vaefrag.pages.job_polling import requester
 from vaefrag.pages.page import Page, PageRequest, RenderedPage
 from vaefrag.pages.site import Site
 from vaefrag_core.config import EnsembleSpec
@@ -27,7 +27,7 @@ SWEEP_HINT = (
 def page(site: Site, request: PageRequest) -> RenderedPage:
     """Show the form, empty or filled in as another ensemble was (`?from=<id>`)."""
     like = request.field("from")
-    spec, told = None, html.Div(hidden=True)
+    spec, origin = None, html.Div(hidden=True)
     if like:
         try:
             record = site.queries.store.record(like)
@@ -36,17 +36,17 @@ def page(site: Site, request: PageRequest) -> RenderedPage:
                     f"{record.name} was trained with the network {record.spec.model.network}, which only the command"
                     " line can ask for: `vaefrag train --network …`."
                 )
-            spec, told = record.spec, remarks([f"Filled in with the settings of {record.name}. Change what you like."])
+            spec = record.spec
+            origin = remarks([f"Filled in with the settings of {record.name}. Change what you like."])
         except VaefragError as error:
-            told = remarks([str(error)], tone="alarm")
-    values = spec_form.start(spec)
+            origin = remarks([str(error)], tone="alarm")
+    values = spec_form.initial_values(spec)
+    inputs = [spec_form.field_input(field, values[field.path]) for field in MORE]
     more = dmc.Accordion(
         dmc.AccordionItem(
             [
                 dmc.AccordionControl("More settings"),
-                dmc.AccordionPanel(
-                    html.Div([spec_form.control(field, values[field.path]) for field in MORE], className="form-grid")
-                ),
+                dmc.AccordionPanel(html.Div(inputs, className="form-grid")),
             ],
             value="more",
         ),
@@ -64,12 +64,12 @@ def page(site: Site, request: PageRequest) -> RenderedPage:
     )
     content = [
         html.Div([html.H1("New ensemble")], className="heading"),
-        told,
-        spec_form.presets(),
-        spec_form.group("Images", IMAGES, values),
-        spec_form.group("Objective", LOSS, values, SWEEP_HINT),
-        spec_form.group("Ensemble", SIZE, values),
-        spec_form.group("Network and comparison", NETWORK, values),
+        origin,
+        spec_form.preset_menu(),
+        spec_form.field_group("Images", IMAGES, values),
+        spec_form.field_group("Objective", LOSS, values, SWEEP_HINT),
+        spec_form.field_group("Ensemble", SIZE, values),
+        spec_form.field_group("Network and comparison", NETWORK, values),
         more,
         html.Div(id="launch-problem"),
         launch,
@@ -78,13 +78,13 @@ def page(site: Site, request: PageRequest) -> RenderedPage:
 
 
 def register(app: Dash, site: Site) -> None:
-    """Let the form ask.
+    """Let the form start trainings.
 
     Args:
         app: the app.
-        site: queries, addresses and the record.
+        site: queries and addresses.
     """
-    forget_errors(app, "field")
+    clear_errors(app, "field")
 
     @app.callback(
         Output({"box": ALL}, "hidden"),
@@ -92,7 +92,7 @@ def register(app: Dash, site: Site) -> None:
         Input({"field": "dataset.name"}, "value"),
         prevent_initial_call=True,
     )
-    def choose(objective: str, dataset: str) -> list[bool]:
+    def show_fields(objective: str, dataset: str) -> list[bool]:
         """The objective and the data set → the fields that they read."""
         return [not spec_form.is_read(box["id"]["box"], objective, dataset) for box in ctx.outputs_list]
 
@@ -106,8 +106,8 @@ def register(app: Dash, site: Site) -> None:
         """A preset → what the fields hold, and what it is."""
         if preset not in PRESETS:
             raise PreventUpdate
-        values = spec_form.start_from_preset(preset)
-        return [values[place["id"]["field"]] for place in ctx.outputs_list[0]], PRESETS[preset].summary
+        values = spec_form.preset_values(preset)
+        return [values[output["id"]["field"]] for output in ctx.outputs_list[0]], PRESETS[preset].summary
 
     @app.callback(
         Output({"field": ALL}, "error"),
@@ -123,44 +123,45 @@ def register(app: Dash, site: Site) -> None:
         ],
         prevent_initial_call=True,
     )
-    def launch(clicks: int | None, values: list[Any]) -> tuple:
+    def start_training(clicks: int | None, values: list[Any]) -> tuple[Any, ...]:
         """What was typed → its jobs, and the page of the ensemble or sweep; or what is wrong with it, by field."""
         if not clicks:
             raise PreventUpdate
         paths = [state["id"]["field"] for state in ctx.states_list[0]]
-        if not set(paths) <= set(spec_form.FIELDS):  # a made-up request, which may name code to be run
+        if not set(paths) <= set(spec_form.FIELDS):  # no request of the form's own: it may name code to be run
             raise PreventUpdate
         try:
-            sweep, (spec, *more) = resolve_sweep(spec_form.read(dict(zip(paths, values, strict=True))))
+            sweep, (spec, *more) = resolve_sweep(spec_form.read_fields(dict(zip(paths, values, strict=True))))
             if sweep is not None:
                 sweep = _launch_sweep(site, sweep, [spec, *more])
                 return [None] * len(paths), None, no_update, site.atlas(sweep.id), ""
             ensemble_id = site.queries.store.id_of(spec)
-            if _is_whole(site, ensemble_id):
+            if _is_trained(site, ensemble_id):
                 link = dcc.Link("Open it", href=site.ensemble(ensemble_id), className="button small")
                 text = "An ensemble with exactly these settings has been trained. Change a setting, such as the seed."
-                there = html.Div([remarks([text]), link], className="already")
-                return [None] * len(paths), there, no_update, no_update, no_update
+                already = html.Div([remarks([text]), link], className="already")
+                return [None] * len(paths), already, no_update, no_update, no_update
             site.queries.store.create(spec)
-            site.job_store.submit_training(spec, who=asker())
+            site.job_store.submit_training(spec, who=requester())
         except VaefragError as error:
-            problems, elsewhere = _by_field(error, paths)
+            problems, others = _by_field(error, paths)
+            # A marked field in a closed fold would be seen by nobody.
             fold = "more" if any(field.path in problems for field in MORE) else no_update
-            words = remarks(elsewhere or ["Nothing was begun: see the fields marked above."], tone="alarm")
+            words = remarks(others or ["Nothing was begun: see the fields marked above."], tone="alarm")
             return [problems.get(path) for path in paths], words, fold, no_update, no_update
         return [None] * len(paths), None, no_update, site.ensemble(ensemble_id), ""
 
 
 def _launch_sweep(site: Site, sweep: Sweep, specs: list[EnsembleSpec]) -> Sweep:
-    """Ask for the ensembles of a sweep to be trained, but for those that are."""
+    """Submit the training of each ensemble of a sweep, but for those that are trained."""
     sweep = site.queries.sweeps.create(sweep, specs)
     for spec in specs:
-        if not _is_whole(site, site.queries.store.id_of(spec)):
-            site.job_store.submit_training(spec, who=asker())
+        if not _is_trained(site, site.queries.store.id_of(spec)):
+            site.job_store.submit_training(spec, who=requester())
     return sweep
 
 
-def _is_whole(site: Site, ensemble_id: str) -> bool:
+def _is_trained(site: Site, ensemble_id: str) -> bool:
     try:
         members = site.queries.members(site.queries.store.record(ensemble_id))
     except VaefragError:
@@ -169,7 +170,7 @@ def _is_whole(site: Site, ensemble_id: str) -> bool:
 
 
 def _by_field(error: VaefragError, paths: list[str]) -> tuple[dict[str, str], list[str]]:
-    """Give what is wrong with each field of the form, and what is wrong with none of them."""
+    """Return what is wrong with each field of the form by its path, and what belongs to none of them."""
     problems: dict[str, str] = {}
     for name, sentence in error.fields.items():
         path = next((path for path in paths if name == path or name.startswith(f"{path}.")), "")

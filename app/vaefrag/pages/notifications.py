@@ -1,9 +1,10 @@
-"""Short messages, on whatever page, when a job ends; and how many jobs are open, in the bar."""
+"""Short messages, on whatever page, when a job ends; and the number of open jobs in the bar."""
 
 from typing import Any
 
 import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, dcc, html
+from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
 from vaefrag.components.job_controls import KINDS
@@ -11,16 +12,16 @@ from vaefrag.jobs.job_models import JobRecord
 from vaefrag.pages.job_views import JobViews
 from vaefrag.pages.site import Site
 
-LOOK_MILLISECONDS = 1_500
+POLL_MILLISECONDS = 1_500
 SHOWN_MILLISECONDS = 12_000
-MOST_JOBS = 50  # the newest, that are looked at
+MOST_JOBS = 50  # the newest; whatever has ended since the last poll is among them
 
 
-def watch() -> list:
-    """Give what every page has for this."""
+def poll_components() -> list[Component]:
+    """Return what every page has for this."""
     return [
         dmc.NotificationContainer(id="toasts", position="bottom-right", autoClose=SHOWN_MILLISECONDS),
-        dcc.Interval(id="toast-tick", interval=LOOK_MILLISECONDS),
+        dcc.Interval(id="toast-tick", interval=POLL_MILLISECONDS),
         dcc.Store(id="toast-seen"),
     ]
 
@@ -30,9 +31,9 @@ def register(app: Dash, site: Site) -> None:
 
     Args:
         app: the app.
-        site: queries, addresses and the record.
+        site: queries and addresses.
     """
-    board = JobViews(site)
+    views = JobViews(site)
 
     @app.callback(
         Output("toasts", "sendNotifications"),
@@ -41,25 +42,26 @@ def register(app: Dash, site: Site) -> None:
         Input("toast-tick", "n_intervals"),
         State("toast-seen", "data"),
     )
-    def look(_: int | None, seen: dict[str, Any] | None) -> tuple:
-        """The record → messages about the jobs that have ended since the last look."""
+    def poll_ended_jobs(_: int | None, seen: dict[str, Any] | None) -> tuple[list[dict[str, Any]], str, dict[str, Any]]:
+        """The job store → messages about the jobs that have ended since the last poll."""
         revision = site.job_store.revision()
         if seen and seen["revision"] == revision:
             raise PreventUpdate
         jobs = [job for job in site.job_store.jobs(MOST_JOBS) if not job.submission.partial]
         ended = [job for job in jobs if job.ended]
         still_open = [job.id for job in jobs if not job.ended]
-        news = [job for job in ended if job.id not in seen["ended"]] if seen else []
-        now = {"revision": revision, "ended": [job.id for job in ended]}
-        return [_message(board, job) for job in news], str(len(still_open) or ""), now
+        # The first poll of a tab only takes in what has ended: nobody waits for news of last week.
+        just_ended = [job for job in ended if job.id not in seen["ended"]] if seen else []
+        seen_now = {"revision": revision, "ended": [job.id for job in ended]}
+        return [_message(views, job) for job in just_ended], str(len(still_open) or ""), seen_now
 
 
-def _message(board: JobViews, job: JobRecord) -> dict[str, Any]:
-    title = board.title(job)
+def _message(views: JobViews, job: JobRecord) -> dict[str, Any]:
+    title = views.title(job)
     word = {"done": "is done", "failed": "failed", "cancelled": "was cancelled"}[job.state]
-    target = board.site.ensemble(job.submission.ensemble_id) if job.state == "done" else board.site.job(job.id)
+    target = views.site.ensemble(job.submission.ensemble_id) if job.state == "done" else views.site.job(job.id)
     return {
-        "id": f"{job.id}-{job.progress.ended}",
+        "id": f"{job.id}-{job.progress.ended}",  # a job that is tried again ends again, with another message
         "action": "show",
         "title": f"{KINDS[job.submission.kind]} {word}",
         "message": html.Span([dcc.Link(title, href=target)]),

@@ -98,4 +98,5 @@ class Page:
 def _parts(path: str, prefix: str) -> list[str]:
     """Split a path below the prefix."""
     below = path.removeprefix(prefix).strip("/")
+    # Split first, then decode: an id may hold an encoded slash.
     return [unquote(part) for part in below.split("/")] if below else []

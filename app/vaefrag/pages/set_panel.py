@@ -6,7 +6,7 @@ import numpy as np
 from dash import html
 from dash.development.base_component import Component
 
-from vaefrag.components.facts import chip, fact, section
+from vaefrag.components.facts import fact, section, swatch
 from vaefrag.components.glossary import help_mark
 from vaefrag.components.graph import graph
 from vaefrag.components.notices import remarks
@@ -43,7 +43,7 @@ def _chip(view: ChannelSetView, channel: ChannelName, text: str) -> html.Li:
     ensemble = view.ensembles[channel.ensemble].name if channel.ensemble in view.ensembles else channel.ensemble
     remove = channel_button("×", channel, "set", f"Take {channel} out of the set", className="away")
     where = [html.Span(ensemble, className="quiet")] if several else []
-    return html.Li([chip(hotspot_colour(view.hotspot(channel))), text, *where, remove], title=ensemble)
+    return html.Li([swatch(hotspot_colour(view.hotspot(channel))), text, *where, remove], title=ensemble)
 
 
 def channel_button(
@@ -165,7 +165,7 @@ def _addition(view: ChannelSetView, name: ChannelName, gain: float, joint: float
     several = len({name.ensemble, *(c.ensemble for c in view.channels)}) > 1
     where = [" ", html.Span(view.ensembles[name.ensemble].name, className="quiet")] if several else []
     add = channel_button("Add", name, "next", f"Add {name} to the set", className="add")
-    hotspot = [chip(hotspot_colour(number)), str(number)] if number >= 0 else "–"
+    hotspot = [swatch(hotspot_colour(number)), str(number)] if number >= 0 else "–"
     cells: list[Any] = [[str(name), *where], hotspot, f"{gain:.2f}", f"{joint:.2f}", add]
     return html.Tr([html.Td(cell) for cell in cells])
 

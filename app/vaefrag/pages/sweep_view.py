@@ -8,11 +8,11 @@ from typing import Any
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from vaefrag.components.facts import chip
+from vaefrag.components.facts import swatch
 from vaefrag.components.glossary import help_mark
 from vaefrag.components.graph import graph
 from vaefrag.figures.hotspot_flow import Band, Bar, FlowView, flow_figure
-from vaefrag.figures.sweep_curves import Curve, curves_figure
+from vaefrag.figures.sweep_curves import SweepCurve, curves_figure
 from vaefrag.figures.theme import hotspot_colour
 from vaefrag.pages.selection import Selection
 from vaefrag.pages.site import Site
@@ -115,7 +115,7 @@ class SweepView:
         ]
         return Bar(
             size=group.size,
-            thread=self.atlas.lineages[p][group.label],
+            lineage=self.atlas.lineages[p][group.label],
             number=group.label,
             about="<br>".join(lines),
             target=self._target(point, group.label),
@@ -128,11 +128,11 @@ class SweepView:
         for title, series in [*CURVES, *([WHOLE] if whole else [])]:
             spreads = [spread_of(series(point)) for point in points]
             top = _most(sum(spread_of(series(point))) for point in all_points)
-            curves.append(Curve(title, [mean for mean, _ in spreads], [spread for _, spread in spreads], top))
+            curves.append(SweepCurve(title, [mean for mean, _ in spreads], [spread for _, spread in spreads], top))
         most = _most(len(point.hotspots) for point in all_points)
-        curves.append(Curve("Hotspots", [len(point.hotspots) for point in points], top=most))
+        curves.append(SweepCurve("Hotspots", [len(point.hotspots) for point in points], top=most))
         tightest = _most(point.tightness for point in all_points)
-        curves.append(Curve("NMI inside hotspots", [point.tightness for point in points], top=tightest))
+        curves.append(SweepCurve("NMI inside hotspots", [point.tightness for point in points], top=tightest))
         targets = [self._target(point) for point in points]
         return curves_figure(self.sweep.symbol, [point.value for point in points], curves, targets)
 
@@ -163,7 +163,7 @@ class SweepView:
         colour = hotspot_colour(self.atlas.lineages[p][group.label])
         about = f"Hotspot {group.label}: {group.size} channels of {group.n_members} members"
         words: list[str | Component] = [
-            chip(colour),
+            swatch(colour),
             f"{group.label}",
             html.Span(f" ({group.size})", className="quiet"),
         ]
