@@ -47,15 +47,12 @@ def test_what_is_saved_comes_back(posteriors: Posteriors, tmp_path: Path) -> Non
         np.testing.assert_array_equal(getattr(back, name), value, err_msg=name)
 
 
-def test_spaces_that_tell_all_images_apart_cannot_be_compared() -> None:
+def test_spaces_that_tell_all_images_apart_are_named() -> None:
     # Two unrelated deterministic spaces, and one under noise.
     mean, other = np.random.default_rng(0).normal(size=(2, 60, 2))
     logvar = [np.full((60, 2), level) for level in (-60.0, -60.0, -1.0)]
     matrix = compare_spaces(Posteriors([mean, other, mean], logvar), SpaceConfig(draws=200))
     assert matrix.saturated.tolist() == [True, True, False]
-    assert np.isfinite(matrix.nmi).tolist() == [[False] * 3, [False] * 3, [False, False, True]]
-    assert np.isnan(matrix.nmi_error[:2]).all()
-    assert np.isfinite(matrix.vi_bits).all()
     (message,) = matrix.messages
     assert message.startswith("2 of 3 members tell every one of the 60 images from every other")
-    assert "undefined" in message
+    assert "near 1 whatever they are" in message

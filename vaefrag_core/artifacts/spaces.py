@@ -19,7 +19,7 @@ class SpaceMatrix:
         member_ids: (M,) the members' numbers in their ensemble.
         information_bits: (M,) I(X;U), at most log2 N.
         information_error: (M,) its standard error, bits.
-        nmi: (M, M), symmetric, 1 on the diagonal; NaN where a space tells no images apart, or all.
+        nmi: (M, M), symmetric, 1 on the diagonal; NaN where a space tells no images apart.
         nmi_error: (M, M) standard errors.
         vi_bits: (M, M), symmetric, 0 on the diagonal, bits.
         vi_error: (M, M) standard errors, bits.
@@ -51,7 +51,7 @@ class SpaceMatrix:
 
     @property
     def saturated(self) -> BoolArray:
-        """(M,) True where a space tells every image from every other, so that it cannot be compared."""
+        """(M,) True where a space tells every image from every other, so that its NMI means nothing."""
         return saturated_channels(self.information_bits, self.n_images)
 
     @property
@@ -61,8 +61,8 @@ class SpaceMatrix:
             return ()
         return (
             f"{int(self.saturated.sum())} of {self.n_members} members tell every one of the {self.n_images:,} images"
-            " from every other: nothing can be compared with them, and their NMI is undefined. Take a larger"
-            " fingerprint, or train with a larger β.",
+            " from every other: the NMI of such spaces is near 1 whatever they are. Take a larger fingerprint, or"
+            " train with a larger β.",
         )
 
     def save(self, folder: Path) -> None:

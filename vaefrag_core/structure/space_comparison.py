@@ -2,12 +2,10 @@
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 
 from vaefrag_core.artifacts import Posteriors, SpaceMatrix
 from vaefrag_core.config import SpaceConfig
-from vaefrag_core.measures.channel_states import saturated_channels
 from vaefrag_core.measures.monte_carlo import monte_carlo_comparison
 
 
@@ -27,8 +25,8 @@ def compare_spaces(
         on_progress: called with the draws done and their total; an exception that it raises ends the work.
 
     Returns:
-        Estimates with standard errors; the same on every call with the same seed on the same device. NMI is NaN where
-        a space tells no image from any other, or every image from every other.
+        Estimates with standard errors; the same on every call with the same seed on the same device. Where
+        spaces tell every image from every other, their NMI is near 1 whatever they are; `SpaceMatrix.messages` says so.
     """
     config = config or SpaceConfig()
     estimates = monte_carlo_comparison(
@@ -38,17 +36,12 @@ def compare_spaces(
         generator=torch.Generator(device).manual_seed(config.seed),
         on_progress=on_progress,
     )
-    nmi, nmi_error = estimates.nmi.numpy(), estimates.nmi_error.numpy()
-    # Such spaces all are the same clustering, of one image each: their NMI would be 1 whatever their means are.
-    saturated = np.flatnonzero(saturated_channels(estimates.information.numpy(), posteriors.n_images))
-    for square in (nmi, nmi_error):
-        square[saturated] = square[:, saturated] = np.nan
     return SpaceMatrix(
         member_ids=posteriors.member_ids,
         information_bits=estimates.information.numpy(),
         information_error=estimates.information_error.numpy(),
-        nmi=nmi,
-        nmi_error=nmi_error,
+        nmi=estimates.nmi.numpy(),
+        nmi_error=estimates.nmi_error.numpy(),
         vi_bits=estimates.vi.numpy(),
         vi_error=estimates.vi_error.numpy(),
         n_images=posteriors.n_images,
