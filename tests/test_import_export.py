@@ -186,7 +186,7 @@ def test_a_file_that_may_not_be_replaced_is_named_before_anything_is_computed(
     def compute(*_: Any, **__: Any) -> None:
         raise AssertionError("something was computed")
 
-    monkeypatch.setattr("vaefrag_core.synthesis.combination.grow", compute)
+    monkeypatch.setattr("vaefrag_core.synthesis.combination.select_greedily", compute)
     monkeypatch.setattr(EnsembleStore, "posteriors", compute)
     (tmp_path / "there.npz").touch()
     place = ["--workspace", str(trained.store.workspace), "--output"]
