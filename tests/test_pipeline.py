@@ -176,7 +176,7 @@ def test_what_was_compared_before_is_not_compared_again(
     known: list[ChannelMatrix | None] = []
 
     def compare(posteriors: Posteriors, **settings: Any) -> ChannelMatrix:
-        known.append(settings["known"])
+        known.append(settings["earlier"])
         return compare_channels(posteriors, **settings)
 
     monkeypatch.setattr(pipeline, "compare_channels", compare)
