@@ -44,7 +44,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> EnsembleStore:
         {
             "dataset": {"name": "digits"},
             "model": {"architecture": "mlp", "widths": [32], "channels": 3},
-            "train": {"steps": 100, "learning_rate": 1e-2, "beta": "0.1, 0.2", "snapshots": 3},
+            "train": {"steps": 100, "learning_rate": 1e-2, "beta": "0.01, 0.02", "snapshots": 3, "seed": 1},
             "fingerprint": {"size": 100},
             "members": 3,
         }

@@ -186,7 +186,10 @@ def test_every_command_explains_itself_and_speaks_json(command: str) -> None:
         (["analyze", "x", "--space", "full", "--draws", "5"], "error: --draws: expected a value greater than or equal"),
         (["metrics", "nothing"], "There is no ensemble 'nothing'"),
         (["analyze", "nothing"], "There is no ensemble 'nothing'"),
-        (["analyze", "nothing", "--xi", "2"], "error: --xi: expected a value less than 1, got 2.0."),
+        (
+            ["analyze", "nothing", "--cohesion", "2"],
+            "error: --cohesion: expected a value less than or equal to 1, got 2.0.",
+        ),
         (
             ["analyze", "nothing", "--bootstrap", "-3"],
             "error: --bootstrap: expected a value greater than or equal to 0",

@@ -114,21 +114,29 @@ class FingerprintConfig(Config):
 
 
 class HotspotConfig(Config):
-    """How recurring groups of channels are detected.
+    """How recurring groups of channels are found; docs/method.md says what each constant decides.
 
     `min_bits` sets channels aside that tell the sample's images apart by less than a hundredth of a bit:
-    their NMI is a ratio of two vanishing numbers. `xi` is the relative drop of the reachability that OPTICS
-    takes for the edge of a cluster (Ankerst et al. 1999); reachabilities of −ln NMI run smoothly, so the default
-    looks for gentler edges than scikit-learn's 0.05. `nmi_floor` keeps −ln NMI finite.
+    their NMI is a ratio of two vanishing numbers. `nmi_floor` keeps −ln NMI finite.
     """
 
     measure: Measure = Field("nmi", description="one of nmi, vi")
     min_bits: float = Field(0.01, ge=0, description="information (bits) below which a channel counts as dead")
-    min_samples: int | None = Field(
-        None, ge=2, description="neighbours that make a channel a core of a hotspot; default 0.4 × members"
+    member_share: float = Field(0.25, gt=0, le=1, description="share of the members that a hotspot spans at least")
+    cohesion: float = Field(
+        0.6, gt=0, le=1, description="share of what either half shares inside that a hotspot's halves share"
     )
-    xi: float = Field(0.02, gt=0, lt=1, description="relative drop of reachability at a hotspot's edge")
+    min_similarity: float = Field(0.1, ge=0, lt=1, description="least mean similarity inside, corrected for chance")
+    min_samples: int | None = Field(
+        None, ge=2, description="neighbours by which OPTICS orders channels; default 0.4 × members"
+    )
     nmi_floor: float = Field(1e-4, gt=0, lt=1, description="smallest NMI that the distance −ln NMI resolves")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_xi(cls, values: Any) -> Any:
+        """Read the settings of analyses that cut hotspots from the reachability at a relative drop ξ."""
+        return {k: v for k, v in values.items() if k != "xi"} if isinstance(values, dict) else values
 
 
 class MapConfig(Config):

@@ -12,6 +12,7 @@ result there, so any of them can be stopped, repeated or resumed. Results are fo
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from vaefrag_core.restored_members import trained_members as trained_members
 from vaefrag_core.result_inputs import OnStage, Stage, ignore_stage, matrix_inputs, snapshot_inputs, space_inputs
 from vaefrag_core.spec_validation import resolve as resolve
 from vaefrag_core.structure.channel_maps import map_channels
+from vaefrag_core.structure.hotspot_recurrence import hotspot_recurrence
 from vaefrag_core.structure.hotspot_stability import hotspot_stability
 from vaefrag_core.structure.hotspots import find_hotspots
 from vaefrag_core.structure.matrices import compare_channels
@@ -232,7 +234,8 @@ def _earlier_matrix(ensemble_id: str, store: EnsembleStore) -> ChannelMatrix | N
 
 
 def _save_hotspots(matrix: ChannelMatrix, config: HotspotConfig, posteriors: Posteriors, folder: Path) -> None:
-    find_hotspots(matrix, config, posteriors=posteriors).save(folder)
+    hotspots = find_hotspots(matrix, config, posteriors=posteriors)
+    replace(hotspots, recurrence=hotspot_recurrence(matrix, hotspots, config)).save(folder)
 
 
 def _save_map(matrix: ChannelMatrix, hotspots: HotspotConfig, config: AnalysisConfig, folder: Path) -> None:

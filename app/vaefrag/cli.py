@@ -18,6 +18,7 @@ from vaefrag.commands.import_export import export_file, import_file
 from vaefrag.commands.jobs import jobs
 from vaefrag.commands.listing import list_workspace
 from vaefrag.commands.metrics import metrics
+from vaefrag.commands.null import null
 from vaefrag.commands.options import Json, Workspace
 from vaefrag.commands.serve import serve
 from vaefrag.commands.train import demo, train
@@ -49,6 +50,7 @@ cli.command("list")(list_workspace)
 cli.command("import")(import_file)
 cli.command("export")(export_file)
 cli.command("metrics")(metrics)
+cli.command("null")(null)
 cli.command("combine")(combine)
 cli.command("datasets")(datasets)
 cli.command("atlas")(atlas)
@@ -68,6 +70,7 @@ class BenchChoice(StrEnum):
 
     measures = "measures"
     train = "train"
+    hotspots = "hotspots"
 
 
 class SpaceChoice(StrEnum):
@@ -98,8 +101,16 @@ def analyze(
     ensemble_id: Annotated[str, typer.Argument(metavar="ID", help="An ensemble of the workspace.")],
     measure: Annotated[MeasureChoice, typer.Option(help="Similarity of channels.")] = MeasureChoice.nmi,
     min_bits: Annotated[float, typer.Option(help="Information below which a channel counts as dead, bits.")] = 0.01,
-    min_samples: Annotated[int | None, typer.Option(help="Density of a hotspot.", show_default="0.4 × members")] = None,
-    xi: Annotated[float, typer.Option(help="Relative drop of reachability at a hotspot's edge.")] = 0.02,
+    min_samples: Annotated[
+        int | None, typer.Option(help="Neighbours by which channels are ordered.", show_default="0.4 × members")
+    ] = None,
+    member_share: Annotated[float, typer.Option(help="Share of the members that a hotspot spans at least.")] = 0.25,
+    cohesion: Annotated[
+        float, typer.Option(help="Share of their inner similarity that a hotspot's halves share with each other.")
+    ] = 0.6,
+    min_similarity: Annotated[
+        float, typer.Option(help="Least mean similarity inside a hotspot, corrected for chance.")
+    ] = 0.1,
     bootstrap: Annotated[int, typer.Option(help="Resamples that hotspots have to return in; 100 will do.")] = 0,
     seed: Annotated[int, typer.Option(help="Of the maps, resamples and draws.")] = 0,
     space: Annotated[
@@ -125,7 +136,14 @@ def analyze(
             terminal.print_json(result)
         return
     values = {
-        "hotspots": {"measure": measure.value, "min_bits": min_bits, "min_samples": min_samples, "xi": xi},
+        "hotspots": {
+            "measure": measure.value,
+            "min_bits": min_bits,
+            "member_share": member_share,
+            "cohesion": cohesion,
+            "min_similarity": min_similarity,
+            "min_samples": min_samples,
+        },
         "map": {"seed": seed},
         "bootstrap": {"resamples": bootstrap, "seed": seed},
     }
@@ -138,7 +156,7 @@ def analyze(
 
 @cli.command()
 def bench(
-    what: Annotated[BenchChoice, typer.Argument(help="What to time.")] = BenchChoice.measures,
+    what: Annotated[BenchChoice, typer.Argument(help="What to time, or to try: hotspots.")] = BenchChoice.measures,
     threads: Annotated[
         int | None,
         typer.Option(
@@ -152,7 +170,10 @@ def bench(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Time the comparison of all channels, or training, against simpler ways of the same run, and print a table."""
+    """Time the comparison of all channels, or training, against simpler ways of the same run, and print a table.
+
+    `hotspots` instead tries the rule that finds them, and other rules, on ensembles whose hotspots are known.
+    """
     if what is BenchChoice.train:
         from vaefrag.commands import bench_train
 
@@ -160,6 +181,11 @@ def bench(
         precision = bench_train.PRECISION if not quick else (bench_train.QUICK_PRECISION,)
         result = bench_train.bench_train(cases, precision, repeats=repeats, threads=threads)
         show = bench_train.show_train
+    elif what is BenchChoice.hotspots:
+        from vaefrag.commands import bench_hotspots
+
+        result = bench_hotspots.bench_hotspots(seeds=4 if quick else 20)
+        show = bench_hotspots.show_hotspots
     else:
         from vaefrag.commands import bench as bench_measures
 

@@ -21,3 +21,13 @@ def first_few(texts: Sequence[str], most: int = 3) -> list[str]:
         ['a', 'b', '… and 2 more.']
     """
     return [*texts[:most], *([f"… and {len(texts) - most} more."] if len(texts) > most else [])]
+
+
+def about(value: float) -> str:
+    """Return "about" a small number to three digits, or that it is less than they show.
+
+    Example:
+        >>> about(0.0171), about(0.0002)
+        ('about 0.017', 'less than 0.001')
+    """
+    return f"about {value:.3f}" if value >= 0.0005 else "less than 0.001"

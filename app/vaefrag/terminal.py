@@ -176,15 +176,19 @@ def analysis_progress() -> Iterator[Callable[[str, float], None]]:
 
 
 @contextmanager
-def analyses_progress(total: int) -> Iterator[Callable[[int], None]]:
-    """Show how many of the analyses of a sweep are done, while this lasts.
+def count_progress(text: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show how many of some things are done, such as the analyses of a sweep, while this lasts.
+
+    Args:
+        text: what is being done, as "Analysing".
+        total: how many there are.
 
     Yields:
         A callback that takes how many are done.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} of {task.total}"))
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task("Analysing", total=total)
+        task = progress.add_task(text, total=total)
 
         def update(done: int) -> None:
             progress.update(task, completed=done)

@@ -9,6 +9,7 @@ from vaefrag_core.config import (
     Config,
     EnsembleSpec,
     FusionConfig,
+    HotspotConfig,
     ModelConfig,
     TrainConfig,
     content_key,
@@ -124,9 +125,14 @@ def test_every_field_says_what_it_is() -> None:
 
 
 def test_a_bootstrap_that_is_not_wanted_is_no_part_of_an_analysis() -> None:
-    assert AnalysisConfig().key == "97ec45fad332"  # as before there was any
+    assert AnalysisConfig().key == "44573f19acce"  # as before there was any, but for the rule that finds hotspots
     assert AnalysisConfig(bootstrap=BootstrapConfig(seed=3)).key == AnalysisConfig().key
     resampled = AnalysisConfig(bootstrap=BootstrapConfig(resamples=9, seed=3))
     assert resampled.key != AnalysisConfig().key
     assert AnalysisConfig.model_validate_json(resampled.model_dump_json()) == resampled
     assert AnalysisConfig.model_validate_json(AnalysisConfig().model_dump_json()) == AnalysisConfig()
+
+
+def test_settings_of_analyses_that_cut_hotspots_at_a_relative_drop_are_read() -> None:
+    earlier = {"hotspots": {"measure": "vi", "min_bits": 0.01, "min_samples": None, "xi": 0.02, "nmi_floor": 1e-4}}
+    assert AnalysisConfig.model_validate(earlier) == AnalysisConfig(hotspots=HotspotConfig(measure="vi"))

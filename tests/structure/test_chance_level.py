@@ -26,6 +26,25 @@ def test_the_level_is_what_independent_channels_show(n_images: int) -> None:
     assert abs(found.corrected_nmi(np.arange(24))[apart].mean()) < 0.1 * shown
 
 
+def test_posteriors_that_are_far_too_wide_do_not_hide_the_level() -> None:
+    rng = np.random.default_rng(4)
+    mean, logvar = rng.normal(size=(2, 300, 6)), np.full((2, 300, 6), -3.0)
+    logvar[rng.random(logvar.shape) < 0.05] = 10.0
+    matrix = compare_channels(Posteriors(mean, logvar))
+    assert np.isfinite(matrix.chance_nmi(np.arange(12))).all()
+    assert abs(matrix.corrected_nmi(np.arange(12))[~np.eye(12, dtype=bool)].mean()) < 0.005
+
+
+def test_copies_of_images_do_not_make_channels_alike() -> None:
+    rng = np.random.default_rng(4)
+    source = np.r_[np.arange(200), rng.integers(0, 200, 200)]
+    mean = rng.normal(size=(1, 200, 20))[:, source]
+    matrix = compare_channels(Posteriors(mean, np.full_like(mean, -3.2), copy_of=source))
+    apart = ~np.eye(20, dtype=bool)
+    assert matrix.nmi[apart].mean() > 0.05
+    assert abs(matrix.corrected_nmi(np.arange(20))[apart].mean()) < 0.005
+
+
 def test_fewer_images_show_more_by_chance() -> None:
     levels = [independent(n, [0.2] * 24).chance_nmi(np.arange(24)).mean() for n in (50, 100, 300, 1000)]
     assert levels == sorted(levels, reverse=True)

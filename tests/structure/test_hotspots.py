@@ -1,5 +1,7 @@
 """Hotspots on planted groups, whose number and members are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -91,12 +93,26 @@ def test_the_order_in_which_members_are_listed_does_not_matter(matrix: ChannelMa
     assert named(shuffled) == named(matrix)
 
 
-def test_min_samples_follows_the_members_and_adapts_to_few_channels(matrix: ChannelMatrix) -> None:
+def test_the_order_looks_at_as_many_neighbours_as_there_are_members_and_channels_for(matrix: ChannelMatrix) -> None:
     assert find_hotspots(matrix).min_samples == 4
     few = compare_channels(Posteriors(planted().mean[:3, :, :2], planted().logvar[:3, :, :2]))
-    found = find_hotspots(few, HotspotConfig(min_samples=5))
-    assert found.min_samples == 3
-    assert "lowered from 5 to 3: only 6 channels" in found.messages[0]
+    assert find_hotspots(few, HotspotConfig(min_samples=5)).min_samples == 3
+
+
+def test_two_members_have_no_hotspot_and_a_sentence_says_why() -> None:
+    two = compare_channels(Posteriors(planted().mean[:2], planted().logvar[:2]))
+    hotspots = find_hotspots(two)
+    assert hotspots.groups == ()
+    assert "come back in at least 3 members, and there are 2" in hotspots.messages[0]
+
+
+def test_a_higher_share_of_members_leaves_out_what_few_hold(matrix: ChannelMatrix) -> None:
+    nmi = np.array(matrix.nmi)
+    nmi[20:, :] = nmi[:, 20:] = 0.0  # the last five members share nothing any more
+    np.fill_diagonal(nmi, 1.0)
+    half = replace(matrix, nmi=nmi)
+    assert len(find_hotspots(half).groups) == 2
+    assert find_hotspots(half, HotspotConfig(member_share=0.6)).groups == ()
 
 
 def test_too_few_live_channels_give_a_message_and_no_hotspot(matrix: ChannelMatrix) -> None:
@@ -106,11 +122,12 @@ def test_too_few_live_channels_give_a_message_and_no_hotspot(matrix: ChannelMatr
     assert "Only 0 of 40 channels carry at least 50 bits" in found.messages[0]
 
 
-def test_noise_alone_makes_no_hotspot_of_distinct_sources() -> None:
+def test_noise_alone_makes_no_hotspot() -> None:
     rng = np.random.default_rng(0)
     mean = rng.normal(size=(8, 150, 3))
-    found = find_hotspots(compare_channels(Posteriors(mean, np.full_like(mean, -3.0))))
-    assert all(group.mean_nmi < 0.3 for group in found.groups)
+    matrix = compare_channels(Posteriors(mean, np.full_like(mean, -3.0)))
+    for measure in ("nmi", "vi"):
+        assert find_hotspots(matrix, HotspotConfig(measure=measure)).groups == ()
 
 
 def test_distance_clips_what_the_measures_keep() -> None:

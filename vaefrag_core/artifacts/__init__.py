@@ -11,6 +11,7 @@ from vaefrag_core.artifacts.fusion import FusedSpace, FusionState
 from vaefrag_core.artifacts.hotspot import Hotspot
 from vaefrag_core.artifacts.over_training import OverTraining, Snapshots
 from vaefrag_core.artifacts.posteriors import Posteriors
+from vaefrag_core.artifacts.recurrence import Recurrence
 from vaefrag_core.artifacts.spaces import SpaceMatrix
 from vaefrag_core.artifacts.stability import Stability
 
@@ -26,6 +27,7 @@ __all__ = [
     "Link",
     "OverTraining",
     "Posteriors",
+    "Recurrence",
     "Snapshots",
     "SpaceMatrix",
     "Stability",

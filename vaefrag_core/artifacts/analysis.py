@@ -13,6 +13,7 @@ from vaefrag_core.artifacts.files import check_shapes, load_arrays, load_json, r
 from vaefrag_core.artifacts.hotspot import Hotspot
 from vaefrag_core.artifacts.image_copies import ceiling_name
 from vaefrag_core.artifacts.over_training import OverTraining
+from vaefrag_core.artifacts.recurrence import Recurrence
 from vaefrag_core.artifacts.stability import Stability
 from vaefrag_core.config import AnalysisConfig, Measure
 from vaefrag_core.measures.channel_states import saturated_channels
@@ -79,7 +80,7 @@ class ChannelMatrix:
     @property
     def saturated(self) -> BoolArray:
         """(C,) True where a channel tells every image from every other, so that it cannot be compared."""
-        return saturated_channels(self.information_bits, self.n_images)
+        return saturated_channels(self.information_bits, self.n_images, self.ceiling_bits)
 
     @property
     def near_ceiling(self) -> BoolArray:
@@ -100,6 +101,25 @@ class ChannelMatrix:
         """Return (NMI − chance) / (1 − chance), (K, K) for K channels: 0 on average of independent ones, 1 of equal."""
         level = self.chance_nmi(channels)
         return np.asarray((np.asarray(self.nmi, dtype=np.float64)[np.ix_(channels, channels)] - level) / (1 - level))
+
+    def corrected_similarity(self, measure: Measure, channels: Any) -> FloatArray:
+        """Give similarity corrected for chance, (K, K) of K channels: 0 on average of independent ones, 1 of equal.
+
+        Of NMI it is `corrected_nmi`. Of VI it is 1 − VI / E[VI], E[VI] being what independent channels of the same
+        information would show. NaN where it is undefined.
+        """
+        if not len(self.chance):  # not worked out: similarity is taken as it is
+            level: FloatArray = np.zeros((len(channels), len(channels)))
+        else:
+            level = self.chance_nmi(channels)
+        if measure == "nmi":
+            nmi = np.asarray(self.nmi, dtype=np.float64)[np.ix_(channels, channels)]
+            return np.asarray((nmi - level) / (1 - level))
+        own = 2 * self.information_bits[channels] - self.information_twice_bits[channels]  # I(U;U′)
+        scale = np.sqrt(np.maximum(own, 0.0))
+        expected = np.add.outer(own, own) - 2 * level * np.outer(scale, scale)
+        vi_bits = np.asarray(self.vi_bits, dtype=np.float64)[np.ix_(channels, channels)]
+        return np.asarray(1 - np.divide(vi_bits, expected, out=np.full_like(vi_bits, np.nan), where=expected > 0))
 
     def best_label(self, label_nmi: Any) -> int | None:
         """Return the label with the highest of these NMI (F,), identifiers aside; None when none is defined."""
@@ -183,6 +203,7 @@ class Hotspots:
         groups: the hotspots, by label.
         min_samples: neighbours that make a channel a core of a hotspot; 0 when nothing was clustered.
         messages: what a user should know about this result.
+        recurrence: which members hold each hotspot, judged by the others; None in results of earlier versions.
     """
 
     order: IntArray
@@ -193,6 +214,7 @@ class Hotspots:
     groups: tuple[Hotspot, ...]
     min_samples: int
     messages: tuple[str, ...] = ()
+    recurrence: Recurrence | None = None
 
     def save(self, folder: Path) -> None:
         """Write into a folder that exists."""
@@ -204,8 +226,11 @@ class Hotspots:
             dead=self.dead,
             sign=self.sign,
         )
+        if self.recurrence is not None:
+            save_arrays(folder, members=self.recurrence.members, holds=self.recurrence.holds)
         groups = [vars(group) for group in self.groups]
-        save_json(folder, {"groups": groups, "min_samples": self.min_samples, "messages": self.messages})
+        facts = {"groups": groups, "min_samples": self.min_samples, "messages": self.messages}
+        save_json(folder, facts | {"recurrence": self.recurrence is not None})
 
     @classmethod
     @reports_damage
@@ -215,7 +240,18 @@ class Hotspots:
         groups = tuple(Hotspot.read(group) for group in facts["groups"])
         arrays = load_arrays(folder, "order", "reachability", "labels", "dead", "sign")
         check_shapes(folder, arrays, order="C", reachability="C", labels="C", dead="C", sign="C")
-        return cls(**arrays, groups=groups, min_samples=facts["min_samples"], messages=tuple(facts["messages"]))
+        recurrence = None
+        if facts.get("recurrence"):  # results of earlier versions have none
+            held = load_arrays(folder, "members", "holds")
+            check_shapes(folder, held, members="M", holds=f"{len(groups)} M")
+            recurrence = Recurrence(**held)
+        return cls(
+            **arrays,
+            groups=groups,
+            min_samples=facts["min_samples"],
+            messages=tuple(facts["messages"]),
+            recurrence=recurrence,
+        )
 
 
 @dataclass(frozen=True, eq=False)

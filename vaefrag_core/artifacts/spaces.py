@@ -52,7 +52,7 @@ class SpaceMatrix:
     @property
     def saturated(self) -> BoolArray:
         """(M,) True where a space tells every image from every other, so that its NMI means nothing."""
-        return saturated_channels(self.information_bits, self.n_images)
+        return saturated_channels(self.information_bits, self.n_images, self.input_bits)
 
     @property
     def messages(self) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ def dead_channels(information_bits: Any, min_bits: float | FloatArray) -> BoolAr
     return np.asarray(np.asarray(information_bits) < min_bits)
 
 
-def saturated_channels(information_bits: Any, images: int) -> BoolArray:
+def saturated_channels(information_bits: Any, images: int, ceiling_bits: float | None = None) -> BoolArray:
     """Find the channels that tell every image from every other.
 
     Each image then overlaps with itself alone. All such channels are one clustering, of as many clusters as images, so
@@ -44,15 +44,17 @@ def saturated_channels(information_bits: Any, images: int) -> BoolArray:
     Args:
         information_bits: (...) I(X;U).
         images: N.
+        ceiling_bits: H(X), less than log2 N where images are copies of one another; log2 N without it.
 
     Returns:
-        (...) True where a channel carries log2 N bits, to a hundredth of a bit; never on fewer than 16 images.
+        (...) True where a channel carries H(X), to a hundredth of a bit; never on fewer than 16 images.
 
     Example:
         >>> saturated_channels([1.0, 5.0], 32).tolist()
         [False, True]
     """
-    full = np.asarray(information_bits) > math.log2(images) - SATURATED_BITS
+    ceiling = math.log2(images) if ceiling_bits is None else ceiling_bits
+    full = np.asarray(information_bits) > ceiling - SATURATED_BITS
     return np.asarray(full & (images >= MIN_SATURABLE_IMAGES))
 
 

@@ -22,15 +22,19 @@ from vaefrag_core.config import HotspotConfig
 from vaefrag_core.measures.channel_states import dead_channels
 
 MAX_SHUFFLED = 24  # channels: enough to average over, a small part of all
+CONFUSED_SHARE = 0.1  # of neighbouring means within one σ of each other, from which on a sharp channel confuses images
 SATURATION_MARGIN_BITS = 7.0  # a Gaussian channel of so much more than log2 N bits leaves no images to overlap
 
 
-def shuffled_channels(mean: FloatArray, logvar: FloatArray, seed: int = 0) -> tuple[FloatArray, FloatArray, IntArray]:
+def shuffled_channels(
+    mean: FloatArray, logvar: FloatArray, copy_of: IntArray | None = None, seed: int = 0
+) -> tuple[FloatArray, FloatArray, IntArray]:
     """Shuffle the images of some channels, each in its own way.
 
     Args:
         mean: (C, N), latent units.
         logvar: (C, N), ln σ².
+        copy_of: (N,) the position of the first image that each one equals, see `shuffle_images`.
         seed: seed of the shuffles.
 
     Returns:
@@ -42,18 +46,42 @@ def shuffled_channels(mean: FloatArray, logvar: FloatArray, seed: int = 0) -> tu
         >>> np.sort(mean).tolist(), channels.tolist()
         ([[0.0, 1.0, 2.0]], [0])
     """
-    # Information of a Gaussian channel with this signal and noise: cheap, and near enough to choose by.
-    signal, noise = mean.var(axis=1), np.exp(np.clip(logvar, -80, 80)).mean(axis=1)
-    bits = np.log2(1 + signal / noise) / 2
-    usable = ~dead_channels(bits, HotspotConfig().min_bits) & (bits < math.log2(mean.shape[1]) + SATURATION_MARGIN_BITS)
+    # Information of a Gaussian channel with this signal and noise: cheap, and near enough to choose by. Averaged over
+    # images, as a few posteriors that are far too wide say nothing of the others.
+    noise = np.exp(np.clip(logvar, -80, 80))
+    bits = np.log2(1 + mean.var(axis=1)[:, None] / noise).mean(axis=1) / 2
+    # Sharp posteriors leave nothing to compare, unless their means are few values: a hard clustering of the images.
+    steps = np.diff(np.sort(mean, axis=1), axis=1)
+    near = steps < np.sqrt(np.median(noise, axis=1, keepdims=True))
+    confused = near.sum(axis=1) > CONFUSED_SHARE * steps.shape[1]
+    sharp = bits >= math.log2(mean.shape[1]) + SATURATION_MARGIN_BITS
+    usable = ~dead_channels(bits, HotspotConfig().min_bits) & (~sharp | confused)
     order = np.argsort(bits, kind="stable")
     order = order[usable[order]]
     count = min(MAX_SHUFFLED, len(order))
     channels = order[np.linspace(0, len(order) - 1, count).round().astype(np.int64)] if count else order
-    images = np.tile(np.arange(mean.shape[1]), (count, 1))
-    shuffle = np.random.default_rng(seed).permuted(images, axis=1)
-    shuffled_mean, shuffled_logvar = (np.take_along_axis(array[channels], shuffle, axis=1) for array in (mean, logvar))
-    return shuffled_mean, shuffled_logvar, channels
+    return *shuffle_images(mean[channels], logvar[channels], seed, copy_of), channels
+
+
+def shuffle_images(
+    mean: FloatArray, logvar: FloatArray, seed: int, copy_of: IntArray | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """Shuffle the images of channels, each channel in its own way, so that they share nothing any more.
+
+    Args:
+        mean: (P, N), latent units.
+        logvar: (P, N), ln σ².
+        seed: seed of the shuffles.
+        copy_of: (N,) the position of the first image that each one equals. Copies stay together: that two images are
+            the same is not what channels share. Without it every image is its own.
+
+    Returns:
+        Means and ln σ², (P, N).
+    """
+    n_images = mean.shape[1]
+    originals, image = np.unique(np.arange(n_images) if copy_of is None else copy_of, return_inverse=True)
+    shuffle = np.random.default_rng(seed).permuted(np.tile(originals, (len(mean), 1)), axis=1)[:, image]
+    return np.take_along_axis(mean, shuffle, axis=1), np.take_along_axis(logvar, shuffle, axis=1)
 
 
 def chance_factors(nmi: FloatArray, shuffled: IntArray) -> FloatArray:

@@ -1,4 +1,6 @@
-"""Recurring groups of channels: density clustering of the whole ensemble's channels.
+"""Hotspots of an ensemble: the groups of channels that come back, described, and the order in which channels are shown.
+
+`hotspot_groups` says which channels form a hotspot; OPTICS gives the order and the reachability of the picture.
 
 Reference: Ankerst, M., Breunig, M. M., Kriegel, H.-P., Sander, J. (1999). OPTICS: ordering points to identify
 the clustering structure. SIGMOD Record 28(2), 49-60.
@@ -10,12 +12,16 @@ from vaefrag_core.array_types import BoolArray, FloatArray, IntArray
 from vaefrag_core.artifacts import ChannelMatrix, Hotspot, Hotspots, Posteriors
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.measures.channel_states import dead_channels
+from vaefrag_core.structure.hotspot_groups import FEWEST_MEMBERS, GroupRule, recurring_groups
 from vaefrag_core.structure.optics import optics_walk
 
-SMALLEST_MIN_SAMPLES = 3  # a group that came back in fewer than three runs is no hotspot
+SMALLEST_MIN_SAMPLES = 3  # neighbours: with fewer, reachability is the distance to the nearest channel
 NOTABLE_CHANCE = 0.05  # NMI of independent channels from which on a reader should be warned
 SHARE_OF_MEMBERS = 0.4  # a hotspot's core channel has close relatives in about this share of the members
 SMALLEST_DISTANCE = 1e-6  # what NMI and VI are exact to: nearer channels count as equally near
+
+
+NO_HOTSPOT = "No group of channels comes back in enough members, clearly above chance and apart from the others."
 
 
 def channel_distance(matrix: ChannelMatrix, config: HotspotConfig) -> FloatArray:
@@ -78,16 +84,19 @@ def find_hotspots(
     dead = dead_channels(matrix.information_bits, config.min_bits)
     comparable = comparable_channels(matrix, config)
     distance = channel_distance(matrix, config)
-    min_samples, messages = _min_samples(matrix, config, comparable)
-    order, reachability, labels = _cluster(distance, comparable, min_samples, config)
-    labels = _numbered_in_order(_recurring(labels, matrix), order)
+    min_samples = _min_samples(matrix, config, len(comparable))
+    order, reachability = _optics_order(distance, comparable, min_samples)
+    rule = GroupRule(config.member_share, config.cohesion, config.min_similarity)
+    similarity = matrix.corrected_similarity(config.measure, comparable)
+    channels_of_groups = [comparable[group] for group in recurring_groups(similarity, matrix.member[comparable], rule)]
+    labels = _along_the_order(channels_of_groups, order, matrix.n_channels)
     dead_by_bits = np.flatnonzero(dead)[np.argsort(-matrix.information_bits[dead], kind="stable")]
     groups = tuple(
         _describe(label, order[labels[order] == label], matrix, distance) for label in range(labels.max(initial=-1) + 1)
     )
-    messages = (*messages, *_cautions(matrix, ~dead), *matrix.messages)
-    if not groups and min_samples is not None:
-        messages = (*messages, "No group of channels recurs densely enough to be called a hotspot.")
+    messages = (*_too_few(matrix, config, len(comparable)), *_cautions(matrix, ~dead), *matrix.messages)
+    if not groups and len(comparable) >= FEWEST_MEMBERS:
+        messages = (*messages, NO_HOTSPOT)
     return Hotspots(
         order=np.concatenate([order, np.flatnonzero(matrix.saturated & ~dead), dead_by_bits]),
         reachability=reachability,
@@ -95,7 +104,7 @@ def find_hotspots(
         dead=dead,
         sign=_signs(groups, posteriors, matrix.n_channels),
         groups=groups,
-        min_samples=min_samples or 0,
+        min_samples=min_samples,
         messages=messages,
     )
 
@@ -126,27 +135,30 @@ def more_live_channels(config: HotspotConfig) -> str:
     return "Train more members, with more steps, or with a smaller β."
 
 
-def _min_samples(
-    matrix: ChannelMatrix, config: HotspotConfig, comparable: IntArray
-) -> tuple[int | None, tuple[str, ...]]:
-    """Choose `min_samples`, with what a user should know about it; None when too few channels are left to cluster."""
-    members, n_live = len(np.unique(matrix.member)), len(comparable)
-    usual = config.min_samples or max(SMALLEST_MIN_SAMPLES, round(SHARE_OF_MEMBERS * members))
-    if n_live < SMALLEST_MIN_SAMPLES and matrix.saturated.any():
-        return None, (f"Only {n_live} of {matrix.n_channels} channels can be compared: too few to look for hotspots.",)
-    if n_live < SMALLEST_MIN_SAMPLES:
-        return None, (
+def _min_samples(matrix: ChannelMatrix, config: HotspotConfig, n_live: int) -> int:
+    """Return the neighbours by which OPTICS judges density: as asked for, at most half of the live channels."""
+    members = len(np.unique(matrix.member))
+    wanted = config.min_samples or max(SMALLEST_MIN_SAMPLES, round(SHARE_OF_MEMBERS * members))
+    return max(2, min(wanted, n_live // 2))
+
+
+def _too_few(matrix: ChannelMatrix, config: HotspotConfig, n_live: int) -> tuple[str, ...]:
+    """Say so when there are too few live channels, or too few members, for anything to come back."""
+    members = len(np.unique(matrix.member))
+    if n_live < FEWEST_MEMBERS and matrix.saturated.any():
+        return (f"Only {n_live} of {matrix.n_channels} channels can be compared: too few to look for hotspots.",)
+    if n_live < FEWEST_MEMBERS:
+        return (
             f"Only {n_live} of {matrix.n_channels} channels carr{'ies' if n_live == 1 else 'y'} at least"
             f" {config.min_bits:g} bits: too few to look"
             f" for hotspots. {more_live_channels(config)}",
         )
-    if usual > n_live // 2:
-        adapted = max(2, min(usual, n_live // 2))
-        return adapted, (
-            f"min_samples was lowered from {usual} to {adapted}: only {n_live} channels carry at least"
-            f" {config.min_bits:g} bits. Hotspots of so few channels may be chance.",
+    if members < FEWEST_MEMBERS:
+        return (
+            f"Hotspots are channels that come back in at least {FEWEST_MEMBERS} members, and there"
+            f" {'is 1' if members == 1 else f'are {members}'}. Train more members.",
         )
-    return usual, ()
+    return ()
 
 
 def _cautions(matrix: ChannelMatrix, live: BoolArray) -> tuple[str, ...]:
@@ -168,67 +180,14 @@ def _cautions(matrix: ChannelMatrix, live: BoolArray) -> tuple[str, ...]:
     return tuple(cautions)
 
 
-def _cluster(
-    distance: FloatArray, comparable: IntArray, min_samples: int | None, config: HotspotConfig
-) -> tuple[IntArray, FloatArray, IntArray]:
-    """Return the OPTICS order of the comparable channels, and reachability and label of all channels."""
-    reachability, labels = np.full(len(distance), np.inf), np.full(len(distance), -1)
-    if min_samples is None:
-        return comparable, reachability, labels
-    from sklearn.cluster import cluster_optics_xi
-
-    start = _densest_first(distance, comparable, min_samples)
-    # Identical channels have reachability 0, and the steepness test would divide by it.
-    apart = np.maximum(distance[np.ix_(start, start)], SMALLEST_DISTANCE) * (1 - np.eye(len(start)))
-    visits, reachability[start], predecessor = optics_walk(apart, min_samples)
-    order = start[visits]
-    labels[start], _ = cluster_optics_xi(
-        reachability=reachability[start],
-        predecessor=predecessor,
-        ordering=visits,
-        min_samples=min_samples,
-        xi=config.xi,
-    )
-    labels[order] = _widened_to_half_depth(reachability[order], labels[order])
-    return order, reachability, labels
-
-
-def _widened_to_half_depth(reachability: FloatArray, labels: IntArray) -> IntArray:
-    """Redraw each cluster as the full width of its valley at half depth.
-
-    The ξ method finds where valleys are, but draws their edges badly: it counts a whole flank in, up to channels
-    that are hardly nearer to the valley than to anything else, and stops at a ripple of the valley's floor. Half depth
-    is the middle between a cluster's floor (its median reachability) and the lower of the two barriers that separate it
-    from its neighbours; whatever lies contiguously below belongs to it.
-
-    Args:
-        reachability: (L,) in OPTICS order; the distance of each channel to those before it.
-        labels: (L,) of the ξ method, in the same order.
-
-    Returns:
-        (L,) labels; two valleys never overlap, as each ends below the barrier between them.
-    """
-    cores = [np.flatnonzero(labels == label)[[0, -1]] for label in range(labels.max(initial=-1) + 1)]
-    cores.sort(key=lambda core: int(core[0]))
-    highest = reachability[np.isfinite(reachability)].max(initial=0.0)
-    widened = np.full_like(labels, -1)
-    for k, (first, last) in enumerate(cores):
-        left = reachability[cores[k - 1][1] + 1 : first + 1].max() if k > 0 else np.inf
-        right_end = cores[k + 1][0] + 1 if k + 1 < len(cores) else len(labels)
-        right = reachability[last + 1 : right_end].max(initial=0.0) or np.inf
-        rim = min(left, right, highest)
-        half = (np.median(reachability[first + 1 : last + 1]) + rim) / 2
-        start, end = int(first), int(last)
-        while end > start and reachability[end] > half:
-            end -= 1
-        while start < end and reachability[start + 1] > half:
-            start += 1
-        while start > 0 and reachability[start] <= half:
-            start -= 1
-        while end + 1 < len(labels) and reachability[end + 1] <= half:
-            end += 1
-        widened[start : end + 1] = k
-    return widened
+def _optics_order(distance: FloatArray, live: IntArray, min_samples: int) -> tuple[IntArray, FloatArray]:
+    """Return the live channels in OPTICS order, and the reachability of all channels."""
+    reachability = np.full(len(distance), np.inf)
+    if len(live) < SMALLEST_MIN_SAMPLES:
+        return live, reachability
+    live = _densest_first(distance, live, min_samples)
+    visits, reachability[live], _ = optics_walk(distance[np.ix_(live, live)], min_samples)
+    return live[visits], reachability
 
 
 def _densest_first(distance: FloatArray, channels: IntArray, min_samples: int) -> IntArray:
@@ -243,19 +202,14 @@ def _densest_first(distance: FloatArray, channels: IntArray, min_samples: int) -
     return channels[np.lexsort((spread, core))]
 
 
-def _recurring(labels: IntArray, matrix: ChannelMatrix) -> IntArray:
-    """Leave out groups of a single member: what one run repeats within itself did not come back in another."""
-    members = len(np.unique(matrix.member))
-    groups = range(labels.max(initial=-1) + 1)
-    lonely = [label for label in groups if len(np.unique(matrix.member[labels == label])) < min(2, members)]
-    return np.where(np.isin(labels, lonely), -1, labels)
-
-
-def _numbered_in_order(labels: IntArray, order: IntArray) -> IntArray:
-    """Number the groups as they come along the OPTICS order."""
-    in_order = dict.fromkeys(int(label) for label in labels[order] if label >= 0)
-    number = {label: rank for rank, label in enumerate(in_order)}
-    return np.array([number.get(int(label), -1) for label in labels], dtype=np.int64)
+def _along_the_order(groups: list[IntArray], order: IntArray, n_channels: int) -> IntArray:
+    """Number the groups by where the middle of each stands in the OPTICS order; −1 for channels of none."""
+    position = np.full(n_channels, n_channels)
+    position[order] = np.arange(len(order))
+    labels = np.full(n_channels, -1, dtype=np.int64)
+    for label, group in enumerate(sorted(groups, key=lambda group: float(np.median(position[group])))):
+        labels[group] = label
+    return labels
 
 
 def _describe(label: int, channels: IntArray, matrix: ChannelMatrix, distance: FloatArray) -> Hotspot:

@@ -57,7 +57,7 @@ def compare_channels(
     labels = read_labels(posteriors.labels, tuple(posteriors.label_names or ()))
     complete = [f for f, label in enumerate(labels) if label.labelled.all()]
     codes = np.array([labels[f].codes for f in complete], dtype=np.int64).reshape(len(complete), n_images)
-    shuffled_mean, shuffled_logvar, shuffled = shuffled_channels(mean[order], logvar[order])
+    shuffled_mean, shuffled_logvar, shuffled = shuffled_channels(mean[order], logvar[order], posteriors.image_copies)
     rows = Rows(
         np.concatenate([mean[order], shuffled_mean]),
         np.concatenate([logvar[order], shuffled_logvar]),
@@ -67,12 +67,13 @@ def compare_channels(
     )
     information, shared = shared_bits(rows, device=device, threads=threads, on_progress=on_progress)
     twice = 2 * information - shared.diagonal()
-    nmi, vi_bits = _similarity(shared, information, count + len(shuffled), n_images)
+    ceiling_bits = posteriors.input_entropy_bits
+    nmi, vi_bits = _similarity(shared, information, count + len(shuffled), n_images, ceiling_bits)
     if earlier is not None and len(reused):
         both = np.ix_(source, source)
         nmi[: len(reused), : len(reused)] = np.asarray(earlier.nmi)[both]
         vi_bits[: len(reused), : len(reused)] = np.asarray(earlier.vi_bits)[both]
-    saturated = saturated_channels(information[:count], n_images)
+    saturated = saturated_channels(information[:count], n_images, ceiling_bits)
     nmi[:count][saturated] = nmi[:, :count][:, saturated] = np.nan  # those of an earlier version as well
     back, label_rows = np.argsort(order), np.arange(count + len(shuffled), len(shared))
     columns = _LabelColumns.undefined(count, len(labels))
@@ -102,7 +103,7 @@ def compare_channels(
             *saturation_messages(mean, saturated[back]),
             *(message for label in labels for message in label.messages),
         ),
-        input_entropy_bits=posteriors.input_entropy_bits,
+        input_entropy_bits=ceiling_bits,
         member_keys=posteriors.member_keys,
     )
 
@@ -200,7 +201,7 @@ def _reusable_channels(posteriors: Posteriors, earlier: ChannelMatrix | None) ->
 
 
 def _similarity(
-    shared: FloatArray, information: FloatArray, n_channels: int, n_images: int
+    shared: FloatArray, information: FloatArray, n_channels: int, n_images: int, ceiling_bits: float | None = None
 ) -> tuple[FloatArray, FloatArray]:
     """Turn shared information into NMI and VI, (R, R); labels, the rows after the channels, are never saturated.
 
@@ -209,6 +210,6 @@ def _similarity(
     """
     own = shared.diagonal().copy()
     nmi = nmi_from_terms(shared, own[:, None], own[None, :], images=n_images)
-    saturated = np.flatnonzero(saturated_channels(information[:n_channels], n_images))
+    saturated = np.flatnonzero(saturated_channels(information[:n_channels], n_images, ceiling_bits))
     nmi[saturated] = nmi[:, saturated] = np.nan
     return nmi, vi_from_terms(shared, own[:, None], own[None, :])

@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from vaefrag.settings import Settings
     from vaefrag_core.ensemble_store import EnsembleStore
 
+HOTSPOT_OPTIONS = ("measure", "min_bits", "member_share", "cohesion", "min_similarity", "min_samples")
 # The fields of an `AnalysisConfig`, and of a `SpaceConfig`, that each option of `analyze` sets.
 CHANNEL_OPTIONS: dict[str, str | tuple[str, ...]] = {
-    **{option: f"hotspots.{option}" for option in ("measure", "min_bits", "min_samples", "xi")},
+    **{option: f"hotspots.{option}" for option in HOTSPOT_OPTIONS},
     "bootstrap": "bootstrap.resamples",
     "seed": ("map.seed", "bootstrap.seed"),
 }

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vaefrag import terminal
-from vaefrag.plurals import counted, first_few
+from vaefrag.plurals import about, counted, first_few
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,6 +62,7 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
             "channels": [names[c] for c in group.channels],
             "label_nmi": dict(zip(matrix.label_names, group.label_nmi, strict=True)),
             "best_label": None if (best := matrix.best_label(group.label_nmi)) is None else matrix.label_names[best],
+            **_recurrence(hotspots, group.label),
             **_stability(analysis, group.label),
         }
         for group in hotspots.groups
@@ -81,6 +82,18 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
         "resamples": analysis.config.bootstrap.resamples,
         "messages": list(hotspots.messages),
         "hotspots": groups,
+    }
+
+
+def _recurrence(hotspots: "Hotspots", hotspot: int) -> dict[str, Any]:
+    """Return how likely a new member is to hold a hotspot; nothing for results of earlier versions."""
+    recurrence = hotspots.recurrence
+    if recurrence is None:
+        return {}
+    return {
+        "return_probability": float(recurrence.probability[hotspot]),
+        "return_interval": [float(end) for end in recurrence.interval[hotspot]],
+        "members_lacking": recurrence.lacking(hotspot).tolist(),
     }
 
 
@@ -133,7 +146,7 @@ def show_analysis(analysis: "Analysis") -> None:
     chance = matrix.typical_chance_nmi((~hotspots.dead).nonzero()[0])
     if math.isfinite(chance):
         terminal.print_message(
-            f"On {matrix.n_images:,} images, channels like these that share nothing show an NMI of about {chance:.3f};"
+            f"On {matrix.n_images:,} images, channels like these that share nothing show an NMI of {about(chance)};"
             " the corrected NMI counts from there."
         )
     for message in hotspots.messages:
@@ -144,12 +157,13 @@ def _show_hotspots(matrix: "ChannelMatrix", hotspots: "Hotspots", members: int) 
     apart = sum(2 + len(name) for name in matrix.label_names) <= LABEL_WIDTH
     columns = [
         "hotspot",
-        "channels",
+        "chan-\nnels",
         "members",
         "NMI\ninside",
-        "corrected",
+        "cor-\nrected",
         "bits",
         "medoid",
+        "in\nnew",
         *([f"NMI\n{name}" for name in matrix.label_names] if apart else ["label\nNMI", "best\nlabel"]),
     ]
     rows = [
@@ -161,6 +175,7 @@ def _show_hotspots(matrix: "ChannelMatrix", hotspots: "Hotspots", members: int) 
             _number(_inside(matrix.corrected_nmi(list(group.channels)))),
             f"{group.mean_bits:.2f}",
             ".".join(str(part) for part in matrix.channel_names[group.medoid]),
+            "–" if hotspots.recurrence is None else f"{hotspots.recurrence.probability[group.label]:.0%}",
             *(map(_number, group.label_nmi) if apart else _best_label(matrix, group.label_nmi)),
         ]
         for group in hotspots.groups

@@ -154,7 +154,7 @@ def train_sweep_and_wait(
         result = sweep_reports.sweep_result(sweep, results)
         if analyze_after:
             analyses = [analysis_of(job_store, snapshot.job) for snapshot in trained]
-            with terminal.analyses_progress(len(analyses)) as on_count:
+            with terminal.count_progress("Analysing", len(analyses)) as on_count:
                 done: set[str] = set()
 
                 def count(snapshot: JobSnapshot) -> None:

@@ -28,9 +28,13 @@ TERMS: dict[str, str] = {
     "VI": "Variation of information, in bits: what is left to learn about each channel once the other is known."
     " 0: the same distinctions; large: different ones. Unlike NMI it grows with the information itself.",
     "hotspot": "A group of channels, from different members, that make nearly the same distinctions: a fragment of"
-    " information that came back in run after run. Found by OPTICS, a density clustering.",
+    " information that came back in run after run: in a quarter of the members, three at least, and clearly more alike"
+    " than chance.",
     "reachability": "How far each channel lies from those already visited, in the order in which OPTICS walks"
-    " through the channels. Valleys are groups of similar channels; deep, wide valleys are hotspots.",
+    " through the channels. Valleys are groups of similar channels. It decides the order, and no hotspot.",
+    "new member": "How likely a new member is to hold this hotspot. Each member in turn is held out, the hotspots are"
+    " found among the others, and it counts whether the one held out has a channel that belongs. Point at a number for"
+    " its interval, and for the members that lack the hotspot.",
     "returns": "Would the hotspot be there with other runs, or with other images? Some of the members are drawn at"
     " random, about 63 %, and hotspots are looked for among them anew; the first number says how often this one was"
     " found again. The second says the same of drawing images. Near 100 %: trust it. Below half: it may be chance.",

@@ -20,7 +20,7 @@ from vaefrag.pages.channel_details import details_panel
 from vaefrag.pages.explorer_view import ExplorerView, has_points
 from vaefrag.pages.page import RenderedPage
 from vaefrag.pages.site import Site
-from vaefrag.plurals import counted
+from vaefrag.plurals import about, counted
 from vaefrag_core.artifacts import Hotspot
 from vaefrag_core.ensemble_record import ImportedSource, TrainedSource
 from vaefrag_core.structure.hotspots import more_live_channels
@@ -111,7 +111,7 @@ def _chance(view: ExplorerView) -> list[html.P]:
     level = view.site.queries.cached(key, lambda: view.analysis.matrix.typical_chance_nmi(live))
     if np.isnan(level):
         return []
-    text = f"Channels like these that share nothing would show an NMI of about {level:.3f}"
+    text = f"Channels like these that share nothing would show an NMI of {about(level)}"
     return [html.P([text, help_mark("chance")], className="note chance")]
 
 
@@ -149,23 +149,35 @@ def _hotspot_table(view: ExplorerView) -> list[Component]:
     messages = [*view.hotspots.messages, *view.analysis.maps[view.selection.measure].messages]
     members = view.analysis.n_members
     heads: list[Any] = ["", "channels", "members", "mean NMI", "bits", "medoid", "best label"]
+    if view.hotspots.recurrence is not None:
+        heads.append(["new member", help_mark("new member")])
     if view.stability is not None:
         heads.append(["returns", help_mark("returns")])
     rows = [_hotspot_row(view, group, members) for group in view.hotspots.groups]
     noise = int(((view.hotspots.labels < 0) & ~view.hotspots.dead).sum())
-    core = view.hotspots.min_samples
-    foot = f"{noise} live channels belong to no hotspot. A core channel has {core} close relatives."
+    foot = f"{counted(noise, 'live channel')} in no hotspot."
     if view.stability is not None:
         foot += f" Returns: in how many of {view.stability.resamples} resamples of members / of images."
     table = html.Table(
         [html.Thead(html.Tr([html.Th(head) for head in heads])), html.Tbody(rows)],
-        className="table hotspot-table" + (" narrow-cells" if view.stability is not None else ""),
+        className="table hotspot-table narrow-cells",
     )
     title = html.Div(
         html.H2([f"Hotspots by {view.selection.measure.upper()}", help_mark("hotspot")]), className="card-head"
     )
     content = [dmc.ScrollArea(table, type="auto"), html.P(foot, className="note")] if rows else []
     return [title, remarks(messages), *content]
+
+
+def _in_a_new_member(view: ExplorerView, group: Hotspot) -> list[Component]:
+    """Return how likely a new member is to hold a hotspot, with its interval; nothing in earlier results."""
+    recurrence = view.hotspots.recurrence
+    if recurrence is None:
+        return []
+    low, high = recurrence.interval[group.label]
+    lacking = ", ".join(map(str, recurrence.lacking(group.label)))
+    title = f"95 % interval {low:.0%} to {high:.0%}. " + (f"Lacking in members {lacking}." if lacking else "In all.")
+    return [html.Span(f"{recurrence.probability[group.label]:.0%}", title=title)]
 
 
 def _hotspot_row(view: ExplorerView, group: Hotspot, members: int) -> html.Tr:
@@ -192,6 +204,7 @@ def _hotspot_row(view: ExplorerView, group: Hotspot, members: int) -> html.Tr:
         f"{group.mean_bits:.2f}",
         html.A(medoid, href=view.selection.select(medoid).search(), className="stay"),
         label,
+        *_in_a_new_member(view, group),
         *([return_shares(view.stability, group.label)] if view.stability is not None else []),
     ]
     return html.Tr([html.Td(cell) for cell in cells], className="on" if selected else "")
