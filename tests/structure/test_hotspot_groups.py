@@ -5,7 +5,8 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from vaefrag_core.artifacts import Posteriors
-from vaefrag_core.structure.hotspot_groups import GroupRule, chance_spread, recurring_groups, required_members
+from vaefrag_core.config import HotspotConfig
+from vaefrag_core.structure.hotspot_groups import chance_spread, recurring_groups, required_members
 from vaefrag_core.structure.matrices import compare_channels
 from vaefrag_core.structure.planted_ensembles import Planted, independent, plant
 
@@ -110,7 +111,7 @@ def test_two_that_share_nearly_what_each_shares_inside_are_one() -> None:
 
 def test_every_group_is_what_the_definition_says() -> None:
     """On similarities as ragged as real ones: the four conditions, each checked pair by pair."""
-    rule, seen = GroupRule(), 0
+    config, seen = HotspotConfig(), 0
     for seed in range(25):
         rng = np.random.default_rng(seed)
         member = np.repeat(np.arange(8), 6)
@@ -118,14 +119,14 @@ def test_every_group_is_what_the_definition_says() -> None:
         similarity = np.exp(-np.linalg.norm(place[:, None] - place[None], axis=2)) + 0.05 * rng.normal(size=(48, 48))
         similarity = (similarity + similarity.T) / 2
         np.fill_diagonal(similarity, 1.0)
-        groups = recurring_groups(similarity, member, rule)
+        groups = recurring_groups(similarity, member, config)
         seen += len(groups)
         shown = np.clip(similarity, 0, 1)
         for group in groups:
             pairs = [(a, b) for a in group for b in group if member[a] != member[b]]
             inside = [shown[a, b] for a, b in pairs]
             assert len(set(member[group])) >= 3
-            assert np.mean(inside) > rule.min_similarity
+            assert np.mean(inside) > config.min_similarity
             for other in groups:
                 if other is not group:
                     assert not set(group) & set(other)
@@ -158,4 +159,4 @@ def test_the_spread_of_chance_is_that_of_independent_channels() -> None:
 
 @pytest.mark.parametrize(("members", "required"), [(1, 3), (3, 3), (12, 3), (13, 4), (20, 5), (50, 13)])
 def test_a_hotspot_spans_a_quarter_of_the_members_and_three(members: int, required: int) -> None:
-    assert required_members(members, GroupRule()) == required
+    assert required_members(members, HotspotConfig()) == required

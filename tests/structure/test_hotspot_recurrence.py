@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from vaefrag_core.artifacts.recurrence import Recurrence, wilson_interval
+from vaefrag_core.config import HotspotConfig
 from vaefrag_core.structure.hotspot_groups import recurring_groups
 from vaefrag_core.structure.hotspot_recurrence import member_recurrence
 from vaefrag_core.structure.matrices import compare_channels
@@ -57,3 +58,14 @@ def test_without_hotspots_there_is_nothing_to_hold_out() -> None:
     recurrence = member_recurrence(np.eye(6), np.arange(6), [])
     assert recurrence.holds.shape == (0, 6)
     assert recurrence.probability.shape == (0,)
+
+
+def test_a_hotspot_whose_members_are_all_held_out_at_once_is_held_by_none_of_them() -> None:
+    member = np.arange(100)  # of which every twentieth is held out together
+    similarity = np.eye(100)
+    held = np.arange(0, 60, 20)
+    similarity[np.ix_(held, held)] = 1.0
+    config = HotspotConfig(member_share=0.03)
+    groups = recurring_groups(similarity, member, config)
+    assert [group.tolist() for group in groups] == [held.tolist()]
+    assert not member_recurrence(similarity, member, groups, config).holds.any()

@@ -99,27 +99,27 @@ class ChannelMatrix:
 
     def corrected_nmi(self, channels: Any) -> FloatArray:
         """Return (NMI − chance) / (1 − chance), (K, K) for K channels: 0 on average of independent ones, 1 of equal."""
-        level = self.chance_nmi(channels)
-        return np.asarray((np.asarray(self.nmi, dtype=np.float64)[np.ix_(channels, channels)] - level) / (1 - level))
+        return self._nmi_above(self.chance_nmi(channels), channels)
 
     def corrected_similarity(self, measure: Measure, channels: Any) -> FloatArray:
-        """Give similarity corrected for chance, (K, K) of K channels: 0 on average of independent ones, 1 of equal.
+        """Return similarity corrected for chance, (K, K) of K channels: 0 on average of independent ones, 1 of equal.
 
         Of NMI it is `corrected_nmi`. Of VI it is 1 − VI / E[VI], E[VI] being what independent channels of the same
-        information would show. NaN where it is undefined.
+        information would show. NaN where it is undefined. Where chance was not worked out, similarity is taken as it
+        is.
         """
-        if not len(self.chance):  # not worked out: similarity is taken as it is
-            level: FloatArray = np.zeros((len(channels), len(channels)))
-        else:
-            level = self.chance_nmi(channels)
+        level = self.chance_nmi(channels) if len(self.chance) else np.zeros((len(channels), len(channels)))
         if measure == "nmi":
-            nmi = np.asarray(self.nmi, dtype=np.float64)[np.ix_(channels, channels)]
-            return np.asarray((nmi - level) / (1 - level))
+            return self._nmi_above(level, channels)
         own = 2 * self.information_bits[channels] - self.information_twice_bits[channels]  # I(U;U′)
         scale = np.sqrt(np.maximum(own, 0.0))
         expected = np.add.outer(own, own) - 2 * level * np.outer(scale, scale)
         vi_bits = np.asarray(self.vi_bits, dtype=np.float64)[np.ix_(channels, channels)]
         return np.asarray(1 - np.divide(vi_bits, expected, out=np.full_like(vi_bits, np.nan), where=expected > 0))
+
+    def _nmi_above(self, level: FloatArray, channels: Any) -> FloatArray:
+        nmi = np.asarray(self.nmi, dtype=np.float64)[np.ix_(channels, channels)]
+        return np.asarray((nmi - level) / (1 - level))
 
     def best_label(self, label_nmi: Any) -> int | None:
         """Return the label with the highest of these NMI (F,), identifiers aside; None when none is defined."""
@@ -201,7 +201,7 @@ class Hotspots:
         dead: (C,) True where a channel carries less information than the threshold.
         sign: (C,) +1 or −1: the direction in which a channel runs like its hotspot's medoid.
         groups: the hotspots, by label.
-        min_samples: neighbours that make a channel a core of a hotspot; 0 when nothing was clustered.
+        min_samples: neighbours by which OPTICS judged density.
         messages: what a user should know about this result.
         recurrence: which members hold each hotspot, judged by the others; None in results of earlier versions.
     """

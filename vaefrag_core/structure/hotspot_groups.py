@@ -22,35 +22,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from vaefrag_core.array_types import BoolArray, FloatArray, IntArray
+from vaefrag_core.config import HotspotConfig
 
 FEWEST_MEMBERS = 3  # two runs that agree may be two accidents; the third is the first confirmation
 CLEAR_OF_CHANCE = 5.0  # standard deviations of independent pairs: the mean of many chosen pairs stays below it
 FEWEST_NEGATIVE = 10  # similarities below zero from which their spread is estimated
 
 
-@dataclass(frozen=True)
-class GroupRule:
-    """The constants of the rule.
-
-    Args:
-        member_share: share of the members that a hotspot spans at least, 0 to 1.
-        cohesion: share of what the closer-knit half shares inside that both halves share with each other, 0 to 1.
-        min_similarity: least mean similarity inside, 0 to 1.
-    """
-
-    member_share: float = 0.25
-    cohesion: float = 0.6
-    min_similarity: float = 0.1
-
-
-def recurring_groups(similarity: FloatArray, member: IntArray, rule: GroupRule | None = None) -> list[IntArray]:
+def recurring_groups(similarity: FloatArray, member: IntArray, config: HotspotConfig | None = None) -> list[IntArray]:
     """Find the groups of channels that come back in several members.
 
     Args:
         similarity: (C, C), symmetric, corrected for chance: 0 on average for channels that share nothing, 1 for equal
             ones. NaN counts as 0.
         member: (C,) member of each channel.
-        rule: the constants; the defaults when not given.
+        config: its `member_share`, `cohesion` and `min_similarity`; the defaults when not given.
 
     Returns:
         The channels of each group, ascending, the largest group first. The order in which channels are listed changes
@@ -64,24 +50,24 @@ def recurring_groups(similarity: FloatArray, member: IntArray, rule: GroupRule |
         >>> [group.tolist() for group in recurring_groups(similarity, np.array([0, 1, 2, 0, 1, 2, 0]))]
         [[0, 1, 2], [3, 4, 5]]
     """
-    rule = rule or GroupRule()
+    config = config or HotspotConfig()
     members, place = np.unique(member, return_inverse=True)
-    span = required_members(len(members), rule)
+    span = required_members(len(members), config)
     if len(members) < span or len(similarity) < span:
         return []
     similarity = np.nan_to_num((similarity + similarity.T) / 2)
     across_members = place[:, None] != place[None, :]
-    floor = max(rule.min_similarity, CLEAR_OF_CHANCE * chance_spread(similarity, across_members))
+    floor = max(config.min_similarity, CLEAR_OF_CHANCE * chance_spread(similarity, across_members))
     similarity = np.clip(similarity, 0.0, 1.0)
-    groups = _cohesive_groups(similarity, across_members, place, span, floor, rule.cohesion)
+    groups = _cohesive_groups(similarity, across_members, place, span, floor, config.cohesion)
     groups = _separate(groups, similarity, across_members, floor)
     groups = [np.sort(group) for group in groups if len(np.unique(place[group])) >= span]
     return sorted(groups, key=lambda group: (-len(group), int(group[0])))
 
 
-def required_members(n_members: int, rule: GroupRule) -> int:
+def required_members(n_members: int, config: HotspotConfig) -> int:
     """Return how many members a hotspot spans at least, of so many that are compared."""
-    return max(FEWEST_MEMBERS, int(np.ceil(rule.member_share * n_members - 1e-9)))
+    return max(FEWEST_MEMBERS, int(np.ceil(config.member_share * n_members - 1e-9)))
 
 
 def chance_spread(similarity: FloatArray, across_members: BoolArray) -> float:
@@ -167,7 +153,7 @@ def linkage_tree(similarity: FloatArray, across_members: BoolArray) -> LinkageTr
     return LinkageTree(leaves, start, end, children, inside, between)
 
 
-def highest_inside(similarity: FloatArray, member: IntArray, rule: GroupRule | None = None) -> float:
+def highest_inside(similarity: FloatArray, member: IntArray, config: HotspotConfig | None = None) -> float:
     """Return the highest mean similarity inside any group of the tree that spans enough members.
 
     Of shuffled channels it is what the search for hotspots finds by chance, however many groups it looked at.
@@ -175,13 +161,13 @@ def highest_inside(similarity: FloatArray, member: IntArray, rule: GroupRule | N
     Args:
         similarity: (C, C) as `recurring_groups` takes it.
         member: (C,) member of each channel.
-        rule: the constants; the defaults when not given.
+        config: its `member_share`; the defaults when not given.
 
     Returns:
         0 to 1; 0 where no group spans enough members.
     """
     place = np.unique(member, return_inverse=True)[1]
-    span = required_members(int(place.max(initial=-1)) + 1, rule or GroupRule())
+    span = required_members(int(place.max(initial=-1)) + 1, config or HotspotConfig())
     if len(similarity) < span:
         return 0.0
     similarity = np.clip(np.nan_to_num((similarity + similarity.T) / 2), 0.0, 1.0)
@@ -192,6 +178,21 @@ def highest_inside(similarity: FloatArray, member: IntArray, rule: GroupRule | N
             highest = float(tree.inside[node])
             break
     return highest
+
+
+def mean_between_members(similarity: FloatArray, member: IntArray, group: IntArray) -> float:
+    """Average the similarity of the pairs of different members in a group.
+
+    Args:
+        similarity: (C, C), symmetric, 0 to 1.
+        member: (C,) member of each channel.
+        group: the channels of the group.
+
+    Returns:
+        0 to 1; 1 where there is no such pair.
+    """
+    counted = member[group][:, None] != member[group][None, :]
+    return float(similarity[np.ix_(group, group)][counted].mean()) if counted.any() else 1.0
 
 
 def _cohesive_groups(

@@ -11,7 +11,7 @@ import numpy as np
 from vaefrag_core.array_types import FloatArray, IntArray
 from vaefrag_core.artifacts import ChannelMatrix, Hotspots, Recurrence
 from vaefrag_core.config import HotspotConfig
-from vaefrag_core.structure.hotspot_groups import GroupRule, recurring_groups
+from vaefrag_core.structure.hotspot_groups import mean_between_members, recurring_groups
 
 SAME = 0.5  # Jaccard index from which on a group found without a member is taken for the hotspot
 FOLDS = 20  # groups in which members are held out at most: one by one up to 20 members
@@ -29,12 +29,11 @@ def hotspot_recurrence(matrix: ChannelMatrix, hotspots: Hotspots, config: Hotspo
     live = np.flatnonzero(~hotspots.dead)
     in_matrix[live] = np.arange(len(live))
     groups = [in_matrix[np.array(group.channels)] for group in hotspots.groups]
-    rule = GroupRule(config.member_share, config.cohesion, config.min_similarity)
-    return member_recurrence(matrix.corrected_similarity(config.measure, live), matrix.member[live], groups, rule)
+    return member_recurrence(matrix.corrected_similarity(config.measure, live), matrix.member[live], groups, config)
 
 
 def member_recurrence(
-    similarity: FloatArray, member: IntArray, groups: Sequence[IntArray], rule: GroupRule | None = None
+    similarity: FloatArray, member: IntArray, groups: Sequence[IntArray], config: HotspotConfig | None = None
 ) -> Recurrence:
     """Hold out members in turn, and look whether they hold the hotspots that the others show.
 
@@ -46,44 +45,39 @@ def member_recurrence(
         similarity: (C, C), symmetric, corrected for chance, as `recurring_groups` takes it.
         member: (C,) member of each channel.
         groups: the channels of each of G hotspots, as `recurring_groups` found them among all members.
-        rule: the constants that it used.
+        config: the one that it used.
 
     Returns:
         For every hotspot and member whether it holds it. Where the others alone do not show the hotspot, the hotspot
         without the member's channels stands in.
     """
-    rule = rule or GroupRule()
+    config = config or HotspotConfig()
     similarity = np.clip(np.nan_to_num((similarity + similarity.T) / 2), 0.0, 1.0)
     members = np.unique(member)
     holds = np.zeros((len(groups), len(members)), dtype=bool)
     for fold in range(min(FOLDS, len(members))):
         held_out = members[fold::FOLDS]
         others, own = np.flatnonzero(~np.isin(member, held_out)), np.flatnonzero(np.isin(member, held_out))
-        found_without = recurring_groups(similarity[np.ix_(others, others)], member[others], rule)
+        found_without = recurring_groups(similarity[np.ix_(others, others)], member[others], config)
         candidates = [others[group] for group in found_without]
         to_groups = np.zeros((len(own), len(groups)))  # mean similarity of each channel held out
-        inside = np.zeros(len(groups))
+        inside = np.full(len(groups), np.inf)
         for row, group in enumerate(groups):
             remaining = np.setdiff1d(group, own)
             reference = max(candidates, key=lambda candidate: _jaccard(candidate, remaining), default=remaining)
             if _jaccard(reference, remaining) < SAME:
                 reference = remaining
-            inside[row] = _mean_between_members(similarity, member, reference)
+            if not len(reference):
+                continue  # all of it is held out: nothing is left to belong to
+            inside[row] = mean_between_members(similarity, member, reference)
             to_groups[:, row] = similarity[np.ix_(own, reference)].mean(axis=1)
         # A channel belongs to the hotspot it is most like, and to no other: neighbouring hotspots share something too.
         for channel, row in enumerate(to_groups.argmax(axis=1) if len(groups) else ()):
             column = np.searchsorted(members, member[own[channel]])
-            holds[row, column] |= to_groups[channel, row] >= rule.cohesion * inside[row]
+            holds[row, column] |= to_groups[channel, row] >= config.cohesion * inside[row]
     return Recurrence(members.astype(np.int64), holds)
 
 
 def _jaccard(one: IntArray, other: IntArray) -> float:
     common = len(np.intersect1d(one, other, assume_unique=True))
     return common / max(len(one) + len(other) - common, 1)
-
-
-def _mean_between_members(similarity: FloatArray, member: IntArray, group: IntArray) -> float:
-    """Average the similarity of a group's pairs of different members; 1 where there is none."""
-    square = np.ix_(group, group)
-    counted = member[group][:, None] != member[group][None, :]
-    return float(similarity[square][counted].mean()) if counted.any() else 1.0

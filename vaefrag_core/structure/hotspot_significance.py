@@ -19,7 +19,8 @@ from vaefrag_core.array_types import FloatArray
 from vaefrag_core.artifacts import ChannelMatrix, Hotspots, Posteriors
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.structure.chance_level import shuffle_images
-from vaefrag_core.structure.hotspot_groups import GroupRule, highest_inside
+from vaefrag_core.structure.hotspot_groups import highest_inside, mean_between_members
+from vaefrag_core.structure.hotspots import comparable_channels
 from vaefrag_core.structure.matrices import compare_channels
 
 
@@ -62,12 +63,12 @@ def highest_by_chance(
     Returns:
         (draws,) highest mean corrected similarity inside any group that spans enough members.
     """
-    rule = GroupRule(config.member_share, config.cohesion, config.min_similarity)
     highest = np.zeros(draws)
     for draw, draw_seed in enumerate(np.random.SeedSequence(seed).generate_state(draws)):
         matrix = compare_channels(shuffled(posteriors, int(draw_seed)), threads=threads)
-        live = np.flatnonzero(matrix.information_bits >= config.min_bits)
-        highest[draw] = highest_inside(matrix.corrected_similarity(config.measure, live), matrix.member[live], rule)
+        channels = comparable_channels(matrix, config)
+        similarity = matrix.corrected_similarity(config.measure, channels)
+        highest[draw] = highest_inside(similarity, matrix.member[channels], config)
         on_progress(draw + 1, draws)
     return highest
 
@@ -92,8 +93,7 @@ def hotspot_p_values(
     for group in hotspots.groups:
         channels = np.array(group.channels)
         similarity = np.clip(np.nan_to_num(matrix.corrected_similarity(config.measure, channels)), 0.0, 1.0)
-        counted = matrix.member[channels][:, None] != matrix.member[channels][None, :]
-        inside = similarity[counted].mean() if counted.any() else 0.0
+        inside = mean_between_members(similarity, matrix.member[channels], np.arange(len(channels)))
         p_values.append((1 + np.count_nonzero(highest >= inside)) / (1 + len(highest)))
     return np.array(p_values)
 

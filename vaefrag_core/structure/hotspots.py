@@ -12,15 +12,12 @@ from vaefrag_core.array_types import BoolArray, FloatArray, IntArray
 from vaefrag_core.artifacts import ChannelMatrix, Hotspot, Hotspots, Posteriors
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.measures.channel_states import dead_channels
-from vaefrag_core.structure.hotspot_groups import FEWEST_MEMBERS, GroupRule, recurring_groups
+from vaefrag_core.structure.hotspot_groups import FEWEST_MEMBERS, recurring_groups
 from vaefrag_core.structure.optics import optics_walk
 
 SMALLEST_MIN_SAMPLES = 3  # neighbours: with fewer, reachability is the distance to the nearest channel
 NOTABLE_CHANCE = 0.05  # NMI of independent channels from which on a reader should be warned
-SHARE_OF_MEMBERS = 0.4  # a hotspot's core channel has close relatives in about this share of the members
-SMALLEST_DISTANCE = 1e-6  # what NMI and VI are exact to: nearer channels count as equally near
-
-
+SHARE_OF_MEMBERS = 0.4  # the neighbours by which OPTICS judges density, as a share of the members
 NO_HOTSPOT = "No group of channels comes back in enough members, clearly above chance and apart from the others."
 
 
@@ -86,9 +83,10 @@ def find_hotspots(
     distance = channel_distance(matrix, config)
     min_samples = _min_samples(matrix, config, len(comparable))
     order, reachability = _optics_order(distance, comparable, min_samples)
-    rule = GroupRule(config.member_share, config.cohesion, config.min_similarity)
     similarity = matrix.corrected_similarity(config.measure, comparable)
-    channels_of_groups = [comparable[group] for group in recurring_groups(similarity, matrix.member[comparable], rule)]
+    channels_of_groups = [
+        comparable[group] for group in recurring_groups(similarity, matrix.member[comparable], config)
+    ]
     labels = _along_the_order(channels_of_groups, order, matrix.n_channels)
     dead_by_bits = np.flatnonzero(dead)[np.argsort(-matrix.information_bits[dead], kind="stable")]
     groups = tuple(

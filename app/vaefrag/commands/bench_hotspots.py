@@ -9,7 +9,8 @@ import numpy as np
 from vaefrag import terminal
 from vaefrag_core.array_types import FloatArray, IntArray
 from vaefrag_core.artifacts import Posteriors
-from vaefrag_core.structure.hotspot_groups import GroupRule, recurring_groups, required_members
+from vaefrag_core.config import HotspotConfig
+from vaefrag_core.structure.hotspot_groups import recurring_groups, required_members
 from vaefrag_core.structure.matrices import compare_channels
 from vaefrag_core.structure.planted_ensembles import Planted, independent, plant
 
@@ -38,9 +39,9 @@ def bench_hotspots(seeds: int) -> dict[str, Any]:
     Returns:
         JSON content: for each rule the share of false alarms and the share found at each similarity inside hotspots.
     """
-    nulls = [(posteriors, None) for settings in NULLS for posteriors in _nulls(settings, seeds)]
+    nulls = [independent(**settings, seed=seed) for settings in NULLS for seed in range(seeds)]
     terminal.print_message(f"Comparing the channels of {len(nulls)} ensembles without a hotspot …")
-    compared_nulls = [_compare(posteriors) for posteriors, _ in nulls]
+    compared_nulls = [_compare(posteriors)[:2] for posteriors in nulls]
     false_alarms = {name: _share(bool(cut(*live)) for live in compared_nulls) for name, cut in CUTS.items()}
     curve = []
     for noise in NOISES:
@@ -73,7 +74,7 @@ def _planted_row(noise: float, seeds: int) -> dict[str, Any]:
     similarities = []
     for seed in range(seeds):
         posteriors, truth, planted = _planted(noise, seed)
-        similarity, member, live = _compare_live(posteriors)
+        similarity, member, live = _compare(posteriors)
         similarities.append(_inside(similarity, truth[live], planted.fragments))
         for name, cut in CUTS.items():
             begin = time.perf_counter()
@@ -105,16 +106,7 @@ def _planted(noise: float, seed: int) -> tuple[Posteriors, IntArray, Planted]:
     return *plant(planted, seed), planted
 
 
-def _nulls(settings: dict[str, Any], seeds: int) -> list[Posteriors]:
-    return [independent(**settings, seed=seed) for seed in range(seeds)]
-
-
-def _compare(posteriors: Posteriors) -> tuple[FloatArray, IntArray]:
-    similarity, member, _ = _compare_live(posteriors)
-    return similarity, member
-
-
-def _compare_live(posteriors: Posteriors) -> tuple[FloatArray, IntArray, IntArray]:
+def _compare(posteriors: Posteriors) -> tuple[FloatArray, IntArray, IntArray]:
     """Return the corrected NMI of live channels, their members, and their flat indices."""
     matrix = compare_channels(posteriors)
     live = np.flatnonzero(matrix.information_bits >= LIVE_BITS)
@@ -151,7 +143,7 @@ def _by_optics(similarity: FloatArray, member: IntArray) -> list[IntArray]:
 def _by_hdbscan(similarity: FloatArray, member: IntArray) -> list[IntArray]:
     from sklearn.cluster import HDBSCAN
 
-    span = required_members(len(np.unique(member)), GroupRule())
+    span = required_members(len(np.unique(member)), HotspotConfig())
     clustering = HDBSCAN(min_cluster_size=span, metric="precomputed", copy=True)
     return _of_three_members(clustering.fit_predict(_as_distance(similarity)), member)
 
@@ -173,7 +165,7 @@ def _as_distance(similarity: FloatArray) -> FloatArray:
 
 def _of_three_members(cluster: Sequence[int], member: IntArray) -> list[IntArray]:
     """Keep the clusters that span as many members as a hotspot has to: other rules do not look at members."""
-    span = required_members(len(np.unique(member)), GroupRule())
+    span = required_members(len(np.unique(member)), HotspotConfig())
     groups = [np.flatnonzero(np.asarray(cluster) == number) for number in range(max(cluster) + 1)]
     return [group for group in groups if len(np.unique(member[group])) >= span]
 
