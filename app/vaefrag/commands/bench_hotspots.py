@@ -188,7 +188,8 @@ def _drawn(seed: int, variant: Mapping[str, Any] | None = None) -> Planted:
         drawn["noise"] = float(rng.choice(NOISES))
         if variant is not None:
             few = {"members": int(rng.choice([6, 10, 20, 30])), "fragments": int(rng.choice([2, 3]))}
-            drawn |= few | variant | {"noise": float(rng.choice(NOISES[: NOISES.index(RESOLVED_NOISE) + 1]))}
+            noise = float(rng.choice(NOISES[: NOISES.index(RESOLVED_NOISE) + 1]))
+            drawn = {**drawn, **few, **variant, "noise": noise}
         planted = Planted(**drawn)
         holders = max(3.0, planted.held * planted.members)
         if holders * planted.fragments / (1 - planted.idle) * planted.images <= LARGEST:
