@@ -27,7 +27,8 @@ NOISES = (0.01, 0.3, 0.6, 0.8, 0.9, 1.0, 1.1, 1.2, 1.4)
 LEAST, MOST = 0.03, 1.0  # similarities that are drawn
 COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#7f7f7f")  # by members, and by rule
 DASHES = ("2 4", "7 4", "none")  # by images
-PANEL, HEIGHT, LEFT, BOTTOM, TOP, GAP = 330, 380, 56, 76, 52, 40
+PANEL, HEIGHT, LEFT, RIGHT, BOTTOM, TOP, GAP = 330, 380, 56, 16, 76, 52, 24
+SECOND = LEFT + PANEL + RIGHT + GAP + LEFT  # left end of the second panel
 
 
 def measure(seeds: int) -> list[dict[str, Any]]:
@@ -54,24 +55,25 @@ def measure(seeds: int) -> list[dict[str, Any]]:
 
 def picture(rows: list[dict[str, Any]]) -> str:
     """Draw both panels: our rule by members and images, and all rules on one size."""
-    width = 2 * (LEFT + PANEL) + GAP
+    width = 2 * (LEFT + PANEL + RIGHT) + GAP
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {HEIGHT}" font-family="sans-serif"'
         ' font-size="12">',
         f'<rect width="{width}" height="{HEIGHT}" fill="white"/>',
         *_axes(LEFT, f"{OURS}, by members and images"),
-        *_axes(2 * LEFT + PANEL + GAP, f"{COMPARED[0]} members, {COMPARED[1]} images"),
+        *_axes(SECOND, f"{COMPARED[0]} members, {COMPARED[1]} images"),
     ]
     for (m, members), (i, images) in product(enumerate(MEMBERS), enumerate(IMAGES)):
-        parts.append(_curve(LEFT, _of(rows, members, images), OURS, COLOURS[m], DASHES[i]))
+        if measured := _of(rows, members, images):
+            parts.append(_curve(LEFT, measured, OURS, COLOURS[m], DASHES[i]))
     for r, rule in enumerate(RULES):
-        parts.append(_curve(2 * LEFT + PANEL + GAP, _of(rows, *COMPARED), rule, COLOURS[r], "none"))
-    for m, members in enumerate(MEMBERS):
+        parts.append(_curve(SECOND, _of(rows, *COMPARED), rule, COLOURS[r], "none"))
+    for m, members in enumerate(sorted({row["members"] for row in rows})):
         parts += _legend(LEFT + 8, TOP + 20 + 18 * m, f"{members} members", COLOURS[m], "none")
-    for i, images in enumerate(IMAGES):
+    for i, images in enumerate(sorted({row["images"] for row in rows})):
         parts += _legend(LEFT + 8, TOP + 82 + 18 * i, f"{images:,} images", "#444", DASHES[i])
     for r, rule in enumerate(RULES):
-        at = 2 * LEFT + PANEL + GAP + 8 + (PANEL - 16) / 2 * (r % 2)
+        at = SECOND + 8 + (PANEL - 16) / 2 * (r % 2)
         parts += _legend(at, HEIGHT - 12 if r > 1 else HEIGHT - 28, rule, COLOURS[r], "none")
     return "\n".join([*parts, "</svg>\n"])
 
