@@ -95,6 +95,6 @@ def test_what_hotspots_were_held_against_stands_beside_them_once_it_has_been(
     assert f"vaefrag null {ensemble_id}" not in after
     assert tests.p_values.tolist() == [0.25]
     assert after.count("0.25 (0.25)") == 1  # in the details of the one chosen
-    assert after.count("0.25") == 3  # and in the table
+    assert after.count("0.25") >= 3  # and in the table
     assert after.count(f"{tests.rotation_percentiles[0]:.0f}%") >= 2
     assert "From 3 members on, nine tenths of the hotspots are found again." in after
