@@ -90,8 +90,8 @@ def show_null(tests: "NullTests", recurrence: "Recurrence") -> None:
     if rows:
         terminal.show_table(columns, rows, right=columns[1:7])
     terminal.print_message(
-        f"p, FDR: {draws} ensembles of the same channels with their images shuffled. Their most similar group"
-        f" that spans enough members reaches {tests.highest_by_chance.max():.2f}."
+        f"p, FDR: among {draws} ensembles of the same channels with their images shuffled, the most similar group that"
+        f" spans enough members reaches {tests.highest_by_chance.max():.2f}."
     )
     _show_rotated(tests)
     _show_curve(tests.curve)
