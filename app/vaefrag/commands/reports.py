@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vaefrag import terminal
+from vaefrag.commands.null_reports import curve_result, hotspot_null
 from vaefrag.plurals import about, counted, first_few
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
             "label_nmi": dict(zip(matrix.label_names, group.label_nmi, strict=True)),
             "best_label": _name(matrix, matrix.best_label(list(group.channels))),
             **_recurrence(hotspots, group.label),
+            **_null(analysis, group.label),
             **_stability(analysis, group.label),
         }
         for group in hotspots.groups
@@ -81,6 +83,7 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
         "resamples": analysis.config.bootstrap.resamples,
         "messages": list(hotspots.messages),
         "hotspots": groups,
+        **_curve(analysis),
     }
 
 
@@ -94,6 +97,17 @@ def _recurrence(hotspots: "Hotspots", hotspot: int) -> dict[str, Any]:
         "return_interval": [float(end) for end in recurrence.interval[hotspot]],
         "members_lacking": recurrence.lacking(hotspot).tolist(),
     }
+
+
+def _curve(analysis: "Analysis") -> dict[str, Any]:
+    tests = analysis.null_tests.get(analysis.config.hotspots.measure)
+    return {} if tests is None else {"member_curve": curve_result(tests.curve)}
+
+
+def _null(analysis: "Analysis", hotspot: int) -> dict[str, Any]:
+    """Return how far a hotspot is beyond chance, once `vaefrag null` has been run on this analysis."""
+    tests = analysis.null_tests.get(analysis.config.hotspots.measure)
+    return {} if tests is None else {"null": hotspot_null(tests, hotspot)}
 
 
 def _stability(analysis: "Analysis", hotspot: int) -> dict[str, Any]:
