@@ -94,7 +94,8 @@ class ChannelMatrix:
     def chance_nmi(self, channels: Any) -> FloatArray:
         """Return the NMI that independent channels of the same information would show: (K, K) for K channels."""
         factors = self.chance[channels] if len(self.chance) else np.full((len(channels), 2), np.nan)
-        return np.asarray(np.maximum(np.outer(*factors.T[[0, 0]]) - np.outer(*factors.T[[1, 1]]), 0.0))
+        h=factors.shape[1]//2
+        return np.asarray(np.maximum(factors[:,:h]@factors[:,:h].T - factors[:,h:]@factors[:,h:].T, 0.0))
 
     def typical_chance_nmi(self, channels: Any) -> float:
         """Return the median chance level over pairs of different channels; NaN without one."""

@@ -21,6 +21,7 @@ from vaefrag_core.array_types import FloatArray, IntArray
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.measures.channel_states import dead_channels
 
+CLEAR_OF_ACCIDENTS = 2.0  # times what shuffling makes by accident, from which on an eigenvalue means something
 MAX_SHUFFLED = 24  # channels: enough to average over, a small part of all
 CONFUSED_SHARE = 0.1  # of neighbouring means within one σ of each other, from which on a sharp channel confuses images
 SATURATION_MARGIN_BITS = 7.0  # a Gaussian channel of so much more than log2 N bits leaves no images to overlap
@@ -85,35 +86,55 @@ def shuffle_images(
 
 
 def chance_factors(nmi: FloatArray, shuffled: IntArray) -> FloatArray:
-    """Fit NMI with shuffled channels by two factors per channel.
+    """Fit NMI with shuffled channels by a few factors per channel.
 
-    NMI(U,V) ≈ x_U x_V − y_U y_V
+    NMI(U,V) ≈ x_U · x_V − y_U · y_V, see `level_from_factors`
 
     Args:
         nmi: (R, P) NMI of every channel or label with every shuffled channel; NaN where undefined.
         shuffled: (P,) rows of the channels that were shuffled.
 
     Returns:
-        (R, 2) factors x and y. NaN where NMI is undefined, and everywhere when there is no shuffled channel.
+        (R, 4): two factors x and two factors y; 0 where one is not needed. NaN where NMI is undefined, and everywhere
+        when there is no shuffled channel.
 
     Example:
         >>> chance_factors(np.full((3, 2), 0.25), np.array([0, 1])).round(6) + 0.0
-        array([[0.5, 0. ],
-               [0.5, 0. ],
-               [0.5, 0. ]])
+        array([[0.5, 0. , 0. , 0. ],
+               [0.5, 0. , 0. , 0. ],
+               [0.5, 0. , 0. , 0. ]])
     """
     defined_columns = np.flatnonzero(np.isfinite(nmi[shuffled, np.arange(len(shuffled))]))
     nmi, shuffled = nmi[:, defined_columns], shuffled[defined_columns]
-    factors = np.full((len(nmi), 2), np.nan)
+    factors = np.full((len(nmi), 4), np.nan)
     if not len(shuffled):
         return factors
     # The level of these channels among themselves is symmetric but for the accidents of shuffling. Its largest and its
-    # lowest eigenvalue make the two terms; Nyström's extension carries them over to all other channels.
-    values, vectors = np.linalg.eigh((nmi[shuffled] + nmi[shuffled].T) / 2)
+    # lowest eigenvalue make the two terms; Nyström's extension carries them over to all other channels. Where channels
+    # of another kind are among them, as of a member that diverged, a third or fourth eigenvalue stands out as well.
+    square = nmi[shuffled]
+    values, vectors = np.linalg.eigh((square + square.T) / 2)
+    accidents = CLEAR_OF_ACCIDENTS * np.linalg.norm((square - square.T) / 2, 2)
     defined = np.isfinite(nmi).all(axis=1)
     factors[defined] = 0.0
-    for column, which in ((0, -1), (1, 0)):
+    for column, which in enumerate((-1, -2, 0, 1)):
         # x² needs a positive and y² a negative eigenvalue; without one, that term is missing.
-        if (values[which] > 0) == (column == 0) and values[which] != 0:
-            factors[defined, column] = nmi[defined] @ vectors[:, which] / np.sqrt(abs(values[which]))
+        signed = values[which] if column < 2 else -values[which]
+        if len(values) > column and signed > (accidents if column % 2 else 0):
+            factors[defined, column] = nmi[defined] @ vectors[:, which] / np.sqrt(signed)
     return factors
+
+
+def level_from_factors(factors: FloatArray, others: FloatArray) -> FloatArray:
+    """Return the NMI that channels or labels which share nothing show, x_U · x_V − y_U · y_V, never below 0.
+
+    Args:
+        factors: (K, 4) of `chance_factors`; (K, 2), one x and one y, in results of earlier versions.
+        others: (L, 4) likewise.
+
+    Returns:
+        (K, L); NaN where a factor is.
+    """
+    half = factors.shape[1] // 2
+    level = factors[:, :half] @ others[:, :half].T - factors[:, half:] @ others[:, half:].T
+    return np.asarray(np.maximum(level, 0.0))

@@ -83,7 +83,7 @@ def compare_channels(
     columns.vi_bits[:, complete] = vi_bits[np.ix_(back, label_rows)]
     _fill_incomplete(columns, labels, Rows(mean, logvar, codes, divergence=divergence), device, threads)
     chance = chance_factors(nmi[:, count : count + len(shuffled)], shuffled)
-    label_chance = np.full((len(labels), 2), np.nan)
+    label_chance = np.full((len(labels), 4), np.nan)
     label_chance[complete] = chance[label_rows]
     return ChannelMatrix(
         channel_names=posteriors.channel_names,
