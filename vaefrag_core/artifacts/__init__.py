@@ -9,6 +9,7 @@ from vaefrag_core.artifacts.analysis import Analysis, ChannelMap, ChannelMatrix,
 from vaefrag_core.artifacts.atlas import Atlas, Link, SweepPoint
 from vaefrag_core.artifacts.fusion import FusedSpace, FusionState
 from vaefrag_core.artifacts.hotspot import Hotspot
+from vaefrag_core.artifacts.nmi_inside import NmiInside
 from vaefrag_core.artifacts.over_training import OverTraining, Snapshots
 from vaefrag_core.artifacts.posteriors import Posteriors
 from vaefrag_core.artifacts.recurrence import Recurrence
@@ -25,6 +26,7 @@ __all__ = [
     "Hotspot",
     "Hotspots",
     "Link",
+    "NmiInside",
     "OverTraining",
     "Posteriors",
     "Recurrence",
