@@ -1,7 +1,7 @@
 """How often 95 % intervals over images cover: python docs/coverage.py [--redraws N] [--images N …] [--hotspots].
 
-Images are drawn again and again from one known population. What an interval should cover is the mean over all draws: the
-expectation on so many images.
+Images are drawn again and again from one known population. What an interval should cover is the mean over all draws:
+the expectation on so many images.
 """
 
 import argparse
