@@ -7,6 +7,8 @@ no channel's N×N coefficients, and no pair's influences, are ever stored.
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +18,7 @@ from vaefrag_core.measures.gaussian import BHATTACHARYYA, DEFAULT_DIVERGENCE, Di
 from vaefrag_core.measures.sampling_error import standard_error
 from vaefrag_core.structure.pairwise_information import Rows, ratios_of_images
 
+STEP = 1e-5  # of central differences, in bits and in NMI
 MAX_CHANNELS_AT_ONCE = 64  # whose ratios stay in a core's cache
 
 
@@ -88,54 +91,86 @@ def _share_of_pairs(matrix: ChannelMatrix, channels: IntArray) -> FloatArray:
 def _influence_inside(mean: FloatArray, logvar: FloatArray, matrix: ChannelMatrix, channels: IntArray) -> FloatArray:
     """Return the influence of every image on the mean corrected NMI of some channels, (N,).
 
-    The mean is a function T of what pairs share, S_uv = I(U;V) with I(U;U′) on the diagonal, and of two numbers per
-    channel that the level of chance is made of, X = meanᵢ 1/b̄_i and Y = meanᵢ varⱼ(b_ij) / b̄_i². With the slopes
-    W = ∂T/∂S and ρ_i = meanⱼ r^U_ij r^V_ij, what goes by S is
+    The mean is a function T of what pairs share, S_uv = I(U;V) with I(U;U′) on the diagonal, of the information of each
+    channel, and of two numbers per channel that the level of chance is made of, X = meanᵢ 1/b̄_i and
+    Y = meanᵢ varⱼ(b_ij) / b̄_i². With the slopes W = ∂T/∂S and ρ_i = meanⱼ r^U_ij r^V_ij, what goes by S is
 
         φ_k = Σ_uv W_uv { log2 ρ_k + (1/N) Σ_{i≠k} [ r^U_ik r^V_ik / ρ_i − r^U_ik − r^V_ik ] / ln 2 }
     """
     n_images = mean.shape[1]
-    slope, by_log_x, by_log_y = _slopes(matrix, channels)
-    single = slope.sum(axis=1) * 2
+    slopes = _slopes(matrix, channels)
+    single = (slopes.shared.sum(axis=1) * 2 + slopes.bits)[:, None].astype(np.float32)
     own, taken = np.zeros((2, n_images))
     own_x, own_y, taken_x, taken_y = np.zeros((4, *mean.shape))
     for image, ratio in _images(mean, logvar, DEFAULT_DIVERGENCE):
         product = np.asarray(ratio @ ratio.T, dtype=np.float64) / n_images  # ρ
         square = product.diagonal()
-        own[image] = (slope * np.log2(product)).sum()
-        own_x[:, image], own_y[:, image] = ratio[:, image], square - 1  # b_ii = 1, so that r_ii is 1 / b̄_i
-        inverse = ratio[:, image].copy()
+        inverse = ratio[:, image].copy()  # b_ii = 1, so that r_ii is 1 / b̄_i
+        own[image] = (slopes.shared * np.log2(product)).sum() + slopes.bits @ np.log2(inverse)
+        own_x[:, image], own_y[:, image] = inverse, square - 1
         ratio[:, image] = 0.0
-        weighted = (slope / product).astype(np.float32) @ ratio
-        taken += np.einsum("kj,kj->j", ratio, weighted - single[:, None].astype(np.float32))
+        weighted = (slopes.shared / product).astype(np.float32) @ ratio
+        taken += np.einsum("kj,kj->j", ratio, weighted - single)
         taken_x -= ratio * inverse[:, None]
         taken_y += ratio * (ratio - 2 * square[:, None].astype(np.float32))
     influence = own + taken / (n_images * math.log(2))
     # X − 1 and Y are what the factors of chance are roots of; without a level of chance both slopes are 0.
-    for by_log, value, of_others in ((by_log_x, own_x - 1, taken_x), (by_log_y, own_y, taken_y)):
+    for by_log, value, of_others in ((slopes.log_x, own_x - 1, taken_x), (slopes.log_y, own_y, taken_y)):
         influence += (by_log / np.maximum(value.mean(axis=1), 1e-12)) @ (value + of_others / n_images)
     return np.asarray(influence)
 
 
-def _slopes(matrix: ChannelMatrix, channels: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return how the mean corrected NMI of K channels changes with what they share and with their factors of chance.
+@dataclass(frozen=True, eq=False)
+class _Slopes:
+    """How the mean corrected NMI of K channels changes with what it is made of.
 
-    NMI = S_uv / √(S_uu S_vv), and the factors of `chance_level` are x_u ∝ (X − 1) / √S_uu and y_u ∝ Y / √S_uu.
-
-    Returns:
-        Slopes with what is shared (K, K), on the diagonal with what two draws share; with ln (X − 1) and ln Y, (K,).
+    Args:
+        shared: (K, K) with what a pair shares, on the diagonal with what two draws of one channel share.
+        bits: (K,) with the information of each channel.
+        log_x: (K,) with ln (X − 1), of which the first factor of chance is x_u ∝ (X − 1) / √S_uu, see `chance_level`.
+        log_y: (K,) with ln Y, likewise y_u ∝ Y / √S_uu.
     """
+
+    shared: FloatArray
+    bits: FloatArray
+    log_x: FloatArray
+    log_y: FloatArray
+
+
+def _slopes(matrix: ChannelMatrix, channels: IntArray) -> _Slopes:
+    """Differentiate the mean corrected NMI of K channels, by central differences, whatever its formula is."""
     share = _share_of_pairs(matrix, channels)
-    own = 2 * matrix.information_bits[channels] - matrix.information_twice_bits[channels]
+    count, every = len(channels), np.arange(len(channels))
     nmi = np.where(share > 0, np.asarray(matrix.nmi, dtype=np.float64)[np.ix_(channels, channels)], 0.0)
-    level = np.nan_to_num(matrix.chance_nmi(channels))
-    by_nmi = share / (1 - level)
-    by_level = np.where(level > 0, share * (nmi - 1) / (1 - level) ** 2, 0.0)
-    x, y = np.nan_to_num(matrix.chance[channels]).T if len(matrix.chance) else np.zeros((2, len(channels)))
-    by_log_x, by_log_y = 2 * x * (by_level @ x), -2 * y * (by_level @ y)
-    slope = by_nmi / np.sqrt(np.outer(own, own))
-    np.fill_diagonal(slope, -((by_nmi * nmi).sum(axis=1) + (by_log_x + by_log_y) / 2) / own)
-    return slope, by_log_x, by_log_y
+    small = replace(matrix.subset(channels), nmi=nmi)
+
+    def slope(**moved: tuple[FloatArray, FloatArray]) -> FloatArray:
+        down, up = (
+            replace(small, **dict[str, Any](zip(moved, side, strict=True)))
+            for side in zip(*moved.values(), strict=True)
+        )
+        change = up.corrected_nmi(every) - down.corrected_nmi(every)
+        return np.asarray(share * np.where(share > 0, change, 0.0) / (2 * STEP))
+
+    def ends(values: FloatArray, index: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:
+        step = np.zeros_like(values)
+        step[index] = STEP
+        return values - step, values + step
+
+    by_nmi = slope(nmi=(nmi - STEP, nmi + STEP))
+    by_bits, by_twice = np.zeros((2, count))
+    by_factors = np.zeros((count, 2))
+    for c in range(count):
+        by_bits[c] = slope(information_bits=ends(small.information_bits, (c,))).sum()
+        by_twice[c] = slope(information_twice_bits=ends(small.information_twice_bits, (c,))).sum()
+        for factor in range(small.chance.shape[1] if len(small.chance) else 0):
+            by_factors[c, factor] = slope(chance=ends(small.chance, (c, factor))).sum()
+    # NMI = S_uv / √(S_uu S_vv), and I(X;U,U′) = 2 I(X;U) − S_uu
+    own = 2 * small.information_bits - small.information_twice_bits
+    log_x, log_y = np.nan_to_num(by_factors * small.chance).T if len(small.chance) else np.zeros((2, count))
+    shared = by_nmi / np.sqrt(np.outer(own, own))
+    np.fill_diagonal(shared, -by_twice - ((by_nmi * nmi).sum(axis=1) + (log_x + log_y) / 2) / own)
+    return _Slopes(shared, by_bits + 2 * by_twice, log_x, log_y)
 
 
 def _images(mean: FloatArray, logvar: FloatArray, divergence: Divergence) -> Iterator[tuple[int, Float32Array]]:
