@@ -1,4 +1,4 @@
-"""How often 95 % intervals over images cover: python docs/coverage.py [--redraws N] [--images N …] [--hotspots].
+"""How often 95 % intervals over images cover: docs/interval_coverage.py [--redraws N] [--images N …] [--hotspots].
 
 Images are drawn again and again from one known population. What an interval should cover is the mean over all draws:
 the expectation on so many images.
