@@ -73,6 +73,7 @@ class BenchChoice(StrEnum):
     measures = "measures"
     train = "train"
     hotspots = "hotspots"
+    nulls = "nulls"
 
 
 class SpaceChoice(StrEnum):
@@ -158,7 +159,9 @@ def analyze(
 
 @cli.command()
 def bench(
-    what: Annotated[BenchChoice, typer.Argument(help="What to time, or to try: hotspots.")] = BenchChoice.measures,
+    what: Annotated[
+        BenchChoice, typer.Argument(help="What to time, or to try: hotspots, nulls.")
+    ] = BenchChoice.measures,
     threads: Annotated[
         int | None,
         typer.Option(
@@ -177,7 +180,8 @@ def bench(
 ) -> None:
     """Time the comparison of all channels, or training, against simpler ways of the same run, and print a table.
 
-    `hotspots` instead tries the rule that finds them, and other rules, on 1,500 ensembles whose hotspots are known.
+    `hotspots` instead tries the rule that finds them, and other rules, on 1,500 ensembles whose hotspots are known;
+    `nulls` tries the p-values and percentiles of `vaefrag null`.
     """
     if what is BenchChoice.train:
         from vaefrag.commands import bench_train
@@ -191,6 +195,11 @@ def bench(
 
         result = bench_hotspots.bench_hotspots(seeds=2 if quick else 20)
         show = bench_hotspots.show_hotspots
+    elif what is BenchChoice.nulls:
+        from vaefrag.commands import bench_nulls
+
+        result = bench_nulls.bench_nulls(seeds=2 if quick else 70)
+        show = bench_nulls.show_nulls
     else:
         from vaefrag.commands import bench as bench_measures
 

@@ -28,6 +28,9 @@ STAGES = {
     "traversals": "Painting traversals",
     "spaces": "Comparing latent spaces",
     "atlas": "Following hotspots through the sweep",
+    "fewer": "Searching fewer members",
+    "shuffled": "Searching shuffled images",
+    "rotated": "Searching turned axes",
     "fuse": "Fusing",
     "judge": "Judging what was gained",
     "distil": "Teaching an encoder",
@@ -76,6 +79,15 @@ def show_table(
     for row in rows:
         table.add_row(*(_escaped(str(cell)) for cell in row))
     console.print(table)
+
+
+def with_error(value: float, error: float) -> str:
+    """Write 0.834 ± 0.012 as 0.83(2): the error in units of the last digit, rounded up; – where undefined."""
+    if not (math.isfinite(value) and math.isfinite(error)):
+        return "–"
+    # As many digits as make the error at least 1 of the last one, and 3 at most.
+    digits = max(0, min(3, -math.floor(math.log10(error)))) if error > 0 else 3
+    return f"{value:z.{digits}f}({math.ceil(error * 10**digits - 1e-9)})"
 
 
 @contextmanager

@@ -6,7 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vaefrag_core.artifacts import ChannelMatrix, Hotspot, Hotspots, NmiInside, Posteriors
+from vaefrag_core.artifacts import (
+    ChannelMatrix,
+    Hotspot,
+    Hotspots,
+    MemberCurve,
+    NmiInside,
+    NullTests,
+    Posteriors,
+    RotatedSearches,
+)
 from vaefrag_core.measures.gaussian import BHATTACHARYYA, Divergence
 from vaefrag_core.measures.sampling_error import information_influence, pair_errors, standard_error
 from vaefrag_core.structure.hotspot_doubts import hotspot_doubts
@@ -95,9 +104,16 @@ def test_what_reaches_chance_is_doubted() -> None:
     assert hotspot_doubts(matrix, clear) == [()]
     ((reaches,),) = hotspot_doubts(matrix, replace(hotspots, inside=NmiInside(np.array([0.1]), np.array([0.1]))))
     assert "−0.10 to 0.30" in reaches
-    ((by_p,),) = hotspot_doubts(matrix, clear, [0.3])
-    assert "probability of 0.3" in by_p
-    assert hotspot_doubts(matrix, clear, [0.01]) == [()]
+    ((by_p,),) = hotspot_doubts(matrix, clear, held_against_chance(0.3))
+    assert "p = 0.3" in by_p
+    assert hotspot_doubts(matrix, clear, held_against_chance(0.01)) == [()]
+
+
+def held_against_chance(p_value: float) -> NullTests:
+    one, none = np.array([p_value]), np.zeros(0, dtype=np.int64)
+    rotated = RotatedSearches(np.zeros((1, 1)), np.zeros(1, dtype=np.int64), 4)
+    curve = MemberCurve(none, none.reshape(0, 1), none.reshape(0, 1))
+    return NullTests(np.array([0.5]), one, one, np.zeros(99), rotated, 4, curve, seed=0)
 
 
 def test_members_that_diverged_are_left_out_and_named() -> None:

@@ -11,6 +11,7 @@ from vaefrag_core.artifacts.channel_map import ChannelMap
 from vaefrag_core.artifacts.fusion import FusedSpace, FusionState
 from vaefrag_core.artifacts.hotspot import Hotspot
 from vaefrag_core.artifacts.nmi_inside import NmiInside
+from vaefrag_core.artifacts.null_tests import MemberCurve, NullTests, RotatedSearches
 from vaefrag_core.artifacts.over_training import OverTraining, Snapshots
 from vaefrag_core.artifacts.posteriors import Posteriors
 from vaefrag_core.artifacts.recurrence import Recurrence
@@ -28,10 +29,13 @@ __all__ = [
     "Hotspot",
     "Hotspots",
     "Link",
+    "MemberCurve",
     "NmiInside",
+    "NullTests",
     "OverTraining",
     "Posteriors",
     "Recurrence",
+    "RotatedSearches",
     "Snapshots",
     "SpaceMatrix",
     "Stability",

@@ -14,6 +14,7 @@ from vaefrag_core.artifacts.files import check_shapes, load_arrays, load_json, r
 from vaefrag_core.artifacts.hotspot import Hotspot
 from vaefrag_core.artifacts.image_copies import ceiling_name
 from vaefrag_core.artifacts.nmi_inside import NmiInside
+from vaefrag_core.artifacts.null_tests import NullTests
 from vaefrag_core.artifacts.over_training import OverTraining
 from vaefrag_core.artifacts.recurrence import Recurrence
 from vaefrag_core.artifacts.stability import Stability
@@ -346,6 +347,7 @@ class Analysis:
         traversals: None where there are no models to decode with (imported posteriors).
         stability: stability of the hotspots by measure; empty without resamples.
         over_training: None where the ensemble kept no snapshots.
+        null_tests: what the hotspots were held against, by measure; empty until `vaefrag null` has run.
     """
 
     config: AnalysisConfig
@@ -356,6 +358,7 @@ class Analysis:
     traversals: Traversals | None
     stability: Mapping[Measure, Stability] = field(default_factory=dict)
     over_training: OverTraining | None = None
+    null_tests: Mapping[Measure, NullTests] = field(default_factory=dict)
 
 
 def _positive(bits: FloatArray) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Where the channels of an ensemble lie on a map."""
+"""Layouts of channels in the plane."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,23 +1,17 @@
 """Why a hotspot may be no more than chance, in sentences."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from vaefrag_core.artifacts import ChannelMatrix, Hotspots
-
-SMALL_P = 0.05  # of a search among shuffled channels; above it, chance explains a hotspot well enough
+from vaefrag_core.artifacts import ChannelMatrix, Hotspots, NullTests
 
 
-def hotspot_doubts(
-    matrix: ChannelMatrix, hotspots: Hotspots, p_values: Sequence[float] | None = None
-) -> list[tuple[str, ...]]:
+def hotspot_doubts(matrix: ChannelMatrix, hotspots: Hotspots, tests: NullTests | None = None) -> list[tuple[str, ...]]:
     """Say of every hotspot what makes it doubtful.
 
     Args:
         matrix: the comparison of the channels.
         hotspots: G hotspots, found in it.
-        p_values: (G,) against shuffled channels, see `hotspot_significance`; None where these were not searched.
+        tests: what they were held against; None where they were not.
 
     Returns:
         (G,) sentences; none of a hotspot that is clear of chance.
@@ -30,9 +24,11 @@ def hotspot_doubts(
             sentences.append(
                 f"Its corrected NMI is {low} to {high} over the choice of images, which reaches 0, the level of chance."
             )
-        if p_values is not None and p_values[group.label] > SMALL_P:
-            share = f"{p_values[group.label]:.2g}"
-            sentences.append(f"Channels that share nothing show a group as similar with a probability of {share}.")
+        if tests is not None and not tests.beyond_chance[group.label]:
+            p_value, rate = tests.p_values[group.label], tests.false_discovery_rates[group.label]
+            sentences.append(
+                f"Shuffled images show a group as similar: p = {p_value:.2g}, false discovery rate {rate:.2g}."
+            )
         diverged = np.intersect1d(matrix.member[list(group.channels)], matrix.diverged).tolist()
         if diverged:
             sentences.append(

@@ -137,6 +137,37 @@ def independent(
     return Posteriors(mean[:, source], logvar[:, source], copy_of=source)  # an original stands at its own position
 
 
+def random_axes(
+    members: int, shared: int, images: int, seed: int, *, private: int = 0, unequal: bool = False
+) -> Posteriors:
+    """Draw an ensemble whose members tell the same together, and cut it into channels each by axes of its own.
+
+    What they share are independent fragments, uniform on −2 … 2 and scaled to the total variance of a prior; each
+    member turns them, with private ones of its own, by a random orthogonal matrix.
+
+    Args:
+        members: M.
+        shared: fragments that every member tells.
+        images: N.
+        seed: of everything that is drawn.
+        private: fragments that it alone tells.
+        unequal: whether fragments tell 0.7 to 3 bits rather than 2 each.
+    """
+    rng = np.random.default_rng(seed)
+    size = shared + private
+    fragments = rng.uniform(-1, 1, (shared, images)) * np.sqrt(3)
+    bits = rng.uniform(0.7, 3.0, size) if unequal else np.full(size, 2.0)
+    noise = 4.0**-bits  # of a total variance of 1
+    means, logvars = [], []
+    for _ in range(members):
+        own = np.concatenate([fragments, rng.uniform(-1, 1, (private, images)) * np.sqrt(3)])
+        q, r = np.linalg.qr(rng.normal(size=(size, size)))
+        turn = q * np.sign(np.diag(r))
+        means.append((turn @ (np.sqrt(1 - noise)[:, None] * own)).T)
+        logvars.append(np.tile(np.log(turn**2 @ noise), (images, 1)))
+    return Posteriors(means, logvars)
+
+
 def with_diverged_member(posteriors: Posteriors, seed: int) -> Posteriors:
     """Let the last member be one whose training diverged: means beyond all measure, and widths that mean nothing.
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vaefrag import terminal
+from vaefrag.commands.null_reports import curve_result, hotspot_null
 from vaefrag.plurals import about, counted, first_few
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
     measure = analysis.config.hotspots.measure
     matrix, hotspots = analysis.matrix, analysis.hotspots[measure]
     names = [{"member": int(m), "channel": int(d)} for m, d in matrix.channel_names]
-    doubts = hotspot_doubts(matrix, hotspots)
+    doubts = hotspot_doubts(matrix, hotspots, analysis.null_tests.get(measure))
     groups = [
         {
             "label": group.label,
@@ -68,6 +69,7 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
             **_inside_interval(hotspots, group.label),
             "doubts": list(doubts[group.label]),
             **_recurrence(hotspots, group.label),
+            **_null(analysis, group.label),
             **_stability(analysis, group.label),
         }
         for group in hotspots.groups
@@ -88,6 +90,7 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
         "members_diverged": list(matrix.diverged),
         "messages": list(hotspots.messages),
         "hotspots": groups,
+        **_curve(analysis),
     }
 
 
@@ -118,6 +121,17 @@ def _recurrence(hotspots: "Hotspots", hotspot: int) -> dict[str, Any]:
         "return_interval": [float(end) for end in recurrence.interval[hotspot]],
         "members_lacking": recurrence.lacking(hotspot).tolist(),
     }
+
+
+def _curve(analysis: "Analysis") -> dict[str, Any]:
+    tests = analysis.null_tests.get(analysis.config.hotspots.measure)
+    return {} if tests is None else {"member_curve": curve_result(tests.curve)}
+
+
+def _null(analysis: "Analysis", hotspot: int) -> dict[str, Any]:
+    """Return how far a hotspot is beyond chance, once `vaefrag null` has been run on this analysis."""
+    tests = analysis.null_tests.get(analysis.config.hotspots.measure)
+    return {} if tests is None else {"null": hotspot_null(tests, hotspot)}
 
 
 def _stability(analysis: "Analysis", hotspot: int) -> dict[str, Any]:
@@ -175,7 +189,7 @@ def show_analysis(analysis: "Analysis") -> None:
             " the corrected NMI counts from there."
             + (" In brackets one standard error over images, of the last digit." if hotspots.inside is not None else "")
         )
-    for label, sentences in enumerate(hotspot_doubts(matrix, hotspots)):
+    for label, sentences in enumerate(hotspot_doubts(matrix, hotspots, analysis.null_tests.get(measure))):
         if sentences:
             terminal.print_message(f"Hotspot {label} is near chance. {' '.join(sentences)}")
     for message in hotspots.messages:
@@ -217,7 +231,7 @@ def _corrected_with_error(matrix: "ChannelMatrix", hotspots: "Hotspots", group: 
     corrected = _corrected(matrix, hotspots, group)
     if hotspots.inside is None:
         return _number(corrected)
-    return _with_error(corrected, max(float(hotspots.inside.error[group.label]), LEAST_ERROR))
+    return terminal.with_error(corrected, max(float(hotspots.inside.error[group.label]), LEAST_ERROR))
 
 
 def _best_label(matrix: "ChannelMatrix", group: "Hotspot") -> tuple[str, str]:

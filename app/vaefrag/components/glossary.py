@@ -41,6 +41,14 @@ TERMS: dict[str, str] = {
     "new member": "How likely a new member is to hold this hotspot. Each member in turn is held out, the hotspots are"
     " found among the others, and it counts whether the one held out has a channel that belongs. Point at a number for"
     " its interval, and for the members that lack the hotspot.",
+    "p-value": "Could chance do as well? The images of every channel are shuffled, each channel in its own way, and"
+    " hotspots are looked for again; p is the share of such searches whose best group is as alike inside. Beside it"
+    " the rate of false discoveries when this hotspot and those of smaller p are called real.",
+    "turned axes": "Do members agree on axes, or only on what they tell together? The axes of each member are turned at"
+    " random, each channel keeps its bits, and hotspots are looked for again: how many percent of these ensembles have"
+    " no hotspot as alike inside. From 95 on, members take the same axes more than chance would.",
+    "member curve": "Hotspots are looked for among some of the members, chosen at random. A curve that still climbs at"
+    " its end says that more members would show more.",
     "returns": "Would the hotspot be there with other runs, or with other images? Some of the members are drawn at"
     " random, about 63 %, and hotspots are looked for among them anew; the first number says how often this one was"
     " found again. The second says the same of drawing images. Near 100 %: trust it. Below half: it may be chance.",

@@ -18,6 +18,7 @@ from vaefrag.components.shell import segmented
 from vaefrag.figures.theme import hotspot_colour
 from vaefrag.pages.channel_details import details_panel
 from vaefrag.pages.explorer_view import ExplorerView, has_points
+from vaefrag.pages.null_view import null_cells, null_heads, null_notes
 from vaefrag.pages.page import RenderedPage
 from vaefrag.pages.site import Site
 from vaefrag.plurals import about, counted
@@ -153,6 +154,7 @@ def _hotspot_table(view: ExplorerView) -> list[Component]:
         heads.insert(4, ["corrected", help_mark("corrected inside")])
     if view.hotspots.recurrence is not None:
         heads.append(["new member", help_mark("new member")])
+    heads += null_heads(view)
     if view.stability is not None:
         heads.append(["returns", help_mark("returns")])
     doubts = view.analysis.doubts(view.selection.measure)
@@ -174,7 +176,7 @@ def _hotspot_table(view: ExplorerView) -> list[Component]:
         if sentences
     ]
     content = [dmc.ScrollArea(table, type="auto"), *near_chance, html.P(foot, className="note")] if rows else []
-    return [title, remarks(messages), *content]
+    return [title, remarks(messages), *content, *null_notes(view)]
 
 
 def _in_a_new_member(view: ExplorerView, group: Hotspot) -> list[Component]:
@@ -224,6 +226,7 @@ def _hotspot_row(view: ExplorerView, group: Hotspot, members: int, doubts: tuple
         html.A(medoid, href=view.selection.select(medoid).search(), className="stay"),
         label,
         *_in_a_new_member(view, group),
+        *null_cells(view, group),
         *([return_shares(view.stability, group.label)] if view.stability is not None else []),
     ]
     classes = [*(["on"] if selected else []), *(["near-chance"] if doubts else [])]
