@@ -24,6 +24,7 @@ from vaefrag_core.config import AnalysisConfig, EnsembleSpec, HotspotConfig, Mea
 from vaefrag_core.datasets.catalog import dataset_size, load_dataset, point_format
 from vaefrag_core.datasets.fingerprint import draw_fingerprint
 from vaefrag_core.encoding import encode_members
+from vaefrag_core.ensemble_record import TrainedSource
 from vaefrag_core.ensemble_store import AnalysisIndex, EnsembleStore
 from vaefrag_core.errors import BrokenFileError, MissingDataError
 from vaefrag_core.null_pipeline import run_null_tests as run_null_tests
@@ -46,9 +47,11 @@ from vaefrag_core.structure.hotspot_stability import hotspot_stability
 from vaefrag_core.structure.hotspots import find_hotspots
 from vaefrag_core.structure.matrices import compare_channels
 from vaefrag_core.structure.over_training import follow_training
+from vaefrag_core.structure.sampling_errors import corrected_nmi_inside
 from vaefrag_core.structure.space_comparison import compare_spaces
 from vaefrag_core.synthesis.traversals import traverse_members
 from vaefrag_core.training.checkpoints import MemberStatus, member_statuses
+from vaefrag_core.training.divergence import diverged
 from vaefrag_core.training.ensemble_training import train_ensemble
 from vaefrag_core.training.ensemble_training import train_group as train_group
 
@@ -149,9 +152,10 @@ def analyze(
 
     def compare(folder: Path) -> None:
         earlier = _earlier_matrix(ensemble_id, store)
-        compare_channels(posteriors, earlier=earlier, on_progress=lambda done, n: on_stage("compare", done / n)).save(
-            folder
+        compared = compare_channels(
+            posteriors, earlier=earlier, errors=True, on_progress=lambda done, n: on_stage("compare", done / n)
         )
+        replace(compared, diverged=_diverged_members(ensemble_id, store, posteriors)).save(folder)
 
     on_stage("compare", 0.0)
     matrix_folder = store.artifact(ensemble_id, "matrix", source, compare)
@@ -247,7 +251,20 @@ def _earlier_matrix(ensemble_id: str, store: EnsembleStore) -> ChannelMatrix | N
 
 def _save_hotspots(matrix: ChannelMatrix, config: HotspotConfig, posteriors: Posteriors, folder: Path) -> None:
     hotspots = find_hotspots(matrix, config, posteriors=posteriors)
-    replace(hotspots, recurrence=hotspot_recurrence(matrix, hotspots, config)).save(folder)
+    recurrence, inside = (
+        hotspot_recurrence(matrix, hotspots, config),
+        corrected_nmi_inside(posteriors, matrix, hotspots),
+    )
+    replace(hotspots, recurrence=recurrence, inside=inside).save(folder)
+
+
+def _diverged_members(ensemble_id: str, store: EnsembleStore, posteriors: Posteriors) -> tuple[int, ...]:
+    """Return the members of these posteriors whose training diverged; () of imported ones, without losses."""
+    members = posteriors.member_ids.tolist()
+    if not isinstance(store.record(ensemble_id).source, TrainedSource):
+        return ()
+    statuses = member_statuses(store.members_folder(ensemble_id), max(members) + 1)
+    return diverged({m: statuses[m].loss for m in members})
 
 
 def _save_map(matrix: ChannelMatrix, hotspots: HotspotConfig, config: AnalysisConfig, folder: Path) -> None:

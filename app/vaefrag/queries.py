@@ -22,7 +22,10 @@ from vaefrag_core.ensemble_store import AnalysisIndex, EnsembleRecord, EnsembleS
 from vaefrag_core.errors import BrokenFileError, MissingDataError, VaefragError
 from vaefrag_core.fusion_store import FusionStore
 from vaefrag_core.measures.kl_divergence import kl_to_prior_nats
+from vaefrag_core.measures.sampling_error import PairErrors, pair_errors
+from vaefrag_core.structure.hotspot_doubts import hotspot_doubts
 from vaefrag_core.sweeps import SweepStore
+from vaefrag_core.synthesis.coefficient_blocks import Block, CoefficientBlocks
 from vaefrag_core.training.checkpoints import History, MemberStatus, checkpoint_path, load_history, member_statuses
 
 Result = TypeVar("Result")
@@ -41,6 +44,7 @@ class EnsembleSummary:
         id: the ensemble's id.
         record: what the workspace knows of it; None when its folder is damaged.
         hotspots: how many there are; None when it has not been analysed.
+        near_chance: how many of them may be no more than chance.
         measure: the measure that groups them.
         problem: what is wrong with its files; "" when nothing is.
     """
@@ -48,6 +52,7 @@ class EnsembleSummary:
     id: str
     record: EnsembleRecord | None = None
     hotspots: int | None = None
+    near_chance: int = 0
     measure: Measure = "nmi"
     problem: str = ""
 
@@ -95,6 +100,10 @@ class OpenAnalysis(Analysis):
     def n_members(self) -> int:
         """How many members were compared."""
         return len(np.unique(self.matrix.member))
+
+    def doubts(self, measure: Measure) -> list[tuple[str, ...]]:
+        """Return for each hotspot by a measure the sentences that say why it may be chance."""
+        return hotspot_doubts(self.matrix, self.hotspots[measure], self.null_tests.get(measure))
 
     def order(self, measure: Measure, dead: bool) -> NDArray[np.int64]:
         """Return flat indices in OPTICS order, live channels first; dead ones last, or not at all."""
@@ -180,8 +189,8 @@ class Queries:
             return EnsembleSummary(record.id, record)
         except BrokenFileError as error:
             return EnsembleSummary(record.id, record, problem=str(error))
-        measure = analysis.measure
-        return EnsembleSummary(record.id, record, len(analysis.hotspots[measure].groups), measure)
+        doubts = analysis.doubts(analysis.measure)
+        return EnsembleSummary(record.id, record, len(doubts), sum(map(bool, doubts)), analysis.measure)
 
     def members(self, record: EnsembleRecord) -> list[MemberStatus]:
         """Return how far each member is."""
@@ -308,6 +317,17 @@ def pair_facts(matrix: ChannelMatrix, u: int, v: int) -> PairFacts:
     joint = (vi_bits + matrix.information_twice_bits[u] + matrix.information_twice_bits[v]) / 2
     bits = (float(matrix.information_bits[u]), float(matrix.information_bits[v]))
     return PairFacts(float(matrix.nmi[u, v]), vi_bits, bits, float(joint))
+
+
+def errors_of_pair(posteriors: Posteriors, u: int, v: int) -> PairErrors:
+    """Return the standard errors of what two channels tell, over the choice of images."""
+    n_images = posteriors.n_images
+    channels = [channel_posterior(posteriors, c) for c in (u, v)]
+    mean, logvar = (np.stack(arrays) for arrays in zip(*channels, strict=True))
+    coefficients = CoefficientBlocks(mean, logvar)
+    every = slice(0, n_images)
+    out: Block = np.empty((2, n_images, n_images), coefficients.dtype)  # type: ignore[assignment]
+    return pair_errors(*coefficients.fill(out, slice(0, 2), every, every))
 
 
 def nearest(matrix: ChannelMatrix, hotspots: Hotspots, channel: int, measure: Measure) -> list[Neighbour]:

@@ -81,6 +81,15 @@ def show_table(
     console.print(table)
 
 
+def with_error(value: float, error: float) -> str:
+    """Write 0.834 ± 0.012 as 0.83(2): the error in units of the last digit, rounded up; – where undefined."""
+    if not (math.isfinite(value) and math.isfinite(error)):
+        return "–"
+    # As many digits as make the error at least 1 of the last one, and 3 at most.
+    digits = max(0, min(3, -math.floor(math.log10(error)))) if error > 0 else 3
+    return f"{value:z.{digits}f}({math.ceil(error * 10**digits - 1e-9)})"
+
+
 @contextmanager
 def training_progress(members: int, steps: int) -> "Iterator[Callable[[Sequence[MemberStatus]], None]]":
     """Show how far training is, while this lasts.

@@ -8,21 +8,24 @@ from typing import Any
 
 import numpy as np
 
-from vaefrag_core.array_types import BoolArray, FloatArray, ImageArray, IntArray, RealArray
+from vaefrag_core.array_types import BoolArray, FloatArray, IntArray, RealArray
 from vaefrag_core.artifacts.channel_map import ChannelMap
 from vaefrag_core.artifacts.files import check_shapes, load_arrays, load_json, reports_damage, save_arrays, save_json
 from vaefrag_core.artifacts.hotspot import Hotspot
 from vaefrag_core.artifacts.image_copies import ceiling_name
+from vaefrag_core.artifacts.nmi_inside import NmiInside
 from vaefrag_core.artifacts.null_tests import NullTests
 from vaefrag_core.artifacts.over_training import OverTraining
 from vaefrag_core.artifacts.recurrence import Recurrence
 from vaefrag_core.artifacts.stability import Stability
+from vaefrag_core.artifacts.traversals import Traversals
 from vaefrag_core.config import AnalysisConfig, Measure
 from vaefrag_core.measures.channel_states import saturated_channels
 from vaefrag_core.measures.information_terms import bits_above_chance
 
 CLEAR_OF_CHANCE = 3.0  # standard deviations from which on a channel tells something of a label
-_TEXTS = ("label_names", "member_keys", "identifiers", "messages")  # of a ChannelMatrix
+_LISTS = ("label_names", "member_keys", "identifiers", "messages", "diverged")  # of a ChannelMatrix
+_LATER = ("chance", "label_chance", "information_error")  # arrays that analyses of earlier versions lack
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +50,9 @@ class ChannelMatrix:
         identifiers: names of labels that seem to name images rather than to tell something of them.
         messages: what a user should know about the images, channels and labels.
         input_entropy_bits: H(X), less than log2 N where images are copies; None of analyses that did not look for them.
+        information_error: (C,) standard error of the information over the choice of images, bits; empty in results of
+            earlier versions.
+        diverged: numbers of the members whose training diverged: their channels are not compared for hotspots.
     """
 
     channel_names: IntArray
@@ -65,6 +71,8 @@ class ChannelMatrix:
     identifiers: tuple[str, ...] = ()
     messages: tuple[str, ...] = ()
     input_entropy_bits: float | None = None
+    information_error: FloatArray = field(default_factory=lambda: np.zeros(0))
+    diverged: tuple[int, ...] = ()
 
     @property
     def n_channels(self) -> int:
@@ -213,6 +221,7 @@ class ChannelMatrix:
             label_nmi=self.label_nmi[rows] if self.label_names else self.label_nmi,
             label_vi_bits=self.label_vi_bits[rows] if self.label_names else self.label_vi_bits,
             chance=self.chance[rows] if len(self.chance) else self.chance,
+            information_error=self.information_error[rows] if len(self.information_error) else self.information_error,
             member_keys=(),
         )
 
@@ -230,8 +239,9 @@ class ChannelMatrix:
             label_vi_bits=self.label_vi_bits,
             chance=self.chance,
             label_chance=self.label_chance,
+            information_error=self.information_error,
         )
-        save_json(folder, {name: getattr(self, name) for name in ("n_images", "input_entropy_bits", *_TEXTS)})
+        save_json(folder, {name: getattr(self, name) for name in ("n_images", "input_entropy_bits", *_LISTS)})
 
     @classmethod
     @reports_damage
@@ -241,11 +251,10 @@ class ChannelMatrix:
         arrays = load_arrays(folder, "channel_names", "information_bits", "information_twice_bits", "label_bits")
         arrays |= load_arrays(folder, "label_nmi", "label_vi_bits")
         arrays |= load_arrays(folder, "nmi", "vi_bits", mmap=True)
-        # analyses of earlier versions have no such arrays
-        arrays |= load_arrays(folder, *(n for n in ("chance", "label_chance") if (folder / f"{n}.npy").exists()))
+        arrays |= load_arrays(folder, *(name for name in _LATER if (folder / f"{name}.npy").exists()))
         check_shapes(folder, arrays, information_bits="C", information_twice_bits="C", channel_names="C 2", nmi="C C")
         check_shapes(folder, arrays, nmi="C C", vi_bits="C C", label_nmi="C F", label_vi_bits="C F", label_bits="F")
-        texts: Any = {name: tuple(facts.get(name, ())) for name in _TEXTS}
+        texts: Any = {name: tuple(facts.get(name, ())) for name in _LISTS}
         return cls(**arrays, **texts, n_images=facts["n_images"], input_entropy_bits=facts.get("input_entropy_bits"))
 
 
@@ -265,6 +274,7 @@ class Hotspots:
         min_samples: neighbours by which OPTICS judged density.
         messages: what a user should know about this result.
         recurrence: which members hold each hotspot, judged by the others; None in results of earlier versions.
+        inside: corrected NMI inside each hotspot, with its error over images; likewise.
     """
 
     order: IntArray
@@ -276,6 +286,7 @@ class Hotspots:
     min_samples: int
     messages: tuple[str, ...] = ()
     recurrence: Recurrence | None = None
+    inside: NmiInside | None = None
 
     def save(self, folder: Path) -> None:
         """Write into a folder that exists."""
@@ -289,9 +300,12 @@ class Hotspots:
         )
         if self.recurrence is not None:
             save_arrays(folder, members=self.recurrence.members, holds=self.recurrence.holds)
+        if self.inside is not None:
+            save_arrays(folder, corrected=self.inside.corrected, error=self.inside.error)
         groups = [vars(group) for group in self.groups]
         facts = {"groups": groups, "min_samples": self.min_samples, "messages": self.messages}
-        save_json(folder, facts | {"recurrence": self.recurrence is not None})
+        parts = {"recurrence": self.recurrence is not None, "inside": self.inside is not None}
+        save_json(folder, facts | parts)
 
     @classmethod
     @reports_damage
@@ -306,40 +320,19 @@ class Hotspots:
             held = load_arrays(folder, "members", "holds")
             check_shapes(folder, held, members="M", holds=f"{len(groups)} M")
             recurrence = Recurrence(**held)
+        inside = None
+        if facts.get("inside"):
+            shared = load_arrays(folder, "corrected", "error")
+            check_shapes(folder, shared, corrected=f"{len(groups)}", error=f"{len(groups)}")
+            inside = NmiInside(**shared)
         return cls(
             **arrays,
             groups=groups,
             min_samples=facts["min_samples"],
             messages=tuple(facts["messages"]),
             recurrence=recurrence,
+            inside=inside,
         )
-
-
-@dataclass(frozen=True, eq=False)
-class Traversals:
-    """Traversals of every channel: base images with that one channel moved across its range.
-
-    Args:
-        images: (C, K, T, H, W) or (C, K, T, H, W, 3) uint8: K base images, T values.
-        values: (C, T) the values, ascending, in the latent units of the channel.
-        base: (K,) positions of the base images in the fingerprint sample.
-    """
-
-    images: ImageArray
-    values: FloatArray
-    base: IntArray
-
-    def save(self, folder: Path) -> None:
-        """Write into a folder that exists."""
-        save_arrays(folder, images=self.images, values=self.values, base=self.base)
-
-    @classmethod
-    @reports_damage
-    def load(cls, folder: Path) -> "Traversals":
-        """Read what `save` wrote; the images stay on disk, memory-mapped."""
-        arrays = load_arrays(folder, "values", "base") | load_arrays(folder, "images", mmap=True)
-        check_shapes(folder, arrays, values="C T", base="K", images="C K T *")
-        return cls(**arrays)
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,7 +26,7 @@ def hotspot_recurrence(matrix: ChannelMatrix, hotspots: Hotspots, config: Hotspo
         config: how they were found.
     """
     in_matrix = np.zeros(matrix.n_channels, dtype=np.int64)
-    live = np.flatnonzero(~hotspots.dead)
+    live = np.flatnonzero(~hotspots.dead & ~np.isin(matrix.member, matrix.diverged))
     in_matrix[live] = np.arange(len(live))
     groups = [in_matrix[np.array(group.channels)] for group in hotspots.groups]
     return member_recurrence(matrix.corrected_similarity(config.measure, live), matrix.member[live], groups, config)

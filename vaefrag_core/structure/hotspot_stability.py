@@ -17,6 +17,7 @@ Reference: Hennig, C. (2007). Cluster-wise assessment of cluster stability. Comp
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -81,7 +82,8 @@ def hotspot_stability(
                 over_members[measure][r] = _jaccard(original.groups, matrix, channels, labels)
             on_progress(r + 1, total)
     for r, images in enumerate(_draws(images_rng, posteriors.n_images, bootstrap.resamples)):
-        resample = compare_channels(_on_images(posteriors, images), threads=threads)
+        compared = compare_channels(_on_images(posteriors, images), threads=threads)
+        resample = replace(compared, diverged=matrix.diverged)
         for measure, original in hotspots.items():
             labels = find_hotspots(resample, settings[measure]).labels
             over_images[measure][r] = _jaccard(original.groups, matrix, by_number, labels)

@@ -89,11 +89,16 @@ def find_hotspots(
     groups = tuple(
         _describe(label, order[labels[order] == label], matrix, distance) for label in range(labels.max(initial=-1) + 1)
     )
-    messages = (*_too_few(matrix, config, len(comparable)), *_cautions(matrix, ~dead), *matrix.messages)
+    messages = (
+        *_too_few(matrix, config, len(comparable)),
+        *_diverged(matrix),
+        *_cautions(matrix, ~dead),
+        *matrix.messages,
+    )
     if not groups and len(comparable) >= FEWEST_MEMBERS:
         messages = (*messages, NO_HOTSPOT)
     return Hotspots(
-        order=np.concatenate([order, np.flatnonzero(matrix.saturated & ~dead), dead_by_bits]),
+        order=np.concatenate([order, np.setdiff1d(np.flatnonzero(~dead), comparable), dead_by_bits]),
         reachability=reachability,
         labels=labels,
         dead=dead,
@@ -123,7 +128,7 @@ def hotspot_of_channels(matrix: ChannelMatrix, config: HotspotConfig) -> IntArra
 
 
 def comparable_channels(matrix: ChannelMatrix, config: HotspotConfig) -> IntArray:
-    """Find the channels that hotspots and maps are made of: neither dead nor saturated.
+    """Find the channels that hotspots and maps are made of: neither dead nor saturated, nor of a diverged member.
 
     Args:
         matrix: the comparison of C channels.
@@ -138,7 +143,8 @@ def comparable_channels(matrix: ChannelMatrix, config: HotspotConfig) -> IntArra
         >>> comparable_channels(matrix, HotspotConfig()).tolist()
         [1]
     """
-    return np.flatnonzero(~dead_channels(matrix.information_bits, config.min_bits) & ~matrix.saturated)
+    of_diverged = np.isin(matrix.member, matrix.diverged)
+    return np.flatnonzero(~dead_channels(matrix.information_bits, config.min_bits) & ~matrix.saturated & ~of_diverged)
 
 
 def more_live_channels(config: HotspotConfig) -> str:
@@ -157,7 +163,13 @@ def _min_samples(matrix: ChannelMatrix, config: HotspotConfig, n_live: int) -> i
 
 def _too_few(matrix: ChannelMatrix, config: HotspotConfig, n_live: int) -> tuple[str, ...]:
     """Say so when there are too few live channels, or too few members, for anything to come back."""
-    members = len(np.unique(matrix.member))
+    members = len(np.setdiff1d(matrix.member, matrix.diverged))
+    few_members = (
+        f"Hotspots are channels that come back in at least {FEWEST_MEMBERS} members, and there"
+        f" {'is 1' if members == 1 else f'are {members}'}. Train more members."
+    )
+    if members < FEWEST_MEMBERS and matrix.diverged:
+        return (few_members,)
     if n_live < FEWEST_MEMBERS and matrix.saturated.any():
         return (f"Only {n_live} of {matrix.n_channels} channels can be compared: too few to look for hotspots.",)
     if n_live < FEWEST_MEMBERS:
@@ -166,12 +178,20 @@ def _too_few(matrix: ChannelMatrix, config: HotspotConfig, n_live: int) -> tuple
             f" {config.min_bits:g} bits: too few to look"
             f" for hotspots. {more_live_channels(config)}",
         )
-    if members < FEWEST_MEMBERS:
-        return (
-            f"Hotspots are channels that come back in at least {FEWEST_MEMBERS} members, and there"
-            f" {'is 1' if members == 1 else f'are {members}'}. Train more members.",
-        )
-    return ()
+    return (few_members,) if members < FEWEST_MEMBERS else ()
+
+
+def _diverged(matrix: ChannelMatrix) -> tuple[str, ...]:
+    """Name the members that are left out because their training diverged."""
+    if not matrix.diverged:
+        return ()
+    names = ", ".join(map(str, matrix.diverged))
+    one = len(matrix.diverged) == 1
+    return (
+        f"{'Member' if one else 'Members'} {names} diverged in training: {'its' if one else 'their'} loss is far beyond"
+        " that of the others, or no number. No hotspot is looked for in"
+        f" {'its' if one else 'their'} channels. Lower the learning rate.",
+    )
 
 
 def _cautions(matrix: ChannelMatrix, live: BoolArray) -> tuple[str, ...]:

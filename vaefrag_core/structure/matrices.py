@@ -13,6 +13,7 @@ from vaefrag_core.measures.information_terms import nmi_from_terms, vi_from_term
 from vaefrag_core.structure.chance_level import chance_factors, shuffled_channels
 from vaefrag_core.structure.label_factors import Label, codes_by_images, read_labels
 from vaefrag_core.structure.pairwise_information import Progress, Rows, shared_bits
+from vaefrag_core.structure.sampling_errors import information_errors
 from vaefrag_core.structure.saturation import saturation_messages
 
 
@@ -24,6 +25,7 @@ def compare_channels(
     device: str | torch.device = "cpu",
     threads: int | None = None,
     on_progress: Progress | None = None,
+    errors: bool = False,
 ) -> ChannelMatrix:
     """Compare every channel with every other, and with every label on the images that have it.
 
@@ -35,6 +37,7 @@ def compare_channels(
         device: where the products are computed.
         threads: CPU threads, by default as many as torch uses. The result does not depend on it.
         on_progress: called with images done and N; an exception that it raises ends the work.
+        errors: whether standard errors of the information are worked out, too.
 
     Returns:
         Information, NMI and VI as `vaefrag_core.measures` defines them, to 1e-6 (to 1e-4 where posteriors of σ below a
@@ -106,6 +109,7 @@ def compare_channels(
         ),
         input_entropy_bits=ceiling_bits,
         member_keys=posteriors.member_keys,
+        information_error=information_errors(mean, logvar, divergence) if errors else np.zeros(0),
     )
 
 

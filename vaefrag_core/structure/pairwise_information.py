@@ -18,7 +18,7 @@ so neither does a result, to the last bit. Other devices, and divergences that h
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -100,6 +100,32 @@ def shared_bits(
     if torch.device(device).type == "cpu" and rows.divergence is BHATTACHARYYA:
         return _shared_bits_by_kernels(rows, threads or torch.get_num_threads(), on_progress)
     return shared_bits_by_torch(rows, torch.device(device), on_progress)
+
+
+def ratios_of_images(rows: Rows) -> Iterator[tuple[int, Float32Array]]:
+    """Yield, image by image, how much more alike each image is to it than images are on average.
+
+    r_ij = b_ij / b̄_i
+
+    Args:
+        rows: C channels on N images, by the Bhattacharyya coefficient.
+
+    Yields:
+        The image i, and its ratios (C, N); an array of the caller's own until the next one.
+    """
+    from vaefrag_core.structure import pairwise_kernels
+
+    count, n_images = rows.shape
+    mean, sigma, inverse = _single_precision_rows(rows)
+    length = int(min(MAX_SLICE_IMAGES, n_images))
+    complements = np.empty((length, count, n_images), dtype=np.float32)
+    log_mean, own = np.zeros((2, count))
+    for first in range(0, n_images, length):
+        images = (first, min(first + length, n_images))
+        pairwise_kernels.fill_ratios(mean, sigma, inverse, rows.codes, images, (0, count), complements, log_mean, own)
+        np.subtract(1, complements, out=complements)
+        for image in range(*images):
+            yield image, complements[image - first]
 
 
 def blocks(count: int, n_first: int = 0, *, across: bool = False) -> list[Block]:

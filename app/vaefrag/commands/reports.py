@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 RESAMPLED: "tuple[Over, ...]" = ("members", "images")  # in a bootstrap of hotspots
 LABEL_WIDTH = 20  # of the names of labels, likewise; of more, only the label is shown that a hotspot tells most of
+LEAST_ERROR = 0.001  # that is written out: a table has no room for more digits
 _LEVELS, _FILES = 12, 50  # most that are shown: levels of a factor, and files that were left out
 
 
@@ -45,16 +46,19 @@ def show_failures(statuses: "Sequence[MemberStatus]") -> None:
 
 def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
     """Return an analysis as JSON content: its hotspots by the measure of its config, with their channels."""
+    from vaefrag_core.structure.hotspot_doubts import hotspot_doubts
+
     measure = analysis.config.hotspots.measure
     matrix, hotspots = analysis.matrix, analysis.hotspots[measure]
     names = [{"member": int(m), "channel": int(d)} for m, d in matrix.channel_names]
+    doubts = hotspot_doubts(matrix, hotspots, analysis.null_tests.get(measure))
     groups = [
         {
             "label": group.label,
             "size": group.size,
             "members": group.n_members,
             "mean_nmi": group.mean_nmi,
-            "mean_nmi_corrected": _inside(matrix.corrected_nmi(list(group.channels))),
+            "mean_nmi_corrected": _corrected(matrix, hotspots, group),
             "mean_nmi_by_chance": _inside(matrix.chance_nmi(list(group.channels))),
             "mean_vi_bits": group.mean_vi_bits,
             "mean_bits": group.mean_bits,
@@ -62,6 +66,8 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
             "channels": [names[c] for c in group.channels],
             "label_nmi": dict(zip(matrix.label_names, group.label_nmi, strict=True)),
             "best_label": _name(matrix, matrix.best_label(list(group.channels))),
+            **_inside_interval(hotspots, group.label),
+            "doubts": list(doubts[group.label]),
             **_recurrence(hotspots, group.label),
             **_null(analysis, group.label),
             **_stability(analysis, group.label),
@@ -81,9 +87,27 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
         "min_samples": hotspots.min_samples,
         "identifiers": list(matrix.identifiers),
         "resamples": analysis.config.bootstrap.resamples,
+        "members_diverged": list(matrix.diverged),
         "messages": list(hotspots.messages),
         "hotspots": groups,
         **_curve(analysis),
+    }
+
+
+def _corrected(matrix: "ChannelMatrix", hotspots: "Hotspots", group: "Hotspot") -> float:
+    """Return the corrected NMI inside a hotspot; of results of earlier versions, over all of its pairs."""
+    if hotspots.inside is not None:
+        return float(hotspots.inside.corrected[group.label])
+    return _inside(matrix.corrected_nmi(list(group.channels)))
+
+
+def _inside_interval(hotspots: "Hotspots", hotspot: int) -> dict[str, Any]:
+    """Return how sure the corrected NMI inside a hotspot is over images; nothing for results of earlier versions."""
+    if hotspots.inside is None:
+        return {}
+    return {
+        "mean_nmi_corrected_error": float(hotspots.inside.error[hotspot]),
+        "mean_nmi_corrected_interval": [float(end) for end in hotspots.inside.interval[hotspot]],
     }
 
 
@@ -145,6 +169,8 @@ def _show_stability(analysis: "Analysis", hotspots: int) -> None:
 
 def show_analysis(analysis: "Analysis") -> None:
     """Show the hotspots as a table."""
+    from vaefrag_core.structure.hotspot_doubts import hotspot_doubts
+
     measure = analysis.config.hotspots.measure
     matrix, hotspots = analysis.matrix, analysis.hotspots[measure]
     members = len(set(matrix.member.tolist()))
@@ -161,7 +187,11 @@ def show_analysis(analysis: "Analysis") -> None:
         terminal.print_message(
             f"On {matrix.n_images:,} images, channels like these that share nothing show an NMI of {about(chance)};"
             " the corrected NMI counts from there."
+            + (" In brackets one standard error over images, of the last digit." if hotspots.inside is not None else "")
         )
+    for label, sentences in enumerate(hotspot_doubts(matrix, hotspots, analysis.null_tests.get(measure))):
+        if sentences:
+            terminal.print_message(f"Hotspot {label} is near chance. {' '.join(sentences)}")
     for message in hotspots.messages:
         terminal.print_message(message)
 
@@ -185,7 +215,7 @@ def _show_hotspots(matrix: "ChannelMatrix", hotspots: "Hotspots", members: int) 
             group.size,
             f"{group.n_members} of {members}",
             f"{group.mean_nmi:.2f}",
-            _number(_inside(matrix.corrected_nmi(list(group.channels)))),
+            _corrected_with_error(matrix, hotspots, group),
             f"{group.mean_bits:.2f}",
             ".".join(str(part) for part in matrix.channel_names[group.medoid]),
             "–" if hotspots.recurrence is None else f"{hotspots.recurrence.probability[group.label]:.0%}",
@@ -194,6 +224,14 @@ def _show_hotspots(matrix: "ChannelMatrix", hotspots: "Hotspots", members: int) 
         for group in hotspots.groups
     ]
     terminal.show_table(columns, rows, right=[c for c in columns if c not in ("medoid", "best\nlabel")])
+
+
+def _corrected_with_error(matrix: "ChannelMatrix", hotspots: "Hotspots", group: "Hotspot") -> str:
+    """Write the corrected NMI inside a hotspot with its standard error, as 0.62(3)."""
+    corrected = _corrected(matrix, hotspots, group)
+    if hotspots.inside is None:
+        return _number(corrected)
+    return terminal.with_error(corrected, max(float(hotspots.inside.error[group.label]), LEAST_ERROR))
 
 
 def _best_label(matrix: "ChannelMatrix", group: "Hotspot") -> tuple[str, str]:

@@ -76,7 +76,7 @@ def _show_members(spaces: "SpaceMatrix") -> None:
         [
             spaces.member_ids[m],
             spaces.live_channels[m],
-            _with_error(spaces.information_bits[m], spaces.information_error[m]),
+            terminal.with_error(spaces.information_bits[m], spaces.information_error[m]),
             _number(share[m]),
             _number(vi[m]),
             _number(nmi[m]),
@@ -134,16 +134,7 @@ def _similarity(spaces: "SpaceMatrix", u: int, v: int) -> str:
     if u == v:
         return "·"
     value, error = (spaces.nmi, spaces.nmi_error) if v < u else (spaces.vi_bits, spaces.vi_error)
-    return _with_error(value[u, v], error[u, v])
-
-
-def _with_error(value: float, error: float) -> str:
-    """Write 0.834 ± 0.012 as 0.83(2): the error in units of the last digit, rounded up; – where undefined."""
-    if not (math.isfinite(value) and math.isfinite(error)):
-        return "–"
-    # As many digits as make the error at least 1 of the last one, and 3 at most.
-    digits = max(0, min(3, -math.floor(math.log10(error)))) if error > 0 else 3
-    return f"{value:z.{digits}f}({math.ceil(error * 10**digits - 1e-9)})"
+    return terminal.with_error(value[u, v], error[u, v])
 
 
 def _mean(values: "np.ndarray[Any, np.dtype[np.float64]]") -> float:

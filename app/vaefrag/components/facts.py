@@ -40,6 +40,21 @@ def return_shares(stability: Stability, hotspot: int) -> str:
     return " / ".join("–" if share != share else f"{share:.0%}" for share in shares)  # NaN: nothing was resampled
 
 
+def with_error(value: float, error: float, unit: str = "", digits: int = 2) -> str:
+    """Write a number with its standard error, to so many digits; the number alone where the error is unknown.
+
+    Example:
+        >>> with_error(0.6213, 0.0312), with_error(-0.001, float("nan"), " bits")
+        ('0.62 ± 0.03', '0.00 bits')
+    """
+    number = f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")  # zero without a sign
+    if error != error:
+        return number + unit
+    # 0.00 would promise more than is known
+    size = f"{error:.{digits}f}" if error >= 0.5 * 10**-digits else f"{10**-digits:.{digits}f}"
+    return f"{number} ± {size}{unit}"
+
+
 def swatch(colour: str) -> html.Span:
     """Show a dot of colour; decoration, since a number stands beside it."""
     return html.Span(className="chip", style={"background": colour}, **aria(hidden="true"))

@@ -25,6 +25,12 @@ TERMS: dict[str, str] = {
     " is measured by dealing images anew; NMI near it means nothing. A larger fingerprint sample lowers it.",
     "corrected NMI": "NMI counted from the level that two such channels would show by chance: 0 on average when they"
     " share nothing, 1 when they make the same distinctions.",
+    "corrected inside": "Corrected NMI, averaged over the pairs of channels of different members, with its standard"
+    " error over the choice of images: how far it would move on another sample of as many. Two of these errors to"
+    " either side make an interval of 95 %. Rows in grey may be chance; a sentence below the table says why.",
+    "standard error": "How far these numbers would move on another fingerprint sample of as many images: behind ±"
+    " stands one standard error. It knows nothing of what the size of the sample does, the ceiling and the level of"
+    " chance, nor of other members.",
     "VI": "Variation of information, in bits: what is left to learn about each channel once the other is known."
     " 0: the same distinctions; large: different ones. Unlike NMI it grows with the information itself.",
     "hotspot": "A group of channels, from different members, that make nearly the same distinctions: a fragment of"

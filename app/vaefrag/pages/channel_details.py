@@ -6,7 +6,7 @@ import numpy as np
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from vaefrag.components.facts import fact, return_shares, section, swatch
+from vaefrag.components.facts import fact, return_shares, section, swatch, with_error
 from vaefrag.components.glossary import help_mark
 from vaefrag.components.graph import graph
 from vaefrag.components.shell import segmented
@@ -18,7 +18,16 @@ from vaefrag.pages.explorer_view import ExplorerView
 from vaefrag.pages.null_view import null_facts
 from vaefrag.pages.selection import Selection
 from vaefrag.pages.site import CELL_PIXELS, SMALL_CELL_PIXELS
-from vaefrag.queries import central_channel, channel_posterior, kl_nats, nearest, pair_facts, representatives
+from vaefrag.queries import (
+    central_channel,
+    channel_posterior,
+    errors_of_pair,
+    kl_nats,
+    nearest,
+    pair_facts,
+    representatives,
+)
+from vaefrag_core.measures.sampling_error import PairErrors
 from vaefrag_core.structure.label_factors import known_texts
 
 
@@ -66,22 +75,28 @@ def _over_training(view: ExplorerView, c: int) -> list[html.Section]:
 
 
 def _pair(view: ExplorerView, u: int, v: int) -> list[Component]:
-    facts = pair_facts(view.analysis.matrix, u, v)
+    facts, errors = pair_facts(view.analysis.matrix, u, v), _pair_errors(view, u, v)
     names = (view.analysis.names[u], view.analysis.names[v])
-    nmi = "undefined" if np.isnan(facts.nmi) else f"{facts.nmi:.3f}"
+    nmi = "undefined" if np.isnan(facts.nmi) else with_error(facts.nmi, errors.nmi, digits=3)
     entries = [
         fact("NMI", nmi, "NMI above 1" if facts.nmi > 1 else "NMI"),
         *_corrected(view, u, v),
-        fact("VI", f"{facts.vi_bits:.2f} bits", "VI"),
-        fact(f"I(X;U), {names[0]}", f"{facts.bits[0]:.2f} bits", "information"),
-        fact(f"I(X;V), {names[1]}", f"{facts.bits[1]:.2f} bits", "information"),
-        fact("I(X;U,V)", f"{facts.joint_bits:.2f} bits", "joint"),
+        fact("VI", with_error(facts.vi_bits, errors.vi_bits, " bits"), "VI"),
+        fact(f"I(X;U), {names[0]}", with_error(facts.bits[0], errors.bits[0], " bits"), "information"),
+        fact(f"I(X;V), {names[1]}", with_error(facts.bits[1], errors.bits[1], " bits"), "information"),
+        fact("I(X;U,V)", with_error(facts.joint_bits, errors.joint_bits, " bits"), "joint"),
     ]
+    known = not np.isnan(errors.joint_bits)
     above = "NMI is above 1: the two together share more than two noisy draws of either would." if facts.nmi > 1 else ""
     grids = [html.Div([_title_link(view, c), _traversal(view, c, SMALL_CELL_PIXELS)]) for c in (u, v)]
     return [
         _head(view, f"Channels {names[0]} and {names[1]}"),
         html.Dl(entries, className="facts"),
+        *(
+            [html.P(["± one standard error over images ", help_mark("standard error")], className="note")]
+            if known
+            else []
+        ),
         *([html.P(above, className="note")] if above else []),
         *(
             [section("Latent traversals", "traversal", html.Div(grids, className="halves"))]
@@ -91,6 +106,15 @@ def _pair(view: ExplorerView, u: int, v: int) -> list[Component]:
         *_scatter(view, u, v),
         *_encoded_anew(view),
     ]
+
+
+def _pair_errors(view: ExplorerView, u: int, v: int) -> PairErrors:
+    """Return the standard errors of a pair; NaN where its posteriors are gone, or where it is a channel and itself."""
+    posteriors = view.posteriors
+    if posteriors is None or u == v:
+        return PairErrors((np.nan, np.nan), np.nan, np.nan, np.nan, np.nan)
+    key = f"pair errors/{view.analysis.ensemble_id}/{view.analysis.version}/{u}/{v}"
+    return view.site.queries.cached(key, lambda: errors_of_pair(posteriors, u, v))
 
 
 def _corrected(view: ExplorerView, u: int, v: int) -> list[html.Div]:
@@ -107,18 +131,29 @@ def _hotspot(view: ExplorerView, number: int) -> list[Component]:
         fact("channels", str(group.size), "channel"),
         fact("members", f"{group.n_members} of {view.analysis.n_members}", "member"),
         fact("mean NMI", f"{group.mean_nmi:.2f}", "NMI"),
+        *_corrected_inside(view, number),
         fact("mean VI", f"{group.mean_vi_bits:.2f} bits", "VI"),
         fact("information", f"{group.mean_bits:.2f} bits", "information"),
         fact("medoid", _channel_link(view, group.medoid), "medoid"),
         *null_facts(view, number),
         *_stability(view, number),
     ]
+    doubts = view.analysis.doubts(view.selection.measure)[number]
     return [
         _head(view, f"Hotspot {number}", hotspot=number),
         html.Dl(facts, className="facts"),
+        *([html.P(["Near chance. ", " ".join(doubts)], className="note")] if doubts else []),
         _side_by_side(view, group.channels, group.medoid),
         _labels(view, group.channels),
     ]
+
+
+def _corrected_inside(view: ExplorerView, hotspot: int) -> list[html.Div]:
+    inside = view.hotspots.inside
+    if inside is None:
+        return []
+    low, high = inside.interval[hotspot]
+    return [fact("corrected NMI, 95 %", f"{low:.2f} to {high:.2f}", "corrected inside")]
 
 
 def _stability(view: ExplorerView, hotspot: int) -> list[html.Div]:
@@ -293,7 +328,9 @@ def _hotspot_link(view: ExplorerView, c: int) -> html.A | str:
 
 def _of_ceiling(view: ExplorerView, c: int) -> list[str | Component]:
     matrix = view.analysis.matrix
-    return [f"{matrix.information_bits[c]:.2f} of {matrix.ceiling_bits:.2f} bits", help_mark("ceiling")]
+    error = matrix.information_error[c] if len(matrix.information_error) else np.nan
+    bits = with_error(matrix.information_bits[c], error)
+    return [f"{bits} of {matrix.ceiling_bits:.2f} bits", help_mark("ceiling")]
 
 
 def _hotspot_of(view: ExplorerView, c: int) -> int:

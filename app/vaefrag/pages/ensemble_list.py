@@ -102,8 +102,10 @@ def _result(item: EnsembleSummary, status: EnsembleStatus) -> html.Span:
     if item.problem:
         return html.Span([icon("alert"), "analysis damaged"], className="bad")
     if item.hotspots is not None:
-        words = f"{counted(item.hotspots, 'hotspot')} by {item.measure.upper()}"
-        return html.Span(words, className="good" if item.hotspots else "quiet")
+        number = counted(item.hotspots, "hotspot") if item.hotspots else "no hotspot"
+        near_chance = f", {item.near_chance} near chance" if item.near_chance else ""
+        words = f"{number} by {item.measure.upper()}{near_chance}"
+        return html.Span(words, className="good" if item.hotspots > item.near_chance else "quiet")
     if status.state in ("failed", "analysis failed"):
         words = "training failed" if status.state == "failed" else status.state
         return html.Span([icon("alert"), words], className="bad")

@@ -9,7 +9,7 @@ from dash import ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html,
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
-from vaefrag.components.facts import return_shares, swatch
+from vaefrag.components.facts import return_shares, swatch, with_error
 from vaefrag.components.glossary import help_mark
 from vaefrag.components.graph import graph
 from vaefrag.components.icons import icon
@@ -150,12 +150,15 @@ def _hotspot_table(view: ExplorerView) -> list[Component]:
     messages = [*view.hotspots.messages, *view.analysis.maps[view.selection.measure].messages]
     members = view.analysis.n_members
     heads: list[Any] = ["", "channels", "members", "mean NMI", "bits", "medoid", "best label"]
+    if view.hotspots.inside is not None:
+        heads.insert(4, ["corrected", help_mark("corrected inside")])
     if view.hotspots.recurrence is not None:
         heads.append(["new member", help_mark("new member")])
     heads += null_heads(view)
     if view.stability is not None:
         heads.append(["returns", help_mark("returns")])
-    rows = [_hotspot_row(view, group, members) for group in view.hotspots.groups]
+    doubts = view.analysis.doubts(view.selection.measure)
+    rows = [_hotspot_row(view, group, members, doubts[group.label]) for group in view.hotspots.groups]
     noise = int(((view.hotspots.labels < 0) & ~view.hotspots.dead).sum())
     foot = f"{counted(noise, 'live channel')} in no hotspot."
     if view.stability is not None:
@@ -167,7 +170,12 @@ def _hotspot_table(view: ExplorerView) -> list[Component]:
     title = html.Div(
         html.H2([f"Hotspots by {view.selection.measure.upper()}", help_mark("hotspot")]), className="card-head"
     )
-    content = [dmc.ScrollArea(table, type="auto"), html.P(foot, className="note")] if rows else []
+    near_chance = [
+        html.P(["Near chance: hotspot ", str(label), ". ", " ".join(sentences)], className="note")
+        for label, sentences in enumerate(doubts)
+        if sentences
+    ]
+    content = [dmc.ScrollArea(table, type="auto"), *near_chance, html.P(foot, className="note")] if rows else []
     return [title, remarks(messages), *content, *null_notes(view)]
 
 
@@ -182,7 +190,17 @@ def _in_a_new_member(view: ExplorerView, group: Hotspot) -> list[Component]:
     return [html.Span(f"{recurrence.probability[group.label]:.0%}", title=title)]
 
 
-def _hotspot_row(view: ExplorerView, group: Hotspot, members: int) -> html.Tr:
+def _corrected_inside(view: ExplorerView, group: Hotspot) -> list[Component]:
+    """Return the corrected NMI inside a hotspot with its standard error; nothing in earlier results."""
+    inside = view.hotspots.inside
+    if inside is None:
+        return []
+    low, high = inside.interval[group.label]
+    value, error = inside.corrected[group.label], inside.error[group.label]
+    return [html.Span(with_error(value, error), title=f"95 % interval over images {low:.3f} to {high:.3f}.")]
+
+
+def _hotspot_row(view: ExplorerView, group: Hotspot, members: int, doubts: tuple[str, ...]) -> html.Tr:
     selected = view.selection.hotspot == group.label
     medoid = view.analysis.names[group.medoid]
     target = view.selection.select() if selected else view.selection.select_hotspot(group.label)
@@ -203,6 +221,7 @@ def _hotspot_row(view: ExplorerView, group: Hotspot, members: int) -> html.Tr:
         group.size,
         f"{group.n_members} of {members}",
         f"{group.mean_nmi:.2f}",
+        *_corrected_inside(view, group),
         f"{group.mean_bits:.2f}",
         html.A(medoid, href=view.selection.select(medoid).search(), className="stay"),
         label,
@@ -210,7 +229,8 @@ def _hotspot_row(view: ExplorerView, group: Hotspot, members: int) -> html.Tr:
         *null_cells(view, group),
         *([return_shares(view.stability, group.label)] if view.stability is not None else []),
     ]
-    return html.Tr([html.Td(cell) for cell in cells], className="on" if selected else "")
+    classes = [*(["on"] if selected else []), *(["near-chance"] if doubts else [])]
+    return html.Tr([html.Td(cell) for cell in cells], className=" ".join(classes), title=" ".join(doubts))
 
 
 PARTS = ("summary", "problems", "layouts", "details", "hotspots", "measures")
