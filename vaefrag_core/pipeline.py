@@ -33,6 +33,7 @@ from vaefrag_core.structure.channel_maps import map_channels
 from vaefrag_core.structure.hotspot_recurrence import hotspot_recurrence
 from vaefrag_core.structure.hotspot_stability import hotspot_stability
 from vaefrag_core.structure.hotspots import find_hotspots
+from vaefrag_core.structure.label_information import with_unbinned_labels
 from vaefrag_core.structure.matrices import compare_channels
 from vaefrag_core.structure.over_training import follow_training
 from vaefrag_core.structure.space_comparison import compare_spaces
@@ -138,9 +139,10 @@ def analyze(
 
     def compare(folder: Path) -> None:
         earlier = _earlier_matrix(ensemble_id, store)
-        compare_channels(posteriors, earlier=earlier, on_progress=lambda done, n: on_stage("compare", done / n)).save(
-            folder
+        compared = compare_channels(
+            posteriors, earlier=earlier, on_progress=lambda done, n: on_stage("compare", done / n)
         )
+        with_unbinned_labels(compared, posteriors, HotspotConfig().min_bits).save(folder)
 
     on_stage("compare", 0.0)
     matrix_folder = store.artifact(ensemble_id, "matrix", source, compare)

@@ -18,6 +18,7 @@ from vaefrag_core.artifacts.stability import Stability
 from vaefrag_core.config import AnalysisConfig, Measure
 from vaefrag_core.measures.channel_states import saturated_channels
 
+_LATER_ARRAYS = ("chance", "label_chance_nmi", "label_bins", "label_unbinned_bits")  # than the first version
 _TEXTS = ("label_names", "member_keys", "identifiers", "messages")  # of a ChannelMatrix
 
 
@@ -38,9 +39,14 @@ class ChannelMatrix:
         label_vi_bits: (C, F).
         chance: (C, 2) factors x and y: on so few images, two channels that share nothing show an NMI of about
             x_U x_V − y_U y_V. NaN where NMI is undefined; empty in results of earlier versions.
-        label_chance: (F, 2) the same for labels; NaN for those that some images lack.
+        label_chance_nmi: (C, F) the NMI that each channel would show with a label of as many values that it shares
+            nothing with; empty in results of earlier versions.
+        label_bins: (F,) number of bins that the values of a label were cut into; 0 where each stands for itself.
+        label_unbinned_bits: (C, F) what a draw of each channel tells of a binned label without its bins, see
+            `structure.label_information`; NaN for labels that are not binned, empty where it was not worked out.
         member_keys: (M,) `Posteriors.member_keys` of the members compared; () in a subset.
-        identifiers: names of labels that seem to name images rather than to tell something of them.
+        identifiers: names of labels that name images rather than tell something of them; they are compared with
+            nothing.
         messages: what a user should know about the images, channels and labels.
         input_entropy_bits: H(X), less than log2 N where images are copies; None of analyses that did not look for them.
     """
@@ -56,7 +62,9 @@ class ChannelMatrix:
     label_nmi: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
     label_vi_bits: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
     chance: FloatArray = field(default_factory=lambda: np.zeros((0, 2)))
-    label_chance: FloatArray = field(default_factory=lambda: np.zeros((0, 2)))
+    label_chance_nmi: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
+    label_bins: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    label_unbinned_bits: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
     member_keys: tuple[str, ...] = ()
     identifiers: tuple[str, ...] = ()
     messages: tuple[str, ...] = ()
@@ -121,6 +129,29 @@ class ChannelMatrix:
         nmi = np.asarray(self.nmi, dtype=np.float64)[np.ix_(channels, channels)]
         return np.asarray((nmi - level) / (1 - level))
 
+    @property
+    def corrected_label_nmi(self) -> FloatArray:
+        """(C, F) NMI with each label corrected for chance, as `corrected_nmi`; NaN where chance was not worked out."""
+        if self.label_chance_nmi.shape != self.label_nmi.shape:
+            return np.full(self.label_nmi.shape, np.nan)
+        return np.asarray((self.label_nmi - self.label_chance_nmi) / (1 - self.label_chance_nmi))
+
+    def label_nmi_of(self, channels: Any) -> tuple[FloatArray, FloatArray]:
+        """Return mean NMI with each label over some channels, (F,), as it is and corrected for chance."""
+        rows = np.asarray(channels, dtype=np.int64)
+        return self.label_nmi[rows].mean(axis=0), self.corrected_label_nmi[rows].mean(axis=0)
+
+    def unbinned_bits_of(self, channels: Any) -> FloatArray:
+        """Return the mean bits told of each binned label without its bins, (F,); NaN where there are none."""
+        if self.label_unbinned_bits.shape != self.label_nmi.shape:
+            return np.full(len(self.label_names), np.nan)
+        return np.asarray(self.label_unbinned_bits[np.asarray(channels, dtype=np.int64)].mean(axis=0))
+
+    @property
+    def compared_labels(self) -> tuple[int, ...]:
+        """The positions of the labels that are no identifiers."""
+        return tuple(f for f, name in enumerate(self.label_names) if name not in self.identifiers)
+
     def best_label(self, label_nmi: Any) -> int | None:
         """Return the label with the highest of these NMI (F,), identifiers aside; None when none is defined."""
         values = np.array(label_nmi, dtype=np.float64)
@@ -152,6 +183,10 @@ class ChannelMatrix:
             vi_bits=np.asarray(self.vi_bits)[square],
             label_nmi=self.label_nmi[rows] if self.label_names else self.label_nmi,
             label_vi_bits=self.label_vi_bits[rows] if self.label_names else self.label_vi_bits,
+            label_chance_nmi=self.label_chance_nmi[rows] if len(self.label_chance_nmi) else self.label_chance_nmi,
+            label_unbinned_bits=self.label_unbinned_bits[rows]
+            if len(self.label_unbinned_bits)
+            else self.label_unbinned_bits,
             chance=self.chance[rows] if len(self.chance) else self.chance,
             member_keys=(),
         )
@@ -169,7 +204,9 @@ class ChannelMatrix:
             label_nmi=self.label_nmi,
             label_vi_bits=self.label_vi_bits,
             chance=self.chance,
-            label_chance=self.label_chance,
+            label_chance_nmi=self.label_chance_nmi,
+            label_bins=self.label_bins,
+            label_unbinned_bits=self.label_unbinned_bits,
         )
         save_json(folder, {name: getattr(self, name) for name in ("n_images", "input_entropy_bits", *_TEXTS)})
 
@@ -182,7 +219,7 @@ class ChannelMatrix:
         arrays |= load_arrays(folder, "label_nmi", "label_vi_bits")
         arrays |= load_arrays(folder, "nmi", "vi_bits", mmap=True)
         # analyses of earlier versions have no such arrays
-        arrays |= load_arrays(folder, *(n for n in ("chance", "label_chance") if (folder / f"{n}.npy").exists()))
+        arrays |= load_arrays(folder, *(name for name in _LATER_ARRAYS if (folder / f"{name}.npy").exists()))
         check_shapes(folder, arrays, information_bits="C", information_twice_bits="C", channel_names="C 2", nmi="C C")
         check_shapes(folder, arrays, nmi="C C", vi_bits="C C", label_nmi="C F", label_vi_bits="C F", label_bits="F")
         texts: Any = {name: tuple(facts.get(name, ())) for name in _TEXTS}

@@ -21,6 +21,8 @@ from vaefrag_core.array_types import FloatArray, IntArray
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.measures.channel_states import dead_channels
 
+LABEL_SHUFFLES = 16  # of a label whose level cannot be fitted: enough to average over
+FEWEST_FITTED = 8  # shuffled channels that two factors of a label are fitted by
 MAX_SHUFFLED = 24  # channels: enough to average over, a small part of all
 CONFUSED_SHARE = 0.1  # of neighbouring means within one σ of each other, from which on a sharp channel confuses images
 SATURATION_MARGIN_BITS = 7.0  # a Gaussian channel of so much more than log2 N bits leaves no images to overlap
@@ -78,10 +80,46 @@ def shuffle_images(
     Returns:
         Means and ln σ², (P, N).
     """
-    n_images = mean.shape[1]
-    originals, image = np.unique(np.arange(n_images) if copy_of is None else copy_of, return_inverse=True)
-    shuffle = np.random.default_rng(seed).permuted(np.tile(originals, (len(mean), 1)), axis=1)[:, image]
+    shuffle = _shuffles(np.arange(mean.shape[1]) if copy_of is None else copy_of, len(mean), seed)
     return np.take_along_axis(mean, shuffle, axis=1), np.take_along_axis(logvar, shuffle, axis=1)
+
+
+def shuffled_codes(codes: IntArray, copy_of: IntArray, seed: int = 0) -> IntArray:
+    """Shuffle the images of labels, so that they share nothing with any channel any more.
+
+    Args:
+        codes: (F, N) their values, numbered.
+        copy_of: (N,) equal numbers where images are copies of each other; copies stay together.
+        seed: seed of the shuffles.
+
+    Returns:
+        (16, F, N).
+
+    Example:
+        >>> shuffled_codes(np.array([[0, 0, 1]]), np.arange(3)).sum(axis=2).ravel().tolist() == [1] * LABEL_SHUFFLES
+        True
+    """
+    return np.asarray(codes[:, _shuffles(copy_of, LABEL_SHUFFLES, seed)].swapaxes(0, 1))
+
+
+def _shuffles(copy_of: IntArray, count: int, seed: int) -> IntArray:
+    """Return the images that take the places of all, (count, N), those of copies being one."""
+    _, first, image = np.unique(copy_of, return_index=True, return_inverse=True)
+    originals = np.random.default_rng(seed).permuted(np.tile(first, (count, 1)), axis=1)
+    return np.asarray(originals[:, image])
+
+
+def chance_level(rows: FloatArray, columns: FloatArray) -> FloatArray:
+    """Return the NMI that independent channels or labels show by chance, from their factors.
+
+    Args:
+        rows: (R, 2) factors x and y, see `chance_factors`.
+        columns: (S, 2) factors of others.
+
+    Returns:
+        (R, S) x_U x_V − y_U y_V, never below 0; NaN where a factor is.
+    """
+    return np.asarray(np.maximum(np.outer(rows[:, 0], columns[:, 0]) - np.outer(rows[:, 1], columns[:, 1]), 0.0))
 
 
 def chance_factors(nmi: FloatArray, shuffled: IntArray) -> FloatArray:

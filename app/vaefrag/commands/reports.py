@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from vaefrag_core.artifacts import Analysis, ChannelMatrix, Hotspots, SpaceMatrix
+    from vaefrag_core.artifacts.hotspot import Hotspot
     from vaefrag_core.artifacts.stability import Over
     from vaefrag_core.datasets.base import ImageDataset
     from vaefrag_core.structure.member_metrics import MemberMetrics
@@ -60,7 +61,7 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
             "mean_bits": group.mean_bits,
             "medoid": names[group.medoid],
             "channels": [names[c] for c in group.channels],
-            "label_nmi": dict(zip(matrix.label_names, group.label_nmi, strict=True)),
+            **_labels(matrix, group.channels),
             "best_label": None if (best := matrix.best_label(group.label_nmi)) is None else matrix.label_names[best],
             **_recurrence(hotspots, group.label),
             **_stability(analysis, group.label),
@@ -79,9 +80,22 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
         "nmi_by_chance": matrix.typical_chance_nmi((~hotspots.dead).nonzero()[0]),
         "min_samples": hotspots.min_samples,
         "identifiers": list(matrix.identifiers),
+        "label_bins": dict(zip(matrix.label_names, matrix.label_bins.tolist(), strict=False)),
         "resamples": analysis.config.bootstrap.resamples,
         "messages": list(hotspots.messages),
         "hotspots": groups,
+    }
+
+
+def _labels(matrix: "ChannelMatrix", channels: "Sequence[int]") -> dict[str, Any]:
+    """Return NMI with each label but identifiers, as it is and corrected, and bits told of binned ones without bins."""
+    plain, corrected = matrix.label_nmi_of(channels)
+    unbinned = matrix.unbinned_bits_of(channels)
+    names = [(f, matrix.label_names[f]) for f in matrix.compared_labels]
+    return {
+        "label_nmi": {name: float(plain[f]) for f, name in names},
+        "label_nmi_corrected": {name: float(corrected[f]) for f, name in names},
+        "label_bits_unbinned": {name: float(unbinned[f]) for f, name in names if math.isfinite(unbinned[f])},
     }
 
 
@@ -142,6 +156,10 @@ def show_analysis(analysis: "Analysis") -> None:
     )
     if n_hotspots:
         _show_hotspots(matrix, hotspots, members)
+        if matrix.compared_labels and len(matrix.label_chance_nmi):
+            terminal.print_message(
+                "NMI with labels is corrected for chance: 0 of a label that a channel says nothing of."
+            )
     _show_stability(analysis, n_hotspots)
     chance = matrix.typical_chance_nmi((~hotspots.dead).nonzero()[0])
     if math.isfinite(chance):
@@ -154,7 +172,8 @@ def show_analysis(analysis: "Analysis") -> None:
 
 
 def _show_hotspots(matrix: "ChannelMatrix", hotspots: "Hotspots", members: int) -> None:
-    apart = sum(2 + len(name) for name in matrix.label_names) <= LABEL_WIDTH
+    shown = [(f, matrix.label_names[f]) for f in matrix.compared_labels]
+    apart = sum(2 + len(name) for _, name in shown) <= LABEL_WIDTH
     columns = [
         "hotspot",
         "chan-\nnels",
@@ -164,7 +183,7 @@ def _show_hotspots(matrix: "ChannelMatrix", hotspots: "Hotspots", members: int) 
         "bits",
         "medoid",
         "in\nnew",
-        *([f"NMI\n{name}" for name in matrix.label_names] if apart else ["label\nNMI", "best\nlabel"]),
+        *([f"NMI\n{name}" for _, name in shown] if apart else ["label\nNMI", "best\nlabel"]),
     ]
     rows = [
         [
@@ -176,16 +195,21 @@ def _show_hotspots(matrix: "ChannelMatrix", hotspots: "Hotspots", members: int) 
             f"{group.mean_bits:.2f}",
             ".".join(str(part) for part in matrix.channel_names[group.medoid]),
             "–" if hotspots.recurrence is None else f"{hotspots.recurrence.probability[group.label]:.0%}",
-            *(map(_number, group.label_nmi) if apart else _best_label(matrix, group.label_nmi)),
+            *([_number(_label_nmi(matrix, group)[f]) for f, _ in shown] if apart else _best_label(matrix, group)),
         ]
         for group in hotspots.groups
     ]
     terminal.show_table(columns, rows, right=[c for c in columns if c not in ("medoid", "best\nlabel")])
 
 
-def _best_label(matrix: "ChannelMatrix", nmi: "Sequence[float]") -> tuple[str, str]:
-    best = matrix.best_label(nmi)
-    return ("–", "") if best is None else (_number(nmi[best]), matrix.label_names[best])
+def _label_nmi(matrix: "ChannelMatrix", group: "Hotspot") -> "NDArray[np.float64]":
+    """Return NMI with each label, corrected for chance; as it is, in results of earlier versions."""
+    return matrix.label_nmi_of(group.channels)[1 if len(matrix.label_chance_nmi) else 0]
+
+
+def _best_label(matrix: "ChannelMatrix", group: "Hotspot") -> tuple[str, str]:
+    best = matrix.best_label(group.label_nmi)
+    return ("–", "") if best is None else (_number(_label_nmi(matrix, group)[best]), matrix.label_names[best])
 
 
 def spaces_result(ensemble_id: str, spaces: "SpaceMatrix") -> dict[str, Any]:
