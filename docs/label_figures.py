@@ -45,7 +45,7 @@ def chance_table() -> None:
             posteriors = Posteriors(mean, np.full_like(mean, -2.0), labels=np.column_stack([labels, gaps]))
             matrix = compare_channels(posteriors)
             plain.append(matrix.label_nmi)
-            corrected.append(matrix.corrected_label_nmi)
+            corrected.append(matrix.corrected_label_nmi(np.arange(12)))
         names = ("2 values", "20 values", "numbers, 20 bins", "20 values, of half the images")
         for f, name in enumerate(names):
             shown, above = np.array(plain)[..., f], np.array(corrected)[..., f]

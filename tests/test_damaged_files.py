@@ -113,7 +113,9 @@ def test_no_damage_to_an_ensemble_ends_in_a_traceback_or_hides_another(
                 refused = check_readers(readers, context)
                 optional = content is None and path.name in (
                     "chance.npy",
-                    "label_chance_nmi.npy",
+                    "label_chance.npy",
+                    "label_shuffled_nmi.npy",
+                    "label_images.npy",
                     "label_bins.npy",
                     "label_unbinned_bits.npy",
                 )

@@ -17,6 +17,7 @@ RNG = np.random.default_rng(8)
 MEAN = RNG.normal(size=(3, IMAGES, 2))
 MEAN[..., 0] = RNG.normal(size=IMAGES)
 SOURCE = MEAN[0, :, 0]
+ALL = np.arange(6)  # channels
 HALF = np.arange(IMAGES) < 60  # of the images, of which a label is known
 
 
@@ -47,7 +48,7 @@ def test_a_label_with_gaps_is_compared_on_the_images_of_which_it_is_known(as_tex
 def test_a_label_of_no_image_is_undefined_and_said_to_be() -> None:
     found = matrix_of(np.full(IMAGES, np.nan), "nothing")
     assert np.isnan(found.label_nmi).all()
-    assert found.best_label(found.label_nmi[0]) is None
+    assert found.best_label([0]) is None
     assert found.messages == ("Label nothing is known of 0 of 120 images; only these count.",)
 
 
@@ -73,9 +74,9 @@ def test_an_identifier_is_flagged_and_compared_with_nothing(tmp_path: Path) -> N
     assert found.compared_labels == (1, 2)
     assert np.isnan(found.label_nmi[:, [0, 3]]).all()
     assert np.isnan(found.label_bits[[0, 3]]).all()
-    assert np.isfinite(found.corrected_label_nmi[:, 1]).all()
-    for row in found.label_nmi:
-        assert found.best_label(row) == 1
+    assert np.isfinite(found.corrected_label_nmi(ALL)[:, 1]).all()
+    for channel in range(0, 6, 2):
+        assert found.best_label([channel]) == 1
     assert found.messages == (
         "Label file has 120 values on 120 images, so that it names images: it is compared with nothing.",
         "Label row was declared an identifier: it is compared with nothing.",
@@ -84,7 +85,7 @@ def test_an_identifier_is_flagged_and_compared_with_nothing(tmp_path: Path) -> N
     found.save(tmp_path)
     again = ChannelMatrix.load(tmp_path)
     assert (again.identifiers, again.messages) == (found.identifiers, found.messages)
-    np.testing.assert_array_equal(again.corrected_label_nmi, found.corrected_label_nmi)
+    np.testing.assert_array_equal(again.corrected_label_nmi(ALL), found.corrected_label_nmi(ALL))
     np.testing.assert_array_equal(again.label_bins, [0, 0, 0, 0])
     together = combine(posteriors, [0])
     np.testing.assert_array_equal(np.isnan(together.label_nmi), [True, False, True, True])  # of one value: 0/0
@@ -152,7 +153,7 @@ def test_labels_that_tell_nothing_have_a_corrected_nmi_of_zero_on_average(known:
         labels[rng.random(150) > known] = np.nan
         matrix = compare_channels(Posteriors(mean, np.full_like(mean, -2.0), labels=labels))
         shown.append(matrix.label_nmi)
-        corrected.append(matrix.corrected_label_nmi)
+        corrected.append(matrix.corrected_label_nmi(np.arange(8)))
     assert np.mean(shown, axis=(0, 1))[2] > 0.1  # of 20 values on so few images
     assert np.abs(np.mean(corrected, axis=(0, 1))).max() < 0.012
 
@@ -162,5 +163,20 @@ def test_the_correction_leaves_a_label_that_is_told_in_full() -> None:
     mean = np.broadcast_to(groups[None, :, None] * 100.0, (2, 200, 1))
     labels = np.column_stack([groups, np.where(np.arange(200) < 150, groups, np.nan)])
     found = compare_channels(Posteriors(mean, np.zeros_like(mean), labels=labels))
-    assert found.corrected_label_nmi == pytest.approx(1.0, abs=1e-6)
-    assert (found.label_chance_nmi > 0.001).all()
+    assert found.corrected_label_nmi([0, 1]) == pytest.approx(1.0, abs=1e-6)
+    assert (found.label_chance_nmi([0, 1]) > 0.001).all()
+
+
+def test_the_best_label_is_told_rather_than_rich() -> None:
+    best, of_noise = [], []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        two, twenty = rng.integers(0, 2, 300), rng.integers(0, 20, 300)
+        mean = rng.normal(size=(3, 300, 2))
+        mean[..., 0] += 0.9 * two[:, None].T
+        labels = np.stack([two, twenty], axis=1)
+        found = compare_channels(Posteriors(mean, np.full_like(mean, -3.2), labels=labels, label_names=["two", "many"]))
+        best.append(found.best_label([0, 2, 4]))
+        of_noise += [found.best_label([channel]) for channel in (1, 3, 5)]
+    assert best == [0] * 10
+    assert sum(label is not None for label in of_noise) <= 2  # of 30 channels that tell nothing of either

@@ -4,21 +4,25 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from vaefrag_core.array_types import BoolArray, FloatArray, ImageArray, IntArray, RealArray
+from vaefrag_core.array_types import BoolArray, FloatArray, IntArray, RealArray
+from vaefrag_core.artifacts.channel_map import ChannelMap as ChannelMap
 from vaefrag_core.artifacts.files import check_shapes, load_arrays, load_json, reports_damage, save_arrays, save_json
 from vaefrag_core.artifacts.hotspot import Hotspot
 from vaefrag_core.artifacts.image_copies import ceiling_name
 from vaefrag_core.artifacts.over_training import OverTraining
 from vaefrag_core.artifacts.recurrence import Recurrence
 from vaefrag_core.artifacts.stability import Stability
+from vaefrag_core.artifacts.traversals import Traversals as Traversals
 from vaefrag_core.config import AnalysisConfig, Measure
 from vaefrag_core.measures.channel_states import saturated_channels
+from vaefrag_core.measures.information_terms import bits_above_chance
 
-_LATER_ARRAYS = ("chance", "label_chance_nmi", "label_bins", "label_unbinned_bits")  # than the first version
+CLEAR_OF_CHANCE = 3.0  # standard deviations from which on a channel tells something of a label
+_LATER_ARRAYS = ("chance", "label_chance", "label_shuffled_nmi", "label_images", "label_bins", "label_unbinned_bits")
 _TEXTS = ("label_names", "member_keys", "identifiers", "messages")  # of a ChannelMatrix
 
 
@@ -39,14 +43,14 @@ class ChannelMatrix:
         label_vi_bits: (C, F).
         chance: (C, 2) factors x and y: on so few images, two channels that share nothing show an NMI of about
             x_U x_V − y_U y_V. NaN where NMI is undefined; empty in results of earlier versions.
-        label_chance_nmi: (C, F) the NMI that each channel would show with a label of as many values that it shares
-            nothing with; empty in results of earlier versions.
+        label_chance: (F, 2) the same for labels; NaN for those that some images lack, and where channels are too few.
+        label_shuffled_nmi: (C, F) mean NMI of each channel with shuffles of such a label; NaN for the others.
+        label_images: (F,) number of images that have each label.
         label_bins: (F,) number of bins that the values of a label were cut into; 0 where each stands for itself.
         label_unbinned_bits: (C, F) what a draw of each channel tells of a binned label without its bins, see
             `structure.label_information`; NaN for labels that are not binned, empty where it was not worked out.
         member_keys: (M,) `Posteriors.member_keys` of the members compared; () in a subset.
-        identifiers: names of labels that name images rather than tell something of them; they are compared with
-            nothing.
+        identifiers: names of labels that name images rather than tell something of them; compared with nothing.
         messages: what a user should know about the images, channels and labels.
         input_entropy_bits: H(X), less than log2 N where images are copies; None of analyses that did not look for them.
     """
@@ -62,7 +66,9 @@ class ChannelMatrix:
     label_nmi: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
     label_vi_bits: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
     chance: FloatArray = field(default_factory=lambda: np.zeros((0, 2)))
-    label_chance_nmi: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
+    label_chance: FloatArray = field(default_factory=lambda: np.zeros((0, 2)))
+    label_shuffled_nmi: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
+    label_images: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     label_bins: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     label_unbinned_bits: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
     member_keys: tuple[str, ...] = ()
@@ -92,7 +98,7 @@ class ChannelMatrix:
 
     @property
     def near_ceiling(self) -> BoolArray:
-        """(C,) True where information is within a tenth of the ceiling, and so too low an estimate."""
+        """(C,) True where information is within a tenth of the ceiling, where it may be far too low."""
         return np.asarray((self.information_bits > 0.9 * self.ceiling_bits) & (self.n_images > 1))
 
     def chance_nmi(self, channels: Any) -> FloatArray:
@@ -106,57 +112,116 @@ class ChannelMatrix:
         return float(np.median(level[np.isfinite(level)])) if np.isfinite(level).any() else math.nan
 
     def corrected_nmi(self, channels: Any) -> FloatArray:
-        """Return (NMI − chance) / (1 − chance), (K, K) for K channels: 0 on average of independent ones, 1 of equal."""
-        return self._nmi_above(self.chance_nmi(channels), channels)
+        """Return NMI counted from the level of chance, (K, K) for K channels; see `bits_above_chance`.
+
+        NMI = s_UV / √( s_UU s_VV ), with s the bits shared above chance: 0 on average of independent channels, 1 of
+        equal ones. NaN where NMI is undefined, or chance was not worked out.
+        """
+        above = self._bits_above_chance(channels)
+        own = np.sqrt(_positive(above.diagonal()))
+        return np.asarray(above / np.outer(own, own))
 
     def corrected_similarity(self, measure: Measure, channels: Any) -> FloatArray:
         """Return similarity corrected for chance, (K, K) of K channels: 0 on average of independent ones, 1 of equal.
 
-        Of NMI it is `corrected_nmi`. Of VI it is 1 − VI / E[VI], E[VI] being what independent channels of the same
-        information would show. NaN where it is undefined. Where chance was not worked out, similarity is taken as it
-        is.
+        Of NMI it is `corrected_nmi`. Of VI it is 1 − VI / E[VI] = 2 s_UV / (s_UU + s_VV), E[VI] being what independent
+        channels of the same information would show. NaN where it is undefined. Where chance was not worked out,
+        similarity is taken as it is.
         """
-        level = self.chance_nmi(channels) if len(self.chance) else np.zeros((len(channels), len(channels)))
         if measure == "nmi":
-            return self._nmi_above(level, channels)
-        own = 2 * self.information_bits[channels] - self.information_twice_bits[channels]  # I(U;U′)
-        scale = np.sqrt(np.maximum(own, 0.0))
-        expected = np.add.outer(own, own) - 2 * level * np.outer(scale, scale)
-        vi_bits = np.asarray(self.vi_bits, dtype=np.float64)[np.ix_(channels, channels)]
-        return np.asarray(1 - np.divide(vi_bits, expected, out=np.full_like(vi_bits, np.nan), where=expected > 0))
+            return self.corrected_nmi(channels) if len(self.chance) else self._square(self.nmi, channels)
+        if not len(self.chance):
+            own = self._own_bits(channels)
+            total = _positive(np.add.outer(own, own))
+            return np.asarray(1 - self._square(self.vi_bits, channels) / total)
+        above = self._bits_above_chance(channels)
+        own = _positive(above.diagonal())
+        return np.asarray(2 * above / np.add.outer(own, own))
 
-    def _nmi_above(self, level: FloatArray, channels: Any) -> FloatArray:
-        nmi = np.asarray(self.nmi, dtype=np.float64)[np.ix_(channels, channels)]
-        return np.asarray((nmi - level) / (1 - level))
+    def _bits_above_chance(self, channels: Any) -> FloatArray:
+        """Return what channels share above chance, (K, K) bits; the diagonal is of two draws of one channel."""
+        own, bits = self._own_bits(channels), self.information_bits[channels]
+        scale = np.sqrt(np.outer(own, own))
+        shared = np.where(np.eye(len(bits), dtype=bool), own, self._square(self.nmi, channels) * scale)
+        both = np.add.outer(bits, bits)
+        by_chance = both - self.chance_nmi(channels) * scale
+        return bits_above_chance(both - shared, by_chance, self.ceiling_bits)
 
-    @property
-    def corrected_label_nmi(self) -> FloatArray:
-        """(C, F) NMI with each label corrected for chance, as `corrected_nmi`; NaN where chance was not worked out."""
-        if self.label_chance_nmi.shape != self.label_nmi.shape:
-            return np.full(self.label_nmi.shape, np.nan)
-        return np.asarray((self.label_nmi - self.label_chance_nmi) / (1 - self.label_chance_nmi))
+    def _own_bits(self, channels: Any) -> FloatArray:
+        """Return I(U;U′) of channels, (K,) bits."""
+        return np.asarray(np.maximum(2 * self.information_bits[channels] - self.information_twice_bits[channels], 0.0))
+
+    def _square(self, matrix: RealArray, channels: Any) -> FloatArray:
+        return np.asarray(matrix, dtype=np.float64)[np.ix_(channels, channels)]
+
+    def label_chance_nmi(self, channels: Any) -> FloatArray:
+        """Return the NMI with each label that channels which share nothing with it would show: (K, F)."""
+        if not (len(self.chance) and len(self.label_chance)):
+            return np.full((len(channels), len(self.label_names)), np.nan)
+        (x, y), (label_x, label_y) = self.chance[channels].T, self.label_chance.T
+        fitted = np.maximum(np.outer(x, label_x) - np.outer(y, label_y), 0.0)
+        if self.label_shuffled_nmi.shape != self.label_nmi.shape:
+            return np.asarray(fitted)
+        by_shuffles = self.label_shuffled_nmi[channels]
+        return np.asarray(np.where(np.isfinite(by_shuffles), by_shuffles, fitted))
+
+    def corrected_label_nmi(self, channels: Any) -> FloatArray:
+        """Return NMI with each label counted from the level of chance, (K, F) of K channels; see `corrected_nmi`.
+
+        Where the level is of shuffles, on other images than `information_bits`, (NMI − level) / (1 − level).
+        """
+        above, _ = self._label_bits_above_chance(channels)
+        own = _positive(self._bits_above_chance(channels).diagonal())
+        # two draws of a label are one: what they tell together is its entropy
+        alone = 1 - (self.label_chance**2 @ [1.0, -1.0] if len(self.label_chance) else np.nan)
+        label_own = bits_above_chance(self.label_bits, (1 + alone) * self.label_bits, self.ceiling_bits)
+        corrected = above / np.sqrt(np.outer(own, _positive(label_own)))
+        level = self.label_chance_nmi(channels)
+        plain = (self.label_nmi[channels] - level) / (1 - level)
+        fitted = np.isfinite(self.label_chance).all(axis=1) if len(self.label_chance) else False
+        return np.asarray(np.where(fitted, corrected, plain))
 
     def label_nmi_of(self, channels: Any) -> tuple[FloatArray, FloatArray]:
         """Return mean NMI with each label over some channels, (F,), as it is and corrected for chance."""
-        rows = np.asarray(channels, dtype=np.int64)
-        return self.label_nmi[rows].mean(axis=0), self.corrected_label_nmi[rows].mean(axis=0)
+        return self.label_nmi[channels].mean(axis=0), self.corrected_label_nmi(channels).mean(axis=0)
 
     def unbinned_bits_of(self, channels: Any) -> FloatArray:
         """Return the mean bits told of each binned label without its bins, (F,); NaN where there are none."""
         if self.label_unbinned_bits.shape != self.label_nmi.shape:
             return np.full(len(self.label_names), np.nan)
-        return np.asarray(self.label_unbinned_bits[np.asarray(channels, dtype=np.int64)].mean(axis=0))
+        return np.asarray(self.label_unbinned_bits[channels].mean(axis=0))
 
     @property
     def compared_labels(self) -> tuple[int, ...]:
         """The positions of the labels that are no identifiers."""
         return tuple(f for f, name in enumerate(self.label_names) if name not in self.identifiers)
 
-    def best_label(self, label_nmi: Any) -> int | None:
-        """Return the label with the highest of these NMI (F,), identifiers aside; None when none is defined."""
-        values = np.array(label_nmi, dtype=np.float64)
-        values[[name in self.identifiers for name in self.label_names]] = np.nan
+    def best_label(self, channels: Any) -> int | None:
+        """Return the label that channels tell most about, by their mean corrected NMI with it.
+
+        Identifiers are no labels here, and what is told about a label counts from three standard deviations above
+        chance on: of N images, √( chance / (N ln 2) ) bits, as of independent clusterings.
+
+        Returns:
+            Its place among the labels; None when there is none above chance. Where chance was not worked out, NMI is
+            taken as it is.
+        """
+        nmi = self.label_nmi[channels].mean(axis=0) if self.label_names else np.zeros(0)
+        if len(self.chance):
+            images = np.maximum(self.label_images, 1) if len(self.label_images) else self.n_images
+            above, by_chance = (bits.mean(axis=0) for bits in self._label_bits_above_chance(channels))
+            clear = above > CLEAR_OF_CHANCE * np.sqrt(by_chance / (images * math.log(2)))
+            nmi = np.where(clear, self.corrected_label_nmi(channels).mean(axis=0), np.nan)
+        values = np.where([name in self.identifiers for name in self.label_names], np.nan, nmi)
         return int(np.nanargmax(values)) if np.isfinite(values).any() else None
+
+    def _label_bits_above_chance(self, channels: Any) -> tuple[FloatArray, FloatArray]:
+        """Return what channels share with labels above chance, and by chance, (K, F) bits each."""
+        both = np.add.outer(self.information_bits[channels], self.label_bits)
+        scale = np.sqrt(np.outer(self._own_bits(channels), self.label_bits))
+        by_chance = self.label_chance_nmi(channels) * scale
+        joint = both - self.label_nmi[channels] * scale
+        return bits_above_chance(joint, both - by_chance, self.ceiling_bits), by_chance
 
     @property
     def member(self) -> IntArray:
@@ -183,10 +248,8 @@ class ChannelMatrix:
             vi_bits=np.asarray(self.vi_bits)[square],
             label_nmi=self.label_nmi[rows] if self.label_names else self.label_nmi,
             label_vi_bits=self.label_vi_bits[rows] if self.label_names else self.label_vi_bits,
-            label_chance_nmi=self.label_chance_nmi[rows] if len(self.label_chance_nmi) else self.label_chance_nmi,
-            label_unbinned_bits=self.label_unbinned_bits[rows]
-            if len(self.label_unbinned_bits)
-            else self.label_unbinned_bits,
+            label_shuffled_nmi=_some_rows(self.label_shuffled_nmi, rows),
+            label_unbinned_bits=_some_rows(self.label_unbinned_bits, rows),
             chance=self.chance[rows] if len(self.chance) else self.chance,
             member_keys=(),
         )
@@ -204,7 +267,9 @@ class ChannelMatrix:
             label_nmi=self.label_nmi,
             label_vi_bits=self.label_vi_bits,
             chance=self.chance,
-            label_chance_nmi=self.label_chance_nmi,
+            label_chance=self.label_chance,
+            label_shuffled_nmi=self.label_shuffled_nmi,
+            label_images=self.label_images,
             label_bins=self.label_bins,
             label_unbinned_bits=self.label_unbinned_bits,
         )
@@ -292,68 +357,6 @@ class Hotspots:
 
 
 @dataclass(frozen=True, eq=False)
-class ChannelMap:
-    """Channels laid out in the plane so that similar ones lie together.
-
-    Args:
-        mds: (C, 2) metric multidimensional scaling; NaN for dead and saturated channels.
-        umap: (C, 2) UMAP of the same distances; NaN for the same channels.
-        stress: Kruskal's stress-1 of the MDS layout: 0 is perfect, above 0.2 poor.
-        messages: what a user should know about this result.
-    """
-
-    mds: FloatArray
-    umap: FloatArray
-    stress: float
-    messages: tuple[str, ...] = ()
-
-    def coordinates(self, method: Literal["mds", "umap"]) -> FloatArray:
-        """Return the (C, 2) layout of a method."""
-        return self.mds if method == "mds" else self.umap
-
-    def save(self, folder: Path) -> None:
-        """Write into a folder that exists."""
-        save_arrays(folder, mds=self.mds, umap=self.umap)
-        save_json(folder, {"stress": self.stress, "messages": self.messages})
-
-    @classmethod
-    @reports_damage
-    def load(cls, folder: Path) -> "ChannelMap":
-        """Read what `save` wrote."""
-        facts = load_json(folder)
-        arrays = load_arrays(folder, "mds", "umap")
-        check_shapes(folder, arrays, mds="C 2", umap="C 2")
-        return cls(**arrays, stress=facts["stress"], messages=tuple(facts["messages"]))
-
-
-@dataclass(frozen=True, eq=False)
-class Traversals:
-    """Traversals of every channel: base images with that one channel moved across its range.
-
-    Args:
-        images: (C, K, T, H, W) or (C, K, T, H, W, 3) uint8: K base images, T values.
-        values: (C, T) the values, ascending, in the latent units of the channel.
-        base: (K,) positions of the base images in the fingerprint sample.
-    """
-
-    images: ImageArray
-    values: FloatArray
-    base: IntArray
-
-    def save(self, folder: Path) -> None:
-        """Write into a folder that exists."""
-        save_arrays(folder, images=self.images, values=self.values, base=self.base)
-
-    @classmethod
-    @reports_damage
-    def load(cls, folder: Path) -> "Traversals":
-        """Read what `save` wrote; the images stay on disk, memory-mapped."""
-        arrays = load_arrays(folder, "values", "base") | load_arrays(folder, "images", mmap=True)
-        check_shapes(folder, arrays, values="C T", base="K", images="C K T *")
-        return cls(**arrays)
-
-
-@dataclass(frozen=True, eq=False)
 class Analysis:
     """All results of one `analyze`.
 
@@ -376,3 +379,13 @@ class Analysis:
     traversals: Traversals | None
     stability: Mapping[Measure, Stability] = field(default_factory=dict)
     over_training: OverTraining | None = None
+
+
+def _some_rows(array: FloatArray, rows: IntArray) -> FloatArray:
+    """Return some rows of an array; all of one that holds nothing."""
+    return array[rows] if len(array) else array
+
+
+def _positive(bits: FloatArray) -> FloatArray:
+    """Return bits that can be divided by: NaN where they are 0 or less."""
+    return np.where(bits > 0, bits, np.nan)

@@ -109,19 +109,6 @@ def _shuffles(copy_of: IntArray, count: int, seed: int) -> IntArray:
     return np.asarray(originals[:, image])
 
 
-def chance_level(rows: FloatArray, columns: FloatArray) -> FloatArray:
-    """Return the NMI that independent channels or labels show by chance, from their factors.
-
-    Args:
-        rows: (R, 2) factors x and y, see `chance_factors`.
-        columns: (S, 2) factors of others.
-
-    Returns:
-        (R, S) x_U x_V − y_U y_V, never below 0; NaN where a factor is.
-    """
-    return np.asarray(np.maximum(np.outer(rows[:, 0], columns[:, 0]) - np.outer(rows[:, 1], columns[:, 1]), 0.0))
-
-
 def chance_factors(nmi: FloatArray, shuffled: IntArray) -> FloatArray:
     """Fit NMI with shuffled channels by two factors per channel.
 

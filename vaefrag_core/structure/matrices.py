@@ -14,7 +14,6 @@ from vaefrag_core.structure.chance_level import (
     FEWEST_FITTED,
     LABEL_SHUFFLES,
     chance_factors,
-    chance_level,
     shuffled_channels,
     shuffled_codes,
 )
@@ -90,7 +89,8 @@ def compare_channels(
     columns.nmi[:, beside] = nmi[np.ix_(back, label_rows)]
     columns.vi_bits[:, beside] = vi_bits[np.ix_(back, label_rows)]
     chance = chance_factors(nmi[:, count : count + len(shuffled)], shuffled)
-    columns.chance_nmi[:, beside] = chance_level(chance[back], chance[label_rows])
+    label_chance = np.full((len(labels), 2), np.nan)
+    label_chance[beside] = chance[label_rows]
     channels = Rows(mean, logvar, codes, divergence=divergence)
     _fill_others(columns, labels, beside, channels, posteriors.image_copies, device, threads)
     return ChannelMatrix(
@@ -105,7 +105,9 @@ def compare_channels(
         label_nmi=columns.nmi,
         label_vi_bits=columns.vi_bits,
         chance=chance[back],
-        label_chance_nmi=columns.chance_nmi,
+        label_chance=label_chance,
+        label_shuffled_nmi=columns.shuffled_nmi,
+        label_images=np.array([label.labelled.sum() for label in labels], dtype=np.int64),
         label_bins=np.array([label.bins for label in labels], dtype=np.int64),
         identifiers=tuple(label.name for label in labels if label.identifier),
         messages=(
@@ -161,12 +163,12 @@ def compare_across(
 
 @dataclass(frozen=True, eq=False)
 class _LabelColumns:
-    """What channels share with labels: bits (F,); nmi, vi_bits and chance_nmi (C, F); NaN where it is undefined."""
+    """What channels share with labels: bits (F,); nmi, vi_bits and shuffled_nmi (C, F); NaN where it is undefined."""
 
     bits: FloatArray
     nmi: FloatArray
     vi_bits: FloatArray
-    chance_nmi: FloatArray
+    shuffled_nmi: FloatArray
 
     @classmethod
     def undefined(cls, channels: int, labels: int) -> "_LabelColumns":
@@ -204,7 +206,7 @@ def _fill_others(
         columns.bits[group] = information[label_rows]
         columns.nmi[:, group], columns.vi_bits[:, group] = nmi[:count, label_rows], vi_bits[:count, label_rows]
         by_chance = nmi[:count, count + len(codes) :].reshape(count, LABEL_SHUFFLES, len(codes)).mean(axis=1)
-        columns.chance_nmi[:, group] = np.maximum(by_chance, 0.0)
+        columns.shuffled_nmi[:, group] = np.maximum(by_chance, 0.0)
 
 
 def _reusable_channels(posteriors: Posteriors, earlier: ChannelMatrix | None) -> tuple[IntArray, IntArray]:

@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from vaefrag_core.artifacts import Analysis, ChannelMatrix, Hotspots, SpaceMatrix
-    from vaefrag_core.artifacts.hotspot import Hotspot
+    from vaefrag_core.artifacts import Analysis, ChannelMatrix, Hotspot, Hotspots, SpaceMatrix
     from vaefrag_core.artifacts.stability import Over
     from vaefrag_core.datasets.base import ImageDataset
     from vaefrag_core.structure.member_metrics import MemberMetrics
@@ -62,7 +61,7 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
             "medoid": names[group.medoid],
             "channels": [names[c] for c in group.channels],
             **_labels(matrix, group.channels),
-            "best_label": None if (best := matrix.best_label(group.label_nmi)) is None else matrix.label_names[best],
+            "best_label": _name(matrix, matrix.best_label(list(group.channels))),
             **_recurrence(hotspots, group.label),
             **_stability(analysis, group.label),
         }
@@ -89,8 +88,8 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
 
 def _labels(matrix: "ChannelMatrix", channels: "Sequence[int]") -> dict[str, Any]:
     """Return NMI with each label but identifiers, as it is and corrected, and bits told of binned ones without bins."""
-    plain, corrected = matrix.label_nmi_of(channels)
-    unbinned = matrix.unbinned_bits_of(channels)
+    plain, corrected = matrix.label_nmi_of(list(channels))
+    unbinned = matrix.unbinned_bits_of(list(channels))
     names = [(f, matrix.label_names[f]) for f in matrix.compared_labels]
     return {
         "label_nmi": {name: float(plain[f]) for f, name in names},
@@ -156,7 +155,7 @@ def show_analysis(analysis: "Analysis") -> None:
     )
     if n_hotspots:
         _show_hotspots(matrix, hotspots, members)
-        if matrix.compared_labels and len(matrix.label_chance_nmi):
+        if matrix.compared_labels and len(matrix.label_chance):
             terminal.print_message(
                 "NMI with labels is corrected for chance: 0 of a label that a channel says nothing of."
             )
@@ -204,12 +203,16 @@ def _show_hotspots(matrix: "ChannelMatrix", hotspots: "Hotspots", members: int) 
 
 def _label_nmi(matrix: "ChannelMatrix", group: "Hotspot") -> "NDArray[np.float64]":
     """Return NMI with each label, corrected for chance; as it is, in results of earlier versions."""
-    return matrix.label_nmi_of(group.channels)[1 if len(matrix.label_chance_nmi) else 0]
+    return matrix.label_nmi_of(list(group.channels))[1 if len(matrix.label_chance) else 0]
 
 
 def _best_label(matrix: "ChannelMatrix", group: "Hotspot") -> tuple[str, str]:
-    best = matrix.best_label(group.label_nmi)
+    best = matrix.best_label(list(group.channels))
     return ("–", "") if best is None else (_number(_label_nmi(matrix, group)[best]), matrix.label_names[best])
+
+
+def _name(matrix: "ChannelMatrix", label: int | None) -> str | None:
+    return None if label is None else matrix.label_names[label]
 
 
 def spaces_result(ensemble_id: str, spaces: "SpaceMatrix") -> dict[str, Any]:

@@ -257,7 +257,7 @@ def _labels(view: ExplorerView, channels: Sequence[int]) -> html.Section:
         text = "Its labels name images, and are compared with nothing." if matrix.label_names else ""
         words = text or "The data set came without labels."
         return section("NMI with labels", "label", html.P(words, className="note"))
-    means, unbinned = view.label_nmi(channels), matrix.unbinned_bits_of(channels)
+    means, unbinned = view.label_nmi(channels), matrix.unbinned_bits_of(list(channels))
     bars = [
         html.Div(
             [
@@ -271,7 +271,7 @@ def _labels(view: ExplorerView, channels: Sequence[int]) -> html.Section:
     ]
     title = "NMI with labels" if len(channels) == 1 else "Mean NMI with labels"
     told = [f"{matrix.label_names[f]} {unbinned[f]:.2f} bits" for f in matrix.compared_labels if unbinned[f] >= 0]
-    notes = ["Corrected for chance."] if len(matrix.label_chance_nmi) else []
+    notes = ["Corrected for chance."] if len(matrix.label_chance) else []
     notes += [f"Told without bins: {', '.join(told)}."] if told else []
     return section(title, "label", html.Div(bars), note=" ".join(notes))
 

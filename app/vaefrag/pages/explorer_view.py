@@ -173,7 +173,9 @@ class ExplorerView:
 
     def _label_nmi(self) -> FloatArray:
         matrix = self.analysis.matrix
-        return matrix.corrected_label_nmi if len(matrix.label_chance_nmi) else matrix.label_nmi
+        return (
+            matrix.corrected_label_nmi(np.arange(matrix.n_channels)) if len(matrix.label_chance) else matrix.label_nmi
+        )
 
     def _matrix_view(self) -> MatrixView:
         measure, dead = self.selection.measure, self.selection.dead
