@@ -10,6 +10,7 @@ import numpy as np
 
 from vaefrag_core.array_types import FloatArray, IntArray
 from vaefrag_core.artifacts.image_copies import hold_out_images
+from vaefrag_core.structure.classifier_warnings import without_regression_warning
 from vaefrag_core.structure.label_factors import label_entropy_bits
 
 NEIGHBOURS = 3  # of a code among those of the same value, for MIG
@@ -85,6 +86,7 @@ def mig(codes: FloatArray, classes: IntArray, seed: int = 0, copy_of: IntArray |
     return float(np.mean(gaps))
 
 
+@without_regression_warning()
 def sap(codes: FloatArray, classes: IntArray, seed: int = 0, copy_of: IntArray | None = None) -> float:
     """Separated attribute predictability.
 
@@ -122,6 +124,7 @@ def sap(codes: FloatArray, classes: IntArray, seed: int = 0, copy_of: IntArray |
     return float(np.mean(_gap(score, chance)))
 
 
+@without_regression_warning()
 def dci(codes: FloatArray, classes: IntArray, seed: int = 0, copy_of: IntArray | None = None) -> DCI:
     """Disentanglement, completeness and informativeness.
 
