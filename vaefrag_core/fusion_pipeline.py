@@ -107,7 +107,7 @@ def _evaluate(
 ) -> dict[str, Any]:
     """Measure by criteria that were not optimized what was gained; JSON content."""
     on_stage("judge", 0.0, None)
-    factors = usable_factors(posteriors.labels, tuple(posteriors.label_names or ()), posteriors.n_images)
+    factors = usable_factors(posteriors.labels, posteriors.label_names, posteriors.n_images, posteriors.identifiers)
     probes, notes = [], list(factors.messages)
     for f, (name, classes) in enumerate(zip(factors.names[:MAX_PROBED_LABELS], factors.classes, strict=False)):
         try:

@@ -22,6 +22,8 @@ from vaefrag_core.config import HotspotConfig
 from vaefrag_core.measures.channel_states import dead_channels
 
 CLEAR_OF_ACCIDENTS = 2.0  # times what shuffling makes by accident, from which on an eigenvalue means something
+LABEL_SHUFFLES = 16  # of a label whose level cannot be fitted: enough to average over
+FEWEST_FITTED = 8  # shuffled channels that two factors of a label are fitted by
 MAX_SHUFFLED = 24  # channels: enough to average over, a small part of all
 CONFUSED_SHARE = 0.1  # of neighbouring means within one σ of each other, from which on a sharp channel confuses images
 SATURATION_MARGIN_BITS = 7.0  # a Gaussian channel of so much more than log2 N bits leaves no images to overlap
@@ -79,16 +81,39 @@ def shuffle_images(
     Returns:
         Means and ln σ², (P, N).
     """
-    n_images = mean.shape[1]
-    originals, image = np.unique(np.arange(n_images) if copy_of is None else copy_of, return_inverse=True)
-    shuffle = np.random.default_rng(seed).permuted(np.tile(originals, (len(mean), 1)), axis=1)[:, image]
+    shuffle = _shuffles(np.arange(mean.shape[1]) if copy_of is None else copy_of, len(mean), seed)
     return np.take_along_axis(mean, shuffle, axis=1), np.take_along_axis(logvar, shuffle, axis=1)
+
+
+def shuffled_codes(codes: IntArray, copy_of: IntArray, seed: int = 0) -> IntArray:
+    """Shuffle the images of labels, so that they share nothing with any channel any more.
+
+    Args:
+        codes: (F, N) their values, numbered.
+        copy_of: (N,) equal numbers where images are copies of each other; copies stay together.
+        seed: seed of the shuffles.
+
+    Returns:
+        (16, F, N).
+
+    Example:
+        >>> shuffled_codes(np.array([[0, 0, 1]]), np.arange(3)).sum(axis=2).ravel().tolist() == [1] * LABEL_SHUFFLES
+        True
+    """
+    return np.asarray(codes[:, _shuffles(copy_of, LABEL_SHUFFLES, seed)].swapaxes(0, 1))
+
+
+def _shuffles(copy_of: IntArray, count: int, seed: int) -> IntArray:
+    """Return the images that take the places of all, (count, N), those of copies being one."""
+    _, first, image = np.unique(copy_of, return_index=True, return_inverse=True)
+    originals = np.random.default_rng(seed).permuted(np.tile(first, (count, 1)), axis=1)
+    return np.asarray(originals[:, image])
 
 
 def chance_factors(nmi: FloatArray, shuffled: IntArray) -> FloatArray:
     """Fit NMI with shuffled channels by a few factors per channel.
 
-    NMI(U,V) ≈ x_U · x_V − y_U · y_V, see `level_from_factors`
+    NMI(U,V) ≈ x_U · x_V − y_U · y_V, see `measures.information_terms.level_from_factors`
 
     Args:
         nmi: (R, P) NMI of every channel or label with every shuffled channel; NaN where undefined.
@@ -123,18 +148,3 @@ def chance_factors(nmi: FloatArray, shuffled: IntArray) -> FloatArray:
         if len(values) > column and signed > (accidents if column % 2 else 0):
             factors[defined, column] = nmi[defined] @ vectors[:, which] / np.sqrt(signed)
     return factors
-
-
-def level_from_factors(factors: FloatArray, others: FloatArray) -> FloatArray:
-    """Return the NMI that channels or labels which share nothing show, x_U · x_V − y_U · y_V, never below 0.
-
-    Args:
-        factors: (K, 4) of `chance_factors`; (K, 2), one x and one y, in results of earlier versions.
-        others: (L, 4) likewise.
-
-    Returns:
-        (K, L); NaN where a factor is.
-    """
-    half = factors.shape[1] // 2
-    level = factors[:, :half] @ others[:, :half].T - factors[:, half:] @ others[:, half:].T
-    return np.asarray(np.maximum(level, 0.0))

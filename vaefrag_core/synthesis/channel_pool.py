@@ -80,6 +80,7 @@ def pool_ensembles(ensembles: Mapping[str, Posteriors]) -> ChannelPool:
         images=first.images,
         sample_id=first.sample_id,
         copy_of=copies[0] if copies else None,
+        identifiers=first.identifiers,
     )
     return ChannelPool(pooled, names, {name: c for c, name in enumerate(names)})
 

@@ -83,8 +83,9 @@ TERMS: dict[str, str] = {
     "live_kl": "A channel is live while its KL, averaged over the last logged steps, is at least 0.01 nats. When no"
     " channel of a member is live after 500 steps, the member has collapsed: it paints one image for all.",
     "label": "A known property of the images. It is compared like a channel that tells its values apart perfectly."
-    " Numbers of many values are cut into 20 bins first, and images without a value are left aside. A label with about"
-    " as many values as images names them, and is never called the best.",
+    " Numbers of many values are cut into 20 bins first, and images without a value are left aside. NMI with a label is"
+    " corrected for chance: 0 where nothing is told. Text with about as many values as images names them, and is"
+    " compared with nothing.",
     "loss": "The objective that training lowers, nats per image: how badly the image is painted again, plus β times"
     " the KL of all channels.",
     "attempt": "How often this member was handed to a worker. After a death or a pause it goes on from its last"

@@ -215,7 +215,9 @@ def _hotspot_row(view: ExplorerView, group: Hotspot, members: int, doubts: tuple
         **spoken,
     )
     best = view.analysis.matrix.best_label(list(group.channels))
-    label = "–" if best is None else f"{view.analysis.matrix.label_names[best]} {group.label_nmi[best]:.2f}"
+    label = (
+        "–" if best is None else f"{view.analysis.matrix.label_names[best]} {view.label_nmi(group.channels)[best]:.2f}"
+    )
     cells: list[Any] = [
         number,
         group.size,
