@@ -6,12 +6,12 @@ ensemble are shuffled as a whole: its hotspots stay as they are, and have nothin
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from vaefrag_core.array_types import BoolArray, FloatArray, IntArray
-from vaefrag_core.artifacts import Hotspot, Posteriors
+from vaefrag_core.artifacts import ChannelMatrix, Hotspot, Posteriors
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.errors import InvalidInputError
 from vaefrag_core.structure.hotspot_groups import mean_between_members
@@ -83,9 +83,7 @@ def compare_hotspots(
     copies = next((p.image_copies for p, _ in (first, second) if p.copy_of is not None or p.images is not None), None)
     flat = [np.concatenate(both).T for both in ((mean, mean_2), (logvar, logvar_2))]
     matrix = compare_channels(Posteriors([flat[0]], [flat[1]], copy_of=copies), threads=threads)
-    everything = np.arange(matrix.n_channels)
-    level = np.nan_to_num(matrix.chance_nmi(everything))
-    corrected = np.clip(np.nan_to_num(matrix.corrected_similarity("nmi", everything)), 0.0, 1.0)
+    corrected = _corrected(matrix)
     between = weights @ corrected[:count, count:] @ weights_2.T
     inside = (
         _inside(corrected[:count, :count], weights, member),
@@ -98,9 +96,11 @@ def compare_hotspots(
     rng = np.random.default_rng(seed)
     for draw in range(draws):
         shuffle = rng.permutation(originals)[place]
-        nmi = compare_across((mean, logvar), (mean_2[:, shuffle], logvar_2[:, shuffle]), threads=threads)
-        cross = level[:count, count:]
-        similarity = np.clip(np.nan_to_num((nmi - cross) / (1 - cross)), 0.0, 1.0)
+        nmi = np.array(matrix.nmi, dtype=np.float64)
+        nmi[:count, count:] = compare_across(
+            (mean, logvar), (mean_2[:, shuffle], logvar_2[:, shuffle]), threads=threads
+        )
+        similarity = _corrected(replace(matrix, nmi=nmi))[:count, count:]
         highest[draw] = (weights @ similarity @ weights_2.T).max()
         on_progress(draw + 1, draws)
     same = (between > config.min_similarity) & (between >= config.cohesion * closer)
@@ -117,6 +117,12 @@ def _channels_of_hotspots(
     inside = of[None] == np.arange(len(groups))[:, None]
     weights = inside / np.maximum(inside.sum(axis=1, keepdims=True), 1)
     return mean[channels], logvar[channels], weights, posteriors.channel_names[channels, 0]
+
+
+def _corrected(matrix: ChannelMatrix) -> FloatArray:
+    """Return corrected NMI of all pairs as the rule of hotspots takes it, 0 to 1."""
+    nmi = matrix.corrected_similarity("nmi", np.arange(matrix.n_channels))
+    return np.asarray(np.clip(np.nan_to_num(nmi), 0.0, 1.0))
 
 
 def _inside(similarity: FloatArray, weights: FloatArray, member: IntArray) -> FloatArray:
