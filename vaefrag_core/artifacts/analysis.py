@@ -248,12 +248,13 @@ class ChannelMatrix:
 
 @dataclass(frozen=True, eq=False)
 class Hotspots:
-    """The OPTICS order of the channels and the groups cut from it. Arrays are indexed by flat channel.
+    """The hotspots of the channels, and an order that shows them. Arrays are indexed by flat channel.
 
     Args:
-        order: (C,) flat indices in the order in which OPTICS visits them; then saturated channels, then dead ones by
-            information.
-        reachability: (C,) distance at which each channel was reached; ∞ for the first, and for saturated and dead ones.
+        order: (C,) flat indices in the order in which OPTICS visits them, held to finish a hotspot that it has entered;
+            then saturated channels, then dead ones by information.
+        reachability: (C,) distance at which each channel was reached from those before it in this order; ∞ for the
+            first, and for saturated and dead ones.
         labels: (C,) hotspot of each channel, −1 for noise and for saturated and dead channels.
         dead: (C,) True where a channel carries less information than the threshold.
         sign: (C,) +1 or −1: the direction in which a channel runs like its hotspot's medoid.
