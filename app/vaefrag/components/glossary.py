@@ -61,15 +61,16 @@ TERMS: dict[str, str] = {
     " both; if the same, no more than one.",
     "joint information": "I(X;U1..Uk): what the channels tell together, by adding the distances between their"
     " posteriors. At most log2 N of N images in the sample.",
-    "redundancy": "The sum of what each channel tells alone, less what all tell together: told more than once. Negative"
-    " where channels tell together what none of them tells alone.",
+    "redundancy": "The sum of what each channel tells alone, less what all tell together: told more than once. Counted"
+    " from what channels that share nothing would show on so few images. Negative where channels tell together what"
+    " none of them tells alone.",
     "Shapley share": "What a channel adds to the set, averaged over all orders of putting the set together; the shares"
     " sum to what all tell together. Its marginal share is what the set would lose without it: 0 when another tells"
     " the same.",
     "greedy set": "Begins with the channel that tells most, then adds the one that adds most, again and again. Chosen"
     " and judged on the same sample, it looks a little better than it is.",
-    "carried": "What the set and a member's whole latent space tell alike, over what the member tells; mean over"
-    " members.",
+    "carried": "What the set and a member's whole latent space tell alike, over what the member tells, counted from"
+    " the level of chance: 0 when they share nothing, however few the images. Mean over up to 8 members.",
     "dead": "A channel that tells less than the threshold (0.01 bits unless set otherwise). Its similarity to"
     " others would be a ratio of two vanishing numbers.",
     "live_kl": "A channel is live while its KL, averaged over the last logged steps, is at least 0.01 nats. When no"
