@@ -72,3 +72,20 @@ def test_other_images_are_refused() -> None:
     (first, _), _ = two((3, 4, 5), seed=0)
     with pytest.raises(InvalidInputError, match="same images, got 200 and 150"):
         compare_hotspots(first, (independent(4, 3, 150, seed=1), ()), CONFIG)
+
+
+@pytest.mark.parametrize(("turn", "same"), [(10, True), (50, False)])
+def test_fragments_that_only_resemble_each_other_are_not_the_same(turn: float, same: bool) -> None:
+    rng = np.random.default_rng(0)
+    fragment, private = rng.normal(size=(2, 300))
+    contents = (fragment, np.cos(np.deg2rad(turn)) * fragment + np.sin(np.deg2rad(turn)) * private)
+    sides = []
+    for content in contents:
+        mean = content[None, :, None] + 0.1 * rng.normal(size=(4, 300, 1))
+        posteriors = Posteriors(mean, np.full_like(mean, np.log(0.03)))
+        sides.append((posteriors, find_hotspots(compare_channels(posteriors)).groups))
+    result = compare_hotspots(sides[0], sides[1], CONFIG, draws=19)
+    assert result.between.shape == (1, 1)
+    assert result.between[0, 0] > CONFIG.min_similarity  # clearly above chance, either way
+    assert result.p_values[0, 0] == 0.05
+    assert bool(result.same[0, 0]) == same
