@@ -49,6 +49,13 @@ TERMS: dict[str, str] = {
     " no hotspot as alike inside. From 95 on, members take the same axes more than chance would.",
     "member curve": "Hotspots are looked for among some of the members, chosen at random. A curve that still climbs at"
     " its end says that more members would show more.",
+    "agreement": "How much the member's channels are like the other members' in the hotspots that it holds: mean NMI"
+    " corrected for chance, by its best channel in each. 1: the same distinctions.",
+    "outlier": "How often a member of no special standing would share as little with the hotspots: what each member"
+    " shares with each hotspot is dealt anew among the members, and the lowest mean noted. An outlier has a p of 0.04"
+    " or less, and shares clearly less than the middle member.",
+    "nearest copies": "The channels of three other members that are most like this one, with their NMI corrected for"
+    " chance: 1 for the same distinctions, about 0 for nothing in common.",
     "returns": "Would the hotspot be there with other runs, or with other images? Some of the members are drawn at"
     " random, about 63 %, and hotspots are looked for among them anew; the first number says how often this one was"
     " found again. The second says the same of drawing images. Near 100 %: trust it. Below half: it may be chance.",

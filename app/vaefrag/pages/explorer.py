@@ -67,6 +67,7 @@ def _summary(view: ExplorerView) -> list[Component]:
     words += [html.Code(view.record.id, title="Commands ask for this id."), *again]
     if view.analysis.n_members > 1:
         words.append(dcc.Link("fuse its members", href=view.site.fuse(view.record.id)))
+        words.append(dcc.Link("which run to publish", href=view.site.certificate(view.record.id)))
     line = html.P([html.Span(word) for word in words], className="words")
     return [html.Div([html.H1(view.record.name), line]), _dead_switch(view)]
 
