@@ -143,8 +143,11 @@ def chance_factors(nmi: FloatArray, shuffled: IntArray) -> FloatArray:
     defined = np.isfinite(nmi).all(axis=1)
     factors[defined] = 0.0
     for column, which in enumerate((-1, -2, 0, 1)):
+        second = column % 2 == 1
+        if second and len(values) < 4:
+            continue
         # x² needs a positive and y² a negative eigenvalue; without one, that term is missing.
         signed = values[which] if column < 2 else -values[which]
-        if len(values) > column and signed > (accidents if column % 2 else 0):
+        if signed > (accidents if second else 0):
             factors[defined, column] = nmi[defined] @ vectors[:, which] / np.sqrt(signed)
     return factors
