@@ -45,7 +45,6 @@ RANDOM_START_SIGMA = 3.0  # wide enough that most images differ, near enough tha
 GROWING_START_SIGMA = 0.5  # of the bottleneck: what pays for itself grows, where merging what lies apart has no slope
 SPECTRAL_START_SCALES = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0)  # in σ, of which the best is taken
 STEPS_BETWEEN_SAVES = 25  # also between two reports of progress
-USE_VI = " Use the objective vi, which has neither failure."
 COPY_MARGIN = 1e-3  # by which a copy of a learner has to score higher before it is worth a warning
 
 
@@ -263,12 +262,16 @@ def _result(
     live = single >= DEAD_BITS
     dead_names = [name for name, is_live in zip(learners.names, live, strict=True) if not is_live]
     live_names = [name for name, is_live in zip(learners.names, live, strict=True) if is_live]
-    failure = _failure(bits, single[live], learners.input_entropy_bits, config.objective)
+    # The bottleneck asks for what all learners know together; the others for what they have in common.
+    together = information_bits(distance.sum(dim=0)) if config.objective == "information-bottleneck" else single.max()
+    failure = _failure(bits, single[live], float(together), learners.input_entropy_bits, config.objective)
     warnings = [f"Left out, as they tell nothing apart: {', '.join(dead_names)}."] if dead_names else []
     if end == "steps":
         warnings.append(f"It still rose after {optimizer.steps:,} steps. Allow more of them.")
     if config.objective == "vi" and not failure:
         warnings += _copy_warning(objective, distance[live], live_names)
+    if config.objective == "information-bottleneck" and not failure:
+        warnings += _saturation_warning(bits, learners.input_entropy_bits)
     return FusedSpace(
         config=config,
         mean=mean.numpy(),
@@ -291,31 +294,48 @@ def _result(
     )
 
 
-def _failure(bits: float, learner_bits: Tensor, ceiling: float, objective: FusionObjective) -> str:
-    """Return why a space is the known failure of an objective rather than a fusion; "" when it is none."""
-    low, high = float(learner_bits.min()), float(learner_bits.max())
-    if objective == "information-bottleneck":
-        otherwise = " Raise the price."
-        if bits < DEAD_BITS:
-            return (
-                f"The space tells nothing apart ({bits:.2g} bits): no fragment is told by more learners than the price"
-                " asks for. Lower the price."
-            )
-    elif bits < COLLAPSE_SHARE * low:
-        advice = " The learners have little in common." if objective == "vi" else USE_VI
+def _failure(bits: float, learner_bits: Tensor, high: float, ceiling: float, objective: FusionObjective) -> str:
+    """Return why a space is the known failure of an objective rather than a fusion; "" when it is none.
+
+    Args:
+        bits: of the space.
+        learner_bits: of the live learners.
+        high: bits of the richest of them; of all side by side where their union is asked for.
+        ceiling: H(X), bits.
+        objective: that was maximized.
+    """
+    low, bottleneck = float(learner_bits.min()), objective == "information-bottleneck"
+    advice = "Use the objective vi, which has neither failure."
+    if bottleneck and bits < DEAD_BITS:
+        return (
+            f"The space tells nothing apart ({bits:.2g} bits): no fragment is told by more learners than the price asks"
+            " for. Lower the price."
+        )
+    if not bottleneck and bits < COLLAPSE_SHARE * low:
+        advice = "The learners have little in common." if objective == "vi" else advice
         return (
             f"The space has shrunk to {bits:.2g} bits, where the poorest learner carries {low:.2g}: its {objective} is"
-            f" the similarity of next to nothing.{advice}"
+            f" the similarity of next to nothing. {advice}"
         )
-    else:
-        otherwise = " Use more images." if objective == "vi" else USE_VI
     # Learners that are near the ceiling themselves may well be fused into a space that is.
     if bits > NEAR_CEILING * ceiling and bits > high + (1 - NEAR_CEILING) * ceiling:
+        richest = "all learners side by side carry" if bottleneck else "the richest learner carries"
+        remedies: dict[FusionObjective, str] = {"vi": "Use more images.", "information-bottleneck": "Raise the price."}
         return (
-            f"The space has run to {bits:.2f} of at most {ceiling:.2f} bits, where the richest learner carries"
-            f" {high:.2f}: it tells images apart that no learner does.{otherwise}"
+            f"The space has run to {bits:.2f} of at most {ceiling:.2f} bits, where {richest} {high:.2f}: it tells"
+            f" images apart that no learner does. {remedies.get(objective, advice)}"
         )
     return ""
+
+
+def _saturation_warning(bits: float, ceiling: float) -> list[str]:
+    """Return a warning when a union of learners is near the ceiling, where bits can no longer be told; [] otherwise."""
+    if bits <= NEAR_CEILING * ceiling:
+        return []
+    return [
+        f"It carries {bits:.2f} of at most {ceiling:.2f} bits: it tells nearly all of these images apart, and what it"
+        " knows beyond that is not seen. Use more images, or raise the price."
+    ]
 
 
 def _copy_warning(objective: float, distance: Tensor, names: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ OBJECTIVES: dict[FusionObjective, str] = {
     "vi": "mean exp(−VI)",
     "nmi": "mean NMI",
     "mutual-information": "mean I(U;V), bits",
-    "information-bottleneck": "Σ I(U;V) − price × I(X;U), bits",
+    "information-bottleneck": "Σ I(U;V) − λ I(X;U)",
 }
 FIELDS = ("name", "objective", "price", "dimension", "steps", "restarts")
 
@@ -70,7 +70,7 @@ def read_field(name: str, value: Any) -> Any:
 _ORDER = ["label", "input", "error", "description"]  # an error stands at its input, not below the description
 _NUMBERS = {
     "price": (
-        "Price of a bit",
+        "Price of a bit, λ",
         f"information-bottleneck only: what more learners than this tell is kept. Empty: {DEFAULT_PRICE:g}.",
     ),
     "dimension": ("Dimension", "Channels of the fused space. Up to 3 are drawn whole."),

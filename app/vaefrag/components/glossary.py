@@ -90,7 +90,7 @@ TERMS: dict[str, str] = {
     " what the learners tell and no more; with few or very unlike learners it may copy one of them, and then says so."
     " nmi rises while the space shrinks to nothing, mutual-information until every image is told apart: they are there"
     " to be compared with vi, and their failure is never called a success. information-bottleneck sums I(U;V) over the"
-    " learners and pays a price for every bit: what more learners tell than the price is kept.",
+    " learners and pays a price λ for every bit: what more learners tell than the price is kept.",
     "reading a label": "How well a label is predicted of images held out, copies of an image always together. overlap:"
     " by the ten images whose posteriors overlap most with its own. draws: from one draw of its posterior, as the"
     " channels transmit it. means: by the ten nearest posterior means, which ignores how uncertain a posterior is."

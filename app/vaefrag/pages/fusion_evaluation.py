@@ -69,10 +69,11 @@ def evaluation_card(report: Mapping[str, Any], reading: str, address: Callable[[
 def _bits_cells(row: Mapping[str, Any] | None) -> list[html.Td]:
     if row is None:
         return [html.Td(""), html.Td("")]
-    return [
-        html.Td(f"{row['bits']:.2f}"),
-        html.Td(" … ".join(f"{end:.2f}".replace("-", "−") for end in row["interval"])),
-    ]
+    return [html.Td(_bits(row["bits"])), html.Td(" … ".join(map(_bits, row["interval"])))]
+
+
+def _bits(value: float) -> str:
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
 
 
 def _signed(share: float) -> str:
