@@ -8,7 +8,7 @@ from typing import Literal
 
 from vaefrag_core.config import SpaceConfig
 
-RESULTS_FORMAT = 5  # raised when a stage computes something else from the same inputs
+RESULTS_FORMAT = 6  # raised when a stage computes something else from the same inputs
 
 Stage = Literal["compare", "hotspots", "maps", "stability", "over-training", "traversals", "spaces", "atlas"]
 OnStage = Callable[[Stage, float], None]  # called with the stage at work and the share of it that is done

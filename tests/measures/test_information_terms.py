@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from vaefrag_core.measures.information_terms import nmi_from_terms, shared_bits_from_terms, vi_from_terms
+from vaefrag_core.measures.information_terms import (
+    bits_above_chance,
+    nmi_from_terms,
+    shared_bits_from_terms,
+    vi_from_terms,
+)
 
 
 def test_two_clusterings_worked_out_by_hand() -> None:
@@ -47,3 +52,18 @@ def test_an_undefined_pair_spoils_no_gradient() -> None:
     nmi.nan_to_num(0.0).sum().backward()
     assert own.grad is not None
     assert own.grad.tolist() == pytest.approx([-0.25, 0.0])
+
+
+def test_self_pairs_are_taken_off_where_every_image_overlaps_as_many_others() -> None:
+    # Of N images each overlaps with K others in full by chance, and with L others as it is: b̄ is (1 + K)/N, (1 + L)/N.
+    n, by_chance, observed = 512, 7, 63
+    bits = bits_above_chance(np.log2(n / (1 + np.array(observed))), np.log2(n / (1 + np.array(by_chance))), np.log2(n))
+    assert bits == pytest.approx(math.log2(observed / by_chance), abs=1e-12)
+
+
+def test_what_is_shared_above_chance_is_odd_and_its_slope_is_limited() -> None:
+    level, step = np.array(8.999), np.linspace(0, 0.1, 11)
+    above, below = (bits_above_chance(level - sign * step, level, 9.0) for sign in (1, -1))
+    np.testing.assert_allclose(above, -below, atol=1e-12)
+    assert above[1] == pytest.approx(8 * step[1], rel=0.1)
+    assert (np.diff(above) > 0).all()

@@ -1,4 +1,6 @@
-"""The level of chance against channels that really are independent."""
+"""The level of chance against channels that are independent, and what is shared above it against closed forms."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -26,13 +28,52 @@ def test_the_level_is_what_independent_channels_show(n_images: int) -> None:
     assert abs(found.corrected_nmi(np.arange(24))[apart].mean()) < 0.1 * shown
 
 
-def test_posteriors_that_are_far_too_wide_do_not_hide_the_level() -> None:
+@pytest.mark.parametrize(("share", "logvar"), [(0.05, 10.0), (0.2, 10.0), (0.9, 10.0), (0.05, 300.0), (0.2, -60.0)])
+def test_posteriors_far_wider_or_narrower_than_the_others_do_not_hide_the_level(share: float, logvar: float) -> None:
     rng = np.random.default_rng(4)
-    mean, logvar = rng.normal(size=(2, 300, 6)), np.full((2, 300, 6), -3.0)
-    logvar[rng.random(logvar.shape) < 0.05] = 10.0
-    matrix = compare_channels(Posteriors(mean, logvar))
+    mean, logvars = rng.normal(size=(2, 300, 6)), np.full((2, 300, 6), -3.0)
+    logvars[rng.random(logvars.shape) < share] = logvar
+    matrix = compare_channels(Posteriors(mean, logvars))
     assert np.isfinite(matrix.chance_nmi(np.arange(12))).all()
-    assert abs(matrix.corrected_nmi(np.arange(12))[~np.eye(12, dtype=bool)].mean()) < 0.005
+    assert abs(matrix.corrected_nmi(np.arange(12))[~np.eye(12, dtype=bool)].mean()) < 0.015
+
+
+def test_it_is_said_where_chance_could_not_be_worked_out() -> None:
+    found = independent(100, [0.2] * 6)
+    unknown = replace(found, chance=np.where(np.arange(6)[:, None] < 2, np.nan, found.chance))
+    sentence = "Of 2 of 6 live channels it could not be worked out what they would share by chance"
+    assert any(message.startswith(sentence) for message in find_hotspots(unknown).messages)
+    assert not any("could not be worked out" in message for message in find_hotspots(found).messages)
+
+
+def limit_bits(covariance: np.ndarray, variance: float) -> float:
+    """Work out −E log2 E b_ij of means of this covariance without end, and posteriors of one variance.
+
+    A Gaussian integral: b_ij = exp(−Δ² / (8 σ²)), and Δ is that of a fixed point and one drawn.
+    """
+    spread = covariance + 4 * variance * np.eye(len(covariance))
+    quadratic = np.trace(np.linalg.solve(spread, covariance))
+    return float((np.linalg.slogdet(spread / (4 * variance))[1] + quadratic) / 2 / np.log(2))
+
+
+@pytest.mark.parametrize("n_images", [200, 800])
+@pytest.mark.parametrize("bits", [2, 4, 6])
+@pytest.mark.parametrize("correlation", [0.0, 0.5, 0.9, 0.99])
+def test_dependent_channels_share_what_they_would_on_images_without_end(
+    bits: int, correlation: float, n_images: int
+) -> None:
+    rng, pairs = np.random.default_rng(bits), 16
+    one, other = rng.normal(size=(2, n_images, pairs))
+    mean = np.concatenate([one, correlation * one + np.sqrt(1 - correlation**2) * other], axis=1)
+    variance = 1 / (4.0**bits - 1)
+    matrix = compare_channels(Posteriors(mean[None], np.full((1, *mean.shape), np.log(variance))))
+    both, single = np.array([[1.0, correlation], [correlation, 1.0]]), np.eye(1)
+    alone = limit_bits(single, variance)
+    expected = (2 * alone - limit_bits(both, variance)) / (2 * alone - limit_bits(single, variance / 2))
+    corrected = matrix.corrected_nmi(np.arange(2 * pairs))[np.arange(pairs), pairs + np.arange(pairs)]
+    assert corrected.mean() == pytest.approx(expected, abs=0.035)
+    alike = matrix.corrected_similarity("vi", np.arange(2 * pairs))[np.arange(pairs), pairs + np.arange(pairs)]
+    assert alike.mean() == pytest.approx(expected, abs=0.035)  # channels of one information: VI and NMI say the same
 
 
 def test_copies_of_images_do_not_make_channels_alike() -> None:

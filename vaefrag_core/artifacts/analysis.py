@@ -17,7 +17,9 @@ from vaefrag_core.artifacts.recurrence import Recurrence
 from vaefrag_core.artifacts.stability import Stability
 from vaefrag_core.config import AnalysisConfig, Measure
 from vaefrag_core.measures.channel_states import saturated_channels
+from vaefrag_core.measures.information_terms import bits_above_chance
 
+CLEAR_OF_CHANCE = 3.0  # standard deviations from which on a channel tells something of a label
 _TEXTS = ("label_names", "member_keys", "identifiers", "messages")  # of a ChannelMatrix
 
 
@@ -84,7 +86,7 @@ class ChannelMatrix:
 
     @property
     def near_ceiling(self) -> BoolArray:
-        """(C,) True where information is within a tenth of the ceiling, and so too low an estimate."""
+        """(C,) True where information is within a tenth of the ceiling, where it may be far too low."""
         return np.asarray((self.information_bits > 0.9 * self.ceiling_bits) & (self.n_images > 1))
 
     def chance_nmi(self, channels: Any) -> FloatArray:
@@ -98,34 +100,89 @@ class ChannelMatrix:
         return float(np.median(level[np.isfinite(level)])) if np.isfinite(level).any() else math.nan
 
     def corrected_nmi(self, channels: Any) -> FloatArray:
-        """Return (NMI − chance) / (1 − chance), (K, K) for K channels: 0 on average of independent ones, 1 of equal."""
-        return self._nmi_above(self.chance_nmi(channels), channels)
+        """Return NMI counted from the level of chance, (K, K) for K channels; see `bits_above_chance`.
+
+        NMI = s_UV / √( s_UU s_VV ), with s the bits shared above chance: 0 on average of independent channels, 1 of
+        equal ones. NaN where NMI is undefined, or chance was not worked out.
+        """
+        above = self._bits_above_chance(channels)
+        own = np.sqrt(_positive(above.diagonal()))
+        return np.asarray(above / np.outer(own, own))
 
     def corrected_similarity(self, measure: Measure, channels: Any) -> FloatArray:
         """Return similarity corrected for chance, (K, K) of K channels: 0 on average of independent ones, 1 of equal.
 
-        Of NMI it is `corrected_nmi`. Of VI it is 1 − VI / E[VI], E[VI] being what independent channels of the same
-        information would show. NaN where it is undefined. Where chance was not worked out, similarity is taken as it
-        is.
+        Of NMI it is `corrected_nmi`. Of VI it is 1 − VI / E[VI] = 2 s_UV / (s_UU + s_VV), E[VI] being what independent
+        channels of the same information would show. NaN where it is undefined. Where chance was not worked out,
+        similarity is taken as it is.
         """
-        level = self.chance_nmi(channels) if len(self.chance) else np.zeros((len(channels), len(channels)))
         if measure == "nmi":
-            return self._nmi_above(level, channels)
-        own = 2 * self.information_bits[channels] - self.information_twice_bits[channels]  # I(U;U′)
-        scale = np.sqrt(np.maximum(own, 0.0))
-        expected = np.add.outer(own, own) - 2 * level * np.outer(scale, scale)
-        vi_bits = np.asarray(self.vi_bits, dtype=np.float64)[np.ix_(channels, channels)]
-        return np.asarray(1 - np.divide(vi_bits, expected, out=np.full_like(vi_bits, np.nan), where=expected > 0))
+            return self.corrected_nmi(channels) if len(self.chance) else self._square(self.nmi, channels)
+        if not len(self.chance):
+            own = self._own_bits(channels)
+            total = _positive(np.add.outer(own, own))
+            return np.asarray(1 - self._square(self.vi_bits, channels) / total)
+        above = self._bits_above_chance(channels)
+        own = _positive(above.diagonal())
+        return np.asarray(2 * above / np.add.outer(own, own))
 
-    def _nmi_above(self, level: FloatArray, channels: Any) -> FloatArray:
-        nmi = np.asarray(self.nmi, dtype=np.float64)[np.ix_(channels, channels)]
-        return np.asarray((nmi - level) / (1 - level))
+    def _bits_above_chance(self, channels: Any) -> FloatArray:
+        """Return what channels share above chance, (K, K) bits; the diagonal is of two draws of one channel."""
+        own, bits = self._own_bits(channels), self.information_bits[channels]
+        scale = np.sqrt(np.outer(own, own))
+        shared = np.where(np.eye(len(bits), dtype=bool), own, self._square(self.nmi, channels) * scale)
+        both = np.add.outer(bits, bits)
+        by_chance = both - self.chance_nmi(channels) * scale
+        return bits_above_chance(both - shared, by_chance, self.ceiling_bits)
 
-    def best_label(self, label_nmi: Any) -> int | None:
-        """Return the label with the highest of these NMI (F,), identifiers aside; None when none is defined."""
-        values = np.array(label_nmi, dtype=np.float64)
-        values[[name in self.identifiers for name in self.label_names]] = np.nan
+    def _own_bits(self, channels: Any) -> FloatArray:
+        """Return I(U;U′) of channels, (K,) bits."""
+        return np.asarray(np.maximum(2 * self.information_bits[channels] - self.information_twice_bits[channels], 0.0))
+
+    def _square(self, matrix: RealArray, channels: Any) -> FloatArray:
+        return np.asarray(matrix, dtype=np.float64)[np.ix_(channels, channels)]
+
+    def label_chance_nmi(self, channels: Any) -> FloatArray:
+        """Return the NMI with each label that channels which share nothing with it would show: (K, F)."""
+        if not (len(self.chance) and len(self.label_chance)):
+            return np.full((len(channels), len(self.label_names)), np.nan)
+        (x, y), (label_x, label_y) = self.chance[channels].T, self.label_chance.T
+        return np.asarray(np.maximum(np.outer(x, label_x) - np.outer(y, label_y), 0.0))
+
+    def corrected_label_nmi(self, channels: Any) -> FloatArray:
+        """Return NMI with each label counted from the level of chance, (K, F) of K channels; see `corrected_nmi`."""
+        above, _ = self._label_bits_above_chance(channels)
+        own = _positive(self._bits_above_chance(channels).diagonal())
+        # two draws of a label are one: what they tell together is its entropy
+        alone = 1 - (self.label_chance**2 @ [1.0, -1.0] if len(self.label_chance) else np.nan)
+        label_own = bits_above_chance(self.label_bits, (1 + alone) * self.label_bits, self.ceiling_bits)
+        return np.asarray(above / np.sqrt(np.outer(own, _positive(label_own))))
+
+    def best_label(self, channels: Any) -> int | None:
+        """Return the label that channels tell most about, by their mean corrected NMI with it.
+
+        Identifiers are no labels here, and what is told about a label counts from three standard deviations above
+        chance on: of N images, √( chance / (N ln 2) ) bits, as of independent clusterings.
+
+        Returns:
+            Its place among the labels; None when there is none above chance. Where chance was not worked out, NMI is
+            taken as it is.
+        """
+        nmi = self.label_nmi[channels].mean(axis=0) if self.label_names else np.zeros(0)
+        if len(self.chance):
+            above, by_chance = (bits.mean(axis=0) for bits in self._label_bits_above_chance(channels))
+            clear = above > CLEAR_OF_CHANCE * np.sqrt(by_chance / (self.n_images * math.log(2)))
+            nmi = np.where(clear, self.corrected_label_nmi(channels).mean(axis=0), np.nan)
+        values = np.where([name in self.identifiers for name in self.label_names], np.nan, nmi)
         return int(np.nanargmax(values)) if np.isfinite(values).any() else None
+
+    def _label_bits_above_chance(self, channels: Any) -> tuple[FloatArray, FloatArray]:
+        """Return what channels share with labels above chance, and by chance, (K, F) bits each."""
+        both = np.add.outer(self.information_bits[channels], self.label_bits)
+        scale = np.sqrt(np.outer(self._own_bits(channels), self.label_bits))
+        by_chance = self.label_chance_nmi(channels) * scale
+        joint = both - self.label_nmi[channels] * scale
+        return bits_above_chance(joint, both - by_chance, self.ceiling_bits), by_chance
 
     @property
     def member(self) -> IntArray:
@@ -339,3 +396,8 @@ class Analysis:
     traversals: Traversals | None
     stability: Mapping[Measure, Stability] = field(default_factory=dict)
     over_training: OverTraining | None = None
+
+
+def _positive(bits: FloatArray) -> FloatArray:
+    """Return bits that can be divided by: NaN where they are 0 or less."""
+    return np.where(bits > 0, bits, np.nan)

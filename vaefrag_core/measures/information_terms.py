@@ -1,7 +1,7 @@
 """NMI and VI from three terms: what two spaces share, and what two draws of each share. For arrays and for tensors.
 
-This is the one place where similarity is normalized. `similarity` works the terms out from distances; the streams and
-block sums that are faster take NMI and VI from here as well.
+This is the one place where similarity is normalized, and where what is shared is counted from the level of chance.
+`similarity` works the terms out from distances; the streams and block sums that are faster take NMI and VI from here.
 
 Reference: Murphy, K. A., Dillavou, S., Bassett, D. S. (2024). Comparing the information content of
 probabilistic representation spaces. https://arxiv.org/abs/2405.21042
@@ -9,7 +9,13 @@ probabilistic representation spaces. https://arxiv.org/abs/2405.21042
 
 import math
 
+import numpy as np
+
+from vaefrag_core.array_types import FloatArray
 from vaefrag_core.measures.array_namespace import Numbers, array_namespace
+
+# What chance adds is taken off by so much at most: nearer to the ceiling, the error of the level would be blown up.
+MAX_GAIN = 8.0
 
 
 def shared_bits_from_terms(single_a: Numbers, single_b: Numbers, joint: Numbers) -> Numbers:
@@ -83,3 +89,35 @@ def vi_from_terms(shared: Numbers, own_a: Numbers, own_b: Numbers) -> Numbers:
         (...) bits.
     """
     return own_a + own_b - 2 * shared
+
+
+def bits_above_chance(
+    joint: FloatArray, joint_by_chance: FloatArray, ceiling_bits: float, *, max_gain: float = MAX_GAIN
+) -> FloatArray:
+    """What spaces share beyond what independent ones of the same information would show on so few images.
+
+    s = log2 [ ( 2^−J − 2^−H ) / ( 2^−J₀ − 2^−H ) ]
+
+    Every image is its own nearest neighbour, which alone makes 2^−J at least 2^−H. Taken off from both, what is left is
+    the share of *other* images that a posterior of the joint space overlaps, as it is and by chance.
+
+    Args:
+        joint: (...) J = I(X;U,V), or of more spaces, bits.
+        joint_by_chance: J₀, the same after the images of each were shuffled, of a shape that broadcasts.
+        ceiling_bits: H(X), log2 N without copies.
+        max_gain: by which the slope ds/dJ is limited; without a limit it is 1 / (1 − 2^(J₀−H)).
+
+    Returns:
+        (...) bits: 0 where J = J₀; J₀ − J where both are far below the ceiling. Below 0 it mirrors what is above.
+
+    Example:
+        Two pairs of independent halves of eight images, and a half with itself:
+
+        >>> bits_above_chance(np.array([2.0, 1.0]), np.array([2.0, 2.0]), 3.0).round(3).tolist()
+        [0.0, 1.585]
+    """
+    room = -np.expm1(np.minimum(joint_by_chance - ceiling_bits, 0.0) * math.log(2))  # 1 − 2^(J₀−H)
+    gain = 1 / np.maximum(room, 1 / max_gain)
+    above = np.asarray(joint_by_chance - joint)
+    bits: FloatArray = np.sign(above) * np.log1p(gain * np.expm1(np.abs(above) * math.log(2))) / math.log(2)
+    return bits

@@ -170,6 +170,14 @@ def _cautions(matrix: ChannelMatrix, live: BoolArray) -> tuple[str, ...]:
             " is shown. Take a larger fingerprint."
         )
     chance = matrix.typical_chance_nmi(np.flatnonzero(live))
+    if len(matrix.chance):
+        unknown = int((np.isnan(matrix.chance).any(axis=1) & live & ~matrix.saturated).sum())
+        if unknown:
+            cautions.append(
+                f"Of {unknown} of {int(live.sum())} live channels it could not be worked out what they would share by"
+                " chance on so few images: their NMI cannot be corrected, and they belong to no hotspot. Take a larger"
+                " fingerprint, or noise that lets the posteriors overlap."
+            )
     if chance > NOTABLE_CHANCE:
         cautions.append(
             f"On {matrix.n_images:,} images, two channels like these that share nothing would show an NMI of about"

@@ -43,7 +43,7 @@ __all__ = [
     "select_greedily",
 ]
 
-NEAR_CEILING = 0.9  # of the ceiling: beyond it, the bound underestimates the information for want of images
+NEAR_CEILING = 0.9  # of the ceiling: beyond it, the images are too few to show how much more there is
 MIN_BITS = HotspotConfig().min_bits
 
 
@@ -100,7 +100,7 @@ class Combination:
 
     @property
     def near_ceiling(self) -> bool:
-        """Whether the set is within a tenth of the ceiling, where its information is underestimated."""
+        """Whether the set is within a tenth of the ceiling, where its information may be far too low."""
         return self.n_images > 1 and self.joint_bits > NEAR_CEILING * self.ceiling_bits
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from vaefrag_core.artifacts import Analysis, ChannelMatrix, Hotspots, SpaceMatrix
+    from vaefrag_core.artifacts import Analysis, ChannelMatrix, Hotspot, Hotspots, SpaceMatrix
     from vaefrag_core.artifacts.stability import Over
     from vaefrag_core.datasets.base import ImageDataset
     from vaefrag_core.structure.member_metrics import MemberMetrics
@@ -61,7 +61,7 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
             "medoid": names[group.medoid],
             "channels": [names[c] for c in group.channels],
             "label_nmi": dict(zip(matrix.label_names, group.label_nmi, strict=True)),
-            "best_label": None if (best := matrix.best_label(group.label_nmi)) is None else matrix.label_names[best],
+            "best_label": _name(matrix, matrix.best_label(list(group.channels))),
             **_recurrence(hotspots, group.label),
             **_stability(analysis, group.label),
         }
@@ -176,16 +176,20 @@ def _show_hotspots(matrix: "ChannelMatrix", hotspots: "Hotspots", members: int) 
             f"{group.mean_bits:.2f}",
             ".".join(str(part) for part in matrix.channel_names[group.medoid]),
             "–" if hotspots.recurrence is None else f"{hotspots.recurrence.probability[group.label]:.0%}",
-            *(map(_number, group.label_nmi) if apart else _best_label(matrix, group.label_nmi)),
+            *(map(_number, group.label_nmi) if apart else _best_label(matrix, group)),
         ]
         for group in hotspots.groups
     ]
     terminal.show_table(columns, rows, right=[c for c in columns if c not in ("medoid", "best\nlabel")])
 
 
-def _best_label(matrix: "ChannelMatrix", nmi: "Sequence[float]") -> tuple[str, str]:
-    best = matrix.best_label(nmi)
-    return ("–", "") if best is None else (_number(nmi[best]), matrix.label_names[best])
+def _best_label(matrix: "ChannelMatrix", group: "Hotspot") -> tuple[str, str]:
+    best = matrix.best_label(list(group.channels))
+    return ("–", "") if best is None else (_number(group.label_nmi[best]), matrix.label_names[best])
+
+
+def _name(matrix: "ChannelMatrix", label: int | None) -> str | None:
+    return None if label is None else matrix.label_names[label]
 
 
 def spaces_result(ensemble_id: str, spaces: "SpaceMatrix") -> dict[str, Any]:

@@ -194,7 +194,7 @@ def _hotspot_row(view: ExplorerView, group: Hotspot, members: int) -> html.Tr:
         className="stay hotspot-link",
         **spoken,
     )
-    best = view.analysis.matrix.best_label(group.label_nmi)
+    best = view.analysis.matrix.best_label(list(group.channels))
     label = "–" if best is None else f"{view.analysis.matrix.label_names[best]} {group.label_nmi[best]:.2f}"
     cells: list[Any] = [
         number,
