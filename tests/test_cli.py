@@ -94,7 +94,7 @@ def test_full_spaces_are_compared_with_error_bars(own: Trained) -> None:
     assert (error[apart] > 0).all()
     assert (error[apart] < 0.1).all()
     assert max(result["information_bits"]) <= result["input_bits"]
-    assert "Below the diagonal NMI, above it VI in bits" in done.stderr
+    assert "Above the diagonal VI in bits, below it NMI" in done.stderr
 
 
 def test_metrics_of_every_member_for_scripts_and_for_people(own: Trained) -> None:

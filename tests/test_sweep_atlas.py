@@ -1,15 +1,14 @@
 """The atlas of a sweep in a workspace: drawn over what has been analysed, kept, and renewed."""
 
-import numpy as np
 import pytest
 
 from support import Trained, sweep_with, take_over
 from vaefrag_core import pipeline
-from vaefrag_core.artifacts import SpaceMatrix
-from vaefrag_core.config import AnalysisConfig
+from vaefrag_core.config import AnalysisConfig, SpaceConfig
 from vaefrag_core.config_errors import parse
 from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.errors import MissingDataError
+from vaefrag_core.structure.space_comparison import compare_spaces
 from vaefrag_core.sweeps import Sweep, SweepStore
 
 
@@ -47,12 +46,12 @@ def test_an_atlas_is_drawn_once_and_again_when_its_sources_change(
     assert first.sources == {trained.id: workspace.analysis_index(trained.id).key}
     pipeline.renew_atlases(trained.id, workspace)
     assert sweeps.atlas_index(sweep.id) == first
-    spaces = SpaceMatrix(np.arange(6), np.full(6, 5.0), np.zeros(6), *np.zeros((4, 6, 6)), n_images=300, draws=100)
+    spaces = compare_spaces(trained.store.posteriors(trained.id), SpaceConfig(draws=100))
     monkeypatch.setattr(pipeline, "compare_spaces", lambda posteriors, config, on_progress: spaces)
     pipeline.analyze_spaces(trained.id, workspace)
     pipeline.renew_atlases(trained.id, workspace)
     assert sweeps.atlas_index(sweep.id).folder != first.folder
-    assert sweeps.atlas(sweep.id).points[0].space_bits == (5.0,) * 6
+    assert sweeps.atlas(sweep.id).points[0].space_bits == tuple(spaces.information_bits.tolist())
     index, other = workspace.analysis_index(trained.id), parse(AnalysisConfig, {"map": {"seed": 1}})
     workspace.save_analysis_index(trained.id, index.model_copy(update={"config": other}))
     pipeline.renew_atlases(trained.id, workspace)

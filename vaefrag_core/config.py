@@ -178,6 +178,17 @@ class BootstrapConfig(Config):
     seed: int = Field(0, ge=0, lt=2**63, description="seed of the resamples")
 
 
+class NullConfig(Config):
+    """What hotspots are held against: ensembles of shuffled images, of turned axes, and of fewer members.
+
+    With 99 draws the least p-value is 0.01.
+    """
+
+    draws: int = Field(99, ge=1, le=10_000, description="searches among shuffled images, and as many of turned axes")
+    choices: int = Field(20, ge=1, le=1_000, description="of as many members, at each point of their curve")
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of all of them")
+
+
 class AtlasConfig(Config):
     """How the hotspots of a sweep are followed from value to value.
 

@@ -24,13 +24,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
-from pydantic import SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from vaefrag_core.artifacts import (
     Analysis,
     ChannelMap,
     ChannelMatrix,
     Hotspots,
+    NullTests,
     OverTraining,
     Posteriors,
     Stability,
@@ -68,13 +69,22 @@ class AnalysisIndex(Config):
     traversals: str | None = None
     stability: str | None = None
     over_training: str | None = None
+    null_tests: dict[Measure, str] = Field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Name the analysis by all but its `null_tests`, which change nothing that is derived from it."""
+        content = self.model_dump(mode="json")
+        content.pop("null_tests", None)
+        return content_key(content)
 
     @model_serializer(mode="wrap")
     def _without_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave `over_training` out where there is none: the keys of such analyses are older than the field."""
+        """Leave out what is not there: the keys of such analyses are older than these fields."""
         content: dict[str, Any] = dump(self)
-        if self.over_training is None:
-            content.pop("over_training", None)
+        for name in ("over_training", "null_tests"):
+            if not getattr(self, name):
+                content.pop(name, None)
         return content
 
 
@@ -301,6 +311,17 @@ class EnsembleStore:
         def load_stability(folder: Path) -> dict[Measure, Stability]:
             return {measure: Stability.load(folder / measure) for measure in index.hotspots}
 
+        def load_null_tests() -> dict[Measure, NullTests]:
+            folders = {
+                measure: self.folder(ensemble_id) / "analysis" / name for measure, name in index.null_tests.items()
+            }
+            tests = {}
+            for measure, folder in folders.items():
+                if folder.is_dir():  # a damaged one may have been deleted, as its message asks
+                    with recomputed_by(f"vaefrag null {ensemble_id}", folder):
+                        tests[measure] = NullTests.load(folder)
+            return tests
+
         return Analysis(
             config=index.config,
             posteriors_key=index.posteriors_key,
@@ -310,6 +331,7 @@ class EnsembleStore:
             traversals=load(Traversals.load, index.traversals) if index.traversals else None,
             stability=load(load_stability, index.stability) if index.stability else {},
             over_training=load(OverTraining.load, index.over_training) if index.over_training else None,
+            null_tests=load_null_tests(),
         )
 
 

@@ -3,6 +3,7 @@
     training job    train_group          dataset → members, one group of them for each worker
     analysis job    update_posteriors    members → posteriors on the fingerprint sample
                     analyze              posteriors → matrix → hotspots → maps, stability, over training, traversals
+                    run_null_tests       hotspots → what chance and other axes show (null_pipeline)
                     renew_atlases        analyses of a sweep → atlas          (atlas_pipeline)
     fusion job      fuse_ensemble        posteriors → fused space, encoder    (fusion_pipeline)
 
@@ -25,9 +26,19 @@ from vaefrag_core.datasets.fingerprint import draw_fingerprint
 from vaefrag_core.encoding import encode_members
 from vaefrag_core.ensemble_store import AnalysisIndex, EnsembleStore
 from vaefrag_core.errors import BrokenFileError, MissingDataError
+from vaefrag_core.null_pipeline import run_null_tests as run_null_tests
+from vaefrag_core.null_pipeline import stored_null_tests
 from vaefrag_core.restored_members import encode_snapshots, restorable_steps, restore_networks
 from vaefrag_core.restored_members import trained_members as trained_members
-from vaefrag_core.result_inputs import OnStage, Stage, ignore_stage, matrix_inputs, snapshot_inputs, space_inputs
+from vaefrag_core.result_inputs import (
+    OnStage,
+    Stage,
+    hotspot_inputs,
+    ignore_stage,
+    matrix_inputs,
+    snapshot_inputs,
+    space_inputs,
+)
 from vaefrag_core.spec_validation import resolve as resolve
 from vaefrag_core.structure.channel_maps import map_channels
 from vaefrag_core.structure.hotspot_recurrence import hotspot_recurrence
@@ -149,7 +160,7 @@ def analyze(
     maps: dict[Measure, str] = {}
     for position, measure in enumerate(MEASURES):
         by_measure = config.hotspots.model_copy(update={"measure": measure})
-        inputs = source | {"hotspots": by_measure.model_dump(mode="json")}
+        inputs = hotspot_inputs(posteriors.key, by_measure)
         on_stage("hotspots", position / len(MEASURES))
         find = partial(_save_hotspots, matrix, by_measure, posteriors)
         hotspots[measure] = store.artifact(ensemble_id, "hotspots", inputs, find)
@@ -189,6 +200,7 @@ def analyze(
             traversals=traversals,
             stability=stability,
             over_training=over_training,
+            null_tests=stored_null_tests(ensemble_id, store, posteriors.key, config.hotspots),
         ),
     )
     return store.analysis(ensemble_id)

@@ -6,11 +6,23 @@ Two stages that need the same result must agree on its inputs, or neither finds 
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from vaefrag_core.config import SpaceConfig
+from vaefrag_core.config import HotspotConfig, NullConfig, SpaceConfig
 
 RESULTS_FORMAT = 6  # raised when a stage computes something else from the same inputs
 
-Stage = Literal["compare", "hotspots", "maps", "stability", "over-training", "traversals", "spaces", "atlas"]
+Stage = Literal[
+    "compare",
+    "hotspots",
+    "maps",
+    "stability",
+    "over-training",
+    "traversals",
+    "spaces",
+    "atlas",
+    "shuffled",
+    "rotated",
+    "fewer",
+]
 OnStage = Callable[[Stage, float], None]  # called with the stage at work and the share of it that is done
 
 
@@ -21,6 +33,16 @@ def ignore_stage(stage: Stage, share: float) -> None:
 def matrix_inputs(posteriors_key: str) -> dict[str, object]:
     """Return the inputs of the similarity of all channels, and the part that other results share with it."""
     return {"format": RESULTS_FORMAT, "posteriors": posteriors_key}
+
+
+def hotspot_inputs(posteriors_key: str, config: HotspotConfig) -> dict[str, object]:
+    """Return the inputs of the hotspots by one measure."""
+    return matrix_inputs(posteriors_key) | {"hotspots": config.model_dump(mode="json")}
+
+
+def null_inputs(posteriors_key: str, hotspots: HotspotConfig, config: NullConfig) -> dict[str, object]:
+    """Return the inputs of what hotspots are held against."""
+    return hotspot_inputs(posteriors_key, hotspots) | {"null": config.model_dump(mode="json")}
 
 
 def space_inputs(posteriors_key: str, config: SpaceConfig) -> dict[str, object]:

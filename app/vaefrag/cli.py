@@ -20,6 +20,7 @@ from vaefrag.commands.listing import list_workspace
 from vaefrag.commands.metrics import metrics
 from vaefrag.commands.null import null
 from vaefrag.commands.options import Json, Workspace
+from vaefrag.commands.sensitivity import sensitivity
 from vaefrag.commands.serve import serve
 from vaefrag.commands.train import demo, train
 from vaefrag_core.errors import VaefragError
@@ -51,6 +52,7 @@ cli.command("import")(import_file)
 cli.command("export")(export_file)
 cli.command("metrics")(metrics)
 cli.command("null")(null)
+cli.command("sensitivity")(sensitivity)
 cli.command("combine")(combine)
 cli.command("datasets")(datasets)
 cli.command("atlas")(atlas)
@@ -71,6 +73,7 @@ class BenchChoice(StrEnum):
     measures = "measures"
     train = "train"
     hotspots = "hotspots"
+    nulls = "nulls"
 
 
 class SpaceChoice(StrEnum):
@@ -156,7 +159,9 @@ def analyze(
 
 @cli.command()
 def bench(
-    what: Annotated[BenchChoice, typer.Argument(help="What to time, or to try: hotspots.")] = BenchChoice.measures,
+    what: Annotated[
+        BenchChoice, typer.Argument(help="What to time, or to try: hotspots, nulls.")
+    ] = BenchChoice.measures,
     threads: Annotated[
         int | None,
         typer.Option(
@@ -166,13 +171,17 @@ def bench(
     repeats: Annotated[int, typer.Option(min=1, help="Turns of each; the least time counts.")] = 3,
     large: Annotated[bool, typer.Option("--large", help="Also 5,000 channels on 300 images.")] = False,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Only 200 channels on 300 images, no growth; or only small networks.")
+        bool,
+        typer.Option(
+            "--quick", help="Only 200 channels on 300 images, no growth; or only small networks, or few ensembles."
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Time the comparison of all channels, or training, against simpler ways of the same run, and print a table.
 
-    `hotspots` instead tries the rule that finds them, and other rules, on ensembles whose hotspots are known.
+    `hotspots` instead tries the rule that finds them, and other rules, on 1,500 ensembles whose hotspots are known;
+    `nulls` tries the p-values and percentiles of `vaefrag null`.
     """
     if what is BenchChoice.train:
         from vaefrag.commands import bench_train
@@ -184,8 +193,13 @@ def bench(
     elif what is BenchChoice.hotspots:
         from vaefrag.commands import bench_hotspots
 
-        result = bench_hotspots.bench_hotspots(seeds=4 if quick else 20)
+        result = bench_hotspots.bench_hotspots(seeds=2 if quick else 20)
         show = bench_hotspots.show_hotspots
+    elif what is BenchChoice.nulls:
+        from vaefrag.commands import bench_nulls
+
+        result = bench_nulls.bench_nulls(seeds=2 if quick else 70)
+        show = bench_nulls.show_nulls
     else:
         from vaefrag.commands import bench as bench_measures
 

@@ -6,8 +6,8 @@ plain strings that name the artifacts they were made from, so that nothing stale
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from threading import Lock
 from typing import TypeVar
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from vaefrag_core.artifacts import Analysis, ChannelMatrix, Hotspots, Posteriors
 from vaefrag_core.config import FusionConfig, Measure
-from vaefrag_core.ensemble_store import EnsembleRecord, EnsembleStore
+from vaefrag_core.ensemble_store import AnalysisIndex, EnsembleRecord, EnsembleStore
 from vaefrag_core.errors import BrokenFileError, MissingDataError, VaefragError
 from vaefrag_core.fusion_store import FusionStore
 from vaefrag_core.measures.kl_divergence import kl_to_prior_nats
@@ -59,15 +59,17 @@ class OpenAnalysis(Analysis):
     Args:
         ensemble_id: the ensemble that was analysed.
         version: names the artifacts; the key of everything derived from them.
+        tested: names what the hotspots were held against, of which nothing is derived.
     """
 
     ensemble_id: str
     version: str
+    tested: Mapping[Measure, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, ensemble_id: str, version: str, analysis: Analysis) -> "OpenAnalysis":
-        """Name an analysis."""
-        return cls(**vars(analysis), ensemble_id=ensemble_id, version=version)
+    def of(cls, ensemble_id: str, index: AnalysisIndex, analysis: Analysis) -> "OpenAnalysis":
+        """Name an analysis by its index."""
+        return cls(**vars(analysis), ensemble_id=ensemble_id, version=index.key, tested=index.null_tests)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -192,12 +194,12 @@ class Queries:
             MissingDataError: when there is none.
             BrokenFileError: when its files cannot be read.
         """
-        version = self.store.analysis_index(ensemble_id).key
+        index = self.store.analysis_index(ensemble_id)
         with self._lock:
             analysis = self._open.get(ensemble_id)
-        if analysis is not None and analysis.version == version:
+        if analysis is not None and (analysis.version, analysis.tested) == (index.key, index.null_tests):
             return analysis
-        analysis = OpenAnalysis.of(ensemble_id, version, self.store.analysis(ensemble_id))
+        analysis = OpenAnalysis.of(ensemble_id, index, self.store.analysis(ensemble_id))
         with self._lock:
             self._open[ensemble_id] = analysis
             while len(self._open) > OPEN_AT_ONCE:

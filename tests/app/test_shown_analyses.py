@@ -7,8 +7,9 @@ import pytest
 
 from vaefrag_core import pipeline
 from vaefrag_core.artifacts import Posteriors
-from vaefrag_core.config import AnalysisConfig, BootstrapConfig
+from vaefrag_core.config import AnalysisConfig, BootstrapConfig, NullConfig
 from vaefrag_core.ensemble_store import EnsembleStore
+from vaefrag_core.null_pipeline import run_null_tests
 from webpages import Tab, app_of
 
 RESAMPLES = 5
@@ -78,3 +79,22 @@ def test_a_label_that_names_images_is_said_to_and_is_not_the_best(
     assert f"file {file:.2f}" not in tab.words
     assert "Label file has 60 values on 60 images: it seems to name images" in tab.words
     assert "Label one is known of 50 of 60 images" in tab.words
+
+
+def test_what_hotspots_were_held_against_stands_beside_them_once_it_has_been(
+    workspace: EnsembleStore, tmp_path: Path
+) -> None:
+    ensemble_id = imported(workspace, bootstrap=0)
+    app = app_of(workspace, tmp_path)
+    before = Tab(app, f"/ensemble/{ensemble_id}", "?hotspot=0").words
+    assert f"vaefrag null {ensemble_id}" in before
+    assert "p (FDR)" not in before
+    assert "members lacking it ? none" in before
+    tests = run_null_tests(ensemble_id, workspace, NullConfig(draws=3, choices=2))
+    after = Tab(app, f"/ensemble/{ensemble_id}", "?hotspot=0").words  # the same app: what it holds open is read anew
+    assert f"vaefrag null {ensemble_id}" not in after
+    assert tests.p_values.tolist() == [0.25]
+    assert after.count("0.25 (0.25)") == 1  # in the details of the one chosen
+    assert after.count("0.25") >= 3  # and in the table
+    assert after.count(f"{tests.rotation_percentiles[0]:.0f}%") >= 2
+    assert "From 3 members on, nine tenths of the hotspots are found again." in after

@@ -129,6 +129,46 @@ def test_a_space_that_tells_nothing_has_no_nmi() -> None:
     assert torch.isfinite(found.vi).all()
 
 
+def rare_factor(separation: float, dimensions: int = 1) -> float:
+    """Information of 2 % of the images, so many σ away from the rest in each dimension: by quadrature, bits."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    points = np.array(list(product(nodes, repeat=dimensions)))
+    weight = np.prod(np.array(list(product(weights / weights.sum(), repeat=dimensions))), axis=1)
+    share, total = np.array([0.98, 0.02]), 0.0
+    for group in (0, 1):
+        log_density = np.stack([-((points + (group - g) * separation) ** 2).sum(axis=1) / 2 for g in (0, 1)], axis=1)
+        mixed = (share * np.exp(log_density - log_density[:, [group]])).sum(axis=1)
+        total -= share[group] * (weight * np.log2(mixed)).sum()
+    return total
+
+
+@pytest.mark.parametrize(("separation", "defined"), [(0.5, False), (4.0, True)])
+def test_error_bars_of_faint_spaces_are_honest_and_their_nmi_undefined(separation: float, defined: bool) -> None:
+    sure = rare_factor(100.0)
+    information, twice = rare_factor(separation), rare_factor(separation, 2)
+    own = 2 * information - twice
+    expected_vi, expected_nmi = sure + own - 2 * information, information / math.sqrt(sure * own)
+    rare = (torch.arange(100) < 2).double()[:, None]
+    found = [
+        monte_carlo_comparison(
+            [100 * rare, separation * rare],
+            [torch.zeros(100, 1)] * 2,
+            draws=4000,
+            generator=torch.Generator().manual_seed(seed),
+        )
+        for seed in range(40)
+    ]
+    off = np.array([(e.vi[0, 1] - expected_vi) / e.vi_error[0, 1] for e in found])
+    assert np.mean(np.abs(off) < 1.96) >= 0.82  # 95 % less 3.5 standard deviations of 40 repetitions
+    assert abs(np.mean([e.own[1] for e in found]) - own) < 4 * np.mean([e.own_error[1] for e in found]) / math.sqrt(40)
+    nmi_defined = np.array([bool(torch.isfinite(e.nmi[0, 1])) for e in found])
+    assert np.mean(nmi_defined == defined) >= 0.9
+    assert [bool(torch.isfinite(e.nmi_error[0, 1])) for e in found] == nmi_defined.tolist()
+    if defined:
+        off = np.array([(e.nmi[0, 1] - expected_nmi) / e.nmi_error[0, 1] for e in found])[nmi_defined]
+        assert np.mean(np.abs(off) < 1.96) >= 0.82
+
+
 @pytest.mark.parametrize(
     ("means", "draws", "message"),
     [

@@ -1,31 +1,42 @@
 """The rule that cuts hotspots, tried on ensembles in which nothing comes back and on ones whose fragments are known."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
-from sklearn.metrics import adjusted_rand_score
 
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import HotspotConfig
-from vaefrag_core.structure.hotspot_groups import chance_spread, recurring_groups, required_members
+from vaefrag_core.structure.hotspot_groups import (
+    _cohesive_groups,
+    chance_spread,
+    recurring_groups,
+    required_members,
+)
+from vaefrag_core.structure.hotspots import hotspot_of_channels
 from vaefrag_core.structure.matrices import compare_channels
-from vaefrag_core.structure.planted_ensembles import Planted, independent, plant
+from vaefrag_core.structure.planted_ensembles import (
+    Planted,
+    agreement_with_planted,
+    independent,
+    plant,
+    with_copies_in_two_members,
+    with_diverged_member,
+)
 
 
 def groups_of(posteriors: Posteriors) -> list[np.ndarray]:
     """Find the groups among live channels, by flat index."""
     matrix = compare_channels(posteriors)
-    live = np.flatnonzero(matrix.information_bits >= 0.01)
-    return [live[group] for group in recurring_groups(matrix.corrected_nmi(live), matrix.member[live])]
+    hotspot = hotspot_of_channels(matrix, HotspotConfig())
+    return [np.flatnonzero(hotspot == number) for number in range(hotspot.max(initial=-1) + 1)]
 
 
 def fragments_found(planted: Planted, seed: int) -> tuple[int, float]:
     """Return the number of groups, and how far they are the planted ones: the adjusted Rand index."""
     posteriors, truth = plant(planted, seed)
     groups = groups_of(posteriors)
-    cluster = np.full(len(truth), -1)
-    for number, group in enumerate(groups):
-        cluster[group] = number
-    return len(groups), adjusted_rand_score(truth, cluster)
+    return len(groups), agreement_with_planted(truth, groups)
 
 
 NULLS = {
@@ -37,6 +48,8 @@ NULLS = {
     "nine tenths are copies": {"members": 4, "channels": 5, "images": 500, "copies": 0.9},
     "one member": {"members": 1, "channels": 20, "images": 300},
     "two members": {"members": 2, "channels": 10, "images": 300},
+    "two bits each": {"members": 10, "channels": 5, "images": 150, "bits": (2.0, 2.0)},
+    "nearly deterministic encoders": {"members": 6, "channels": 5, "images": 150, "bits": (6.0, 12.0)},
 }
 
 
@@ -44,6 +57,24 @@ NULLS = {
 def test_where_nothing_comes_back_there_is_no_hotspot(case: str) -> None:
     false_alarms = sum(bool(groups_of(independent(**NULLS[case], seed=seed))) for seed in range(20))
     assert false_alarms <= 1  # 5 %
+
+
+@pytest.mark.parametrize("spoil", [with_diverged_member, with_copies_in_two_members])
+def test_neither_a_diverged_run_nor_copies_within_two_members_make_a_hotspot(
+    spoil: Callable[[Posteriors, int], Posteriors],
+) -> None:
+    false_alarms = sum(bool(groups_of(spoil(independent(10, 5, 150, seed=seed), seed))) for seed in range(20))
+    assert false_alarms <= 1  # 5 %
+
+
+def test_a_diverged_run_takes_no_fragment_from_the_others() -> None:
+    posteriors, truth = plant(Planted(members=8, images=200, noise=0.1, idle=0.5), seed=2)
+    groups = groups_of(with_diverged_member(posteriors, seed=2))
+    assert len(groups) == 3
+    member = posteriors.channel_names[:, 0]
+    assert {frozenset(group.tolist()) for group in groups} == {
+        frozenset(np.flatnonzero((truth == k) & (member < 7)).tolist()) for k in range(3)
+    }
 
 
 def test_no_hotspot_among_independent_channels_on_5000_images() -> None:
@@ -107,6 +138,54 @@ def test_two_that_share_nearly_what_each_shares_inside_are_one() -> None:
     assert [group.tolist() for group in whole] == [list(range(10))]
     apart = recurring_groups(similarity_of({(0, 0): 0.9, (1, 1): 0.8, (0, 1): 0.3}, [5, 5]), member)
     assert [group.tolist() for group in apart] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_two_that_come_closer_become_one_and_never_part_again(seed: int) -> None:
+    """What two share rises from nothing to what each shares inside, pairs scattering: once one, they stay one."""
+    rng = np.random.default_rng(seed)
+    scatter = rng.normal(0, 0.02, (12, 12))
+    member = np.tile(np.arange(6), 2)
+    numbers = []
+    for between in np.linspace(0, 0.85, 18):
+        similarity = similarity_of({(0, 0): 0.9, (1, 1): 0.8, (0, 1): between}, [6, 6]) + (scatter + scatter.T) / 2
+        groups = recurring_groups(similarity, member)
+        least = [similarity[np.ix_(group, group)].min() for group in groups]
+        if len(groups) > 1:
+            assert between <= min(least) + 0.05
+        numbers.append(len(groups))
+    assert numbers[0] == 2
+    assert numbers[-1] == 1
+    assert (np.diff(numbers) <= 0).all()
+
+
+def test_the_numbers_of_members_and_their_order_change_nothing() -> None:
+    posteriors, _ = plant(Planted(members=8, noise=0.6, images=150, held=0.7), seed=6)
+    plain = {frozenset(group.tolist()) for group in groups_of(posteriors)}
+    assert len(plain) == 3
+    starts = np.cumsum([0, *posteriors.channels_of_member])
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(8)
+        mixed = Posteriors([posteriors.mean[m] for m in order], [posteriors.logvar[m] for m in order])
+        channel = np.concatenate([np.arange(starts[m], starts[m + 1]) for m in order])
+        assert {frozenset(channel[group].tolist()) for group in groups_of(mixed)} == plain
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_higher_demands_leave_no_channel_that_lower_ones_leave_out(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    member, place = np.repeat(np.arange(8), 5), rng.normal(size=(40, 2))
+    similarity = np.exp(-np.linalg.norm(place[:, None] - place[None], axis=2))
+    across = member[:, None] != member[None, :]
+
+    def covered(**settings: float) -> set[int]:
+        span = required_members(8, config := HotspotConfig(**settings))
+        groups = _cohesive_groups(similarity, across, member, span, config.min_similarity, config.cohesion)
+        return {int(channel) for group in groups for channel in group}
+
+    for name, values in {"min_similarity": (0.1, 0.4, 0.7), "member_share": (0.25, 0.5, 0.75)}.items():
+        left = [covered(**{name: value}) for value in values]
+        assert left[0] >= left[1] >= left[2]
 
 
 def test_every_group_is_what_the_definition_says() -> None:

@@ -9,6 +9,7 @@ from vaefrag_core.artifacts import ChannelMatrix, Hotspots, Posteriors
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.structure.hotspots import channel_distance, find_hotspots
 from vaefrag_core.structure.matrices import compare_channels
+from vaefrag_core.structure.optics import optics_walk
 
 MEMBERS, IMAGES = 10, 120
 
@@ -55,6 +56,28 @@ def test_dead_channels_are_set_aside(hotspots: Hotspots) -> None:
     assert (hotspots.labels[hotspots.dead] == -1).all()
     assert hotspots.dead[hotspots.order[-10:]].all()
     assert np.isinf(hotspots.reachability[hotspots.dead]).all()
+
+
+def test_each_hotspot_stands_in_one_piece(matrix: ChannelMatrix) -> None:
+    """On similarities as ragged as those of real ensembles, where OPTICS alone comes back to hotspots it has left."""
+    pieces_of_optics = 0
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        place = rng.normal(size=(40, 2))
+        nmi = np.exp(-np.linalg.norm(place[:, None] - place[None], axis=2))
+        ragged = replace(matrix, information_bits=np.full(40, 2.0), nmi=nmi, chance=np.zeros((0, 2)))
+        found = find_hotspots(ragged)
+        distance = channel_distance(ragged, HotspotConfig())
+        in_optics_order = found.labels[optics_walk(distance, found.min_samples)[0]]
+        for group in found.groups:
+            places = np.flatnonzero(found.labels[found.order] == group.label)
+            assert group.channels == tuple(found.order[places].tolist())
+            assert len(places) == places[-1] - places[0] + 1
+            pieces = np.flatnonzero(in_optics_order == group.label)
+            pieces_of_optics += len(pieces) < pieces[-1] - pieces[0] + 1
+        first = [int(found.order.tolist().index(group.channels[0])) for group in found.groups]
+        assert first == sorted(first)
+    assert pieces_of_optics > 0
 
 
 def test_the_order_visits_every_channel_once(hotspots: Hotspots) -> None:

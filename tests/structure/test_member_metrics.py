@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import warnings
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -205,3 +207,13 @@ def test_importing_the_metrics_loads_no_scikit_learn() -> None:
     code = "import sys, vaefrag_core.structure.member_metrics; print('sklearn' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("score", [dci, sap])
+def test_many_values_on_few_images_raise_no_warning(score: Callable[[np.ndarray, np.ndarray], object]) -> None:
+    """Of 45 values on 100 images more than half as many stand among the three quarters that are learned from."""
+    rng = np.random.default_rng(0)
+    classes = np.unique(rng.integers(0, 60, 100), return_inverse=True)[1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        score(rng.normal(size=(100, 3)), classes[None])

@@ -56,3 +56,53 @@ def test_spaces_that_tell_all_images_apart_are_named() -> None:
     (message,) = matrix.messages
     assert message.startswith("2 of 3 members tell every one of the 60 images from every other")
     assert "near 1 whatever they are" in message
+
+
+def test_independent_spaces_show_nothing_above_chance() -> None:
+    # Two and three channels of two bits: plain NMI is far from 0, and so is what chance shows.
+    found = []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        spaces = [rng.normal(size=(200, k)) for k in (2, 2, 3)]
+        found.append(
+            compare_spaces(Posteriors(spaces, [np.full(s.shape, -3.2) for s in spaces]), SpaceConfig(draws=800))
+        )
+    upper = np.triu_indices(3, 1)
+    assert min(matrix.nmi[upper].min() for matrix in found) > 0.1
+    assert np.mean([matrix.nmi_corrected[upper] for matrix in found]) == pytest.approx(0, abs=0.05)
+    assert np.mean([matrix.vi_corrected[upper] for matrix in found]) == pytest.approx(0, abs=0.05)
+    above = {s.name: np.mean([m.summaries[k].above for m in found]) for k, s in enumerate(found[0].summaries)}
+    assert max(above.values()) < 0.4  # 5 % of 9 pairs
+
+
+def test_the_same_space_is_the_same_by_every_measure_after_correction(posteriors: Posteriors) -> None:
+    found = compare_spaces(posteriors, SpaceConfig(draws=2000))
+    assert found.nmi_corrected[0, 1] == pytest.approx(1, abs=0.1)
+    assert found.vi_corrected[0, 1] == pytest.approx(1, abs=0.1)
+    np.testing.assert_allclose(found.similarity[:, 0, 1], 1)
+    assert (found.similarity[:, 0, 1] > found.similarity_highest[:, 0, 1]).all()
+
+
+def test_faint_dead_and_unequal_spaces_beside_one_another() -> None:
+    rng = np.random.default_rng(0)
+    rare = (np.arange(250) < 5).astype(float)[:, None]  # 2 % of the images
+    means = [rng.normal(size=(250, 3)), 0.5 * rare, np.zeros((250, 2)), 100 * rare]
+    logvar = [np.full((250, 3), -2.0), *(np.zeros(m.shape) for m in means[1:])]
+    matrix = compare_spaces(Posteriors(means, logvar, labels=np.arange(250) % 3), SpaceConfig(draws=1000))
+    assert matrix.faint[:3].tolist() == [False, True, True]
+    assert np.isnan(matrix.nmi[1]).all()
+    assert np.isfinite(matrix.vi_bits).all()
+    assert matrix.live_channels.tolist() == [3, 0, 0, 1]  # 0.5 on 2 % of the images costs less than 0.01 nats
+    assert np.isnan(matrix.similarity[:, 2]).all()
+    assert np.isfinite(matrix.similarity[:, 0, 3]).all()
+    assert np.isnan(matrix.infomec[2]).all()
+    assert any("(1, 2) tell so little" in message for message in matrix.messages)
+    summary = {s.name: s for s in matrix.summaries}
+    assert (summary["vi"].pairs, summary["nmi"].pairs, summary["cka"].pairs) == (6, 1, 1)
+
+
+def test_one_member_has_no_pairs() -> None:
+    mean = np.random.default_rng(0).normal(size=(60, 2))
+    matrix = compare_spaces(Posteriors([mean], [np.full((60, 2), -2.0)]), SpaceConfig(draws=100))
+    assert matrix.nmi.tolist() == [[1.0]]
+    assert [summary.pairs for summary in matrix.summaries] == [0] * 7

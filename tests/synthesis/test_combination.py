@@ -220,6 +220,49 @@ def test_a_set_carries_of_a_member_what_both_tell() -> None:
         assert members.shared_bits[member] == pytest.approx(float(shared), abs=1e-5)
 
 
+def two_bit_channels(seed: int, images: int, channels: int) -> Posteriors:
+    mean = np.random.default_rng(seed).normal(size=(2, images, channels))
+    return Posteriors(mean, np.full_like(mean, -np.log(15)))
+
+
+@pytest.mark.parametrize(("channels", "images"), [(3, 400), (5, 1000)])
+def test_channels_and_members_that_share_nothing_show_nothing_above_chance(channels: int, images: int) -> None:
+    redundant, carried = [], []
+    for seed in range(3):
+        posteriors = two_bit_channels(seed, images, channels)
+        combination = combine(posteriors, range(channels), shapley=False)
+        redundant.append(combination.redundancy_above_chance_bits)
+        assert combination.redundancy_bits > 0.1
+        spaces = member_information(posteriors, range(channels))
+        carried.append(spaces.carried[1])
+        assert spaces.carried[0] == pytest.approx(1, abs=0.12)
+        assert spaces.shared_bits[1] / spaces.bits[1] > 0.3
+    assert np.mean(redundant) == pytest.approx(0, abs=0.06)
+    assert np.mean(carried) == pytest.approx(0, abs=0.04)
+
+
+def test_what_is_redundant_is_found_near_the_ceiling() -> None:
+    alone, copies = two_bit_channels(0, 400, 1), two_bit_channels(0, 400, 5)
+    for mean in copies.mean:
+        mean[:, 4] = mean[:, 0]
+    combination = combine(copies, range(5), shapley=False)
+    twice = combine(two_copies(alone), [0, 1], shapley=False)
+    assert twice.redundancy_above_chance_bits == pytest.approx(twice.redundancy_bits, abs=0.05)  # far below the ceiling
+    assert combination.redundancy_above_chance_bits == pytest.approx(twice.redundancy_above_chance_bits, abs=0.2)
+    assert combination.redundancy_bits > twice.redundancy_bits + 0.5
+
+
+def two_copies(posteriors: Posteriors) -> Posteriors:
+    mean, logvar = (np.repeat(part[:1], 2, axis=-1) for part in (posteriors.mean, posteriors.logvar))
+    return Posteriors(mean, logvar)
+
+
+def test_sets_that_tell_all_images_apart_cannot_be_held_against_chance() -> None:
+    posteriors = two_bit_channels(0, 100, 9)
+    assert np.isnan(combine(posteriors, range(9), shapley=False).redundancy_above_chance_bits)
+    assert np.isnan(member_information(posteriors, range(9)).carried).all()
+
+
 @pytest.mark.parametrize(
     ("channels", "sentence"),
     [

@@ -5,10 +5,12 @@ channels in all, F labels. Channel (member, channel) stands at c = the members i
 channels in order.
 """
 
-from vaefrag_core.artifacts.analysis import Analysis, ChannelMap, ChannelMatrix, Hotspots, Traversals
+from vaefrag_core.artifacts.analysis import Analysis, ChannelMatrix, Hotspots, Traversals
 from vaefrag_core.artifacts.atlas import Atlas, Link, SweepPoint
+from vaefrag_core.artifacts.channel_map import ChannelMap
 from vaefrag_core.artifacts.fusion import FusedSpace, FusionState
 from vaefrag_core.artifacts.hotspot import Hotspot
+from vaefrag_core.artifacts.null_tests import MemberCurve, NullTests, RotatedSearches
 from vaefrag_core.artifacts.over_training import OverTraining, Snapshots
 from vaefrag_core.artifacts.posteriors import Posteriors
 from vaefrag_core.artifacts.recurrence import Recurrence
@@ -25,9 +27,12 @@ __all__ = [
     "Hotspot",
     "Hotspots",
     "Link",
+    "MemberCurve",
+    "NullTests",
     "OverTraining",
     "Posteriors",
     "Recurrence",
+    "RotatedSearches",
     "Snapshots",
     "SpaceMatrix",
     "Stability",

@@ -4,14 +4,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from vaefrag_core.array_types import BoolArray, FloatArray, ImageArray, IntArray, RealArray
+from vaefrag_core.artifacts.channel_map import ChannelMap
 from vaefrag_core.artifacts.files import check_shapes, load_arrays, load_json, reports_damage, save_arrays, save_json
 from vaefrag_core.artifacts.hotspot import Hotspot
 from vaefrag_core.artifacts.image_copies import ceiling_name
+from vaefrag_core.artifacts.null_tests import NullTests
 from vaefrag_core.artifacts.over_training import OverTraining
 from vaefrag_core.artifacts.recurrence import Recurrence
 from vaefrag_core.artifacts.stability import Stability
@@ -248,12 +250,13 @@ class ChannelMatrix:
 
 @dataclass(frozen=True, eq=False)
 class Hotspots:
-    """The OPTICS order of the channels and the groups cut from it. Arrays are indexed by flat channel.
+    """The hotspots of the channels, and an order that shows them. Arrays are indexed by flat channel.
 
     Args:
-        order: (C,) flat indices in the order in which OPTICS visits them; then saturated channels, then dead ones by
-            information.
-        reachability: (C,) distance at which each channel was reached; ∞ for the first, and for saturated and dead ones.
+        order: (C,) flat indices in the order in which OPTICS visits them, held to finish a hotspot that it has entered;
+            then saturated channels, then dead ones by information.
+        reachability: (C,) distance at which each channel was reached from those before it in this order; ∞ for the
+            first, and for saturated and dead ones.
         labels: (C,) hotspot of each channel, −1 for noise and for saturated and dead channels.
         dead: (C,) True where a channel carries less information than the threshold.
         sign: (C,) +1 or −1: the direction in which a channel runs like its hotspot's medoid.
@@ -312,41 +315,6 @@ class Hotspots:
 
 
 @dataclass(frozen=True, eq=False)
-class ChannelMap:
-    """Channels laid out in the plane so that similar ones lie together.
-
-    Args:
-        mds: (C, 2) metric multidimensional scaling; NaN for dead and saturated channels.
-        umap: (C, 2) UMAP of the same distances; NaN for the same channels.
-        stress: Kruskal's stress-1 of the MDS layout: 0 is perfect, above 0.2 poor.
-        messages: what a user should know about this result.
-    """
-
-    mds: FloatArray
-    umap: FloatArray
-    stress: float
-    messages: tuple[str, ...] = ()
-
-    def coordinates(self, method: Literal["mds", "umap"]) -> FloatArray:
-        """Return the (C, 2) layout of a method."""
-        return self.mds if method == "mds" else self.umap
-
-    def save(self, folder: Path) -> None:
-        """Write into a folder that exists."""
-        save_arrays(folder, mds=self.mds, umap=self.umap)
-        save_json(folder, {"stress": self.stress, "messages": self.messages})
-
-    @classmethod
-    @reports_damage
-    def load(cls, folder: Path) -> "ChannelMap":
-        """Read what `save` wrote."""
-        facts = load_json(folder)
-        arrays = load_arrays(folder, "mds", "umap")
-        check_shapes(folder, arrays, mds="C 2", umap="C 2")
-        return cls(**arrays, stress=facts["stress"], messages=tuple(facts["messages"]))
-
-
-@dataclass(frozen=True, eq=False)
 class Traversals:
     """Traversals of every channel: base images with that one channel moved across its range.
 
@@ -386,6 +354,7 @@ class Analysis:
         traversals: None where there are no models to decode with (imported posteriors).
         stability: stability of the hotspots by measure; empty without resamples.
         over_training: None where the ensemble kept no snapshots.
+        null_tests: what the hotspots were held against, by measure; empty until `vaefrag null` has run.
     """
 
     config: AnalysisConfig
@@ -396,6 +365,7 @@ class Analysis:
     traversals: Traversals | None
     stability: Mapping[Measure, Stability] = field(default_factory=dict)
     over_training: OverTraining | None = None
+    null_tests: Mapping[Measure, NullTests] = field(default_factory=dict)
 
 
 def _positive(bits: FloatArray) -> FloatArray:

@@ -20,6 +20,7 @@ from vaefrag_core.measures.information_terms import nmi_from_terms, shared_bits_
 
 BATCHES = 50  # left out one at a time for the standard errors: enough for these to be nearly normal
 CHUNK_BYTES = 1.5e8  # of densities held at a time
+FAINT_ERRORS = 5.0  # standard errors that own information has to be above 0 by, before anything is divided by it
 MIN_LOG_RATIO = -300.0  # nats below the largest: without weight in any sum, and no denormal number, which would be slow
 
 
@@ -30,18 +31,23 @@ class SpaceEstimates:
     Args:
         information: (M,) I(X;U).
         information_error: (M,).
-        nmi: (M, M), symmetric, 1 on the diagonal; NaN where a space tells no images apart.
-        nmi_error: (M, M).
+        own: (M,) I(U;U′), what two draws of a space tell alike.
+        own_error: (M,).
         vi: (M, M), symmetric, 0 on the diagonal.
         vi_error: (M, M).
+        nmi: (M, M), symmetric, 1 on the diagonal; NaN, undefined, of faint spaces, whose own information is within
+            5 standard errors of 0.
+        nmi_error: (M, M), NaN where NMI is.
     """
 
     information: Tensor
     information_error: Tensor
-    nmi: Tensor
-    nmi_error: Tensor
+    own: Tensor
+    own_error: Tensor
     vi: Tensor
     vi_error: Tensor
+    nmi: Tensor
+    nmi_error: Tensor
 
 
 def monte_carlo_information(
@@ -81,9 +87,12 @@ def monte_carlo_comparison(
     generator: torch.Generator | None = None,
     on_progress: Callable[[int, int], None] = lambda done, draws: None,
 ) -> SpaceEstimates:
-    """Estimate the information of M spaces on the same images, and NMI and VI of every pair.
+    """Estimate the information of M spaces on the same images, and VI and NMI of every pair.
 
-    NMI(U,V) = I(U;V) / √( I(U;U′) I(V;V′) ),   VI(U,V) = 2 I(X;U,V) − I(X;U,U′) − I(X;V,V′)
+    VI(U,V) = I(U;U′) + I(V;V′) − 2 I(U;V),   NMI(U,V) = I(U;V) / √( I(U;U′) I(V;V′) )
+
+    What two draws tell alike is averaged draw by draw, log2 p(u,u′) / p(u) p(u′): of a faint space, the information of
+    each draw is nearly all noise, which cancels only within the same draw.
 
     Args:
         means: M posterior means (N, d), in latent units; d may differ from space to space.
@@ -108,18 +117,18 @@ def monte_carlo_comparison(
     generator = generator or torch.Generator(spaces[0][0].device).manual_seed(0)
     count, n_images = len(spaces), len(spaces[0][0])
     chunk = max(1, int(CHUNK_BYTES / (8 * n_images * (count + 2))))
-    single, twice = (torch.zeros(BATCHES, count, dtype=torch.float64) for _ in range(2))
+    single, own = (torch.zeros(BATCHES, count, dtype=torch.float64) for _ in range(2))
     joint = torch.zeros(BATCHES, count, count, dtype=torch.float64)
     sizes = torch.tensor([draws * (b + 1) // BATCHES - draws * b // BATCHES for b in range(BATCHES)])
     done = 0
     for batch, size in enumerate(sizes.tolist()):
         for start in range(0, size, chunk):
             terms = _terms(spaces, min(chunk, size - start), generator)
-            for total, term in zip((single, twice, joint), terms, strict=True):
+            for total, term in zip((single, own, joint), terms, strict=True):
                 total[batch] += term
             done += min(chunk, size - start)
             on_progress(done, draws)
-    return _estimates(single, twice, joint, sizes.double(), n_images)
+    return _estimates(single, own, joint, sizes.double(), n_images)
 
 
 def _validated(means: Sequence[Tensor], logvars: Sequence[Tensor], draws: int) -> list[tuple[Tensor, Tensor]]:
@@ -139,17 +148,18 @@ def _validated(means: Sequence[Tensor], logvars: Sequence[Tensor], draws: int) -
 def _terms(
     spaces: Sequence[tuple[Tensor, Tensor]], draws: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the sums over some draws, in bits, whose averages are I(X;U) (M,), I(X;U,U′) (M,) and I(X;U,V) (M, M)."""
+    """Return the sums over some draws, in bits, whose averages are I(X;U) (M,), I(U;U′) (M,) and I(X;U,V) (M, M)."""
     count, n_images = len(spaces), len(spaces[0][0])
     device = spaces[0][0].device
     image = torch.randint(n_images, (draws,), generator=generator, device=device)
     ratio = torch.empty(draws, count, n_images, dtype=torch.float64, device=device)  # p(u|xⱼ) over its largest
     largest = torch.empty(draws, count, dtype=torch.float64, device=device)  # its logarithm, taken out of the sums
-    twice = torch.empty(count, dtype=torch.float64)
+    own = torch.empty(count, dtype=torch.float64)
+    log_n = math.log(n_images)
     for m, (mean, logvar) in enumerate(spaces):
         first, second = (_log_ratios(mean, logvar, image, generator) for _ in range(2))
-        both = first + second
-        twice[m] = -(torch.logsumexp(both, dim=1) - math.log(n_images)).sum().cpu()
+        parts = [log_n - torch.logsumexp(part, dim=1) for part in (first, second, first + second)]
+        own[m] = shared_bits_from_terms(*parts).sum().cpu()
         largest[:, m] = first.amax(dim=1)
         torch.exp(first.sub_(largest[:, m, None]).clamp_(min=MIN_LOG_RATIO), out=ratio[:, m])
     # Log-sum-exp for all pairs at once: Σⱼ exp(a_j + b_j) is a matrix product once the largest of a and of b have been
@@ -158,10 +168,10 @@ def _terms(
     products = torch.bmm(ratio, ratio.transpose(1, 2)).log_()
     products += largest[:, :, None] + largest[:, None, :]
     single = ratio.sum(dim=2).log_() + largest
-    nats_per_bit, log_n = math.log(2), math.log(n_images)
+    nats_per_bit = math.log(2)
     return (
         -(single - log_n).sum(dim=0).cpu() / nats_per_bit,
-        twice / nats_per_bit,
+        own / nats_per_bit,
         -(products - log_n).sum(dim=0).cpu() / nats_per_bit,
     )
 
@@ -179,23 +189,35 @@ def _log_ratios(mean: Tensor, logvar: Tensor, image: Tensor, generator: torch.Ge
     return total.div_(2)
 
 
-def _estimates(single: Tensor, twice: Tensor, joint: Tensor, sizes: Tensor, images: int) -> SpaceEstimates:
+def _estimates(single: Tensor, own: Tensor, joint: Tensor, sizes: Tensor, images: int) -> SpaceEstimates:
     """Turn sums of batches (B, …) into estimates, with errors from leaving out one batch at a time."""
 
-    def measures(single: Tensor, twice: Tensor, joint: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        own = shared_bits_from_terms(single, single, twice)
+    def measures(single: Tensor, own: Tensor, joint: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         own_a, own_b = own[..., :, None], own[..., None, :]
         shared = shared_bits_from_terms(single[..., :, None], single[..., None, :], joint)
-        # The diagonal of `joint` holds one draw twice; a space is compared with itself by two draws, as in `twice`.
+        # The diagonal of `joint` holds one draw twice; a space is compared with itself by two draws, as in `own`.
         shared = torch.where(torch.eye(single.shape[-1], dtype=torch.bool), own_a, shared)
-        return single, nmi_from_terms(shared, own_a, own_b, images=images), vi_from_terms(shared, own_a, own_b)
+        return single, own, vi_from_terms(shared, own_a, own_b), nmi_from_terms(shared, own_a, own_b, images=images)
 
     def without(sums: Tensor) -> Tensor:
         draws = (sizes.sum() - sizes).reshape(-1, *[1] * (sums.ndim - 1))
         return (sums.sum(dim=0) - sums) / draws
 
-    information, nmi, vi = measures(*(sums.sum(dim=0) / sizes.sum() for sums in (single, twice, joint)))
-    replicates = measures(*(without(sums) for sums in (single, twice, joint)))
+    estimates = measures(*(sums.sum(dim=0) / sizes.sum() for sums in (single, own, joint)))
+    replicates = measures(*(without(sums) for sums in (single, own, joint)))
     # The jackknife: replicates share all draws but one batch, so that their spread is blown up by B − 1.
     errors = [((len(sizes) - 1) * replicate.var(dim=0, unbiased=False)).sqrt() for replicate in replicates]
-    return SpaceEstimates(information, errors[0], nmi, errors[1], vi, errors[2])
+    # A ratio has no standard error, nor a value, where its denominator may as well be 0.
+    faint = estimates[1] < FAINT_ERRORS * errors[1]
+    undefined = faint[:, None] | faint[None, :] | ~torch.isfinite(errors[3])
+    nmi, nmi_error = (part.masked_fill(undefined, math.nan) for part in (estimates[3], errors[3]))
+    return SpaceEstimates(
+        estimates[0],
+        errors[0],
+        estimates[1],
+        errors[1],
+        vi=estimates[2],
+        vi_error=errors[2],
+        nmi=nmi,
+        nmi_error=nmi_error,
+    )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vaefrag_core.array_types import FloatArray, IntArray
+from vaefrag_core.structure.classifier_warnings import without_regression_warning
 from vaefrag_core.structure.label_factors import equal_bins
 
 CODE_BINS = 20  # of a channel, for MIG
@@ -71,6 +72,7 @@ def mig(codes: FloatArray, classes: IntArray) -> float:
     return float(np.mean(_gap(information, np.zeros(len(classes))) / entropy))
 
 
+@without_regression_warning()
 def sap(codes: FloatArray, classes: IntArray, seed: int = 0) -> float:
     """Separated attribute predictability.
 
@@ -107,6 +109,7 @@ def sap(codes: FloatArray, classes: IntArray, seed: int = 0) -> float:
     return float(np.mean(_gap(score, chance)))
 
 
+@without_regression_warning()
 def dci(codes: FloatArray, classes: IntArray, seed: int = 0) -> DCI:
     """Disentanglement, completeness and informativeness.
 

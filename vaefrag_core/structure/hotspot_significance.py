@@ -11,11 +11,11 @@ References:
     57(1), 289-300. https://doi.org/10.1111/j.2517-6161.1995.tb02031.x
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from vaefrag_core.array_types import FloatArray
+from vaefrag_core.array_types import FloatArray, IntArray
 from vaefrag_core.artifacts import ChannelMatrix, Hotspots, Posteriors
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.structure.chance_level import shuffle_images
@@ -73,29 +73,59 @@ def highest_by_chance(
     return highest
 
 
+def similarity_inside(
+    matrix: ChannelMatrix, groups: Sequence[Sequence[int] | IntArray], config: HotspotConfig
+) -> FloatArray:
+    """Average the corrected similarity inside groups of channels, over pairs of different members.
+
+    Args:
+        matrix: of C channels.
+        groups: flat indices of the channels of each of G groups.
+        config: its `measure`.
+
+    Returns:
+        (G,) 0 to 1.
+    """
+    inside = []
+    for group in groups:
+        channels = np.array(group)
+        similarity = np.clip(np.nan_to_num(matrix.corrected_similarity(config.measure, channels)), 0.0, 1.0)
+        inside.append(mean_between_members(similarity, matrix.member[channels], np.arange(len(channels))))
+    return np.array(inside)
+
+
+def p_values_of(similarity: FloatArray, highest: FloatArray) -> FloatArray:
+    """Return how often shuffled channels reach each similarity.
+
+    p = (1 + draws that reach it) / (1 + draws)
+
+    Args:
+        similarity: (G,) inside each group.
+        highest: (R,) what `highest_by_chance` found.
+
+    Returns:
+        (G,) p-values, 1 / (1 + R) at least.
+
+    Example:
+        >>> p_values_of(np.array([0.5, 0.1]), np.array([0.1, 0.2, 0.05])).tolist()
+        [0.25, 0.75]
+    """
+    reached = np.asarray(highest)[:, None] >= np.asarray(similarity)[None, :]
+    return np.asarray((1 + reached.sum(axis=0)) / (1 + len(highest)))
+
+
 def hotspot_p_values(
     matrix: ChannelMatrix, hotspots: Hotspots, config: HotspotConfig, highest: FloatArray
 ) -> FloatArray:
-    """Return how often shuffled channels reach the similarity inside each hotspot.
-
-    p = (1 + draws that reach it) / (1 + draws)
+    """Return how often shuffled channels reach the similarity inside each hotspot, (G,); see `p_values_of`.
 
     Args:
         matrix: of C channels.
         hotspots: found in it.
         config: how they were found.
         highest: (R,) what `highest_by_chance` found.
-
-    Returns:
-        (G,) p-values, 1 / (1 + R) at least.
     """
-    p_values = []
-    for group in hotspots.groups:
-        channels = np.array(group.channels)
-        similarity = np.clip(np.nan_to_num(matrix.corrected_similarity(config.measure, channels)), 0.0, 1.0)
-        inside = mean_between_members(similarity, matrix.member[channels], np.arange(len(channels)))
-        p_values.append((1 + np.count_nonzero(highest >= inside)) / (1 + len(highest)))
-    return np.array(p_values)
+    return p_values_of(similarity_inside(matrix, [group.channels for group in hotspots.groups], config), highest)
 
 
 def false_discovery_rates(p_values: FloatArray) -> FloatArray:

@@ -64,8 +64,8 @@ def find_hotspots(
             hotspot's medoid. Without them all signs are +1.
 
     Returns:
-        The OPTICS order, the reachability and the hotspots. The result does not depend on the order in which
-        members are listed, except where two channels tie exactly.
+        The OPTICS order, each hotspot in one piece, the reachability and the hotspots. The result does not depend on
+        the order in which members are listed, except where two channels tie exactly.
 
     Example:
         Two groups of three channels each, alike within and unlike across:
@@ -82,12 +82,9 @@ def find_hotspots(
     comparable = comparable_channels(matrix, config)
     distance = channel_distance(matrix, config)
     min_samples = _min_samples(matrix, config, len(comparable))
-    order, reachability = _optics_order(distance, comparable, min_samples)
-    similarity = matrix.corrected_similarity(config.measure, comparable)
-    channels_of_groups = [
-        comparable[group] for group in recurring_groups(similarity, matrix.member[comparable], config)
-    ]
-    labels = _along_the_order(channels_of_groups, order, matrix.n_channels)
+    group_of_channel = hotspot_of_channels(matrix, config)
+    order, reachability = _optics_order(distance, comparable, min_samples, group_of_channel)
+    labels = _along_the_order(group_of_channel, order)
     dead_by_bits = np.flatnonzero(dead)[np.argsort(-matrix.information_bits[dead], kind="stable")]
     groups = tuple(
         _describe(label, order[labels[order] == label], matrix, distance) for label in range(labels.max(initial=-1) + 1)
@@ -105,6 +102,24 @@ def find_hotspots(
         min_samples=min_samples,
         messages=messages,
     )
+
+
+def hotspot_of_channels(matrix: ChannelMatrix, config: HotspotConfig) -> IntArray:
+    """Say of each channel in which hotspot it is, and no more: for whoever looks for hotspots many times.
+
+    Args:
+        matrix: the comparison of C channels.
+        config: thresholds.
+
+    Returns:
+        (C,) number of the channel's hotspot, the largest hotspot first; −1 for channels of none.
+    """
+    comparable = comparable_channels(matrix, config)
+    similarity = matrix.corrected_similarity(config.measure, comparable)
+    hotspot = np.full(matrix.n_channels, -1, dtype=np.int64)
+    for number, group in enumerate(recurring_groups(similarity, matrix.member[comparable], config)):
+        hotspot[comparable[group]] = number
+    return hotspot
 
 
 def comparable_channels(matrix: ChannelMatrix, config: HotspotConfig) -> IntArray:
@@ -186,13 +201,15 @@ def _cautions(matrix: ChannelMatrix, live: BoolArray) -> tuple[str, ...]:
     return tuple(cautions)
 
 
-def _optics_order(distance: FloatArray, live: IntArray, min_samples: int) -> tuple[IntArray, FloatArray]:
-    """Return the live channels in OPTICS order, and the reachability of all channels."""
+def _optics_order(
+    distance: FloatArray, live: IntArray, min_samples: int, group: IntArray
+) -> tuple[IntArray, FloatArray]:
+    """Return the live channels in OPTICS order, hotspots in one piece, and the reachability of all channels."""
     reachability = np.full(len(distance), np.inf)
     if len(live) < SMALLEST_MIN_SAMPLES:
         return live, reachability
     live = _densest_first(distance, live, min_samples)
-    visits, reachability[live], _ = optics_walk(distance[np.ix_(live, live)], min_samples)
+    visits, reachability[live], _ = optics_walk(distance[np.ix_(live, live)], min_samples, group[live])
     return live[visits], reachability
 
 
@@ -208,13 +225,12 @@ def _densest_first(distance: FloatArray, channels: IntArray, min_samples: int) -
     return channels[np.lexsort((spread, core))]
 
 
-def _along_the_order(groups: list[IntArray], order: IntArray, n_channels: int) -> IntArray:
-    """Number the groups by where the middle of each stands in the OPTICS order; −1 for channels of none."""
-    position = np.full(n_channels, n_channels)
-    position[order] = np.arange(len(order))
-    labels = np.full(n_channels, -1, dtype=np.int64)
-    for label, group in enumerate(sorted(groups, key=lambda group: float(np.median(position[group])))):
-        labels[group] = label
+def _along_the_order(group: IntArray, order: IntArray) -> IntArray:
+    """Number the groups by where each stands in the order; −1 for channels of none."""
+    labels = np.full(len(group), -1, dtype=np.int64)
+    in_order = group[order][group[order] >= 0]
+    for label, number in enumerate(dict.fromkeys(in_order.tolist())):
+        labels[group == number] = label
     return labels
 
 

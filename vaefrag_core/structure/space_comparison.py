@@ -1,12 +1,25 @@
 """Comparison of members by their whole latent spaces, all channels together."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 
+from vaefrag_core.array_types import FloatArray
 from vaefrag_core.artifacts import Posteriors, SpaceMatrix
 from vaefrag_core.config import SpaceConfig
-from vaefrag_core.measures.monte_carlo import monte_carlo_comparison
+from vaefrag_core.measures.monte_carlo import SpaceEstimates, monte_carlo_comparison
+from vaefrag_core.measures.space_similarity import PreparedSpace, prepare_space, shuffled_orders, space_similarities
+from vaefrag_core.structure.disentanglement import standard_codes
+from vaefrag_core.structure.infomec import infomec, shuffled_infomec
+from vaefrag_core.structure.label_factors import usable_factors
+from vaefrag_core.structure.member_metrics import active_means
+
+INFORMATION_SHUFFLES = 8  # that share the draws among them; their spread tells how well chance is known
+FEWEST_DRAWS = 100  # of one of them
+SIMILARITY_SHUFFLES = 19  # a pair above all of them is there by chance once in twenty
+FEWEST_LABELLED = 50  # images, below which ten neighbours are no neighbourhood
 
 
 def compare_spaces(
@@ -16,35 +29,84 @@ def compare_spaces(
     device: str | torch.device = "cpu",
     on_progress: Callable[[int, int], None] = lambda done, draws: None,
 ) -> SpaceMatrix:
-    """Estimate the information of every member's latent space, and NMI and VI of every pair of members.
+    """Compare the latent spaces of members, by information and by what else the field uses, each beside its null.
 
     Args:
         posteriors: M members on N images.
         config: number of draws and their seed; the defaults of `SpaceConfig` without it.
-        device: where it is computed.
-        on_progress: called with the draws done and their total; an exception that it raises ends the work.
+        device: where information is computed.
+        on_progress: called with the draws done and their total, twice as many as asked for: half of them tell what
+            chance shows. An exception that it raises ends the work.
 
     Returns:
         Estimates with standard errors; the same on every call with the same seed on the same device. Where
         spaces tell every image from every other, their NMI is near 1 whatever they are; `SpaceMatrix.messages` says so.
     """
     config = config or SpaceConfig()
-    estimates = monte_carlo_comparison(
-        [torch.as_tensor(mean, dtype=torch.float64, device=device) for mean in posteriors.mean],
-        [torch.as_tensor(logvar, dtype=torch.float64, device=device) for logvar in posteriors.logvar],
-        draws=config.draws,
-        generator=torch.Generator(device).manual_seed(config.seed),
-        on_progress=on_progress,
-    )
+    part = max(FEWEST_DRAWS, config.draws // INFORMATION_SHUFFLES)
+    total = config.draws + part * INFORMATION_SHUFFLES
+
+    def estimate(draws: int, seed: int, begun: int, orders: list[torch.Tensor] | None = None) -> SpaceEstimates:
+        arrays = [
+            [torch.as_tensor(member, dtype=torch.float64, device=device) for member in members]
+            for members in (posteriors.mean, posteriors.logvar)
+        ]
+        if orders is not None:
+            arrays = [[member[order] for member, order in zip(members, orders, strict=True)] for members in arrays]
+        return monte_carlo_comparison(
+            *arrays,
+            draws=draws,
+            generator=torch.Generator(device).manual_seed(seed),
+            on_progress=lambda done, _: on_progress(begun + done, total),
+        )
+
+    estimates = estimate(config.draws, config.seed, 0)
+    by_chance = []
+    for r in range(INFORMATION_SHUFFLES):
+        orders = shuffled_orders(posteriors.n_members, posteriors.n_images, config.seed + r, posteriors.image_copies)
+        places = [torch.as_tensor(order, device=device) for order in orders]
+        shuffled = estimate(part, config.seed + r, config.draws + r * part, places)
+        by_chance.append((shuffled.own[:, None] + shuffled.own[None, :] - shuffled.vi).numpy() / 2)
+    spaces = [prepare_space(active_means(m, v)) for m, v in zip(posteriors.mean, posteriors.logvar, strict=True)]
+    chance = np.stack(by_chance)
+    chance[:, np.arange(posteriors.n_members), np.arange(posteriors.n_members)] = np.nan
     return SpaceMatrix(
         member_ids=posteriors.member_ids,
         information_bits=estimates.information.numpy(),
         information_error=estimates.information_error.numpy(),
-        nmi=estimates.nmi.numpy(),
-        nmi_error=estimates.nmi_error.numpy(),
+        own_bits=estimates.own.numpy(),
+        own_error=estimates.own_error.numpy(),
         vi_bits=estimates.vi.numpy(),
         vi_error=estimates.vi_error.numpy(),
+        nmi=estimates.nmi.numpy(),
+        nmi_error=estimates.nmi_error.numpy(),
+        chance_bits=chance.mean(axis=0),
+        chance_error=chance.std(axis=0, ddof=1) / math.sqrt(len(chance)),
+        live_channels=np.array([space.standardized.shape[1] for space in spaces]),
+        **_similarities_of_means(posteriors, spaces, config.seed),
         n_images=posteriors.n_images,
         draws=config.draws,
+        shuffles=INFORMATION_SHUFFLES,
         input_entropy_bits=posteriors.input_entropy_bits,
     )
+
+
+def _similarities_of_means(posteriors: Posteriors, spaces: Sequence[PreparedSpace], seed: int) -> dict[str, FloatArray]:
+    """Compare the posterior means of live channels, and hold them against labels: the fields of a `SpaceMatrix`."""
+    members, n_images = posteriors.n_members, posteriors.n_images
+    codes = [standard_codes(active_means(m, v)) for m, v in zip(posteriors.mean, posteriors.logvar, strict=True)]
+    shuffled = []
+    for r in range(SIMILARITY_SHUFFLES):
+        orders = shuffled_orders(members, n_images, seed + r, posteriors.image_copies)
+        pairs = zip(spaces, orders, strict=True)
+        shuffled.append(space_similarities([space.reordered(order) for space, order in pairs]))
+    factors = usable_factors(posteriors.labels, tuple(posteriors.label_names or ()), n_images).classes
+    if n_images < FEWEST_LABELLED:
+        factors = factors[:0]
+    return {
+        "similarity": space_similarities(spaces),
+        "similarity_chance": np.mean(shuffled, axis=0),
+        "similarity_highest": np.max(shuffled, axis=0),
+        "infomec": np.array([infomec(member, factors) for member in codes]),
+        "infomec_chance": np.array([shuffled_infomec(member, factors, seed) for member in codes]),
+    }

@@ -14,6 +14,7 @@ from vaefrag_core.structure.label_factors import read_labels
 from vaefrag_core.synthesis.channel_pool import validate_channels
 from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks
 from vaefrag_core.synthesis.greedy import extended_bits, greedy_order, prefix_bits, space_bits
+from vaefrag_core.synthesis.set_chance import carried_share
 
 MIN_BITS = HotspotConfig().min_bits
 
@@ -57,10 +58,17 @@ class MemberInformation:
     Args:
         bits: (M,) I(X;U) of all channels of a member; I(U;label) when compared with a label.
         shared_bits: (M,) I(U_set; U_member); empty without a set.
+        chance_bits: (M,) the same with the images of the set shuffled: what independent spaces show; empty
+            without a set.
+        carried: (M,) share of what a member tells that the set tells above chance: 0 on average of independent spaces,
+            1 of a set that holds the member. NaN where the images are too few to tell, of a member that tells
+            nothing, and of members not held against chance; empty without a set.
     """
 
     bits: FloatArray
     shared_bits: FloatArray
+    chance_bits: FloatArray
+    carried: FloatArray
 
 
 def rank_additions(
@@ -147,6 +155,7 @@ def member_information(
     label: str | None = None,
     min_bits: float | FloatArray = 0.0,
     information_bits: FloatArray | None = None,
+    held_against_chance: int = 8,
 ) -> MemberInformation:
     """Return what each member's whole space tells, and how much of it a set carries.
 
@@ -157,6 +166,7 @@ def member_information(
         min_bits: channels that tell less, one number or (C,), are left out: they take time and change nothing that is
             seen.
         information_bits: (C,) information of each channel alone; needed to leave some out.
+        held_against_chance: members, evenly spread, of which it is worked out what a shuffled set shares with them.
 
     Raises:
         InvalidInputError: for what is no channel or label, and a channel named twice.
@@ -167,12 +177,25 @@ def member_information(
     if information_bits is not None:
         live = ~dead_channels(information_bits, min_bits)
         spaces = [[c for c in space if live[c]] for space in spaces]
-    coefficients = CoefficientBlocks(*posteriors.flat())
+    flat = posteriors.flat()
+    coefficients = CoefficientBlocks(*flat)
     bits, joint = space_bits(coefficients, spaces, selection, codes)
+    none = np.zeros(0)
     if not selection:
-        return MemberInformation(bits[:, -1], np.zeros(0))
+        return MemberInformation(bits[:, -1], none, none, none)
     own = prefix_bits(coefficients, [selection])[0][-1, 0]
-    return MemberInformation(bits[:, -1], bits[:, 0] + own - joint)  # I(U;V) = I(X;U) + I(X;V) − I(X;U,V)
+    compared = np.linspace(0, len(spaces) - 1, min(len(spaces), held_against_chance)).round().astype(np.int64)
+    chance, carried = np.full((2, len(spaces)), np.nan)
+    by_chance, carried[compared] = carried_share(
+        flat,
+        [spaces[m] for m in compared],
+        selection,
+        joint[compared],
+        posteriors.image_copies,
+        posteriors.input_entropy_bits,
+    )
+    chance[compared] = bits[compared, 0] + own - by_chance
+    return MemberInformation(bits[:, -1], bits[:, 0] + own - joint, chance, carried)  # I(X;U) + I(X;V) − I(X;U,V)
 
 
 def _live(

@@ -29,6 +29,7 @@ from vaefrag_core.synthesis.additions import (
 from vaefrag_core.synthesis.channel_pool import channel_text, validate_channels
 from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks
 from vaefrag_core.synthesis.greedy import prefix_bits
+from vaefrag_core.synthesis.set_chance import set_bits_above_chance, shuffled_joint_bits
 from vaefrag_core.synthesis.subset_information import SubsetLogSums, shapley_shares, subset_log_sums
 
 __all__ = [
@@ -65,6 +66,7 @@ class Combination:
         label_nmi: (F,) NMI of the joint space with each label; NaN where undefined.
         label_vi_bits: (F,) VI.
         ceiling_bits: H(X), log2 N where no image is a copy: no set can tell the images apart by more.
+        joint_by_chance_bits: what channels of the same information would tell together that share nothing.
     """
 
     channels: tuple[int, ...]
@@ -79,6 +81,7 @@ class Combination:
     label_nmi: FloatArray
     label_vi_bits: FloatArray
     ceiling_bits: float
+    joint_by_chance_bits: float
 
     @property
     def sum_bits(self) -> float:
@@ -92,6 +95,17 @@ class Combination:
         It can be negative, where channels tell together what none of them tells alone.
         """
         return self.sum_bits - self.joint_bits
+
+    @property
+    def redundancy_by_chance_bits(self) -> float:
+        """What would seem redundant of channels that share nothing, on so few images."""
+        return self.sum_bits - self.joint_by_chance_bits
+
+    @property
+    def redundancy_above_chance_bits(self) -> float:
+        """Redundancy counted from the level of chance; NaN where independent channels, too, tell all images apart."""
+        joint, by_chance = np.array(self.joint_bits), np.array(self.joint_by_chance_bits)
+        return float(set_bits_above_chance(joint, by_chance, self.ceiling_bits))
 
     @property
     def ceiling_name(self) -> str:
@@ -186,6 +200,7 @@ def combine(
         label_nmi=label_nmi,
         label_vi_bits=label_vi_bits,
         ceiling_bits=posteriors.input_entropy_bits,
+        joint_by_chance_bits=shuffled_joint_bits((mean[selection], logvar[selection]), posteriors.image_copies),
     )
 
 

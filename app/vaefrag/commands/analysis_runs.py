@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from vaefrag import terminal
-from vaefrag.commands import reports, training_reports
+from vaefrag.commands import reports, space_reports, training_reports
 from vaefrag.commands.options import by_option
 
 if TYPE_CHECKING:
@@ -88,8 +88,8 @@ def analyze_spaces(ensemble_id: str, values: dict[str, Any], settings: "Settings
     with terminal.analysis_progress() as on_stage:
         spaces = pipeline.analyze_spaces(ensemble_id, store, config, on_stage=on_stage)
         pipeline.renew_atlases(ensemble_id, store, on_stage=on_stage)
-    reports.show_spaces(spaces)
-    return reports.spaces_result(ensemble_id, spaces)
+    space_reports.show_spaces(spaces)
+    return space_reports.spaces_result(ensemble_id, spaces)
 
 
 def _store_with(ensemble_id: str, settings: "Settings") -> "EnsembleStore":

@@ -1,178 +1,256 @@
 """How far rules that cut hotspots can be believed: `vaefrag bench hotspots`, on ensembles whose hotspots are known."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from vaefrag import terminal
+from vaefrag.commands.bench_rules import OURS, RULES, Rule
 from vaefrag_core.array_types import FloatArray, IntArray
 from vaefrag_core.artifacts import Posteriors
+from vaefrag_core.artifacts.recurrence import wilson_interval
 from vaefrag_core.config import HotspotConfig
-from vaefrag_core.structure.hotspot_groups import recurring_groups, required_members
+from vaefrag_core.structure.hotspots import comparable_channels
 from vaefrag_core.structure.matrices import compare_channels
-from vaefrag_core.structure.planted_ensembles import Planted, independent, plant
-
-Cut = Callable[[FloatArray, IntArray], list[IntArray]]
-
-LIVE_BITS = 0.01
-AGREEMENT = 0.95  # adjusted Rand index from which on a planted ensemble counts as found
-FIXED_CUT = 0.5  # similarity at which a tree is cut without looking at it
-XI = 0.05  # scikit-learn's
-NULLS: tuple[dict[str, Any], ...] = (
-    {"members": 3, "channels": 4, "images": 200},
-    {"members": 10, "channels": 10, "images": 100},
-    {"members": 5, "channels": 5, "images": 300, "heavy_tails": True},
-    {"members": 6, "channels": 5, "images": 300, "copies": 0.4},
-    {"members": 20, "channels": 5, "images": 300},
+from vaefrag_core.structure.planted_ensembles import (
+    Planted,
+    agreement_with_planted,
+    independent,
+    plant,
+    with_copies_in_two_members,
+    with_diverged_member,
 )
-NOISES = (0.01, 0.1, 0.3, 0.5, 0.8, 1.0, 1.1, 1.2, 1.4)
+
+Null = Callable[[np.random.Generator, int], Posteriors]
+
+AGREEMENT = 0.95  # adjusted Rand index from which on a planted ensemble counts as found
+NOISES = (0.01, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0, 1.2, 1.4)
+RESOLVED_NOISE = 0.6  # up to which what is planted shares .3 or more: above the resolution, whatever else is drawn
+SETTINGS: dict[str, tuple[int | float, ...]] = {
+    "members": (4, 10, 30, 50),
+    "fragments": (1, 3, 6, 12),
+    "held": (0.3, 0.6, 1.0),
+    "idle": (0.2, 0.5, 0.8),
+    "images": (100, 200, 300),
+}
+LARGEST = 60_000  # channels × images of a planted ensemble; larger ones are drawn again
+NULLS_PER_SEED, PLANTED_PER_SEED, VARIANTS_PER_SEED = 4, 15, 3  # ensembles of each kind, for each seed asked for
+SLOW_NULLS = ("5,000 images",)  # one for each seed
+VARIANTS: dict[str, dict[str, Any]] = {
+    "merged in a fifth": {"variant": "merged"},
+    "split in a fifth": {"variant": "split"},
+    "shading by 20°": {"variant": "continuous", "turn_degrees": 20.0},
+    "shading by 30°": {"variant": "continuous", "turn_degrees": 30.0},
+    "shading by 40°": {"variant": "continuous", "turn_degrees": 40.0},
+}
+
+
+def _null(**fixed: Any) -> Null:
+    """Return what draws independent channels: 4 to 10 in each of 3 to 20 members, on 100 to 300 images; or as fixed."""
+
+    def draw(rng: np.random.Generator, seed: int) -> Posteriors:
+        sizes = {
+            "members": int(rng.choice([3, 5, 10, 20])),
+            "channels": int(rng.choice([4, 6, 10])),
+            "images": int(rng.choice([100, 200, 300])),
+        }
+        return independent(**(sizes | fixed), seed=seed)
+
+    return draw
+
+
+def _copied(rng: np.random.Generator, seed: int) -> Posteriors:
+    return _null(copies=float(rng.choice([0.1, 0.4, 0.9])))(rng, seed)
+
+
+def _diverged(rng: np.random.Generator, seed: int) -> Posteriors:
+    return with_diverged_member(_null()(rng, seed), seed)
+
+
+def _copies_in_two(rng: np.random.Generator, seed: int) -> Posteriors:
+    return with_copies_in_two_members(_null(members=10)(rng, seed), seed)
+
+
+NULLS: dict[str, Null] = {
+    "independent, 2 bits": _null(bits=(2.0, 2.0)),
+    "independent, 0.5 to 6 bits": _null(),
+    "heavy tails": _null(heavy_tails=True),
+    "10, 40 or 90 % copies": _copied,
+    "one member": _null(members=1, channels=20),
+    "two members": _null(members=2, channels=10),
+    "deterministic encoders": _null(members=4, channels=4, bits=(40.0, 43.0)),
+    "nearly deterministic": _null(bits=(6.0, 12.0)),
+    "one diverged run": _diverged,
+    "8 copies in 2 of 10 members": _copies_in_two,
+    "1,000 images": _null(members=4, channels=4, images=1_000),
+    "5,000 images": _null(members=3, channels=2, images=5_000),
+}
 
 
 def bench_hotspots(seeds: int) -> dict[str, Any]:
     """Try each rule on ensembles in which nothing comes back, and on ones with planted fragments.
 
     Args:
-        seeds: ensembles of each kind.
+        seeds: how many ensembles: four times as many of each kind of null, 15 times as many planted ones.
 
     Returns:
-        JSON content: for each rule the share of false alarms and the share found at each similarity inside hotspots.
+        JSON content: for each rule the share of false alarms by kind of null, and the share found by setting, by
+        variant, and by similarity inside hotspots.
     """
-    nulls = [independent(**settings, seed=seed) for settings in NULLS for seed in range(seeds)]
-    terminal.print_message(f"Comparing the channels of {len(nulls)} ensembles without a hotspot …")
-    compared_nulls = [_compare(posteriors)[:2] for posteriors in nulls]
-    false_alarms = {name: _share(bool(cut(*live)) for live in compared_nulls) for name, cut in CUTS.items()}
-    curve = []
-    for noise in NOISES:
-        terminal.print_message(f"Planting {seeds} ensembles with noise {noise:g} …")
-        curve.append(_planted_row(noise, seeds))
-    return {"seeds": seeds, "nulls": len(nulls), "false_alarms": false_alarms, "planted": curve}
-
-
-def show_hotspots(result: dict[str, Any]) -> None:
-    """Show the result as a table: a column for each rule, a row for each similarity inside the planted hotspots."""
-    names = list(CUTS)
-    rows = [["no hotspot planted: false alarms", *(f"{result['false_alarms'][name]:.0%}" for name in names)]]
-    rows += [
-        [f"planted, NMI inside {row['similarity']:.2f}", *(f"{row['found'][name]:.0%}" for name in names)]
-        for row in result["planted"]
+    nulls = [
+        _null_row(kind, draw, seeds if kind in SLOW_NULLS else NULLS_PER_SEED * seeds) for kind, draw in NULLS.items()
     ]
-    seconds = {name: float(np.mean([row["seconds"][name] for row in result["planted"]])) for name in names}
-    rows.append(["milliseconds", *(f"{1e3 * seconds[name]:.0f}" for name in names)])
-    terminal.show_table(["ensembles", *names], rows, right=names)
-    terminal.print_message(
-        f"First line: of {result['nulls']} ensembles in which nothing comes back, those with a hotspot. The others: of"
-        f" {result['seeds']} ensembles with planted fragments, by the corrected NMI inside these, those of which every"
-        f" fragment was found (their number, and an adjusted Rand index of {AGREEMENT} or more)."
-    )
-
-
-def _planted_row(noise: float, seeds: int) -> dict[str, Any]:
-    found: dict[str, list[bool]] = {name: [] for name in CUTS}
-    seconds: dict[str, list[float]] = {name: [] for name in CUTS}
-    similarities = []
-    for seed in range(seeds):
-        posteriors, truth, planted = _planted(noise, seed)
-        similarity, member, live = _compare(posteriors)
-        similarities.append(_inside(similarity, truth[live], planted.fragments))
-        for name, cut in CUTS.items():
-            begin = time.perf_counter()
-            groups = cut(similarity, member)
-            seconds[name].append(time.perf_counter() - begin)
-            cluster = np.full(len(truth), -1)
-            for number, group in enumerate(groups):
-                cluster[live[group]] = number
-            found[name].append(len(groups) == planted.fragments and _agreement(truth, cluster) >= AGREEMENT)
+    terminal.print_message(f"Planting {PLANTED_PER_SEED * seeds} ensembles …")
+    tried = [try_rules(_drawn(seed), seed) for seed in range(PLANTED_PER_SEED * seeds)]
+    resolved = [trial for trial in tried if trial["settings"].noise <= RESOLVED_NOISE]
+    settings = [
+        {"setting": name, "value": value}
+        | _summary(trial for trial in resolved if getattr(trial["settings"], name) == value)
+        for name, values in SETTINGS.items()
+        for value in values
+    ]
+    variants = []
+    for name, variant in VARIANTS.items():
+        terminal.print_message(f"Fragments {name} …")
+        trials = [try_rules(_drawn(seed, variant), seed) for seed in range(VARIANTS_PER_SEED * seeds)]
+        variants.append({"variant": name} | _summary(trials))
+    by_noise = [
+        {"noise": noise} | _summary(trial for trial in tried if trial["settings"].noise == noise) for noise in NOISES
+    ]
     return {
-        "noise": noise,
-        "similarity": float(np.mean(similarities)),
-        "found": {name: _share(values) for name, values in found.items()},
-        "seconds": {name: float(np.mean(values)) for name, values in seconds.items()},
+        "seeds": seeds,
+        "nulls": nulls,
+        "above_resolution": _summary(resolved),
+        "settings": settings,
+        "variants": variants,
+        "resolution": by_noise,
     }
 
 
-def _planted(noise: float, seed: int) -> tuple[Posteriors, IntArray, Planted]:
-    """Plant 4 to 30 members with 1 to 6 fragments, held by half of the members to all, beside idle channels."""
-    rng = np.random.default_rng(seed)
-    planted = Planted(
-        members=int(rng.choice([4, 6, 10, 20, 30])),
-        fragments=int(rng.choice([1, 2, 3, 6])),
-        images=int(rng.choice([300, 600])),
-        noise=noise,
-        held=float(rng.choice([0.5, 0.7, 1.0])),
-        idle=float(rng.choice([0.2, 0.4, 0.6])),
+def show_hotspots(result: Mapping[str, Any]) -> None:
+    """Show the result as tables: a column for each rule, a row for each kind of ensemble."""
+    _show_rows("nothing comes back", [(row["kind"], row) for row in result["nulls"]], "false_alarms")
+    planted = [("all", result["above_resolution"])]
+    planted += [(f"{row['setting']} {row['value']}", row) for row in result["settings"]]
+    planted += [(row["variant"], row) for row in result["variants"]]
+    _show_rows("planted and resolved", planted, "found")
+    curve = [(f"{row['similarity']:.2f}", row) for row in result["resolution"] if row["tried"]]
+    _show_rows("planted, NMI inside", curve, "found")
+    terminal.print_message(
+        "First table: ensembles in which nothing comes back, and the share of them with a hotspot. The others: planted"
+        " fragments, and the share of ensembles in which each of them was found (their number, and an adjusted Rand"
+        f" index of {AGREEMENT} or more). 95 %: Wilson's interval, of our rule. Resolved: a corrected NMI inside of"
+        " about .3 or more. `held` is the share of members that hold a fragment, three at least, and `idle` the share"
+        " of channels beside fragments. Merged, split: two fragments in one channel, or one in two, in a fifth of the"
+        " members. Shading: the channels of two fragments are turned towards each other, by up to so much."
     )
-    return *plant(planted, seed), planted
+
+
+def _show_rows(head: str, rows: Iterable[tuple[str, Mapping[str, Any]]], figure: str) -> None:
+    cells = [
+        [
+            name,
+            row["tried"],
+            f"{row[figure][OURS]:.0%}",
+            "{:.0f}–{:.0%}".format(100 * row["interval"][0], row["interval"][1]),
+            *(f"{row[figure][rule]:.0%}" for rule in RULES if rule != OURS),
+        ]
+        for name, row in rows
+        if row["tried"]
+    ]
+    columns = [head, "tried", OURS, "95 %", *(rule for rule in RULES if rule != OURS)]
+    terminal.show_table(columns, cells, right=columns[1:])
+
+
+def _null_row(kind: str, draw: Null, count: int) -> dict[str, Any]:
+    terminal.print_message(f"Comparing the channels of {count} ensembles: {kind} …")
+    alarms: dict[str, list[bool]] = {name: [] for name in RULES}
+    for seed in range(count):
+        similarity, member, _ = _compare(draw(np.random.default_rng([1, seed]), seed))
+        for name, cut in RULES.items():
+            # Other rules cannot do with fewer channels than a hotspot has.
+            alarms[name].append(len(similarity) >= 3 and bool(cut(similarity, member)))
+    return {
+        "kind": kind,
+        "tried": count,
+        "false_alarms": {name: _share(values) for name, values in alarms.items()},
+        "interval": _interval(alarms[OURS]),
+    }
+
+
+def _drawn(seed: int, variant: Mapping[str, Any] | None = None) -> Planted:
+    """Draw every setting of a planted ensemble at random; of a variant, above the resolution and with few fragments."""
+    rng = np.random.default_rng([2, seed])
+    while True:
+        drawn: dict[str, Any] = {name: rng.choice(values).item() for name, values in SETTINGS.items()}
+        drawn["noise"] = float(rng.choice(NOISES))
+        if variant is not None:
+            few = {"members": int(rng.choice([6, 10, 20, 30])), "fragments": int(rng.choice([2, 3]))}
+            noise = float(rng.choice(NOISES[: NOISES.index(RESOLVED_NOISE) + 1]))
+            drawn = {**drawn, **few, **variant, "noise": noise}
+        planted = Planted(**drawn)
+        holders = max(3.0, planted.held * planted.members)
+        if holders * planted.fragments / (1 - planted.idle) * planted.images <= LARGEST:
+            return planted
+
+
+def try_rules(planted: Planted, seed: int, rules: Mapping[str, Rule] = RULES) -> dict[str, Any]:
+    """Try rules on one planted ensemble.
+
+    Args:
+        planted: what is in it.
+        seed: of everything that is drawn.
+        rules: by name.
+
+    Returns:
+        `settings` (what was planted), `similarity` (corrected NMI inside fragments), and by rule `found`, whether it
+        gave the fragments and nothing else, and `seconds`.
+    """
+    posteriors, truth = plant(planted, seed)
+    similarity, member, live = _compare(posteriors)
+    found, seconds = {}, {}
+    for name, cut in rules.items():
+        begin = time.perf_counter()
+        groups = cut(similarity, member)
+        seconds[name] = time.perf_counter() - begin
+        agreement = agreement_with_planted(truth, [live[group] for group in groups])
+        found[name] = len(groups) == planted.fragments and agreement >= AGREEMENT
+    inside = _inside(similarity, truth[live], planted.fragments)
+    return {"settings": planted, "found": found, "seconds": seconds, "similarity": inside}
+
+
+def _summary(trials: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Average trials; of none, nothing but their number."""
+    trials = list(trials)
+    if not trials:
+        return {"tried": 0}
+    return {
+        "tried": len(trials),
+        "similarity": _share(trial["similarity"] for trial in trials),
+        "found": {name: _share(trial["found"][name] for trial in trials) for name in RULES},
+        "interval": _interval([trial["found"][OURS] for trial in trials]),
+        "seconds": {name: _share(trial["seconds"][name] for trial in trials) for name in RULES},
+    }
 
 
 def _compare(posteriors: Posteriors) -> tuple[FloatArray, IntArray, IntArray]:
-    """Return the corrected NMI of live channels, their members, and their flat indices."""
+    """Return the corrected NMI of channels that can be compared, their members, and their flat indices."""
     matrix = compare_channels(posteriors)
-    live = np.flatnonzero(matrix.information_bits >= LIVE_BITS)
+    live = comparable_channels(matrix, HotspotConfig())
     return matrix.corrected_nmi(live), matrix.member[live], live
 
 
 def _inside(similarity: FloatArray, fragment: IntArray, fragments: int) -> float:
     """Average the similarity of pairs of channels that tell the same fragment."""
     squares = [similarity[np.ix_(fragment == k, fragment == k)] for k in range(fragments)]
-    return float(np.mean([square[np.triu_indices(len(square), 1)].mean() for square in squares]))
+    return float(np.mean([square[np.triu_indices(len(square), 1)].mean() for square in squares if len(square) > 1]))
 
 
-def _agreement(truth: IntArray, cluster: IntArray) -> float:
-    from sklearn.metrics import adjusted_rand_score
-
-    return float(adjusted_rand_score(truth, cluster))
+def _interval(values: Sequence[bool]) -> list[float]:
+    return [float(end) for end in wilson_interval(np.array(sum(values)), len(values))]
 
 
-def _share(values: Any) -> float:
+def _share(values: Iterable[float | bool]) -> float:
     return float(np.mean(list(values)))
-
-
-def _by_optics(similarity: FloatArray, member: IntArray) -> list[IntArray]:
-    """OPTICS with its ξ method on −ln NMI, as in the paper."""
-    from sklearn.cluster import OPTICS
-
-    distance = -np.log(np.clip(np.nan_to_num(similarity), 1e-4, 1.0))
-    np.fill_diagonal(distance, 0.0)
-    neighbours = min(max(3, round(0.4 * len(np.unique(member)))), len(distance) // 2)
-    clustering = OPTICS(min_samples=max(2, neighbours), metric="precomputed", xi=XI)
-    return _of_three_members(clustering.fit_predict(np.maximum(distance, 1e-9)), member)
-
-
-def _by_hdbscan(similarity: FloatArray, member: IntArray) -> list[IntArray]:
-    from sklearn.cluster import HDBSCAN
-
-    span = required_members(len(np.unique(member)), HotspotConfig())
-    clustering = HDBSCAN(min_cluster_size=span, metric="precomputed", copy=True)
-    return _of_three_members(clustering.fit_predict(_as_distance(similarity)), member)
-
-
-def _by_fixed_cut(similarity: FloatArray, member: IntArray) -> list[IntArray]:
-    from sklearn.cluster import AgglomerativeClustering
-
-    clustering = AgglomerativeClustering(
-        n_clusters=None, metric="precomputed", linkage="average", distance_threshold=1 - FIXED_CUT
-    )
-    return _of_three_members(clustering.fit_predict(_as_distance(similarity)), member)
-
-
-def _as_distance(similarity: FloatArray) -> FloatArray:
-    distance = 1 - np.clip(np.nan_to_num((similarity + similarity.T) / 2), 0, 1)
-    np.fill_diagonal(distance, 0.0)
-    return distance
-
-
-def _of_three_members(cluster: Sequence[int], member: IntArray) -> list[IntArray]:
-    """Keep the clusters that span as many members as a hotspot has to: other rules do not look at members."""
-    span = required_members(len(np.unique(member)), HotspotConfig())
-    groups = [np.flatnonzero(np.asarray(cluster) == number) for number in range(max(cluster) + 1)]
-    return [group for group in groups if len(np.unique(member[group])) >= span]
-
-
-CUTS: dict[str, Cut] = {
-    "vaefrag": recurring_groups,
-    "OPTICS, ξ": _by_optics,
-    "HDBSCAN": _by_hdbscan,
-    f"linkage at {FIXED_CUT}": _by_fixed_cut,
-}

@@ -1,5 +1,6 @@
 """`vaefrag combine`: what a set of channels tells together."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from vaefrag_core.channel_sets import ChannelSet, SetStore
     from vaefrag_core.ensemble_store import EnsembleStore
     from vaefrag_core.synthesis.channel_pool import ChannelName, ChannelPool
-    from vaefrag_core.synthesis.combination import Additions, Combination, GreedySelection
+    from vaefrag_core.synthesis.combination import Additions, Combination, GreedySelection, MemberInformation
 
 LISTED = 10  # channels ranked that a person is shown; JSON has all
 
@@ -67,9 +68,10 @@ def combine(
     saved = sets.save(name, names, posteriors.sample_id) if name else None
     if output is not None:
         write_posteriors(set_posteriors(pool, names), output, replace=replace)
-    _show(together, names, additions, pool, rank, saved)
+    members = combination.member_information(posteriors, together.channels)
+    _show(together, names, additions, pool, rank, saved, _carried(members))
     if as_json:
-        terminal.print_json(_report(together, names, additions, growth, pool, saved))
+        terminal.print_json(_report(together, names, additions, growth, pool, saved, members))
 
 
 def _read_channels(
@@ -101,6 +103,7 @@ def _show(
     pool: "ChannelPool",
     rank: str,
     saved: "ChannelSet | None",
+    carried: str,
 ) -> None:
     several = len({name.ensemble for name in pool.names}) > 1
     words = [f"{name.ensemble}:{name}" if several else str(name) for name in names]
@@ -113,8 +116,17 @@ def _show(
         f" {together.redundancy_bits:z.2f} redundant;"
         f" at most {together.ceiling_bits:.2f} on {together.n_images:,} images."
     )
+    terminal.print_message(
+        f"Channels that share nothing would seem to have {together.redundancy_by_chance_bits:z.2f} bits redundant."
+        + (
+            " On so few images they, too, tell all apart: redundancy cannot be told."
+            if math.isnan(above := together.redundancy_above_chance_bits)
+            else f" Above that: [bold]{above:z.2f}[/] bits."
+        )
+    )
     if together.near_ceiling:
-        terminal.print_message("That is within a tenth of the most there is: they tell more than is shown.")
+        terminal.print_message("That is within a tenth of the most there is: they may tell far more than is shown.")
+    terminal.print_message(carried)
     for name, nmi, bits in zip(together.label_names, together.label_nmi, together.label_shared_bits, strict=True):
         terminal.print_message(f"{name}: NMI {nmi:.2f}, {bits:.2f} bits told")
     if additions is not None:
@@ -134,6 +146,7 @@ def _report(
     growth: "GreedySelection | None",
     pool: "ChannelPool",
     saved: "ChannelSet | None",
+    members: "MemberInformation",
 ) -> dict[str, Any]:
     shapley = [None] * len(names) if together.shapley_bits is None else together.shapley_bits.tolist()
     shares = zip(map(_named, names), together.single_bits, together.marginal_bits, shapley, strict=True)
@@ -150,6 +163,9 @@ def _report(
         "joint_bits": together.joint_bits,
         "sum_bits": together.sum_bits,
         "redundancy_bits": together.redundancy_bits,
+        "redundancy_by_chance_bits": together.redundancy_by_chance_bits,
+        "redundancy_above_chance_bits": _or_null(together.redundancy_above_chance_bits),
+        "carried": _or_null(carried_mean(members)),
         "ceiling_bits": together.ceiling_bits,
         "near_ceiling": together.near_ceiling,
         "channels": [
@@ -168,6 +184,23 @@ def _report(
         result["greedy_bits"] = growth.bits.tolist()
         result["random_bits"] = growth.random_bits.mean(axis=0).tolist()
     return result
+
+
+def carried_mean(members: "MemberInformation") -> float:
+    """Return the share of a member that a set carries above chance, averaged over those where it can be told."""
+    shares = members.carried[members.carried == members.carried]
+    return float(shares.mean()) if len(shares) else math.nan
+
+
+def _carried(members: "MemberInformation") -> str:
+    share = carried_mean(members)
+    if math.isnan(share):
+        return "How much of a whole member they carry cannot be told above chance on so few images."
+    return f"They carry {max(share, 0.0):.0%} of what a whole member tells, counted from the level of chance."
+
+
+def _or_null(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _named(name: "ChannelName") -> dict[str, Any]:

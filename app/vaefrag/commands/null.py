@@ -1,84 +1,70 @@
-"""`vaefrag null`: could the hotspots of an ensemble be chance, and would they come back in a new member?"""
+"""`vaefrag null`: could the hotspots of an ensemble be chance, do they hang on the axes, and would they come back?"""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vaefrag import terminal
-from vaefrag.commands.options import Json, Workspace
+from vaefrag.commands import null_reports
+from vaefrag.commands.options import Json, Workspace, by_option
+
+if TYPE_CHECKING:
+    from vaefrag_core.ensemble_store import EnsembleStore
+
+OPTIONS = {"draws": "draws", "seed": "seed"}
 
 
 def null(
     ensemble_id: Annotated[str, typer.Argument(metavar="ID", help="The ensemble, as `vaefrag list` names it.")],
-    draws: Annotated[int, typer.Option(min=1, help="Searches among shuffled channels.")] = 99,
-    seed: Annotated[int, typer.Option(min=0, help="Of the shuffles.")] = 0,
+    draws: Annotated[int, typer.Option(help="Searches among shuffled images, and as many among turned axes.")] = 99,
+    seed: Annotated[int, typer.Option(help="Of the shuffles, the turns and the choices of members.")] = 0,
     workspace: Workspace = None,
     as_json: Json = False,
 ) -> None:
-    """Hold the hotspots of an analysis against shuffled channels, and each of them against members held out."""
+    """Hold the hotspots of an analysis against shuffled images, turned axes, and members held out.
+
+    The result is kept with the analysis: the explorer and `vaefrag analyze --json` show it from then on.
+    """
     from vaefrag.settings import load_settings
     from vaefrag_core.ensemble_store import EnsembleStore
-    from vaefrag_core.structure.hotspot_recurrence import hotspot_recurrence
-    from vaefrag_core.structure.hotspot_significance import (
-        false_discovery_rates,
-        highest_by_chance,
-        hotspot_p_values,
-    )
 
     store = EnsembleStore(load_settings(workspace=workspace).workspace)
-    index = store.analysis_index(ensemble_id)
-    config = index.config.hotspots
-    analysis = store.analysis(ensemble_id)
-    hotspots, posteriors = analysis.hotspots[config.measure], store.posteriors(ensemble_id)
-    with terminal.count_progress("Searching shuffled channels", draws) as show:
-        highest = highest_by_chance(posteriors, config, draws, seed=seed, on_progress=lambda done, _: show(done))
-    p_values = hotspot_p_values(analysis.matrix, hotspots, config, highest)
-    recurrence = hotspots.recurrence or hotspot_recurrence(analysis.matrix, hotspots, config)
-    result = {
-        "ensemble": ensemble_id,
-        "draws": draws,
-        "seed": seed,
-        "highest_by_chance": float(highest.max()),
-        "hotspots": [
-            {
-                "hotspot": group.label,
-                "p_value": float(p_value),
-                "false_discovery_rate": float(rate),
-                "return_probability": float(probability),
-                "return_interval": [float(end) for end in interval],
-                "members_lacking": recurrence.lacking(group.label).tolist(),
-            }
-            for group, p_value, rate, probability, interval in zip(
-                hotspots.groups,
-                p_values,
-                false_discovery_rates(p_values),
-                recurrence.probability,
-                recurrence.interval,
-                strict=True,
-            )
-        ],
-    }
+    result = null_tests(ensemble_id, store, {"draws": draws, "seed": seed}, show=not as_json)
     if as_json:
         terminal.print_json(result)
-    else:
-        _show(result)
 
 
-def _show(result: dict[str, Any]) -> None:
-    rows = [
-        [
-            str(item["hotspot"]),
-            f"{item['p_value']:.3g}",
-            f"{item['false_discovery_rate']:.3g}",
-            f"{item['return_probability']:.0%}",
-            "{:.0%} to {:.0%}".format(*item["return_interval"]),
-            ", ".join(map(str, item["members_lacking"])) or "none",
-        ]
-        for item in result["hotspots"]
-    ]
-    if rows:
-        terminal.show_table(["hotspot", "p", "FDR", "in a new member", "95 %", "lacking"], rows, right=["p", "FDR"])
-    terminal.print_message(
-        f"Among {result['draws']} ensembles of the same channels with their images shuffled, the most similar group"
-        f" that spans enough members reaches {result['highest_by_chance']:.2f}."
-    )
+def null_tests(ensemble_id: str, store: "EnsembleStore", values: dict[str, Any], *, show: bool) -> dict[str, Any]:
+    """Run the tests of the newest analysis, or read them, and show them.
+
+    Args:
+        ensemble_id: an ensemble that has been analysed.
+        store: where it lives.
+        values: fields of a `NullConfig`.
+        show: whether tables are shown.
+
+    Returns:
+        JSON content.
+
+    Raises:
+        InvalidInputError: when a value is wrong.
+        MissingDataError: when it has not been analysed.
+    """
+    from vaefrag_core.config import NullConfig
+    from vaefrag_core.config_errors import parse
+
+    with by_option(OPTIONS):
+        config = parse(NullConfig, values)
+    store.analysis_index(ensemble_id)  # before anything is shown
+    from vaefrag_core.null_pipeline import run_null_tests
+    from vaefrag_core.structure.hotspot_recurrence import hotspot_recurrence
+
+    with terminal.analysis_progress() as on_stage:
+        tests = run_null_tests(ensemble_id, store, config, on_stage=on_stage)
+    analysis = store.analysis(ensemble_id)
+    settings = analysis.config.hotspots
+    hotspots = analysis.hotspots[settings.measure]
+    recurrence = hotspots.recurrence or hotspot_recurrence(analysis.matrix, hotspots, settings)
+    if show:
+        null_reports.show_null(tests, recurrence)
+    return {"ensemble": ensemble_id, **null_reports.null_result(tests, recurrence)}

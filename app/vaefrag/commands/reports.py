@@ -5,20 +5,20 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vaefrag import terminal
+from vaefrag.commands.null_reports import curve_result, hotspot_null
 from vaefrag.plurals import about, counted, first_few
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from vaefrag_core.artifacts import Analysis, ChannelMatrix, Hotspot, Hotspots, SpaceMatrix
+    from vaefrag_core.artifacts import Analysis, ChannelMatrix, Hotspot, Hotspots
     from vaefrag_core.artifacts.stability import Over
     from vaefrag_core.datasets.base import ImageDataset
     from vaefrag_core.structure.member_metrics import MemberMetrics
     from vaefrag_core.training.checkpoints import MemberStatus
 
 RESAMPLED: "tuple[Over, ...]" = ("members", "images")  # in a bootstrap of hotspots
-MATRIX_MEMBERS = 7  # that fit side by side on a terminal
 LABEL_WIDTH = 20  # of the names of labels, likewise; of more, only the label is shown that a hotspot tells most of
 _LEVELS, _FILES = 12, 50  # most that are shown: levels of a factor, and files that were left out
 
@@ -63,6 +63,7 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
             "label_nmi": dict(zip(matrix.label_names, group.label_nmi, strict=True)),
             "best_label": _name(matrix, matrix.best_label(list(group.channels))),
             **_recurrence(hotspots, group.label),
+            **_null(analysis, group.label),
             **_stability(analysis, group.label),
         }
         for group in hotspots.groups
@@ -82,6 +83,7 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
         "resamples": analysis.config.bootstrap.resamples,
         "messages": list(hotspots.messages),
         "hotspots": groups,
+        **_curve(analysis),
     }
 
 
@@ -95,6 +97,17 @@ def _recurrence(hotspots: "Hotspots", hotspot: int) -> dict[str, Any]:
         "return_interval": [float(end) for end in recurrence.interval[hotspot]],
         "members_lacking": recurrence.lacking(hotspot).tolist(),
     }
+
+
+def _curve(analysis: "Analysis") -> dict[str, Any]:
+    tests = analysis.null_tests.get(analysis.config.hotspots.measure)
+    return {} if tests is None else {"member_curve": curve_result(tests.curve)}
+
+
+def _null(analysis: "Analysis", hotspot: int) -> dict[str, Any]:
+    """Return how far a hotspot is beyond chance, once `vaefrag null` has been run on this analysis."""
+    tests = analysis.null_tests.get(analysis.config.hotspots.measure)
+    return {} if tests is None else {"null": hotspot_null(tests, hotspot)}
 
 
 def _stability(analysis: "Analysis", hotspot: int) -> dict[str, Any]:
@@ -190,70 +203,6 @@ def _best_label(matrix: "ChannelMatrix", group: "Hotspot") -> tuple[str, str]:
 
 def _name(matrix: "ChannelMatrix", label: int | None) -> str | None:
     return None if label is None else matrix.label_names[label]
-
-
-def spaces_result(ensemble_id: str, spaces: "SpaceMatrix") -> dict[str, Any]:
-    """Return the information of whole latent spaces, and how alike they are, as JSON content."""
-    return {
-        "id": ensemble_id,
-        "space": "full",
-        "members": spaces.member_ids.tolist(),
-        "images": spaces.n_images,
-        "draws": spaces.draws,
-        "input_bits": spaces.input_bits,
-        "information_bits": spaces.information_bits.tolist(),
-        "information_error": spaces.information_error.tolist(),
-        "nmi": spaces.nmi.tolist(),
-        "nmi_error": spaces.nmi_error.tolist(),
-        "vi_bits": spaces.vi_bits.tolist(),
-        "vi_error": spaces.vi_error.tolist(),
-    }
-
-
-def show_spaces(spaces: "SpaceMatrix") -> None:
-    """Show the information of members as a table, and how alike their spaces are as a matrix."""
-    members = [str(member) for member in spaces.member_ids]
-    columns = ["member", "I(X;U) bits", "I/H(X)"]
-    shares = spaces.information_bits / spaces.input_bits if spaces.input_bits else spaces.information_bits
-    columns_of_members = zip(members, spaces.information_bits, spaces.information_error, shares, strict=True)
-    rows = [[member, _with_error(bits, error), _number(share)] for member, bits, error, share in columns_of_members]
-    terminal.show_table(columns, rows, right=columns)
-    if len(members) <= MATRIX_MEMBERS:
-        square = [
-            [member, *(_similarity(spaces, u, v) for v in range(len(members)))] for u, member in enumerate(members)
-        ]
-        terminal.show_table(["", *members], square, right=["", *members])
-        terminal.print_message(
-            "Below the diagonal NMI, above it VI in bits; in brackets one standard error, of the last digit."
-        )
-    else:
-        terminal.print_message(f"The matrices of more than {MATRIX_MEMBERS} members are in --json.")
-    terminal.print_message(f"{_input_entropy(spaces)} {spaces.draws:,} draws.")
-    for message in spaces.messages:
-        terminal.print_message(message)
-
-
-def _input_entropy(spaces: "SpaceMatrix") -> str:
-    most, bits = f"log2 {spaces.n_images:,}", f"{spaces.input_bits:.2f} bits"
-    if spaces.input_bits < math.log2(spaces.n_images):
-        return f"H(X) = {bits}, less than {most} = {math.log2(spaces.n_images):.2f}: some images are copies of others."
-    return f"H(X) = {most} = {bits}: each image of the sample for itself."
-
-
-def _similarity(spaces: "SpaceMatrix", u: int, v: int) -> str:
-    if u == v:
-        return "·"
-    value, error = (spaces.nmi, spaces.nmi_error) if v < u else (spaces.vi_bits, spaces.vi_error)
-    return _with_error(value[u, v], error[u, v])
-
-
-def _with_error(value: float, error: float) -> str:
-    """Write 0.834 ± 0.012 as 0.83(2): the error in units of the last digit, rounded up."""
-    if not math.isfinite(value):
-        return "–"
-    # As many digits as make the error at least 1 of the last one, and 3 at most.
-    digits = max(0, min(3, -math.floor(math.log10(error)))) if error > 0 else 3
-    return f"{value:.{digits}f}({math.ceil(error * 10**digits - 1e-9)})"
 
 
 def metrics_result(ensemble_id: str, metrics: "MemberMetrics") -> dict[str, Any]:

@@ -35,6 +35,14 @@ TERMS: dict[str, str] = {
     "new member": "How likely a new member is to hold this hotspot. Each member in turn is held out, the hotspots are"
     " found among the others, and it counts whether the one held out has a channel that belongs. Point at a number for"
     " its interval, and for the members that lack the hotspot.",
+    "p-value": "Could chance do as well? The images of every channel are shuffled, each channel in its own way, and"
+    " hotspots are looked for again; p is the share of such searches whose best group is as alike inside. Beside it"
+    " the rate of false discoveries when this hotspot and those of smaller p are called real.",
+    "turned axes": "Do members agree on axes, or only on what they tell together? The axes of each member are turned at"
+    " random, each channel keeps its bits, and hotspots are looked for again: how many percent of these ensembles have"
+    " no hotspot as alike inside. From 95 on, members take the same axes more than chance would.",
+    "member curve": "Hotspots are looked for among some of the members, chosen at random. A curve that still climbs at"
+    " its end says that more members would show more.",
     "returns": "Would the hotspot be there with other runs, or with other images? Some of the members are drawn at"
     " random, about 63 %, and hotspots are looked for among them anew; the first number says how often this one was"
     " found again. The second says the same of drawing images. Near 100 %: trust it. Below half: it may be chance.",
@@ -54,15 +62,16 @@ TERMS: dict[str, str] = {
     " both; if the same, no more than one.",
     "joint information": "I(X;U1..Uk): what the channels tell together, by adding the distances between their"
     " posteriors. At most log2 N of N images in the sample.",
-    "redundancy": "The sum of what each channel tells alone, less what all tell together: told more than once. Negative"
-    " where channels tell together what none of them tells alone.",
+    "redundancy": "The sum of what each channel tells alone, less what all tell together: told more than once. Counted"
+    " from what channels that share nothing would show on so few images. Negative where channels tell together what"
+    " none of them tells alone.",
     "Shapley share": "What a channel adds to the set, averaged over all orders of putting the set together; the shares"
     " sum to what all tell together. Its marginal share is what the set would lose without it: 0 when another tells"
     " the same.",
     "greedy set": "Begins with the channel that tells most, then adds the one that adds most, again and again. Chosen"
     " and judged on the same sample, it looks a little better than it is.",
-    "carried": "What the set and a member's whole latent space tell alike, over what the member tells; mean over"
-    " members.",
+    "carried": "What the set and a member's whole latent space tell alike, over what the member tells, counted from"
+    " the level of chance: 0 when they share nothing, however few the images. Mean over up to 8 members.",
     "dead": "A channel that tells less than the threshold (0.01 bits unless set otherwise). Its similarity to"
     " others would be a ratio of two vanishing numbers.",
     "live_kl": "A channel is live while its KL, averaged over the last logged steps, is at least 0.01 nats. When no"

@@ -15,6 +15,7 @@ from vaefrag.figures.rasters import GAP, scale_for
 from vaefrag.figures.theme import hotspot_colour
 from vaefrag.figures.training_curves import channel_figure
 from vaefrag.pages.explorer_view import ExplorerView
+from vaefrag.pages.null_view import null_facts
 from vaefrag.pages.selection import Selection
 from vaefrag.pages.site import CELL_PIXELS, SMALL_CELL_PIXELS
 from vaefrag.queries import central_channel, channel_posterior, kl_nats, nearest, pair_facts, representatives
@@ -109,6 +110,7 @@ def _hotspot(view: ExplorerView, number: int) -> list[Component]:
         fact("mean VI", f"{group.mean_vi_bits:.2f} bits", "VI"),
         fact("information", f"{group.mean_bits:.2f} bits", "information"),
         fact("medoid", _channel_link(view, group.medoid), "medoid"),
+        *null_facts(view, number),
         *_stability(view, number),
     ]
     return [

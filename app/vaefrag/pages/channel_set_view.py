@@ -143,7 +143,7 @@ class ChannelSetView:
             min_bits=least_bits(pool, self.site.queries.store),
             information_bits=self._information_bits(pool),
         )
-        return MemberInformation(spaces.bits[members], spaces.shared_bits[members])
+        return MemberInformation(*(part[members] for part in vars(spaces).values()))
 
     @property
     def _label(self) -> str | None:

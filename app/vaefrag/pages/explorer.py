@@ -18,6 +18,7 @@ from vaefrag.components.shell import segmented
 from vaefrag.figures.theme import hotspot_colour
 from vaefrag.pages.channel_details import details_panel
 from vaefrag.pages.explorer_view import ExplorerView, has_points
+from vaefrag.pages.null_view import null_cells, null_heads, null_notes
 from vaefrag.pages.page import RenderedPage
 from vaefrag.pages.site import Site
 from vaefrag.plurals import about, counted
@@ -151,6 +152,7 @@ def _hotspot_table(view: ExplorerView) -> list[Component]:
     heads: list[Any] = ["", "channels", "members", "mean NMI", "bits", "medoid", "best label"]
     if view.hotspots.recurrence is not None:
         heads.append(["new member", help_mark("new member")])
+    heads += null_heads(view)
     if view.stability is not None:
         heads.append(["returns", help_mark("returns")])
     rows = [_hotspot_row(view, group, members) for group in view.hotspots.groups]
@@ -166,7 +168,7 @@ def _hotspot_table(view: ExplorerView) -> list[Component]:
         html.H2([f"Hotspots by {view.selection.measure.upper()}", help_mark("hotspot")]), className="card-head"
     )
     content = [dmc.ScrollArea(table, type="auto"), html.P(foot, className="note")] if rows else []
-    return [title, remarks(messages), *content]
+    return [title, remarks(messages), *content, *null_notes(view)]
 
 
 def _in_a_new_member(view: ExplorerView, group: Hotspot) -> list[Component]:
@@ -205,6 +207,7 @@ def _hotspot_row(view: ExplorerView, group: Hotspot, members: int) -> html.Tr:
         html.A(medoid, href=view.selection.select(medoid).search(), className="stay"),
         label,
         *_in_a_new_member(view, group),
+        *null_cells(view, group),
         *([return_shares(view.stability, group.label)] if view.stability is not None else []),
     ]
     return html.Tr([html.Td(cell) for cell in cells], className="on" if selected else "")

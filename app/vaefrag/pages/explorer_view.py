@@ -15,7 +15,7 @@ from vaefrag.pages.selection import Choices, Selection, parse_search
 from vaefrag.pages.site import Site
 from vaefrag.queries import OpenAnalysis
 from vaefrag_core.array_types import FloatArray, IntArray
-from vaefrag_core.artifacts import Hotspots, Posteriors, Stability
+from vaefrag_core.artifacts import Hotspots, NullTests, Posteriors, Stability
 from vaefrag_core.ensemble_store import EnsembleRecord
 from vaefrag_core.errors import MissingDataError
 
@@ -56,6 +56,11 @@ class ExplorerView:
     def stability(self) -> Stability | None:
         """How often the hotspots return in resamples; None when that was not asked for."""
         return self.analysis.stability.get(self.selection.measure)
+
+    @property
+    def null_tests(self) -> NullTests | None:
+        """What the hotspots shown were held against; None until `vaefrag null` has run."""
+        return self.analysis.null_tests.get(self.selection.measure)
 
     @cached_property
     def order(self) -> IntArray:

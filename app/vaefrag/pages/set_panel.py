@@ -69,12 +69,11 @@ def _numbers(view: ChannelSetView, combination: Combination) -> list[Component]:
     facts = [
         fact("together", f"{joint:.2f} of {most:.2f} bits", "joint information"),
         fact("in sum", f"{total:.2f} bits", "information"),
-        fact("redundancy", f"{combination.redundancy_bits:z.2f} bits", "redundancy"),
+        fact("redundancy", _redundancy(combination), "redundancy"),
     ]
     warning = (
         f"Within a tenth of {combination.ceiling_name} = {most:.2f} bits, the most that so many images can"
-        " show: these channels tell more together than is shown, and are less redundant. Take a larger fingerprint"
-        " sample."
+        " show: these channels may tell far more together than is shown. Take a larger fingerprint sample."
     )
     near = remarks([warning]) if combination.near_ceiling else html.Div(hidden=True)
     whole = graph(
@@ -103,6 +102,14 @@ def _numbers(view: ChannelSetView, combination: Combination) -> list[Component]:
         section("What each channel is worth", "Shapley share", shares, note),
         *_labels(combination),
     ]
+
+
+def _redundancy(combination: Combination) -> str:
+    """Return redundancy above chance; as it is, and by chance, where so few images cannot tell."""
+    above = combination.redundancy_above_chance_bits
+    if np.isnan(above):
+        return f"{combination.redundancy_bits:z.2f}, by chance {combination.redundancy_by_chance_bits:z.2f} bits"
+    return f"{above:z.2f} bits"
 
 
 def _distinct_names(channels: tuple[ChannelName, ...]) -> list[str]:
@@ -216,13 +223,13 @@ def beside_members(view: ChannelSetView) -> html.P | str:
     if not view.channels:
         return ""
     spaces = view.compare_members()
-    # a member without a live channel tells nothing, and nothing of it can be carried
-    share = float(np.mean(spaces.shared_bits / np.maximum(spaces.bits, 1e-9)))
+    shares = spaces.carried[np.isfinite(spaces.carried)]
+    share = f"{max(float(shares.mean()), 0.0):.0%}" if len(shares) else "a share that so few images cannot tell"
     best, mean = float(spaces.bits.max()), float(spaces.bits.mean())
     return html.P(
         [
             f"A whole member carries {mean:.2f} bits on average, the richest {best:.2f}. The set carries ",
-            html.B(f"{share:.0%}"),
+            html.B(share),
             " of what a member tells.",
             help_mark("carried"),
         ],

@@ -1,0 +1,85 @@
+"""InfoMEC of one member by known factors: modularity, explicitness and compactness in terms of information.
+
+Reference: Hsu, K. et al. (2023). Disentanglement via latent quantization. NeurIPS. https://arxiv.org/abs/2305.18378
+"""
+
+import warnings
+
+import numpy as np
+
+from vaefrag_core.array_types import FloatArray, IntArray
+
+INFOMEC = ("infom", "infoe", "infoc")
+NEIGHBOURS = 10  # of the estimate of mutual information, as published
+INVERSE_PENALTY = 100.0  # of the regression: next to none, and still finite where factors are told without error
+
+
+def infomec(codes: FloatArray, classes: IntArray) -> FloatArray:
+    """Modularity, explicitness and compactness.
+
+    With R_fd = I(v_f; z_d) / H(v_f), by ten nearest neighbours,
+
+        InfoM: mean over channels of max_f R_fd / Σ_f R_fd, moved from 1/F … 1 to 0 … 1
+        InfoC: mean over factors of max_d R_fd / Σ_d R_fd, moved from 1/D … 1 to 0 … 1
+        InfoE: mean over factors of 1 − H(v_f | codes) / H(v_f), the first as a logistic regression on all codes has it
+
+    Its authors leave out channels of a small range; callers leave out inactive ones. They weight the classes of the
+    regression alike; here H(v_f) is the entropy of the factor as it is. Both are the same for factors of equal counts.
+    The regression is judged on the images that it has seen, as published: hold it against shuffled factors.
+
+    Args:
+        codes: (N, D) standardized codes.
+        classes: (F, N) numbered values of the factors, each of two values at least.
+
+    Returns:
+        InfoM, InfoE, InfoC. NaN: InfoM of one factor, InfoC of one channel, and all without channels or factors.
+        Channels that tell nothing of any factor are left out of InfoM, factors that no channel tells of out of InfoC.
+    """
+    if not codes.shape[1] or not len(classes):
+        return np.full(3, np.nan)
+    told = told_shares(codes, classes)
+    return np.array([_largest_share(told.T), _explicitness(codes, classes), _largest_share(told)])
+
+
+def shuffled_infomec(codes: FloatArray, classes: IntArray, seed: int = 0) -> FloatArray:
+    """Return `infomec` with the images of the factors shuffled together: what codes show that tell nothing of them."""
+    order = np.random.default_rng(seed).permutation(len(codes))
+    return infomec(codes, classes[:, order])
+
+
+def told_shares(codes: FloatArray, classes: IntArray) -> FloatArray:
+    """Return the share of each factor that each channel tells, I(v_f; z_d) / H(v_f), (F, D), 0 or more."""
+    from sklearn.feature_selection import mutual_info_classif
+
+    nats = [mutual_info_classif(codes, values, n_neighbors=NEIGHBOURS, random_state=0) for values in classes]
+    return np.asarray(np.asarray(nats) / np.array([_entropy(values) for values in classes])[:, None])
+
+
+def _largest_share(rows: FloatArray) -> float:
+    """Return the mean over rows of the largest entry's share of its row, moved so that equal entries give 0."""
+    count, total = rows.shape[1], rows.sum(axis=1)
+    rows, total = rows[total > 0], total[total > 0]
+    if count < 2 or not len(rows):
+        return float("nan")
+    return float(((rows.max(axis=1) / total).mean() - 1 / count) / (1 - 1 / count))
+
+
+def _explicitness(codes: FloatArray, classes: IntArray) -> float:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import log_loss
+
+    shares = []
+    for values in classes:
+        regression = LogisticRegression(C=INVERSE_PENALTY, max_iter=200)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the entropy has settled long before the coefficients
+            predicted = regression.fit(codes, values).predict_proba(codes)
+        shares.append(1 - log_loss(values, predicted, labels=regression.classes_) / _entropy(values))
+    return float(np.mean(shares))
+
+
+def _entropy(values: IntArray) -> float:
+    """Return the entropy of a factor, nats."""
+    share = np.unique(values, return_counts=True)[1] / len(values)
+    return float(-(share * np.log(share)).sum())
