@@ -112,7 +112,12 @@ TERMS: dict[str, str] = {
     "objective of a fusion": "What is maximized, averaged over the learners. vi, exp(−VI), ends where the space tells"
     " what the learners tell and no more; with few or very unlike learners it may copy one of them, and then says so."
     " nmi rises while the space shrinks to nothing, mutual-information until every image is told apart: they are there"
-    " to be compared with vi, and their failure is never called a success.",
+    " to be compared with vi, and their failure is never called a success. information-bottleneck sums I(U;V) over the"
+    " learners and pays a price λ for every bit: what more learners tell than the price is kept.",
+    "reading a label": "How well a label is predicted of images held out, copies of an image always together. overlap:"
+    " by the ten images whose posteriors overlap most with its own. draws: from one draw of its posterior, as the"
+    " channels transmit it. means: by the ten nearest posterior means, which ignores how uncertain a posterior is."
+    " Intervals are of 95 % and count that splits share images (Nadeau and Bengio, 2003).",
     "continuity": "For images that lie on a ring: the largest distance between neighbours over the usual one (the 90th"
     " percentile). 1: the ring is whole. Large: it was cut somewhere.",
     "beta": "β: weight of the KL term in the loss. The larger, the fewer bits the channels may carry.",
