@@ -61,7 +61,7 @@ def test_the_consensus_and_the_outlier_are_named(departed: tuple[Path, str, int,
     for channel in result["channels"]:
         hotspot = channel["hotspot"]
         inside = {"member": channel["member"], "channel": channel["channel"]}
-        assert all((inside in h["channels"]) == (h["label"] == hotspot) for h in analysis["hotspots"])
+        assert all((inside in h["channels"]) == (h["hotspot"] == hotspot) for h in analysis["hotspots"])
     text = file.read_text()
     assert f"Member {clearest} stands best" in text
     assert result["methods"] in text
@@ -111,7 +111,7 @@ def test_two_ensembles_are_held_against_each_other(pair: tuple[Path, str, str]) 
     for key, transpose in ((one, False), (other, True)):
         for item in result["hotspots"][key]:
             matrix = result["mean_nmi_corrected"]
-            row = [line[item["label"]] for line in matrix] if transpose else matrix[item["label"]]
+            row = [line[item["hotspot"]] for line in matrix] if transpose else matrix[item["hotspot"]]
             assert item["best_match_nmi_corrected"] == max(row) == row[item["best_match"]]
             assert item["found_in_both"] == (item["best_match_nmi_corrected"] > 0.3)
             assert (item["best_match_p_value"] == pytest.approx(0.1)) >= item["found_in_both"]

@@ -11,12 +11,10 @@ import numpy as np
 from vaefrag_core.array_types import BoolArray, FloatArray, IntArray, RealArray
 from vaefrag_core.artifacts.channel_map import ChannelMap
 from vaefrag_core.artifacts.files import check_shapes, load_arrays, load_json, reports_damage, save_arrays, save_json
-from vaefrag_core.artifacts.hotspot import Hotspot
+from vaefrag_core.artifacts.hotspot import Hotspots
 from vaefrag_core.artifacts.image_copies import ceiling_name
-from vaefrag_core.artifacts.nmi_inside import NmiInside
 from vaefrag_core.artifacts.null_tests import NullTests
 from vaefrag_core.artifacts.over_training import OverTraining
-from vaefrag_core.artifacts.recurrence import Recurrence
 from vaefrag_core.artifacts.stability import Stability
 from vaefrag_core.artifacts.traversals import Traversals
 from vaefrag_core.config import AnalysisConfig, Measure
@@ -306,83 +304,6 @@ class ChannelMatrix:
         check_shapes(folder, arrays, nmi="C C", vi_bits="C C", label_nmi="C F", label_vi_bits="C F", label_bits="F")
         texts: Any = {name: tuple(facts.get(name, ())) for name in _LISTS}
         return cls(**arrays, **texts, n_images=facts["n_images"], input_entropy_bits=facts.get("input_entropy_bits"))
-
-
-@dataclass(frozen=True, eq=False)
-class Hotspots:
-    """The hotspots of the channels, and an order that shows them. Arrays are indexed by flat channel.
-
-    Args:
-        order: (C,) flat indices in the order in which OPTICS visits them, held to finish a hotspot that it has entered;
-            then saturated channels, then dead ones by information.
-        reachability: (C,) distance at which each channel was reached from those before it in this order; ∞ for the
-            first, and for saturated and dead ones.
-        labels: (C,) hotspot of each channel, −1 for noise and for saturated and dead channels.
-        dead: (C,) True where a channel carries less information than the threshold.
-        sign: (C,) +1 or −1: the direction in which a channel runs like its hotspot's medoid.
-        groups: the hotspots, by label.
-        min_samples: neighbours by which OPTICS judged density.
-        messages: what a user should know about this result.
-        recurrence: which members hold each hotspot, judged by the others; None in results of earlier versions.
-        inside: corrected NMI inside each hotspot, with its error over images; likewise.
-    """
-
-    order: IntArray
-    reachability: FloatArray
-    labels: IntArray
-    dead: BoolArray
-    sign: IntArray
-    groups: tuple[Hotspot, ...]
-    min_samples: int
-    messages: tuple[str, ...] = ()
-    recurrence: Recurrence | None = None
-    inside: NmiInside | None = None
-
-    def save(self, folder: Path) -> None:
-        """Write into a folder that exists."""
-        save_arrays(
-            folder,
-            order=self.order,
-            reachability=self.reachability,
-            labels=self.labels,
-            dead=self.dead,
-            sign=self.sign,
-        )
-        if self.recurrence is not None:
-            save_arrays(folder, members=self.recurrence.members, holds=self.recurrence.holds)
-        if self.inside is not None:
-            save_arrays(folder, corrected=self.inside.corrected, error=self.inside.error)
-        groups = [vars(group) for group in self.groups]
-        facts = {"groups": groups, "min_samples": self.min_samples, "messages": self.messages}
-        parts = {"recurrence": self.recurrence is not None, "inside": self.inside is not None}
-        save_json(folder, facts | parts)
-
-    @classmethod
-    @reports_damage
-    def load(cls, folder: Path) -> "Hotspots":
-        """Read what `save` wrote."""
-        facts = load_json(folder)
-        groups = tuple(Hotspot.read(group) for group in facts["groups"])
-        arrays = load_arrays(folder, "order", "reachability", "labels", "dead", "sign")
-        check_shapes(folder, arrays, order="C", reachability="C", labels="C", dead="C", sign="C")
-        recurrence = None
-        if facts.get("recurrence"):  # results of earlier versions have none
-            held = load_arrays(folder, "members", "holds")
-            check_shapes(folder, held, members="M", holds=f"{len(groups)} M")
-            recurrence = Recurrence(**held)
-        inside = None
-        if facts.get("inside"):
-            shared = load_arrays(folder, "corrected", "error")
-            check_shapes(folder, shared, corrected=f"{len(groups)}", error=f"{len(groups)}")
-            inside = NmiInside(**shared)
-        return cls(
-            **arrays,
-            groups=groups,
-            min_samples=facts["min_samples"],
-            messages=tuple(facts["messages"]),
-            recurrence=recurrence,
-            inside=inside,
-        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -179,7 +179,7 @@ def _holds(matrix: ChannelMatrix, hotspots: Hotspots, members: IntArray) -> Bool
         holds[:, np.searchsorted(members, recurrence.members)] = recurrence.holds
         return holds
     for group in hotspots.groups:
-        holds[group.label] = np.isin(members, matrix.member[list(group.channels)])
+        holds[group.number] = np.isin(members, matrix.member[list(group.channels)])
     return holds
 
 

@@ -28,7 +28,7 @@ def certificate_result(ensemble_id: str, analysis: "Analysis", certificate: "Cer
         "measure": analysis.config.hotspots.measure,
         "hotspots": [
             {
-                "label": group.label,
+                "hotspot": group.number,
                 "size": group.size,
                 "members": group.n_members,
                 "mean_nmi_corrected": similarity,
@@ -89,7 +89,7 @@ def certificate_markdown(name: str, result: dict[str, Any], certificate: "Certif
     """Write a certificate as Markdown: the verdict, the paragraph, and tables of members, hotspots and channels."""
     hotspots = [
         [
-            item["label"],
+            item["hotspot"],
             item["size"],
             item["members"],
             number(item["mean_nmi_corrected"]),

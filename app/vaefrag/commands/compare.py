@@ -35,7 +35,7 @@ def compare(
     store = EnsembleStore(load_settings(workspace=workspace).workspace)
     analyses = {key: store.analysis(key) for key in (first, second)}
     posteriors = {
-        key: posteriors_behind(OpenAnalysis.of(key, "", analysis), store.posteriors(key))
+        key: posteriors_behind(OpenAnalysis.of(key, store.analysis_index(key), analysis), store.posteriors(key))
         for key, analysis in analyses.items()
     }
     check_same_sample(posteriors, "compared")
@@ -80,22 +80,22 @@ def _best_matches(comparison: "HotspotComparison", analysis: "Analysis") -> list
     matrix = analysis.matrix
     matches = []
     for group in analysis.hotspots[analysis.config.hotspots.measure].groups:
-        row = comparison.between[group.label]
+        row = comparison.between[group.number]
         # One that is the same comes before one that shares as much with a fainter inside.
-        order = sorted(range(len(row)), key=lambda b: (not comparison.same[group.label, b], -row[b]))
+        order = sorted(range(len(row)), key=lambda b: (not comparison.same[group.number, b], -row[b]))
         best = order[0] if order else None
         member, channel = matrix.channel_names[group.medoid]
         matches.append(
             {
-                "label": group.label,
+                "hotspot": group.number,
                 "size": group.size,
                 "members": group.n_members,
                 "medoid": {"member": int(member), "channel": int(channel)},
-                "mean_nmi_corrected": float(comparison.inside[0][group.label]),
+                "mean_nmi_corrected": float(comparison.inside[0][group.number]),
                 "best_match": best,
                 "best_match_nmi_corrected": None if best is None else float(row[best]),
-                "best_match_p_value": None if best is None else float(comparison.p_values[group.label, best]),
-                "found_in_both": best is not None and bool(comparison.same[group.label, best]),
+                "best_match_p_value": None if best is None else float(comparison.p_values[group.number, best]),
+                "found_in_both": best is not None and bool(comparison.same[group.number, best]),
             }
         )
     return matches
@@ -109,7 +109,7 @@ def _show(result: dict[str, Any]) -> None:
         terminal.print_message(f"{both} of {len(items)} hotspots of [bold]{own}[/] are found in [bold]{other}[/].")
         rows = [
             [
-                str(item["label"]),
+                str(item["hotspot"]),
                 str(item["members"]),
                 f"{item['mean_nmi_corrected']:.2f}",
                 "–" if item["best_match"] is None else str(item["best_match"]),

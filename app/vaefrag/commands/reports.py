@@ -54,7 +54,7 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
     doubts = hotspot_doubts(matrix, hotspots, analysis.null_tests.get(measure))
     groups = [
         {
-            "label": group.label,
+            "hotspot": group.number,
             "size": group.size,
             "members": group.n_members,
             "mean_nmi": group.mean_nmi,
@@ -66,11 +66,11 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
             "channels": [names[c] for c in group.channels],
             **_labels(matrix, group.channels),
             "best_label": _name(matrix, matrix.best_label(list(group.channels))),
-            **_inside_interval(hotspots, group.label),
-            "doubts": list(doubts[group.label]),
-            **_recurrence(hotspots, group.label),
-            **_null(analysis, group.label),
-            **_stability(analysis, group.label),
+            **_inside_interval(hotspots, group.number),
+            "doubts": list(doubts[group.number]),
+            **_recurrence(hotspots, group.number),
+            **_null(analysis, group.number),
+            **_stability(analysis, group.number),
         }
         for group in hotspots.groups
     ]
@@ -98,7 +98,7 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
 def _corrected(matrix: "ChannelMatrix", hotspots: "Hotspots", group: "Hotspot") -> float:
     """Return the corrected NMI inside a hotspot; of results of earlier versions, over all of its pairs."""
     if hotspots.inside is not None:
-        return float(hotspots.inside.corrected[group.label])
+        return float(hotspots.inside.corrected[group.number])
     return _inside(matrix.corrected_nmi(list(group.channels)))
 
 
@@ -229,14 +229,14 @@ def _show_hotspots(matrix: "ChannelMatrix", hotspots: "Hotspots", members: int) 
     ]
     rows = [
         [
-            group.label,
+            group.number,
             group.size,
             f"{group.n_members} of {members}",
             f"{group.mean_nmi:.2f}",
             _corrected_with_error(matrix, hotspots, group),
             f"{group.mean_bits:.2f}",
             ".".join(str(part) for part in matrix.channel_names[group.medoid]),
-            "–" if hotspots.recurrence is None else f"{hotspots.recurrence.probability[group.label]:.0%}",
+            "–" if hotspots.recurrence is None else f"{hotspots.recurrence.probability[group.number]:.0%}",
             *([_number(_label_nmi(matrix, group)[f]) for f, _ in shown] if apart else _best_label(matrix, group)),
         ]
         for group in hotspots.groups
@@ -249,7 +249,7 @@ def _corrected_with_error(matrix: "ChannelMatrix", hotspots: "Hotspots", group: 
     corrected = _corrected(matrix, hotspots, group)
     if hotspots.inside is None:
         return _number(corrected)
-    return terminal.with_error(corrected, max(float(hotspots.inside.error[group.label]), LEAST_ERROR))
+    return terminal.with_error(corrected, max(float(hotspots.inside.error[group.number]), LEAST_ERROR))
 
 
 def _label_nmi(matrix: "ChannelMatrix", group: "Hotspot") -> "NDArray[np.float64]":
