@@ -65,6 +65,7 @@ def test_identical_channels_return_whole_in_every_resample(
         np.testing.assert_array_equal(shown.mean_jaccard(over), [1, 1])
         np.testing.assert_array_equal(shown.returned(over), [1, 1])
     assert shown.resamples == RESAMPLES
+    np.testing.assert_allclose(shown.mean_inside, 1, atol=1e-4)
 
 
 def test_noise_that_was_grouped_by_hand_seldom_returns(
@@ -114,6 +115,25 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[tuple[ChannelMatrix, HotspotC
 
     monkeypatch.setattr(stability, "find_hotspots", find)
     return seen
+
+
+def test_other_images_show_what_was_alike_by_luck(
+    posteriors: Posteriors, matrix: ChannelMatrix, found: Hotspots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def luckiest_pair(part: ChannelMatrix, config: HotspotConfig) -> Hotspots:
+        own = np.arange(2, part.n_channels, 3)  # of no two members the same
+        similarity = part.corrected_similarity(config.measure, own)
+        np.fill_diagonal(similarity, -1)
+        labels = np.full(part.n_channels, -1)
+        labels[own[list(np.unravel_index(similarity.argmax(), similarity.shape))]] = 0
+        return replace(found, labels=labels)
+
+    monkeypatch.setattr(stability, "find_hotspots", luckiest_pair)
+    shown = tried(posteriors, matrix, grouped(found, *range(2, 36, 3)), resamples=20)
+    assert shown.inside is not None
+    error = shown.inside[:, 0].std(axis=0) / np.sqrt(20)
+    assert shown.mean_inside[0, 0] > 5 * error[0]
+    assert abs(shown.mean_inside[0, 1]) < 3 * error[1]
 
 
 def test_the_index_counts_channels_of_both_against_channels_of_either(

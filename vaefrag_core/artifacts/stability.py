@@ -24,11 +24,15 @@ class Stability:
             where fewer than two members of the hotspot were drawn, so that it had no way to come back.
         images: (R, G) the same over R resamples of images.
         seed: seed of the resamples.
+        inside: (R, G, 2) of the hotspot of a resample of images that each is most like: mean similarity inside,
+            corrected for chance, on the images that it was found on, and on those that were not drawn. NaN where there
+            is none; None in results of earlier versions.
     """
 
     members: FloatArray
     images: FloatArray
     seed: int
+    inside: FloatArray | None = None
 
     @property
     def resamples(self) -> int:
@@ -43,6 +47,16 @@ class Stability:
         """Return the share of resamples in which each hotspot came back, (G,): with a Jaccard index of 0.5 or more."""
         return self._mean(over, getattr(self, over) >= RETURNED)
 
+    @property
+    def mean_inside(self) -> FloatArray:
+        """(G, 2) mean similarity inside on the images that hotspots were found on, and on others; NaN where unknown."""
+        if self.inside is None:
+            return np.full((self.images.shape[1], 2), np.nan)
+        known = np.isfinite(self.inside).all(axis=2, keepdims=True)
+        count = known.sum(axis=0)
+        total = np.where(known, self.inside, 0.0).sum(axis=0)
+        return np.asarray(np.where(count > 0, total / np.maximum(count, 1), np.nan))
+
     def _mean(self, over: Over, values: NDArray[np.generic]) -> FloatArray:
         tells = np.isfinite(getattr(self, over))
         count = tells.sum(axis=0)
@@ -52,6 +66,8 @@ class Stability:
     def save(self, folder: Path) -> None:
         """Write into a folder that exists."""
         save_arrays(folder, members=self.members, images=self.images)
+        if self.inside is not None:
+            save_arrays(folder, inside=self.inside)
         save_json(folder, {"seed": self.seed})
 
     @classmethod
@@ -60,4 +76,7 @@ class Stability:
         """Read what `save` wrote."""
         arrays = load_arrays(folder, "members", "images")
         check_shapes(folder, arrays, members="R G", images="R G")
+        if (folder / "inside.npy").exists():
+            arrays |= load_arrays(folder, "inside")
+            check_shapes(folder, arrays, images="R G", inside="R G 2")
         return cls(**arrays, seed=int(load_json(folder)["seed"]))

@@ -21,7 +21,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from vaefrag_core.array_types import FloatArray, IntArray
+from vaefrag_core.array_types import BoolArray, FloatArray, IntArray
 from vaefrag_core.artifacts import ChannelMatrix, Hotspot, Hotspots, Posteriors, Stability
 from vaefrag_core.config import BootstrapConfig, HotspotConfig, Measure
 from vaefrag_core.structure.hotspots import find_hotspots
@@ -47,7 +47,9 @@ def hotspot_stability(
 
         J(A, B) = |A ∩ B| / |A ∪ B|,
 
-    over the channels that both contain. A `min_samples` of the config shrinks with the members drawn.
+    over the channels that both contain. A `min_samples` of the config shrinks with the members drawn. The images that
+    were not drawn judge what the drawn ones have found: a group that was chosen for being alike on some images is
+    rather less alike on others.
 
     Args:
         posteriors: M members on N images.
@@ -69,6 +71,7 @@ def hotspot_stability(
     )
     # By number, so that it does not matter how members are listed.
     by_number = np.argsort(matrix.member, kind="stable")
+    inside = {m: np.full((*over_images[m].shape, 2), np.nan) for m in hotspots}
     members_rng, images_rng = np.random.default_rng(bootstrap.seed).spawn(2)
     total = 2 * bootstrap.resamples
     numbers = np.unique(matrix.member)
@@ -79,16 +82,19 @@ def hotspot_stability(
             for measure, original in hotspots.items():
                 shrunk = _with_share_of_members(settings[measure], len(drawn) / len(numbers))
                 labels = find_hotspots(resample, shrunk).labels
-                over_members[measure][r] = _jaccard(original.groups, matrix, channels, labels)
+                over_members[measure][r] = _best_matches(original.groups, matrix, channels, labels)[0]
             on_progress(r + 1, total)
     for r, images in enumerate(_draws(images_rng, posteriors.n_images, bootstrap.resamples)):
-        compared = compare_channels(_on_images(posteriors, images), threads=threads)
-        resample = replace(compared, diverged=matrix.diverged)
+        others = np.setdiff1d(np.arange(posteriors.n_images), images)
+        on_drawn = replace(compare_channels(_on_images(posteriors, images), threads=threads), diverged=matrix.diverged)
+        on_others = compare_channels(_on_images(posteriors, others), threads=threads) if len(others) > 1 else None
         for measure, original in hotspots.items():
-            labels = find_hotspots(resample, settings[measure]).labels
-            over_images[measure][r] = _jaccard(original.groups, matrix, by_number, labels)
+            labels = find_hotspots(on_drawn, settings[measure]).labels
+            over_images[measure][r], match = _best_matches(original.groups, matrix, by_number, labels)
+            for k, part in enumerate((on_drawn, on_others)):
+                inside[measure][r, :, k] = [_mean_inside(part, measure, labels == label) for label in match]
         on_progress(bootstrap.resamples + r + 1, total)
-    return {m: Stability(over_members[m], over_images[m], bootstrap.seed) for m in hotspots}
+    return {m: Stability(over_members[m], over_images[m], bootstrap.seed, inside[m]) for m in hotspots}
 
 
 def _draws(rng: np.random.Generator, count: int, times: int) -> Iterator[IntArray]:
@@ -117,8 +123,21 @@ def _on_images(posteriors: Posteriors, images: IntArray) -> Posteriors:
     )
 
 
-def _jaccard(groups: tuple[Hotspot, ...], matrix: ChannelMatrix, channels: IntArray, labels: IntArray) -> FloatArray:
-    """Return each hotspot's largest Jaccard index with a hotspot of the resample.
+def _mean_inside(matrix: ChannelMatrix | None, measure: Measure, chosen: BoolArray) -> float:
+    """Return the mean similarity of some channels, over pairs of different members; NaN of none, and without images."""
+    channels = np.flatnonzero(chosen)
+    if matrix is None or not len(channels):
+        return float("nan")
+    similarity = matrix.corrected_similarity(measure, channels)
+    pairs = matrix.member[channels][:, None] != matrix.member[channels][None, :]
+    known = similarity[pairs & np.isfinite(similarity)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def _best_matches(
+    groups: tuple[Hotspot, ...], matrix: ChannelMatrix, channels: IntArray, labels: IntArray
+) -> tuple[FloatArray, IntArray]:
+    """Find the hotspot of the resample that each original one is most like, by the Jaccard index.
 
     Args:
         groups: the original hotspots.
@@ -127,15 +146,19 @@ def _jaccard(groups: tuple[Hotspot, ...], matrix: ChannelMatrix, channels: IntAr
         labels: (K,) their hotspots there, −1 for none.
 
     Returns:
-        (G,) 0 to 1; NaN of hotspots of which fewer than two members were drawn.
+        (G,) the largest Jaccard index, 0 to 1; NaN of hotspots of which fewer than two members were drawn. And (G,) the
+        hotspot that has it; −2 where no channel is shared with any.
     """
     sizes = np.bincount(labels[labels >= 0], minlength=1)
-    most = np.full(len(groups), np.nan)
+    most, match = np.full(len(groups), np.nan), np.full(len(groups), -2)
     fewest = min(2, len(np.unique(matrix.member)))
     for g, group in enumerate(groups):
         inside = np.isin(channels, group.channels)
         if len(np.unique(matrix.member[channels[inside]])) < fewest:
             continue
         shared = np.bincount(labels[inside & (labels >= 0)], minlength=len(sizes))
-        most[g] = (shared / (sizes + inside.sum() - shared)).max()
-    return most
+        index = shared / (sizes + inside.sum() - shared)
+        most[g] = index.max()
+        if most[g] > 0:
+            match[g] = index.argmax()
+    return most, match

@@ -152,31 +152,40 @@ def _stability(analysis: "Analysis", hotspot: int) -> dict[str, Any]:
     stability = analysis.stability.get(analysis.config.hotspots.measure)
     if stability is None:
         return {}
-    return {
-        "stability": {
-            over: {
-                "mean_jaccard": float(stability.mean_jaccard(over)[hotspot]),
-                "returned": float(stability.returned(over)[hotspot]),
-            }
-            for over in RESAMPLED
+    found_on, others = stability.mean_inside[hotspot]
+    resampled = {
+        over: {
+            "mean_jaccard": float(stability.mean_jaccard(over)[hotspot]),
+            "returned": float(stability.returned(over)[hotspot]),
         }
+        for over in RESAMPLED
     }
+    return {"stability": resampled | {"inside": {"found_on": float(found_on), "other_images": float(others)}}}
 
 
 def _show_stability(analysis: "Analysis", hotspots: int) -> None:
     """Show how often hotspots came back on resamples, when there are any."""
     if not analysis.stability or not hotspots:
         return
-    columns = ["hotspot", "returns, of members", "Jaccard", "returns, of images", "Jaccard "]
+    columns = [
+        "hotspot",
+        "returns, of\nmembers",
+        "Jaccard",
+        "returns, of\nimages",
+        "Jaccard ",
+        "inside, on\nits images",
+        "on\nothers",
+    ]
     rows = []
     for hotspot in range(hotspots):
         over = _stability(analysis, hotspot)["stability"]
         shown = [(_percent(over[kind]["returned"]), _number(over[kind]["mean_jaccard"])) for kind in RESAMPLED]
-        rows.append([hotspot, *shown[0], *shown[1]])
+        rows.append([hotspot, *shown[0], *shown[1], *map(_number, over["inside"].values())])
     terminal.show_table(columns, rows, right=columns)
     terminal.print_message(
         f"Over {analysis.config.bootstrap.resamples} resamples of members, and as many of images: the share in which a"
-        " hotspot comes back (Jaccard index 0.5 or more), and its mean Jaccard index."
+        " hotspot comes back (Jaccard index 0.5 or more), and its mean Jaccard index. Inside: corrected similarity of"
+        " what was found on the images drawn, on these and on those left out."
     )
 
 

@@ -62,6 +62,8 @@ TERMS: dict[str, str] = {
     "Jaccard": "Channels in both groups, divided by channels in either: 1 when the hotspot comes back whole and alone,"
     " 0 when nothing of it does. Averaged over the resamples of members / of images. From 0.5 on it counts as found"
     " again.",
+    "other images": "What was found on the images that were drawn, judged on these and on those left out: mean"
+    " similarity inside, corrected for chance. What is alike by luck is so on the first alone.",
     "medoid": "The channel of a hotspot that is nearest to all its others: its most typical one.",
     "MDS": "Multidimensional scaling: a plane in which distances between points match the channels' distances as"
     " well as they can. Far apart means different.",

@@ -162,7 +162,12 @@ def _stability(view: ExplorerView, hotspot: int) -> list[html.Div]:
         return []
     means = [stability.mean_jaccard("members")[hotspot], stability.mean_jaccard("images")[hotspot]]
     jaccard = " / ".join("–" if np.isnan(mean) else f"{mean:.2f}" for mean in means)
-    return [fact("returns", return_shares(stability, hotspot), "returns"), fact("mean Jaccard", jaccard, "Jaccard")]
+    inside = " / ".join("–" if np.isnan(mean) else f"{mean:.2f}" for mean in stability.mean_inside[hotspot])
+    return [
+        fact("returns", return_shares(stability, hotspot), "returns"),
+        fact("mean Jaccard", jaccard, "Jaccard"),
+        fact("on its images / on others", inside, "other images"),
+    ]
 
 
 def _group(view: ExplorerView, channels: Sequence[int]) -> list[Component]:
