@@ -194,7 +194,7 @@ def test_the_matrix_is_named_in_the_order_of_its_measure(
     view = explorer(site, trained, f"?measure={measure}&dead=1")
     assert view.order.tolist() == analysis.hotspots[measure].order.tolist()
     labels = view.matrix().data[-1]
-    assert np.allclose(labels.z, analysis.matrix.label_nmi[view.order], atol=1e-6)
+    assert np.allclose(labels.z, analysis.matrix.corrected_label_nmi(view.order), atol=1e-6)
 
 
 def test_a_channel_is_told_in_its_numbers(site: Site, trained: Trained, analysis: OpenAnalysis) -> None:
@@ -203,7 +203,7 @@ def test_a_channel_is_told_in_its_numbers(site: Site, trained: Trained, analysis
     words = text_of(details_panel(view))
     assert f"Channel {analysis.names[channel]}" in words
     assert f"{analysis.matrix.information_bits[channel]:.2f} of {np.log2(300):.2f} bits" in words
-    assert f"{analysis.matrix.label_nmi[channel, 0]:.2f}" in words
+    assert f"digit {analysis.matrix.corrected_label_nmi([channel])[0, 0]:.2f} Corrected for chance." in words
 
 
 def test_a_pair_is_told_in_its_numbers(site: Site, trained: Trained, analysis: OpenAnalysis) -> None:
