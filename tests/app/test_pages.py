@@ -202,7 +202,8 @@ def test_a_channel_is_told_in_its_numbers(site: Site, trained: Trained, analysis
     view = explorer(site, trained, f"?channel={analysis.names[channel]}")
     words = text_of(details_panel(view))
     assert f"Channel {analysis.names[channel]}" in words
-    assert f"{analysis.matrix.information_bits[channel]:.2f} of {np.log2(300):.2f} bits" in words
+    bits, error = analysis.matrix.information_bits[channel], analysis.matrix.information_error[channel]
+    assert f"{bits:.2f} ± {error:.2f} of {np.log2(300):.2f} bits" in words
     assert f"digit {analysis.matrix.corrected_label_nmi([channel])[0, 0]:.2f} Corrected for chance." in words
 
 
@@ -211,7 +212,7 @@ def test_a_pair_is_told_in_its_numbers(site: Site, trained: Trained, analysis: O
     view = explorer(site, trained, f"?pair={analysis.names[u]},{analysis.names[v]}")
     words = text_of(details_panel(view))
     assert f"{analysis.matrix.nmi[u, v]:.3f}" in words
-    assert f"{analysis.matrix.vi_bits[u, v]:.2f} bits" in words
+    assert f"{analysis.matrix.vi_bits[u, v]:.2f} ± " in words
 
 
 def test_nmi_above_one_is_explained(site: Site, trained: Trained, analysis: OpenAnalysis) -> None:

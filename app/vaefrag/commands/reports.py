@@ -213,7 +213,11 @@ def show_analysis(analysis: "Analysis") -> None:
         terminal.print_message(
             f"On {matrix.n_images:,} images, channels like these that share nothing show an NMI of {about(chance)};"
             " the corrected NMI counts from there."
-            + (" In brackets one standard error over images, of the last digit." if hotspots.inside is not None else "")
+            + (
+                " In brackets one standard error over images, of the last digit."
+                if n_hotspots and hotspots.inside is not None
+                else ""
+            )
         )
     for label, sentences in enumerate(hotspot_doubts(matrix, hotspots, analysis.null_tests.get(measure))):
         if sentences:
