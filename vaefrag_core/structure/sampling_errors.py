@@ -64,8 +64,8 @@ def corrected_nmi_inside(posteriors: Posteriors, matrix: ChannelMatrix, hotspots
         hotspots: G hotspots, found in the matrix.
 
     Returns:
-        Corrected NMI over the pairs of different members, and its errors. It takes about twice as long as comparing
-        the channels of each hotspot among themselves.
+        Corrected NMI over the pairs of two different channels, as `Hotspot.mean_nmi`, and its errors. It takes about
+        twice as long as comparing the channels of each hotspot among themselves.
     """
     mean, logvar = posteriors.flat()
     groups = [np.array(group.channels) for group in hotspots.groups]
@@ -77,14 +77,14 @@ def corrected_nmi_inside(posteriors: Posteriors, matrix: ChannelMatrix, hotspots
 
 
 def mean_corrected_nmi(matrix: ChannelMatrix, channels: IntArray) -> float:
-    """Average the corrected NMI of the pairs of channels of different members; NaN where there is none."""
-    share = _share_of_pairs(matrix, channels)
+    """Average the corrected NMI of the pairs of two different channels; NaN where there is none."""
+    share = _share_of_pairs(len(channels))
     return float((share * np.where(share > 0, matrix.corrected_nmi(channels), 0.0)).sum()) if share.any() else math.nan
 
 
-def _share_of_pairs(matrix: ChannelMatrix, channels: IntArray) -> FloatArray:
-    """Return the weight of each pair in the mean over pairs of different members, (K, K)."""
-    pairs = matrix.member[channels][:, None] != matrix.member[channels][None, :]
+def _share_of_pairs(count: int) -> FloatArray:
+    """Return the weight of each pair of two different channels in the mean over K of them, (K, K)."""
+    pairs = ~np.eye(count, dtype=bool)
     return np.asarray(pairs / max(int(pairs.sum()), 1))
 
 
@@ -139,7 +139,7 @@ class _Slopes:
 
 def _slopes(matrix: ChannelMatrix, channels: IntArray) -> _Slopes:
     """Differentiate the mean corrected NMI of K channels, by central differences, whatever its formula is."""
-    share = _share_of_pairs(matrix, channels)
+    share = _share_of_pairs(len(channels))
     count, every = len(channels), np.arange(len(channels))
     nmi = np.where(share > 0, np.asarray(matrix.nmi, dtype=np.float64)[np.ix_(channels, channels)], 0.0)
     small = replace(matrix.subset(channels), nmi=nmi)
