@@ -104,8 +104,8 @@ def test_steps_are_there_only_when_all_ensembles_have_kept_what_is_needed(
     assert older.hotspots.tolist() == found_in(kept, sweep.ensembles[1]).hotspots.tolist()
 
 
-def hotspot(label: int, *channels: int) -> Hotspot:
-    return Hotspot(label, channels, 3, 0.5, 1.0, 1.0, channels[0], ())
+def hotspot(number: int, *channels: int) -> Hotspot:
+    return Hotspot(number, channels, 3, 0.5, 1.0, 1.0, channels[0], ())
 
 
 def atlas_of(*columns: list[tuple[int, ...]], lineages: tuple[tuple[int, ...], ...]) -> Atlas:

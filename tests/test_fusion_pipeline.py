@@ -46,8 +46,10 @@ def test_a_fusion_is_evaluated_and_teaches_an_encoder(imported: tuple[EnsembleSt
     np.testing.assert_array_equal(FusionStore(store).fused(ensemble_id, fusion_id).mean, fused.mean)
     assert fused.learner_names == ("member 0", "member 2", "member 3")
     report = FusionStore(store).report(ensemble_id, fusion_id)
-    (probe,) = report["probes"]
-    assert [row["space"] for row in probe["spaces"]][:2] == ["fused space", "best single learner"]
+    assert [probe["kind"] for probe in report["probes"]] == ["overlap", "draws", "means"]
+    for probe in report["probes"]:
+        assert [row["space"] for row in probe["spaces"]][:2] == ["fused space", "best single learner"]
+    assert [row["label"] for row in report["label_bits"]] == ["digit"] * 3
     assert report["encoder"]["held_out"] == 12
     encoder = DistilledEncoder.load(FusionStore(store).folder(ensemble_id, fusion_id) / "encoder.safetensors")
     assert encoder.image_shape == (1, 8, 8)
@@ -114,6 +116,22 @@ def test_an_encoder_that_is_missing_is_taught_when_the_same_is_fused_again(
     assert set(stages) == {"distil"}  # the rest is there
     assert FusionStore(store).report(ensemble_id, fusion_id) == whole
     assert (folder / "encoder.safetensors").is_file()
+
+
+def test_what_an_earlier_version_evaluated_is_evaluated_anew_and_its_encoder_is_kept(
+    imported: tuple[EnsembleStore, str],
+) -> None:
+    store, ensemble_id = imported
+    fusion_id, _ = fuse_ensemble(ensemble_id, store, SMALL)
+    folder = FusionStore(store).folder(ensemble_id, fusion_id)
+    whole = FusionStore(store).report(ensemble_id, fusion_id)
+    probe = {"label": "digit", "kind": "neighbours", "spaces": []}
+    earlier = {"probes": [probe], "notes": [], "encoder": whole["encoder"], "encoder_note": ""}
+    (folder / "report.json").write_text(json.dumps(earlier), encoding="utf-8")
+    stages: list[str] = []
+    fuse_ensemble(ensemble_id, store, SMALL, on_stage=lambda stage, share, step: stages.append(stage))
+    assert set(stages) == {"judge"}
+    assert FusionStore(store).report(ensemble_id, fusion_id) == whole
 
 
 def test_stopped_late_it_does_not_replace_what_a_later_attempt_has_finished(

@@ -13,8 +13,10 @@ from typer.testing import CliRunner
 from support import Trained
 from test_cli import vaefrag
 from vaefrag.cli import cli
+from vaefrag.commands import training_runs
 from vaefrag_core import pipeline
 from vaefrag_core.artifacts import Posteriors
+from vaefrag_core.config import DatasetConfig, EnsembleSpec, FingerprintConfig
 from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.errors import InvalidInputError
 from webpages import Tab, app_of
@@ -207,3 +209,39 @@ def test_two_images_are_analysed_without_a_warning_of_numpy(tmp_path: Path) -> N
     np.testing.assert_allclose(analysis.matrix.information_bits, 1.0, atol=1e-3)
     for measure in ("nmi", "vi"):
         assert analysis.maps[measure].stress == 0.0
+
+
+def test_identifiers_and_copies_are_told_when_posteriors_are_imported(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    image = np.r_[np.arange(90), np.arange(30)]  # thirty images twice
+    mean = rng.normal(size=(3, 90, 2))[:, image]
+    labels = np.stack([np.arange(120), np.round(1e4 * np.exp(mean[0, :, 0]))], axis=1)
+    np.savez(tmp_path / "x.npz", mean=mean, logvar=mean * 0 - 4, labels=labels, label_names=["row", "size"])
+    place = ("--workspace", str(tmp_path / "here"), "--json")
+    done = vaefrag("import", str(tmp_path / "x.npz"), "--identifier", "row", *place)
+    result = json.loads(done.stdout)
+    assert result["identifiers"] == ["row"]
+    assert any(text.startswith("30 of 120 images have in every channel") for text in result["warnings"])
+    assert "30 of 120 images" in done.stderr
+    analysed = vaefrag("analyze", result["id"], *place)
+    analysis = json.loads(analysed.stdout)
+    assert analysis["identifiers"] == ["row"]
+    assert analysis["label_bins"] == {"row": 0, "size": 20}
+    assert "Label row was declared an identifier" in " ".join(analysis["messages"])
+    for hotspot in analysis["hotspots"]:
+        assert set(hotspot["label_nmi"]) == set(hotspot["label_nmi_corrected"]) == {"size"}
+        assert hotspot["label_nmi_corrected"]["size"] < hotspot["label_nmi"]["size"]
+    refused = vaefrag("import", str(tmp_path / "x.npz"), "--identifier", "column", *place)
+    assert refused.returncode == 1
+    assert "Expected identifiers among the labels, row, size, got 'column'." in refused.stderr
+
+
+def test_copies_are_told_when_training_begins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8)
+    images[30:] = images[:10]
+    np.savez(tmp_path / "x.npz", images=images)
+    spec = EnsembleSpec(
+        dataset=DatasetConfig(name="npz", path=str(tmp_path / "x.npz")), fingerprint=FingerprintConfig(size=40)
+    )
+    training_runs.show_remarks(spec)
+    assert "10 of 40 images are identical, pixel for pixel" in capsys.readouterr().err

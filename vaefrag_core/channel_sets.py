@@ -192,4 +192,5 @@ def set_posteriors(source: ChannelPool, channels: Sequence[ChannelName]) -> Post
         images=pooled.images,
         sample_id=pooled.sample_id,
         copy_of=pooled.image_copies,
+        identifiers=pooled.identifiers,
     )

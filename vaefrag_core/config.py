@@ -22,7 +22,8 @@ from vaefrag_core.objectives import ObjectiveSettings, Widths
 Measure = Literal["nmi", "vi"]
 Architecture = Literal["mlp", "conv28", "conv64"]
 Precision = Literal["float32", "bfloat16"]
-FusionObjective = Literal["vi", "nmi", "mutual-information"]
+FusionObjective = Literal["vi", "nmi", "mutual-information", "information-bottleneck"]
+DEFAULT_PRICE = 1.5  # of information-bottleneck: what two learners tell is kept, what one tells alone is not
 Number = Annotated[int, Field(ge=0)]  # the number of a member, or of a channel within one
 
 
@@ -221,14 +222,22 @@ class FusionConfig(Config):
 
     `vi` maximizes the mean of exp(−VI), which has an end: a space that carries too little is as far off as one that
     carries too much. `nmi` and `mutual-information` have none, and are there to be compared with it: NMI rises while
-    the space shrinks to nothing, mutual information until every image is told apart.
+    the space shrinks to nothing, mutual information until every image is told apart. `information-bottleneck` sums
+    mutual information over the learners and pays `price` for every bit that the space carries: what more learners than
+    that tell is kept.
     """
 
     name: Annotated[str, StringConstraints(strip_whitespace=True, max_length=80)] = Field(
         "", description="what the fused space is called on the pages"
     )
     dimension: int = Field(2, ge=1, le=512, description="channels of the fused space")
-    objective: FusionObjective = Field("vi", description="one of vi, nmi, mutual-information")
+    objective: FusionObjective = Field("vi", description="one of vi, nmi, mutual-information, information-bottleneck")
+    price: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="of information-bottleneck, for every bit: what more learners than this tell is kept",
+    )
     steps: int = Field(1_500, ge=1, le=1_000_000, description="steps of the optimizer at most; it stops when flat")
     restarts: int = Field(3, ge=1, le=64, description="starts, of which the best is kept")
     seed: int = Field(0, ge=0, lt=2**63, description="seed of the starts")
@@ -242,7 +251,15 @@ class FusionConfig(Config):
     @property
     def key(self) -> str:
         """Twelve hexadecimal digits of the content without the name."""
-        return content_key(self.model_dump(mode="json", exclude={"name"}))
+        return content_key(self.content(exclude=frozenset({"name"})))
+
+    def content(self, exclude: frozenset[str]) -> dict[str, Any]:
+        """Return what the result depends on as JSON content; a price that is not read is left out, as it once was.
+
+        Args:
+            exclude: further fields to leave out.
+        """
+        return self.model_dump(mode="json", exclude=set(exclude) | ({"price"} if self.price is None else set()))
 
     @property
     def title(self) -> str:
@@ -258,6 +275,15 @@ class FusionConfig(Config):
     def _members_or_channels(self) -> "FusionConfig":
         if self.members is not None and self.channels is not None:
             raise ValueError("either members or channels, got both")
+        return self
+
+    @model_validator(mode="after")
+    def _price_of_the_bottleneck(self) -> "FusionConfig":
+        if self.objective == "information-bottleneck":
+            if self.price is None:
+                object.__setattr__(self, "price", DEFAULT_PRICE)  # while it is still being built, as below
+        elif self.price is not None:
+            raise ValueError(f"a price with the objective information-bottleneck only, got one with {self.objective}")
         return self
 
 

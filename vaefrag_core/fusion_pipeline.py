@@ -18,11 +18,12 @@ from vaefrag_core.errors import InvalidInputError, VaefragError
 from vaefrag_core.fusion_store import FusionStore, fusion_id_of
 from vaefrag_core.structure.label_factors import usable_factors
 from vaefrag_core.synthesis.distillation import distill_encoder
-from vaefrag_core.synthesis.evaluation import probe_label, ring_discontinuity
+from vaefrag_core.synthesis.evaluation import label_information, probe_labels, ring_discontinuity
 from vaefrag_core.synthesis.fusion import FusionStep, fuse_learners
 from vaefrag_core.synthesis.learner_spaces import LearnerSpaces, select_learners
 
 MAX_PROBED_LABELS = 6
+EVALUATION_FORMAT = 2  # of a report; what an older one says is worked out anew when the same is fused again
 
 FusionStage = Literal["fuse", "judge", "distil"]
 OnFusion = Callable[[FusionStage, float, FusionStep | None], None]
@@ -83,9 +84,12 @@ def fuse_ensemble(
     if fused.end == "stopped":
         return fusion_id, fused
     report = fusions.report(ensemble_id, fusion_id)
-    if not report or report.get("encoder") is None:
-        evaluation = report or _evaluate(ensemble_id, store, posteriors, learners, fused, on_stage)
-        encoder, note = _distill(ensemble_id, store, posteriors, fused, fusion_id, on_stage)
+    evaluated = report.get("format") == EVALUATION_FORMAT
+    if not evaluated or report.get("encoder") is None:
+        evaluation = report if evaluated else _evaluate(ensemble_id, store, posteriors, learners, fused, on_stage)
+        encoder, note = report.get("encoder"), report.get("encoder_note", "")
+        if encoder is None:
+            encoder, note = _distill(ensemble_id, store, posteriors, fused, fusion_id, on_stage)
         write_text(
             folder / "report.json", json.dumps(evaluation | {"encoder": encoder, "encoder_note": note}, indent=1)
         )
@@ -107,16 +111,23 @@ def _evaluate(
 ) -> dict[str, Any]:
     """Measure by criteria that were not optimized what was gained; JSON content."""
     on_stage("judge", 0.0, None)
-    factors = usable_factors(posteriors.labels, tuple(posteriors.label_names or ()), posteriors.n_images)
-    probes, notes = [], list(factors.messages)
-    for f, (name, classes) in enumerate(zip(factors.names[:MAX_PROBED_LABELS], factors.classes, strict=False)):
-        try:
-            probe = probe_label(fused.mean, learners.mean, classes, label=name)
-            probes.append({"label": name, "kind": probe.kind, "spaces": probe.summary()})
-        except InvalidInputError as error:
-            notes.append(str(error))
-        on_stage("judge", (f + 1) / min(len(factors.names), MAX_PROBED_LABELS), None)
-    report: dict[str, Any] = {"probes": probes, "notes": notes}
+    factors = usable_factors(posteriors.labels, posteriors.label_names, posteriors.n_images, posteriors.identifiers)
+    labels = dict(zip(factors.names[:MAX_PROBED_LABELS], factors.classes, strict=False))
+    report: dict[str, Any] = {"format": EVALUATION_FORMAT, "probes": [], "label_bits": [], "notes": [*factors.messages]}
+    spaces = list(zip(learners.mean, learners.logvar, strict=True))
+    space, copies = (fused.mean, fused.logvar), posteriors.image_copies
+    try:
+        probes = probe_labels(
+            space, spaces, labels, copy_of=copies, on_progress=lambda share: on_stage("judge", 0.9 * share, None)
+        )
+        report["probes"] = [
+            {"label": probe.label, "kind": probe.reading, "chance": probe.chance, "spaces": probe.summary()}
+            for probe in probes
+        ]
+        report["label_bits"] = label_information(space, spaces, labels, copy_of=copies)
+    except InvalidInputError as error:
+        report["notes"].append(str(error))
+    on_stage("judge", 1.0, None)
     source = store.record(ensemble_id).source
     if isinstance(source, TrainedSource) and source.spec.dataset.name == "circle":
         # Its points lie on a ring, in the order of the data set.

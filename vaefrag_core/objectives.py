@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.fields import FieldInfo
 
 Objective = Literal["beta-vae", "annealed-vae", "beta-tcvae", "factor-vae", "dip-vae-i", "dip-vae-ii"]
@@ -49,7 +49,7 @@ class ObjectiveSettings(BaseModel):
         description="weight of the KL term; in beta-tcvae, of the total correlation",
     )
     # Defaults within the grids of Locatello et al. 2019: γ = 1000 over 100,000 steps with C of 5 to 100; γ of
-    # factor-vae from 10 to 100; λ_od of 1 to 50 with λ_d = 10 λ_od, theirs for DIP-VAE-I (for II they take λ_d = λ_od).
+    # factor-vae from 10 to 100; λ_od of 1 to 50 with λ_d = 10 λ_od for DIP-VAE-I and λ_d = λ_od for DIP-VAE-II.
     gamma: Annotated[float, SettingLabels("γ", "Weight of the KL's distance from the capacity.", symbol="γ")] = Field(
         1_000.0, ge=0, le=1e6, allow_inf_nan=False, description="annealed-vae: weight of the KL's distance from C"
     )
@@ -80,7 +80,22 @@ class ObjectiveSettings(BaseModel):
     ] = Field(10.0, ge=0, le=1e6, allow_inf_nan=False, description="dip-vae: weight of covariances between channels")
     lambda_d: Annotated[
         float, SettingLabels("λ on the diagonal", "Weight of the variances' distance from 1.", symbol="λd")
-    ] = Field(100.0, ge=0, le=1e6, allow_inf_nan=False, description="dip-vae: weight of the variances' distance from 1")
+    ] = Field(
+        100.0,
+        ge=0,
+        le=1e6,
+        allow_inf_nan=False,
+        description="dip-vae: weight of the variances' distance from 1; of dip-vae-ii by default λ_od",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lambda_d_of_dip_vae_ii(cls, values: Any) -> Any:
+        """Take λ_d = λ_od for DIP-VAE-II: the aggregate posterior's variances are near 1 anyway."""
+        if not isinstance(values, Mapping) or values.get("objective") != "dip-vae-ii" or "lambda_d" in values:
+            return values
+        off_diagonal = values.get("lambda_od", cls.model_fields["lambda_od"].default)
+        return {**values, "lambda_d": off_diagonal}
 
     @property
     def declaration(self) -> "ObjectiveDeclaration":

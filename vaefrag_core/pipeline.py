@@ -45,6 +45,7 @@ from vaefrag_core.structure.channel_maps import map_channels
 from vaefrag_core.structure.hotspot_recurrence import hotspot_recurrence
 from vaefrag_core.structure.hotspot_stability import hotspot_stability
 from vaefrag_core.structure.hotspots import find_hotspots
+from vaefrag_core.structure.label_information import with_unbinned_labels
 from vaefrag_core.structure.matrices import compare_channels
 from vaefrag_core.structure.over_training import follow_training
 from vaefrag_core.structure.sampling_errors import corrected_nmi_inside
@@ -155,6 +156,7 @@ def analyze(
         compared = compare_channels(
             posteriors, earlier=earlier, errors=True, on_progress=lambda done, n: on_stage("compare", done / n)
         )
+        compared = with_unbinned_labels(compared, posteriors, HotspotConfig().min_bits)
         replace(compared, diverged=_diverged_members(ensemble_id, store, posteriors)).save(folder)
 
     on_stage("compare", 0.0)

@@ -11,7 +11,9 @@ import typer
 from vaefrag import __version__, terminal
 from vaefrag.commands import analysis_runs
 from vaefrag.commands.atlas import atlas
+from vaefrag.commands.certificate import certificate
 from vaefrag.commands.combine import combine
+from vaefrag.commands.compare import compare
 from vaefrag.commands.datasets import datasets
 from vaefrag.commands.fuse import fuse
 from vaefrag.commands.import_export import export_file, import_file
@@ -53,6 +55,8 @@ cli.command("export")(export_file)
 cli.command("metrics")(metrics)
 cli.command("null")(null)
 cli.command("sensitivity")(sensitivity)
+cli.command("certificate")(certificate)
+cli.command("compare")(compare)
 cli.command("combine")(combine)
 cli.command("datasets")(datasets)
 cli.command("atlas")(atlas)

@@ -14,6 +14,7 @@ from vaefrag.components.shell import shell
 from vaefrag.jobs.job_store import JobStore
 from vaefrag.pages import (
     atlas,
+    certificate,
     combine,
     ensemble,
     ensemble_list,
@@ -38,6 +39,7 @@ ASSETS = files("vaefrag.assets")
 PAGES = (
     ensemble_list.PAGE,
     ensemble.PAGE,
+    certificate.PAGE,
     new_ensemble.PAGE,
     atlas.PAGE,
     combine.PAGE,

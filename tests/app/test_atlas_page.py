@@ -107,7 +107,7 @@ def test_every_hotspot_leads_to_itself_in_the_explorer(
     tab = Tab(app, f"/atlas/{sweep.id}")
     assert "outdated" not in tab.words
     expected = {
-        f"/ensemble/{point.ensemble_id}?measure=nmi&map=mds&hotspot={group.label}"
+        f"/ensemble/{point.ensemble_id}?measure=nmi&map=mds&hotspot={group.number}"
         for point in atlas.points
         for group in point.hotspots
     }

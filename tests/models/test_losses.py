@@ -207,3 +207,12 @@ def test_dip_measures_the_distance_of_the_covariance_from_the_identity() -> None
     sheared = torch.stack([mean[:, 0], mean[:, 0] + mean[:, 1]], dim=1)  # [[1, 1], [1, 2]]
     assert dip_penalty(sheared, None, 10.0, 5.0) == 10 * 2 + 5
     assert dip_penalty(mean, torch.full((4, 2), math.log(0.5)), 10.0, 5.0) == pytest.approx(5 * 2 * 0.5**2)
+
+
+def test_dip_vae_ii_weighs_the_diagonal_like_the_rest_where_nothing_is_said() -> None:
+    assert TrainConfig(objective="dip-vae-i").lambda_d == 10 * TrainConfig(objective="dip-vae-i").lambda_od
+    assert TrainConfig(objective="dip-vae-ii").lambda_d == TrainConfig().lambda_od
+    assert TrainConfig(objective="dip-vae-ii", lambda_od=3.0).lambda_d == 3.0
+    assert TrainConfig(objective="dip-vae-ii", lambda_od=3.0, lambda_d=100.0).lambda_d == 100.0  # as it was asked for
+    stored = TrainConfig(objective="dip-vae-ii", lambda_d=100.0)
+    assert TrainConfig.model_validate(stored.model_dump(mode="json")) == stored

@@ -70,10 +70,10 @@ def test_each_hotspot_stands_in_one_piece(matrix: ChannelMatrix) -> None:
         distance = channel_distance(ragged, HotspotConfig())
         in_optics_order = found.labels[optics_walk(distance, found.min_samples)[0]]
         for group in found.groups:
-            places = np.flatnonzero(found.labels[found.order] == group.label)
+            places = np.flatnonzero(found.labels[found.order] == group.number)
             assert group.channels == tuple(found.order[places].tolist())
             assert len(places) == places[-1] - places[0] + 1
-            pieces = np.flatnonzero(in_optics_order == group.label)
+            pieces = np.flatnonzero(in_optics_order == group.number)
             pieces_of_optics += len(pieces) < pieces[-1] - pieces[0] + 1
         first = [int(found.order.tolist().index(group.channels[0])) for group in found.groups]
         assert first == sorted(first)

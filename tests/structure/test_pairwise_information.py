@@ -40,6 +40,18 @@ def test_single_precision_errs_by_less_than_a_millionth_bit(n_images: int) -> No
     np.testing.assert_allclose(shared[:8, :8], expected_shared, atol=1e-6)
 
 
+def test_narrow_posteriors_among_far_wider_ones_keep_their_digits() -> None:
+    # A few posteriors a million times narrower than the rest, and off the median of all means.
+    rng = np.random.default_rng(1)
+    narrow = rng.random((3, 300)) < 0.03
+    mean = np.where(narrow, rng.normal(0, 1e-4, (3, 300)), rng.normal(0, 500, (3, 300)))
+    rows = Rows(mean, np.where(narrow, -20.0, 10.0), np.zeros((0, 300), dtype=np.int64))
+    information, shared = shared_bits(rows)
+    expected_information, expected_shared = in_float64(rows)
+    np.testing.assert_allclose(information, expected_information, atol=1e-6)
+    np.testing.assert_allclose(shared, expected_shared, atol=1e-6)
+
+
 def test_what_hardly_tells_anything_keeps_its_digits() -> None:
     # Worked out in 60 digits: a difference of float64 informations would leave nothing of it.
     from mpmath import mp, mpf

@@ -13,12 +13,15 @@ from safetensors.numpy import save_file
 from vaefrag_core.artifacts import FusedSpace, Posteriors
 from vaefrag_core.config import FusionConfig
 from vaefrag_core.errors import BrokenFileError, InvalidInputError
+from vaefrag_core.measures.bhattacharyya_coefficient import pair_coefficients
 from vaefrag_core.measures.gaussian import bhattacharyya_distance
+from vaefrag_core.measures.reference_spaces import ReferenceSpaces
 from vaefrag_core.measures.similarity import mutual_information_bits, nmi, variation_of_information
-from vaefrag_core.synthesis.fusion import FusionStep, fuse
+from vaefrag_core.synthesis.fusion import FusionStep, fuse, objective_value
 from vaefrag_core.synthesis.learner_spaces import select_learners
 
 N = 40
+KEY_BEFORE_PRICES = "e3093026dc2d"  # of a fusion by default, as ids on disk have it
 
 
 def circle(learners: int, images: int = N, sample_id: str | None = "circle") -> Posteriors:
@@ -56,7 +59,7 @@ def test_identical_learners_give_their_space_back() -> None:
     assert space.information_bits == pytest.approx(space.learner_bits[0], abs=0.01)
 
 
-@pytest.mark.parametrize("objective", ["vi", "nmi", "mutual-information"])
+@pytest.mark.parametrize("objective", ["vi", "nmi", "mutual-information", "information-bottleneck"])
 def test_the_objective_is_what_the_measures_say_of_the_result(objective: str) -> None:
     learners = circle(4)
     space = fuse(learners, objective=objective, steps=20, restarts=2)  # type: ignore[arg-type]
@@ -67,6 +70,8 @@ def test_the_objective_is_what_the_measures_say_of_the_result(objective: str) ->
         "vi": np.exp(-vi).mean(),
         "nmi": np.mean([float(nmi(here, other)) for other in there]),
         "mutual-information": np.mean([float(mutual_information_bits(here, other)) for other in there]),
+        "information-bottleneck": sum(float(mutual_information_bits(here, other)) for other in there)
+        - 1.5 * space.information_bits,
     }
     assert space.objective == pytest.approx(expected[objective], abs=1e-10)
     assert space.objective == space.objectives.max()
@@ -87,6 +92,64 @@ def test_nmi_shrinks_the_space_to_nothing_and_is_not_called_a_success() -> None:
     assert not space.success
     assert "has shrunk to" in space.failure
     assert "Use the objective vi" in space.failure
+
+
+def bit_learners(told: tuple[int, ...]) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Return `told[b]` learners of one channel for every bit b of 32 images: each tells that bit, and nothing else."""
+    images = np.arange(32)
+    bits = [(images >> b & 1)[:, None] * 10.0 for b in range(len(told))]
+    return [(bits[b], np.full((32, 1), -2.0)) for b, learners in enumerate(told) for _ in range(learners)]
+
+
+@pytest.mark.parametrize(
+    ("told", "price", "kept"),
+    [
+        ((1, 1, 1), 0.5, 3),  # each tells a bit of its own, worth 1: all are kept below that price
+        ((1, 1, 1), 1.5, 0),  # and none above
+        ((1, 2, 4), 0.5, 3),
+        ((1, 2, 4), 1.5, 2),  # what more than 1.5 learners tell
+        ((1, 2, 4), 3.0, 1),
+        ((3,), 1.5, 1),  # equal learners: one copy
+    ],
+)
+def test_a_bit_is_kept_when_more_learners_tell_it_than_the_price(
+    told: tuple[int, ...], price: float, kept: int
+) -> None:
+    learners = bit_learners(told)
+    space = fuse(learners, dimension=3, objective="information-bottleneck", price=price, steps=400, restarts=1)
+    assert space.information_bits == pytest.approx(kept, abs=0.05)
+    assert space.objective == pytest.approx(sum(max(m - price, 0) for m in told), abs=0.05)
+    here = distance(space.mean, space.logvar)
+    shared = [float(mutual_information_bits(here, distance(*learner))) for learner in learners]
+    expected = [float(m > price) for m in told for _ in range(m)]
+    np.testing.assert_allclose(shared, expected, atol=0.05)
+    assert space.success == (kept > 0)
+    assert ("Lower the price" in space.failure) == (kept == 0)
+
+
+def test_the_gradient_of_the_bottleneck_is_that_of_small_differences() -> None:
+    learners = circle(3, images=8)
+    references = ReferenceSpaces(
+        torch.exp(-torch.stack([distance(m, v) for m, v in zip(learners.mean, learners.logvar, strict=True)]))
+    )
+    generator = torch.Generator().manual_seed(1)
+    mean, logvar = (torch.randn(2, 8, 2, generator=generator, dtype=torch.float64).requires_grad_() for _ in "ab")
+
+    def value(m: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        return objective_value(references.compare(pair_coefficients(m, v)), "information-bottleneck", 1.7)
+
+    assert torch.autograd.gradcheck(value, (mean, logvar))
+
+
+def test_a_price_is_of_the_bottleneck_alone_and_leaves_the_ids_of_other_fusions_as_they_were() -> None:
+    assert FusionConfig(objective="information-bottleneck").price == 1.5
+    with pytest.raises(InvalidInputError, match="a price with the objective information-bottleneck only"):
+        fuse(circle(3), price=2.0)
+    with pytest.raises(InvalidInputError, match="greater than 0"):
+        fuse(circle(3), objective="information-bottleneck", price=0.0)
+    assert FusionConfig().key == KEY_BEFORE_PRICES
+    keys = {FusionConfig(objective="information-bottleneck", price=price).key for price in (1.5, 2.0)}
+    assert len(keys | {KEY_BEFORE_PRICES}) == 3
 
 
 @pytest.mark.parametrize(("learners", "images", "steps"), [(8, N, 150), (2, 200, 30)])  # there, and on its way there

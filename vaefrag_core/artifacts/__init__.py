@@ -5,11 +5,11 @@ channels in all, F labels. Channel (member, channel) stands at c = the members i
 channels in order.
 """
 
-from vaefrag_core.artifacts.analysis import Analysis, ChannelMatrix, Hotspots
+from vaefrag_core.artifacts.analysis import Analysis, ChannelMatrix
 from vaefrag_core.artifacts.atlas import Atlas, Link, SweepPoint
 from vaefrag_core.artifacts.channel_map import ChannelMap
 from vaefrag_core.artifacts.fusion import FusedSpace, FusionState
-from vaefrag_core.artifacts.hotspot import Hotspot
+from vaefrag_core.artifacts.hotspot import Hotspot, Hotspots
 from vaefrag_core.artifacts.nmi_inside import NmiInside
 from vaefrag_core.artifacts.null_tests import MemberCurve, NullTests, RotatedSearches
 from vaefrag_core.artifacts.over_training import OverTraining, Snapshots

@@ -11,21 +11,27 @@ import numpy as np
 from vaefrag_core.array_types import BoolArray, FloatArray, IntArray, RealArray
 from vaefrag_core.artifacts.channel_map import ChannelMap
 from vaefrag_core.artifacts.files import check_shapes, load_arrays, load_json, reports_damage, save_arrays, save_json
-from vaefrag_core.artifacts.hotspot import Hotspot
+from vaefrag_core.artifacts.hotspot import Hotspots
 from vaefrag_core.artifacts.image_copies import ceiling_name
-from vaefrag_core.artifacts.nmi_inside import NmiInside
 from vaefrag_core.artifacts.null_tests import NullTests
 from vaefrag_core.artifacts.over_training import OverTraining
-from vaefrag_core.artifacts.recurrence import Recurrence
 from vaefrag_core.artifacts.stability import Stability
 from vaefrag_core.artifacts.traversals import Traversals
 from vaefrag_core.config import AnalysisConfig, Measure
 from vaefrag_core.measures.channel_states import saturated_channels
-from vaefrag_core.measures.information_terms import bits_above_chance
+from vaefrag_core.measures.information_terms import bits_above_chance, level_from_factors
 
 CLEAR_OF_CHANCE = 3.0  # standard deviations from which on a channel tells something of a label
 _LISTS = ("label_names", "member_keys", "identifiers", "messages", "diverged")  # of a ChannelMatrix
-_LATER = ("chance", "label_chance", "information_error")  # arrays that analyses of earlier versions lack
+_LATER = (  # arrays that analyses of earlier versions lack
+    "chance",
+    "information_error",
+    "label_chance",
+    "label_shuffled_nmi",
+    "label_images",
+    "label_bins",
+    "label_unbinned_bits",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,11 +49,17 @@ class ChannelMatrix:
         label_bits: (F,) entropy of each label on the images that have it.
         label_nmi: (C, F) NMI of each channel with each label, on these images; NaN where it is undefined.
         label_vi_bits: (C, F).
-        chance: (C, 2) factors x and y: on so few images, two channels that share nothing show an NMI of about
-            x_U x_V − y_U y_V. NaN where NMI is undefined; empty in results of earlier versions.
-        label_chance: (F, 2) the same for labels; NaN for those that some images lack.
+        chance: (C, 4) factors of the NMI that two channels which share nothing show on so few images, see
+            `measures.information_terms.level_from_factors`. NaN where NMI is undefined; (C, 2) or empty in results of
+            earlier versions.
+        label_chance: (F, 4) the same for labels; NaN for those that some images lack, and where channels are too few.
+        label_shuffled_nmi: (C, F) mean NMI of each channel with shuffles of such a label; NaN for the others.
+        label_images: (F,) number of images that have each label.
+        label_bins: (F,) number of bins that the values of a label were cut into; 0 where each stands for itself.
+        label_unbinned_bits: (C, F) what a draw of each channel tells of a binned label without its bins, see
+            `structure.label_information`; NaN for labels that are not binned, empty where it was not worked out.
         member_keys: (M,) `Posteriors.member_keys` of the members compared; () in a subset.
-        identifiers: names of labels that seem to name images rather than to tell something of them.
+        identifiers: names of labels that name images rather than tell something of them; compared with nothing.
         messages: what a user should know about the images, channels and labels.
         input_entropy_bits: H(X), less than log2 N where images are copies; None of analyses that did not look for them.
         information_error: (C,) standard error of the information over the choice of images, bits; empty in results of
@@ -67,6 +79,10 @@ class ChannelMatrix:
     label_vi_bits: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
     chance: FloatArray = field(default_factory=lambda: np.zeros((0, 2)))
     label_chance: FloatArray = field(default_factory=lambda: np.zeros((0, 2)))
+    label_shuffled_nmi: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
+    label_images: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    label_bins: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    label_unbinned_bits: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
     member_keys: tuple[str, ...] = ()
     identifiers: tuple[str, ...] = ()
     messages: tuple[str, ...] = ()
@@ -102,7 +118,7 @@ class ChannelMatrix:
     def chance_nmi(self, channels: Any) -> FloatArray:
         """Return the NMI that independent channels of the same information would show: (K, K) for K channels."""
         factors = self.chance[channels] if len(self.chance) else np.full((len(channels), 2), np.nan)
-        return np.asarray(np.maximum(np.outer(*factors.T[[0, 0]]) - np.outer(*factors.T[[1, 1]]), 0.0))
+        return level_from_factors(factors, factors)
 
     def typical_chance_nmi(self, channels: Any) -> float:
         """Return the median chance level over pairs of different channels; NaN without one."""
@@ -156,17 +172,43 @@ class ChannelMatrix:
         """Return the NMI with each label that channels which share nothing with it would show: (K, F)."""
         if not (len(self.chance) and len(self.label_chance)):
             return np.full((len(channels), len(self.label_names)), np.nan)
-        (x, y), (label_x, label_y) = self.chance[channels].T, self.label_chance.T
-        return np.asarray(np.maximum(np.outer(x, label_x) - np.outer(y, label_y), 0.0))
+        fitted = level_from_factors(self.chance[channels], self.label_chance)
+        if self.label_shuffled_nmi.shape != self.label_nmi.shape:
+            return fitted
+        by_shuffles = self.label_shuffled_nmi[channels]
+        return np.asarray(np.where(np.isfinite(by_shuffles), by_shuffles, fitted))
 
     def corrected_label_nmi(self, channels: Any) -> FloatArray:
-        """Return NMI with each label counted from the level of chance, (K, F) of K channels; see `corrected_nmi`."""
+        """Return NMI with each label counted from the level of chance, (K, F) of K channels; see `corrected_nmi`.
+
+        Where the level is of shuffles, on other images than `information_bits`, (NMI − level) / (1 − level).
+        """
         above, _ = self._label_bits_above_chance(channels)
         own = _positive(self._bits_above_chance(channels).diagonal())
         # two draws of a label are one: what they tell together is its entropy
-        alone = 1 - (self.label_chance**2 @ [1.0, -1.0] if len(self.label_chance) else np.nan)
+        known = len(self.label_chance)
+        alone = 1 - level_from_factors(self.label_chance, self.label_chance).diagonal() if known else np.nan
         label_own = bits_above_chance(self.label_bits, (1 + alone) * self.label_bits, self.ceiling_bits)
-        return np.asarray(above / np.sqrt(np.outer(own, _positive(label_own))))
+        corrected = above / np.sqrt(np.outer(own, _positive(label_own)))
+        level = self.label_chance_nmi(channels)
+        plain = (self.label_nmi[channels] - level) / (1 - level)
+        fitted = np.isfinite(self.label_chance).all(axis=1) if len(self.label_chance) else False
+        return np.asarray(np.where(fitted, corrected, plain))
+
+    def label_nmi_of(self, channels: Any) -> tuple[FloatArray, FloatArray]:
+        """Return mean NMI with each label over some channels, (F,), as it is and corrected for chance."""
+        return self.label_nmi[channels].mean(axis=0), self.corrected_label_nmi(channels).mean(axis=0)
+
+    def unbinned_bits_of(self, channels: Any) -> FloatArray:
+        """Return the mean bits told of each binned label without its bins, (F,); NaN where there are none."""
+        if self.label_unbinned_bits.shape != self.label_nmi.shape:
+            return np.full(len(self.label_names), np.nan)
+        return np.asarray(self.label_unbinned_bits[channels].mean(axis=0))
+
+    @property
+    def compared_labels(self) -> tuple[int, ...]:
+        """The positions of the labels that are no identifiers."""
+        return tuple(f for f, name in enumerate(self.label_names) if name not in self.identifiers)
 
     def best_label(self, channels: Any) -> int | None:
         """Return the label that channels tell most about, by their mean corrected NMI with it.
@@ -180,8 +222,9 @@ class ChannelMatrix:
         """
         nmi = self.label_nmi[channels].mean(axis=0) if self.label_names else np.zeros(0)
         if len(self.chance):
+            images = np.maximum(self.label_images, 1) if len(self.label_images) else self.n_images
             above, by_chance = (bits.mean(axis=0) for bits in self._label_bits_above_chance(channels))
-            clear = above > CLEAR_OF_CHANCE * np.sqrt(by_chance / (self.n_images * math.log(2)))
+            clear = above > CLEAR_OF_CHANCE * np.sqrt(by_chance / (images * math.log(2)))
             nmi = np.where(clear, self.corrected_label_nmi(channels).mean(axis=0), np.nan)
         values = np.where([name in self.identifiers for name in self.label_names], np.nan, nmi)
         return int(np.nanargmax(values)) if np.isfinite(values).any() else None
@@ -219,6 +262,8 @@ class ChannelMatrix:
             vi_bits=np.asarray(self.vi_bits)[square],
             label_nmi=self.label_nmi[rows] if self.label_names else self.label_nmi,
             label_vi_bits=self.label_vi_bits[rows] if self.label_names else self.label_vi_bits,
+            label_shuffled_nmi=_some_rows(self.label_shuffled_nmi, rows),
+            label_unbinned_bits=_some_rows(self.label_unbinned_bits, rows),
             chance=self.chance[rows] if len(self.chance) else self.chance,
             information_error=self.information_error[rows] if len(self.information_error) else self.information_error,
             member_keys=(),
@@ -239,6 +284,10 @@ class ChannelMatrix:
             chance=self.chance,
             label_chance=self.label_chance,
             information_error=self.information_error,
+            label_shuffled_nmi=self.label_shuffled_nmi,
+            label_images=self.label_images,
+            label_bins=self.label_bins,
+            label_unbinned_bits=self.label_unbinned_bits,
         )
         save_json(folder, {name: getattr(self, name) for name in ("n_images", "input_entropy_bits", *_LISTS)})
 
@@ -255,83 +304,6 @@ class ChannelMatrix:
         check_shapes(folder, arrays, nmi="C C", vi_bits="C C", label_nmi="C F", label_vi_bits="C F", label_bits="F")
         texts: Any = {name: tuple(facts.get(name, ())) for name in _LISTS}
         return cls(**arrays, **texts, n_images=facts["n_images"], input_entropy_bits=facts.get("input_entropy_bits"))
-
-
-@dataclass(frozen=True, eq=False)
-class Hotspots:
-    """The hotspots of the channels, and an order that shows them. Arrays are indexed by flat channel.
-
-    Args:
-        order: (C,) flat indices in the order in which OPTICS visits them, held to finish a hotspot that it has entered;
-            then saturated channels, then dead ones by information.
-        reachability: (C,) distance at which each channel was reached from those before it in this order; ∞ for the
-            first, and for saturated and dead ones.
-        labels: (C,) hotspot of each channel, −1 for noise and for saturated and dead channels.
-        dead: (C,) True where a channel carries less information than the threshold.
-        sign: (C,) +1 or −1: the direction in which a channel runs like its hotspot's medoid.
-        groups: the hotspots, by label.
-        min_samples: neighbours by which OPTICS judged density.
-        messages: what a user should know about this result.
-        recurrence: which members hold each hotspot, judged by the others; None in results of earlier versions.
-        inside: corrected NMI inside each hotspot, with its error over images; likewise.
-    """
-
-    order: IntArray
-    reachability: FloatArray
-    labels: IntArray
-    dead: BoolArray
-    sign: IntArray
-    groups: tuple[Hotspot, ...]
-    min_samples: int
-    messages: tuple[str, ...] = ()
-    recurrence: Recurrence | None = None
-    inside: NmiInside | None = None
-
-    def save(self, folder: Path) -> None:
-        """Write into a folder that exists."""
-        save_arrays(
-            folder,
-            order=self.order,
-            reachability=self.reachability,
-            labels=self.labels,
-            dead=self.dead,
-            sign=self.sign,
-        )
-        if self.recurrence is not None:
-            save_arrays(folder, members=self.recurrence.members, holds=self.recurrence.holds)
-        if self.inside is not None:
-            save_arrays(folder, corrected=self.inside.corrected, error=self.inside.error)
-        groups = [vars(group) for group in self.groups]
-        facts = {"groups": groups, "min_samples": self.min_samples, "messages": self.messages}
-        parts = {"recurrence": self.recurrence is not None, "inside": self.inside is not None}
-        save_json(folder, facts | parts)
-
-    @classmethod
-    @reports_damage
-    def load(cls, folder: Path) -> "Hotspots":
-        """Read what `save` wrote."""
-        facts = load_json(folder)
-        groups = tuple(Hotspot.read(group) for group in facts["groups"])
-        arrays = load_arrays(folder, "order", "reachability", "labels", "dead", "sign")
-        check_shapes(folder, arrays, order="C", reachability="C", labels="C", dead="C", sign="C")
-        recurrence = None
-        if facts.get("recurrence"):  # results of earlier versions have none
-            held = load_arrays(folder, "members", "holds")
-            check_shapes(folder, held, members="M", holds=f"{len(groups)} M")
-            recurrence = Recurrence(**held)
-        inside = None
-        if facts.get("inside"):
-            shared = load_arrays(folder, "corrected", "error")
-            check_shapes(folder, shared, corrected=f"{len(groups)}", error=f"{len(groups)}")
-            inside = NmiInside(**shared)
-        return cls(
-            **arrays,
-            groups=groups,
-            min_samples=facts["min_samples"],
-            messages=tuple(facts["messages"]),
-            recurrence=recurrence,
-            inside=inside,
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -359,6 +331,11 @@ class Analysis:
     stability: Mapping[Measure, Stability] = field(default_factory=dict)
     over_training: OverTraining | None = None
     null_tests: Mapping[Measure, NullTests] = field(default_factory=dict)
+
+
+def _some_rows(array: FloatArray, rows: IntArray) -> FloatArray:
+    """Return some rows of an array; all of one that holds nothing."""
+    return array[rows] if len(array) else array
 
 
 def _positive(bits: FloatArray) -> FloatArray:

@@ -94,6 +94,7 @@ class FusedSpace:
             label_names=source.label_names,
             images=source.images,
             copy_of=source.image_copies,
+            identifiers=source.identifiers,
         )
 
     def save(self, path: Path) -> None:

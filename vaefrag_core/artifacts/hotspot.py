@@ -1,8 +1,14 @@
-"""One recurring group of channels."""
+"""The recurring groups of channels, and the order that shows them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from vaefrag_core.array_types import BoolArray, FloatArray, IntArray
+from vaefrag_core.artifacts.files import check_shapes, load_arrays, load_json, reports_damage, save_arrays, save_json
+from vaefrag_core.artifacts.nmi_inside import NmiInside
+from vaefrag_core.artifacts.recurrence import Recurrence
 
 
 @dataclass(frozen=True)
@@ -10,7 +16,7 @@ class Hotspot:
     """One recurring group of channels.
 
     Args:
-        label: its number, 0 for the first along the OPTICS order.
+        number: 0 for the first along the OPTICS order.
         channels: flat indices, in OPTICS order.
         n_members: distinct members that have a channel in it.
         mean_nmi: mean NMI of its pairs (of two different channels).
@@ -20,7 +26,7 @@ class Hotspot:
         label_nmi: mean NMI of its channels with each label, (F,).
     """
 
-    label: int
+    number: int
     channels: tuple[int, ...]
     n_members: int
     mean_nmi: float
@@ -37,4 +43,83 @@ class Hotspot:
     @classmethod
     def read(cls, facts: Mapping[str, Any]) -> "Hotspot":
         """Restore a hotspot from its `vars`, after their way through JSON."""
-        return cls(**{**facts, **{name: tuple(facts[name]) for name in ("channels", "label_nmi")}})
+        lists = {name: tuple(facts[name]) for name in ("channels", "label_nmi")}
+        number = facts.get("number", facts.get("label"))  # results of earlier versions call it their label
+        return cls(**{**{name: value for name, value in facts.items() if name != "label"}, **lists, "number": number})
+
+
+@dataclass(frozen=True, eq=False)
+class Hotspots:
+    """The hotspots of the channels, and an order that shows them. Arrays are indexed by flat channel.
+
+    Args:
+        order: (C,) flat indices in the order in which OPTICS visits them, held to finish a hotspot that it has entered;
+            then saturated channels, then dead ones by information.
+        reachability: (C,) distance at which each channel was reached from those before it in this order; ∞ for the
+            first, and for saturated and dead ones.
+        labels: (C,) hotspot of each channel, −1 for noise and for saturated and dead channels.
+        dead: (C,) True where a channel carries less information than the threshold.
+        sign: (C,) +1 or −1: the direction in which a channel runs like its hotspot's medoid.
+        groups: the hotspots, by number.
+        min_samples: neighbours by which OPTICS judged density.
+        messages: what a user should know about this result.
+        recurrence: which members hold each hotspot, judged by the others; None in results of earlier versions.
+        inside: corrected NMI inside each hotspot, with its error over images; likewise.
+    """
+
+    order: IntArray
+    reachability: FloatArray
+    labels: IntArray
+    dead: BoolArray
+    sign: IntArray
+    groups: tuple[Hotspot, ...]
+    min_samples: int
+    messages: tuple[str, ...] = ()
+    recurrence: Recurrence | None = None
+    inside: NmiInside | None = None
+
+    def save(self, folder: Path) -> None:
+        """Write into a folder that exists."""
+        save_arrays(
+            folder,
+            order=self.order,
+            reachability=self.reachability,
+            labels=self.labels,
+            dead=self.dead,
+            sign=self.sign,
+        )
+        if self.recurrence is not None:
+            save_arrays(folder, members=self.recurrence.members, holds=self.recurrence.holds)
+        if self.inside is not None:
+            save_arrays(folder, corrected=self.inside.corrected, error=self.inside.error)
+        groups = [vars(group) for group in self.groups]
+        facts = {"groups": groups, "min_samples": self.min_samples, "messages": self.messages}
+        parts = {"recurrence": self.recurrence is not None, "inside": self.inside is not None}
+        save_json(folder, facts | parts)
+
+    @classmethod
+    @reports_damage
+    def load(cls, folder: Path) -> "Hotspots":
+        """Read what `save` wrote."""
+        facts = load_json(folder)
+        groups = tuple(Hotspot.read(group) for group in facts["groups"])
+        arrays = load_arrays(folder, "order", "reachability", "labels", "dead", "sign")
+        check_shapes(folder, arrays, order="C", reachability="C", labels="C", dead="C", sign="C")
+        recurrence = None
+        if facts.get("recurrence"):  # results of earlier versions have none
+            held = load_arrays(folder, "members", "holds")
+            check_shapes(folder, held, members="M", holds=f"{len(groups)} M")
+            recurrence = Recurrence(**held)
+        inside = None
+        if facts.get("inside"):
+            shared = load_arrays(folder, "corrected", "error")
+            check_shapes(folder, shared, corrected=f"{len(groups)}", error=f"{len(groups)}")
+            inside = NmiInside(**shared)
+        return cls(
+            **arrays,
+            groups=groups,
+            min_samples=facts["min_samples"],
+            messages=tuple(facts["messages"]),
+            recurrence=recurrence,
+            inside=inside,
+        )

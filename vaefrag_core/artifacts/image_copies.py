@@ -66,6 +66,30 @@ def copies_message(copy_of: IntArray, evidence: Evidence = "images") -> str | No
     )
 
 
+def hold_out_images(copy_of: IntArray, share: float, seed: int) -> tuple[IntArray, IntArray]:
+    """Split images into those to learn from and those to test on; copies of an image are on one side.
+
+    Args:
+        copy_of: (N,) as of `entropy_bits`.
+        share: of the distinct images that are held out, rounded down.
+        seed: of the split.
+
+    Returns:
+        Positions of the images to learn from and of those held out, in the order of the draw; copies follow each other.
+
+    Example:
+        >>> learn, test = hold_out_images(np.array([0, 1, 0, 1]), 0.5, seed=0)
+        >>> sorted([sorted(learn.tolist()), sorted(test.tolist())])
+        [[0, 2], [1, 3]]
+    """
+    distinct, group = np.unique(copy_of, return_inverse=True)
+    order = np.random.default_rng(seed).permutation(len(distinct))
+    place = np.argsort(order)[group]
+    held_out = place < int(share * len(distinct))
+    ranked = np.argsort(place, kind="stable")
+    return ranked[~held_out[ranked]], ranked[held_out[ranked]]
+
+
 def ceiling_name(n_images: int, ceiling_bits: float) -> str:
     """Return what to call a ceiling: "log2 1,000" of 1,000 images, or "H(X)" where some are copies."""
     return f"log2 {n_images:,}" if ceiling_bits == math.log2(n_images) else "H(X)"

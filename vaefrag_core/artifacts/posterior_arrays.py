@@ -166,6 +166,28 @@ def as_label_names(value: Any) -> tuple[str, ...]:
     return tuple(str(name) for name in names)
 
 
+def as_identifiers(value: Any, label_names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of the labels that are declared identifiers, in the order of the labels.
+
+    Raises:
+        InvalidInputError: when they are no names, or one is no label's.
+    """
+    if value is None:
+        return ()
+    named = _as_text(np.atleast_1d(np.asarray(value)), "identifiers")
+    if named.ndim != 1 or (named.size and named.dtype.kind != "U"):
+        raise InvalidInputError(
+            f"Expected identifiers as names of labels, got shape {named.shape} of type {named.dtype}."
+        )
+    for name in named:
+        if name not in label_names:
+            raise InvalidInputError(
+                f"Expected identifiers among the labels, {', '.join(label_names) or 'of which there are none'}, got"
+                f" {str(name)[:40]!r}."
+            )
+    return tuple(name for name in label_names if name in named)
+
+
 def as_sample_id(value: Any) -> str | None:
     """Return the name of a sample as text; None when not given.
 

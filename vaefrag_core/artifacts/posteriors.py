@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
@@ -45,6 +45,7 @@ class Posteriors:
         member_ids: (M,) the members' numbers in their ensemble; 0 … M−1 when not given.
         copy_of: (N,) the position of the first image that each one equals, its own where it is the first; None where
             images and posteriors have to tell, see `image_copies`.
+        identifiers: names of labels that name images rather than tell something of them.
 
     Raises:
         InvalidInputError: naming the array, the shape or value expected and the one given.
@@ -58,6 +59,7 @@ class Posteriors:
     sample_id: str | None
     member_ids: IntArray
     copy_of: IntArray | None
+    identifiers: tuple[str, ...]
 
     def __init__(
         self,
@@ -69,6 +71,7 @@ class Posteriors:
         sample_id: ArrayLike | None = None,
         member_ids: ArrayLike | None = None,
         copy_of: ArrayLike | None = None,
+        identifiers: ArrayLike | None = None,
     ) -> None:
         set_field = object.__setattr__.__get__(self)  # the dataclass is frozen
         means = posterior_arrays.as_members("mean", mean)
@@ -86,6 +89,15 @@ class Posteriors:
         set_field("sample_id", posterior_arrays.as_sample_id(sample_id))
         set_field("member_ids", posterior_arrays.as_member_ids(member_ids, len(means)))
         set_field("copy_of", posterior_arrays.as_copies(copy_of, n_images))
+        set_field("identifiers", posterior_arrays.as_identifiers(identifiers, names))
+
+    def with_identifiers(self, names: tuple[str, ...]) -> "Posteriors":
+        """Return the same posteriors with these labels declared identifiers.
+
+        Raises:
+            InvalidInputError: when one is no label.
+        """
+        return replace(self, identifiers=names)
 
     @property
     def n_members(self) -> int:
@@ -168,7 +180,8 @@ class Posteriors:
                 # Type and shape first: bytes alone would not tell (2, 3) from (3, 2).
                 digest.update(f"{array.dtype.str}{array.shape}".encode())
                 digest.update(np.ascontiguousarray(array).tobytes())
-        digest.update(json.dumps([self.label_names, self.sample_id]).encode())
+        declared = [self.identifiers] if self.identifiers else []  # keys of files without are older than the field
+        digest.update(json.dumps([self.label_names, self.sample_id, *declared]).encode())
         return digest.hexdigest()[:12]
 
     def save(self, path: str | Path) -> None:
@@ -187,6 +200,8 @@ class Posteriors:
             arrays |= {"mean": self.mean, "logvar": self.logvar}
         if self.labels is not None:
             arrays |= {"labels": self.labels, "label_names": np.array(self.label_names, dtype=np.str_)}
+        if self.identifiers:
+            arrays["identifiers"] = np.array(self.identifiers, dtype=np.str_)
         if self.images is not None:
             arrays["images"] = self.images
         if self.copy_of is not None:
@@ -201,7 +216,7 @@ class Posteriors:
 
         Args:
             path: the file. Its arrays are `mean` and `logvar` (M, N, D), or `mean_0`, `logvar_0`, `mean_1`, …
-                (N, D_m); optionally `labels`, `label_names`, `images`, `sample_id`, `member_ids`,
+                (N, D_m); optionally `labels`, `label_names`, `identifiers`, `images`, `sample_id`, `member_ids`,
                 `copy_of`.
 
         Raises:
@@ -227,5 +242,5 @@ class Posteriors:
                 f"{path}: expected arrays mean and logvar, or mean_0, logvar_0, mean_1, … without a gap,"
                 f" got {', '.join(named[:MOST_NAMED]) or 'none'}{more}. docs/posteriors.md says more."
             )
-        optional = ("labels", "label_names", "images", "sample_id", "member_ids", "copy_of")
+        optional = ("labels", "label_names", "images", "sample_id", "member_ids", "copy_of", "identifiers")
         return cls(mean, logvar, **{name: arrays[name] for name in optional if name in arrays})

@@ -121,3 +121,24 @@ def bits_above_chance(
     above = np.asarray(joint_by_chance - joint)
     bits: FloatArray = np.sign(above) * np.log1p(gain * np.expm1(np.abs(above) * math.log(2))) / math.log(2)
     return bits
+
+
+def level_from_factors(factors: FloatArray, others: FloatArray) -> FloatArray:
+    """NMI that spaces which share nothing show on so few images, from factors of each.
+
+    NMI₀(U,V) = x_U · x_V − y_U · y_V, and never below 0
+
+    Args:
+        factors: (K, 2 T), T factors x and as many y, see `structure.chance_level`.
+        others: (L, 2 T), likewise.
+
+    Returns:
+        (K, L); NaN where a factor is.
+
+    Example:
+        >>> level_from_factors(np.array([[0.5, 0.1]]), np.array([[0.4, 0.0], [0.1, 0.6]])).round(3).tolist()
+        [[0.2, 0.0]]
+    """
+    half = factors.shape[1] // 2
+    level = factors[:, :half] @ others[:, :half].T - factors[:, half:] @ others[:, half:].T
+    return np.asarray(np.maximum(level, 0.0))

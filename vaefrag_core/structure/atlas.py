@@ -67,7 +67,7 @@ class SweepEnsemble:
         """(C,) hotspot of each channel, −1 for noise and for dead channels."""
         labels = np.full(len(self.live), -1, dtype=np.int64)
         for group in self.groups:
-            labels[list(group.channels)] = group.label
+            labels[list(group.channels)] = group.number
         return labels
 
 

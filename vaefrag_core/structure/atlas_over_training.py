@@ -59,7 +59,7 @@ def with_lineages_of(earlier: Atlas, end: Atlas) -> Atlas:
         for group in point.hotspots:
             for other in end_point.hotspots:
                 common = len(set(group.channels) & set(other.channels))
-                shared[earlier.lineages[p][group.label], end.lineages[p][other.label]] += common
+                shared[earlier.lineages[p][group.number], end.lineages[p][other.number]] += common
     number: dict[int, int] = {}
     for (lineage, end_lineage), common in shared.most_common():
         if common and lineage not in number and end_lineage not in number.values():

@@ -21,6 +21,9 @@ from vaefrag_core.array_types import FloatArray, IntArray
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.measures.channel_states import dead_channels
 
+CLEAR_OF_ACCIDENTS = 2.0  # times what shuffling makes by accident, from which on an eigenvalue means something
+LABEL_SHUFFLES = 16  # of a label whose level cannot be fitted: enough to average over
+FEWEST_FITTED = 8  # shuffled channels that two factors of a label are fitted by
 MAX_SHUFFLED = 24  # channels: enough to average over, a small part of all
 CONFUSED_SHARE = 0.1  # of neighbouring means within one σ of each other, from which on a sharp channel confuses images
 SATURATION_MARGIN_BITS = 7.0  # a Gaussian channel of so much more than log2 N bits leaves no images to overlap
@@ -78,42 +81,73 @@ def shuffle_images(
     Returns:
         Means and ln σ², (P, N).
     """
-    n_images = mean.shape[1]
-    originals, image = np.unique(np.arange(n_images) if copy_of is None else copy_of, return_inverse=True)
-    shuffle = np.random.default_rng(seed).permuted(np.tile(originals, (len(mean), 1)), axis=1)[:, image]
+    shuffle = _shuffles(np.arange(mean.shape[1]) if copy_of is None else copy_of, len(mean), seed)
     return np.take_along_axis(mean, shuffle, axis=1), np.take_along_axis(logvar, shuffle, axis=1)
 
 
-def chance_factors(nmi: FloatArray, shuffled: IntArray) -> FloatArray:
-    """Fit NMI with shuffled channels by two factors per channel.
+def shuffled_codes(codes: IntArray, copy_of: IntArray, seed: int = 0) -> IntArray:
+    """Shuffle the images of labels, so that they share nothing with any channel any more.
 
-    NMI(U,V) ≈ x_U x_V − y_U y_V
+    Args:
+        codes: (F, N) their values, numbered.
+        copy_of: (N,) equal numbers where images are copies of each other; copies stay together.
+        seed: seed of the shuffles.
+
+    Returns:
+        (16, F, N).
+
+    Example:
+        >>> shuffled_codes(np.array([[0, 0, 1]]), np.arange(3)).sum(axis=2).ravel().tolist() == [1] * LABEL_SHUFFLES
+        True
+    """
+    return np.asarray(codes[:, _shuffles(copy_of, LABEL_SHUFFLES, seed)].swapaxes(0, 1))
+
+
+def _shuffles(copy_of: IntArray, count: int, seed: int) -> IntArray:
+    """Return the images that take the places of all, (count, N), those of copies being one."""
+    _, first, image = np.unique(copy_of, return_index=True, return_inverse=True)
+    originals = np.random.default_rng(seed).permuted(np.tile(first, (count, 1)), axis=1)
+    return np.asarray(originals[:, image])
+
+
+def chance_factors(nmi: FloatArray, shuffled: IntArray) -> FloatArray:
+    """Fit NMI with shuffled channels by a few factors per channel.
+
+    NMI(U,V) ≈ x_U · x_V − y_U · y_V, see `measures.information_terms.level_from_factors`
 
     Args:
         nmi: (R, P) NMI of every channel or label with every shuffled channel; NaN where undefined.
         shuffled: (P,) rows of the channels that were shuffled.
 
     Returns:
-        (R, 2) factors x and y. NaN where NMI is undefined, and everywhere when there is no shuffled channel.
+        (R, 4): two factors x and two factors y; 0 where one is not needed. NaN where NMI is undefined, and everywhere
+        when there is no shuffled channel.
 
     Example:
         >>> chance_factors(np.full((3, 2), 0.25), np.array([0, 1])).round(6) + 0.0
-        array([[0.5, 0. ],
-               [0.5, 0. ],
-               [0.5, 0. ]])
+        array([[0.5, 0. , 0. , 0. ],
+               [0.5, 0. , 0. , 0. ],
+               [0.5, 0. , 0. , 0. ]])
     """
     defined_columns = np.flatnonzero(np.isfinite(nmi[shuffled, np.arange(len(shuffled))]))
     nmi, shuffled = nmi[:, defined_columns], shuffled[defined_columns]
-    factors = np.full((len(nmi), 2), np.nan)
+    factors = np.full((len(nmi), 4), np.nan)
     if not len(shuffled):
         return factors
     # The level of these channels among themselves is symmetric but for the accidents of shuffling. Its largest and its
-    # lowest eigenvalue make the two terms; Nyström's extension carries them over to all other channels.
-    values, vectors = np.linalg.eigh((nmi[shuffled] + nmi[shuffled].T) / 2)
+    # lowest eigenvalue make the two terms; Nyström's extension carries them over to all other channels. Where channels
+    # of another kind are among them, as of a member that diverged, a third or fourth eigenvalue stands out as well.
+    square = nmi[shuffled]
+    values, vectors = np.linalg.eigh((square + square.T) / 2)
+    accidents = CLEAR_OF_ACCIDENTS * np.linalg.norm((square - square.T) / 2, 2)
     defined = np.isfinite(nmi).all(axis=1)
     factors[defined] = 0.0
-    for column, which in ((0, -1), (1, 0)):
+    for column, which in enumerate((-1, -2, 0, 1)):
+        second = column % 2 == 1
+        if second and len(values) < 4:
+            continue
         # x² needs a positive and y² a negative eigenvalue; without one, that term is missing.
-        if (values[which] > 0) == (column == 0) and values[which] != 0:
-            factors[defined, column] = nmi[defined] @ vectors[:, which] / np.sqrt(abs(values[which]))
+        signed = values[which] if column < 2 else -values[which]
+        if signed > (accidents if second else 0):
+            factors[defined, column] = nmi[defined] @ vectors[:, which] / np.sqrt(signed)
     return factors

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from vaefrag_core.array_types import FloatArray, IntArray
+from vaefrag_core.artifacts.image_copies import hold_out_images
 from vaefrag_core.structure.classifier_warnings import without_regression_warning
-from vaefrag_core.structure.label_factors import equal_bins
+from vaefrag_core.structure.label_factors import label_entropy_bits
 
-CODE_BINS = 20  # of a channel, for MIG
+NEIGHBOURS = 3  # of a code among those of the same value, for MIG
+HELD_OUT = 0.25  # share of the images on which predictions are tested
 TREES = 10  # of a forest, for DCI
 SMALLEST_LEAF = 5  # images: smaller leaves fit noise, and give channels an importance that they do not have
 VOTES = 800  # of the FactorVAE score, to learn from and as many to test, as published
@@ -50,30 +52,42 @@ def standard_codes(mean: FloatArray) -> FloatArray:
     return np.ascontiguousarray(codes[:, np.lexsort(codes[::-1])])
 
 
-def mig(codes: FloatArray, classes: IntArray) -> float:
+def mig(codes: FloatArray, classes: IntArray, seed: int = 0, copy_of: IntArray | None = None) -> float:
     """Mutual information gap.
 
     MIG = mean over factors v of [ I(z₁;v) − I(z₂;v) ] / H(v), z₁ and z₂ the two channels that tell most about v.
-    Information is counted from 20 bins of equal population per channel.
+    Information is estimated by nearest neighbours of the same value, k = 3, without cutting channels into bins: these
+    would straddle values. Each distinct image counts once, since copies would be their own nearest neighbours.
 
     Args:
         codes: (N, D) standardized codes.
         classes: (F, N) numbered values of the factors.
+        seed: of what breaks ties.
+        copy_of: (N,) the position of the first image that each one equals; None without copies.
 
     Returns:
         0 to 1; 1 when one channel alone tells each factor. 0 without channels.
 
     Reference: Chen, R. T. Q. et al. (2018). Isolating sources of disentanglement in variational autoencoders.
-    https://arxiv.org/abs/1802.04942
+    https://arxiv.org/abs/1802.04942. Ross, B. C. (2014). Mutual information between discrete and continuous data sets.
+    PLoS ONE 9(2), e87357. https://doi.org/10.1371/journal.pone.0087357
     """
-    bins = equal_bins(codes, CODE_BINS)
-    information = np.array([[_information(z, v) for v in classes] for z in bins.T]).reshape(-1, len(classes))
-    entropy = np.array([_information(v, v) for v in classes])
-    return float(np.mean(_gap(information, np.zeros(len(classes))) / entropy))
+    from sklearn.feature_selection import mutual_info_classif
+
+    if not codes.shape[1]:
+        return 0.0
+    distinct = np.arange(len(codes)) if copy_of is None else np.unique(copy_of)
+    gaps = []
+    for values in classes[:, distinct]:
+        information = mutual_info_classif(codes[distinct], values, n_neighbors=NEIGHBOURS, random_state=seed)
+        entropy = label_entropy_bits(values) * np.log(2)
+        # An estimate can exceed what there is to tell by its error.
+        gaps.append(_gap(np.minimum(information, entropy)[:, None], np.zeros(1))[0] / entropy if entropy else np.nan)
+    return float(np.mean(gaps))
 
 
 @without_regression_warning()
-def sap(codes: FloatArray, classes: IntArray, seed: int = 0) -> float:
+def sap(codes: FloatArray, classes: IntArray, seed: int = 0, copy_of: IntArray | None = None) -> float:
     """Separated attribute predictability.
 
     SAP = mean over factors v of S(z₁,v) − S(z₂,v), z₁ and z₂ the two channels that predict v best. S is the balanced
@@ -83,6 +97,7 @@ def sap(codes: FloatArray, classes: IntArray, seed: int = 0) -> float:
         codes: (N, D) standardized codes.
         classes: (F, N) numbered values of the factors.
         seed: seed of the split.
+        copy_of: (N,) the position of the first image that each one equals; copies are on one side of the split.
 
     Returns:
         0 to 1. A missing second channel predicts as chance does.
@@ -92,7 +107,7 @@ def sap(codes: FloatArray, classes: IntArray, seed: int = 0) -> float:
     """
     from sklearn.tree import DecisionTreeClassifier
 
-    train, test = _split(len(codes), seed)
+    train, test = hold_out_images(np.arange(len(codes)) if copy_of is None else copy_of, HELD_OUT, seed)
     score = np.zeros((codes.shape[1], len(classes)))
     chance = np.zeros(len(classes))
     for f, values in enumerate(classes):
@@ -110,7 +125,7 @@ def sap(codes: FloatArray, classes: IntArray, seed: int = 0) -> float:
 
 
 @without_regression_warning()
-def dci(codes: FloatArray, classes: IntArray, seed: int = 0) -> DCI:
+def dci(codes: FloatArray, classes: IntArray, seed: int = 0, copy_of: IntArray | None = None) -> DCI:
     """Disentanglement, completeness and informativeness.
 
     R_df is the importance of channel d for factor f in a random forest, its columns summing to 1. With the entropy of
@@ -124,6 +139,7 @@ def dci(codes: FloatArray, classes: IntArray, seed: int = 0) -> DCI:
         codes: (N, D) standardized codes.
         classes: (F, N) numbered values of the factors.
         seed: seed of the split and the forests.
+        copy_of: (N,) the position of the first image that each one equals; copies are on one side of the split.
 
     Returns:
         Each 0 to 1. Disentanglement of one factor, and completeness of one channel, is undefined.
@@ -136,7 +152,7 @@ def dci(codes: FloatArray, classes: IntArray, seed: int = 0) -> DCI:
     channels, factors = codes.shape[1], len(classes)
     if not channels:
         return DCI(float("nan"), float("nan"), float("nan"))
-    train, test = _split(len(codes), seed)
+    train, test = hold_out_images(np.arange(len(codes)) if copy_of is None else copy_of, HELD_OUT, seed)
     importance, accuracy = np.zeros((channels, factors)), np.zeros(factors)
     for f, values in enumerate(classes):
         # All channels stand at every split: a random few would share a factor among channels that tell it worse.
@@ -185,15 +201,6 @@ def factorvae_score(codes: FloatArray, classes: IntArray, seed: int = 0) -> floa
     return float(np.mean(votes.argmax(axis=1)[channel[VOTES:]] == factor[VOTES:]))
 
 
-def _information(a: IntArray, b: IntArray) -> float:
-    """Mutual information of two clusterings, nats."""
-    joint = np.zeros((a.max() + 1, b.max() + 1))
-    np.add.at(joint, (a, b), 1 / len(a))
-    independent = np.outer(joint.sum(axis=1), joint.sum(axis=0))
-    occupied = joint > 0  # 0 · ln 0 is 0
-    return float((joint[occupied] * np.log(joint[occupied] / independent[occupied])).sum())
-
-
 def _gap(score: FloatArray, floor: FloatArray) -> FloatArray:
     """Return the largest score of each factor less the second; missing channels score the floor."""
     best = np.sort(np.vstack([floor, floor, score]), axis=0)
@@ -203,9 +210,3 @@ def _gap(score: FloatArray, floor: FloatArray) -> FloatArray:
 def _entropy(rows: FloatArray) -> FloatArray:
     """Entropy of distributions, nats: (R, K) → (R,)."""
     return np.asarray(-(rows * np.log(np.where(rows > 0, rows, 1.0))).sum(axis=1))
-
-
-def _split(n_images: int, seed: int) -> tuple[IntArray, IntArray]:
-    """Split images into three quarters to learn from and one to test."""
-    order = np.random.default_rng(seed).permutation(n_images)
-    return order[n_images // 4 :], order[: n_images // 4]

@@ -19,13 +19,13 @@ def hotspot_doubts(matrix: ChannelMatrix, hotspots: Hotspots, tests: NullTests |
     doubts = []
     for group in hotspots.groups:
         sentences = []
-        if hotspots.inside is not None and hotspots.inside.reaches_chance[group.label]:
-            low, high = (f"{end:.2f}".replace("-", "−") for end in hotspots.inside.interval[group.label])
+        if hotspots.inside is not None and hotspots.inside.reaches_chance[group.number]:
+            low, high = (f"{end:.2f}".replace("-", "−") for end in hotspots.inside.interval[group.number])
             sentences.append(
                 f"Its corrected NMI is {low} to {high} over the choice of images, which reaches 0, the level of chance."
             )
-        if tests is not None and not tests.beyond_chance[group.label]:
-            p_value, rate = tests.p_values[group.label], tests.false_discovery_rates[group.label]
+        if tests is not None and not tests.beyond_chance[group.number]:
+            p_value, rate = tests.p_values[group.number], tests.false_discovery_rates[group.number]
             sentences.append(
                 f"Shuffled images show a group as similar: p = {p_value:.2g}, false discovery rate {rate:.2g}."
             )

@@ -254,12 +254,12 @@ def _along_the_order(group: IntArray, order: IntArray) -> IntArray:
     return labels
 
 
-def _describe(label: int, channels: IntArray, matrix: ChannelMatrix, distance: FloatArray) -> Hotspot:
+def _describe(number: int, channels: IntArray, matrix: ChannelMatrix, distance: FloatArray) -> Hotspot:
     """Summarize a hotspot by the means over its pairs and channels, and by its medoid."""
     square = np.ix_(channels, channels)
     pairs = ~np.eye(len(channels), dtype=bool)
     return Hotspot(
-        label=label,
+        number=number,
         channels=tuple(int(c) for c in channels),
         n_members=len(np.unique(matrix.member[channels])),
         mean_nmi=float(matrix.nmi[square][pairs].mean()),

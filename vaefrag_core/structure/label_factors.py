@@ -9,11 +9,12 @@ import numpy as np
 from vaefrag_core.array_types import AnyArray, BoolArray, FloatArray, IntArray
 
 MAX_VALUES = 20  # of a numeric label; with more, its images fall into as many bins of equal population
+IDENTIFIER_SHARE = 0.9  # of the images; a text with more values than that names images
 UNLABELLED = -1  # code of an image that has no value of a label
 NO_VALUE = ("", "nan")  # texts that stand for no value; the second is what numpy makes of NaN beside text
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Label:
     """One label, its values numbered.
 
@@ -21,14 +22,18 @@ class Label:
         name: name of the label.
         codes: (N,) 0 … K−1, equal where and only where values are equal or share a bin; −1 where an image has none.
         values: number of different values, before they are binned.
-        identifier: True when it names images rather than tells something of them: text or whole numbers with more
-            values than half the images that have one.
+        identifier: True when it names images rather than tells something of them: what the user says does, and text
+            with nearly as many values as there are images that have one. Numbers never do by themselves.
+        declared: whether the user says so.
+        numbers: (N,) the values of a label that is binned, NaN where an image has none; None of other labels.
     """
 
     name: str
     codes: IntArray
     values: int
     identifier: bool
+    declared: bool = False
+    numbers: FloatArray | None = None
 
     @property
     def labelled(self) -> BoolArray:
@@ -38,26 +43,29 @@ class Label:
     @property
     def bins(self) -> int:
         """Number of bins that its values fall into; 0 when every value stands for itself."""
-        count = int(self.codes.max(initial=UNLABELLED)) + 1
-        return count if count < self.values else 0
+        return int(self.codes.max(initial=UNLABELLED)) + 1 if self.numbers is not None else 0
 
     @property
     def messages(self) -> tuple[str, ...]:
         """What a user should know about it."""
+        if self.identifier:
+            return (f"Label {self.name} {self.names_images}: it is compared with nothing.",)
         messages, known = [], int(self.labelled.sum())
         if known < len(self.codes):
             messages.append(f"Label {self.name} is known of {known:,} of {len(self.codes):,} images; only these count.")
-        if self.identifier:
+        if self.bins:
             messages.append(
-                f"Label {self.name} has {self.values:,} values on {known:,} images: it seems to name images, so it is"
-                " never called a best label."
+                f"Label {self.name} has {self.values:,} values: it is cut into {self.bins} bins of about as many images"
+                " each."
             )
-        return (*messages, *self._binned())
+        return tuple(messages)
 
-    def _binned(self) -> list[str]:
-        if not self.bins:
-            return []
-        return [f"Label {self.name} has {self.values:,} values: it is cut into {self.bins} equal bins."]
+    @property
+    def names_images(self) -> str:
+        """Why an identifier is taken for one, after "Label NAME"."""
+        if self.declared:
+            return "was declared an identifier"
+        return f"has {self.values:,} values on {int(self.labelled.sum()):,} images, so that it names images"
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,15 +83,16 @@ class Factors:
     messages: tuple[str, ...] = ()
 
 
-def read_labels(labels: Any, names: tuple[str, ...]) -> list[Label]:
+def read_labels(labels: Any, names: tuple[str, ...], identifiers: Sequence[str] = ()) -> list[Label]:
     """Number the values of each label.
 
-    An image has no value of a label that is NaN, infinite or empty there. Numbers of more than 20 values become 20 bins
-    of equal population, also where they are written as text, except in identifiers.
+    An image has no value of a label that is NaN, infinite or empty there. Numbers of more than 20 values, whole or not,
+    become 20 bins of equal population, also where they are written as text, except in identifiers.
 
     Args:
         labels: (N, F) values, numbers or text, or None.
         names: (F,) names of the labels.
+        identifiers: names of those that the user calls identifiers.
 
     Returns:
         F labels, in order.
@@ -93,7 +102,7 @@ def read_labels(labels: Any, names: tuple[str, ...]) -> list[Label]:
         [[1, 0], [0, -1]]
     """
     columns = [] if labels is None else list(np.asarray(labels).T)
-    return [_read(name, column) for name, column in zip(names, columns, strict=True)]
+    return [_read(name, column, name in identifiers) for name, column in zip(names, columns, strict=True)]
 
 
 def known_texts(column: AnyArray) -> list[str | None]:
@@ -117,11 +126,11 @@ def codes_by_images(labels: Sequence[Label]) -> list[tuple[BoolArray, list[int],
 
     Returns:
         For each such group the images (N,), the positions f of its labels, and their codes (G, images). Labels known of
-        fewer than two images are in none: nothing can be told apart by them.
+        fewer than two images are in none: nothing can be told apart by them. Nor are identifiers.
     """
     groups: dict[bytes, list[int]] = {}
     for f, label in enumerate(labels):
-        if label.labelled.sum() >= 2:
+        if label.labelled.sum() >= 2 and not label.identifier:
             groups.setdefault(label.labelled.tobytes(), []).append(f)
     known = [(labels[fs[0]].labelled, fs) for fs in groups.values()]
     return [(images, fs, np.array([labels[f].codes[images] for f in fs])) for images, fs in known]
@@ -139,7 +148,7 @@ def label_entropy_bits(codes: IntArray) -> float:
     return abs(float((share * np.log2(share)).sum())) if counts.any() else float("nan")
 
 
-def usable_factors(labels: Any, names: tuple[str, ...], n_images: int) -> Factors:
+def usable_factors(labels: Any, names: tuple[str, ...], n_images: int, identifiers: Sequence[str] = ()) -> Factors:
     """Select the labels that can serve as factors of all images.
 
     Labels of one value, labels that some images lack, and identifiers are left out.
@@ -148,6 +157,7 @@ def usable_factors(labels: Any, names: tuple[str, ...], n_images: int) -> Factor
         labels: (N, F) values, numbers or text, or None.
         names: (F,) names of the labels.
         n_images: N.
+        identifiers: names of those that the user calls identifiers.
 
     Returns:
         The factors, perhaps none, and messages about what was left out.
@@ -157,17 +167,14 @@ def usable_factors(labels: Any, names: tuple[str, ...], n_images: int) -> Factor
         ('digit',)
     """
     usable, messages = [], []
-    for label in read_labels(labels, names):
-        if not label.labelled.all():
+    for label in read_labels(labels, names, identifiers):
+        if label.identifier:
+            messages.append(f"Label {label.name} is left out: it {label.names_images}.")
+        elif not label.labelled.all():
             known = int(label.labelled.sum())
             messages.append(f"Label {label.name} is left out: it is known of {known:,} of {n_images:,} images only.")
         elif label.values == 1:
             messages.append(f"Label {label.name} is left out: all images have the same value.")
-        elif label.identifier:
-            messages.append(
-                f"Label {label.name} is left out: {label.values:,} values on {n_images:,} images name images, no"
-                " factor."
-            )
         else:
             usable.append(label)
             messages.extend(label.messages)
@@ -195,20 +202,23 @@ def equal_bins(values: FloatArray, bins: int) -> IntArray:
     return np.floor(share * bins).astype(np.int64)
 
 
-def _read(name: str, column: AnyArray) -> Label:
+def _read(name: str, column: AnyArray, declared: bool) -> Label:
     """Number the values of one label."""
     labelled, numbers = _parsed(column)
     count = int(labelled.sum())
     codes = np.full(len(column), UNLABELLED, dtype=np.int64)
     if not count:
-        return Label(name, codes, 0, identifier=False)
+        return Label(name, codes, 0, declared, declared)
     values, numbered = np.unique(column[labelled] if numbers is None else numbers, return_inverse=True)
-    whole = numbers is None or bool(np.all(numbers == np.round(numbers)))
-    identifier = whole and len(values) > max(count / 2, MAX_VALUES)
-    if numbers is not None and len(values) > MAX_VALUES and not identifier:
+    many = len(values) > MAX_VALUES
+    identifier = declared or (numbers is None and many and len(values) > IDENTIFIER_SHARE * count)
+    known = None
+    if numbers is not None and many and not identifier:
         numbered = np.unique(equal_bins(numbers[:, None], MAX_VALUES)[:, 0], return_inverse=True)[1]
+        known = np.full(len(column), np.nan)
+        known[labelled] = numbers
     codes[labelled] = numbered
-    return Label(name, codes, len(values), identifier)
+    return Label(name, codes, len(values), identifier, declared, known)
 
 
 def _parsed(column: AnyArray) -> tuple[BoolArray, FloatArray | None]:

@@ -10,7 +10,13 @@ from vaefrag_core.artifacts import ChannelMatrix, Posteriors
 from vaefrag_core.measures.channel_states import saturated_channels
 from vaefrag_core.measures.gaussian import DEFAULT_DIVERGENCE, Divergence
 from vaefrag_core.measures.information_terms import nmi_from_terms, vi_from_terms
-from vaefrag_core.structure.chance_level import chance_factors, shuffled_channels
+from vaefrag_core.structure.chance_level import (
+    FEWEST_FITTED,
+    LABEL_SHUFFLES,
+    chance_factors,
+    shuffled_channels,
+    shuffled_codes,
+)
 from vaefrag_core.structure.label_factors import Label, codes_by_images, read_labels
 from vaefrag_core.structure.pairwise_information import Progress, Rows, shared_bits
 from vaefrag_core.structure.sampling_errors import information_errors
@@ -40,7 +46,8 @@ def compare_channels(
         errors: whether standard errors of the information are worked out, too.
 
     Returns:
-        Information, NMI and VI as `vaefrag_core.measures` defines them, to 1e-6, and for every channel its factors of
+        Information, NMI and VI as `vaefrag_core.measures` defines them, to 1e-6 (to 1e-4 where posteriors of σ below a
+        hundred-thousandth of what parts them lie in several places of a channel), and for every channel its factors of
         the chance level, see `chance_level`. NMI is NaN where a channel tells nothing apart, and where it tells every
         image from every other. Memory: (C, N) and (C, C) arrays and 64 MB.
 
@@ -57,10 +64,12 @@ def compare_channels(
     reused, source = _reusable_channels(posteriors, earlier)
     # Reused channels first: the pairs that are left to compare are then one rectangle and one triangle.
     order = np.concatenate([reused, np.setdiff1d(np.arange(count), reused)]).astype(np.int64)
-    labels = read_labels(posteriors.labels, tuple(posteriors.label_names or ()))
-    complete = [f for f, label in enumerate(labels) if label.labelled.all()]
-    codes = np.array([labels[f].codes for f in complete], dtype=np.int64).reshape(len(complete), n_images)
+    labels = read_labels(posteriors.labels, posteriors.label_names, posteriors.identifiers)
     shuffled_mean, shuffled_logvar, shuffled = shuffled_channels(mean[order], logvar[order], posteriors.image_copies)
+    # A level for all pairs takes several shuffled channels to fit; with fewer, labels are shuffled themselves.
+    fitted = len(shuffled) >= FEWEST_FITTED
+    beside = [f for f, label in enumerate(labels) if fitted and label.labelled.all() and not label.identifier]
+    codes = np.array([labels[f].codes for f in beside], dtype=np.int64).reshape(len(beside), n_images)
     rows = Rows(
         np.concatenate([mean[order], shuffled_mean]),
         np.concatenate([logvar[order], shuffled_logvar]),
@@ -80,13 +89,14 @@ def compare_channels(
     nmi[:count][saturated] = nmi[:, :count][:, saturated] = np.nan  # those of an earlier version as well
     back, label_rows = np.argsort(order), np.arange(count + len(shuffled), len(shared))
     columns = _LabelColumns.undefined(count, len(labels))
-    columns.bits[complete] = information[label_rows]
-    columns.nmi[:, complete] = nmi[np.ix_(back, label_rows)]
-    columns.vi_bits[:, complete] = vi_bits[np.ix_(back, label_rows)]
-    _fill_incomplete(columns, labels, Rows(mean, logvar, codes, divergence=divergence), device, threads)
+    columns.bits[beside] = information[label_rows]
+    columns.nmi[:, beside] = nmi[np.ix_(back, label_rows)]
+    columns.vi_bits[:, beside] = vi_bits[np.ix_(back, label_rows)]
     chance = chance_factors(nmi[:, count : count + len(shuffled)], shuffled)
-    label_chance = np.full((len(labels), 2), np.nan)
-    label_chance[complete] = chance[label_rows]
+    label_chance = np.full((len(labels), 4), np.nan)
+    label_chance[beside] = chance[label_rows]
+    channels = Rows(mean, logvar, codes, divergence=divergence)
+    _fill_others(columns, labels, beside, channels, posteriors.image_copies, device, threads)
     return ChannelMatrix(
         channel_names=posteriors.channel_names,
         information_bits=information[back],
@@ -100,6 +110,9 @@ def compare_channels(
         label_vi_bits=columns.vi_bits,
         chance=chance[back],
         label_chance=label_chance,
+        label_shuffled_nmi=columns.shuffled_nmi,
+        label_images=np.array([label.labelled.sum() for label in labels], dtype=np.int64),
+        label_bins=np.array([label.bins for label in labels], dtype=np.int64),
         identifiers=tuple(label.name for label in labels if label.identifier),
         messages=(
             *([posteriors.copies_message] if posteriors.copies_message else []),
@@ -155,37 +168,50 @@ def compare_across(
 
 @dataclass(frozen=True, eq=False)
 class _LabelColumns:
-    """What channels share with labels: bits (F,), nmi (C, F), vi_bits (C, F); NaN where it is undefined."""
+    """What channels share with labels: bits (F,); nmi, vi_bits and shuffled_nmi (C, F); NaN where it is undefined."""
 
     bits: FloatArray
     nmi: FloatArray
     vi_bits: FloatArray
+    shuffled_nmi: FloatArray
 
     @classmethod
     def undefined(cls, channels: int, labels: int) -> "_LabelColumns":
-        return cls(np.full(labels, np.nan), *np.full((2, channels, labels), np.nan))
+        return cls(np.full(labels, np.nan), *np.full((3, channels, labels), np.nan))
 
 
-def _fill_incomplete(
-    columns: _LabelColumns, labels: list[Label], channels: Rows, device: str | torch.device, threads: int | None
+def _fill_others(
+    columns: _LabelColumns,
+    labels: list[Label],
+    beside: list[int],
+    channels: Rows,
+    copy_of: IntArray,
+    device: str | torch.device,
+    threads: int | None,
 ) -> None:
-    """Compare the channels with the labels that some images lack, on the images that have them."""
+    """Compare the channels with the labels that were not compared beside them, on the images that have them.
+
+    The chance level there is the mean NMI with shuffles of the same label: on fewer images it is another one.
+    """
     count = len(channels.mean)
     for labelled, group, codes in codes_by_images(labels):
-        if labelled.all():
+        if group[0] in beside:  # labels known of the same images are compared together
             continue
+        shuffles = np.concatenate([codes, *shuffled_codes(codes, copy_of[labelled])])
         rows = Rows(
             channels.mean[:, labelled],
             channels.logvar[:, labelled],
-            codes,
+            shuffles,
             n_first=count,  # channels are not compared among each other again
             divergence=channels.divergence,
         )
         information, shared = shared_bits(rows, device=device, threads=threads)
         nmi, vi_bits = _similarity(shared, information, count, int(labelled.sum()))
-        label_rows = np.arange(count, len(shared))
+        label_rows = np.arange(count, count + len(codes))
         columns.bits[group] = information[label_rows]
         columns.nmi[:, group], columns.vi_bits[:, group] = nmi[:count, label_rows], vi_bits[:count, label_rows]
+        by_chance = nmi[:count, count + len(codes) :].reshape(count, LABEL_SHUFFLES, len(codes)).mean(axis=1)
+        columns.shuffled_nmi[:, group] = np.maximum(by_chance, 0.0)
 
 
 def _reusable_channels(posteriors: Posteriors, earlier: ChannelMatrix | None) -> tuple[IntArray, IntArray]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vaefrag_core.array_types import FloatArray
+from vaefrag_core.array_types import FloatArray, IntArray
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.errors import InvalidInputError
 from vaefrag_core.measures.kl_divergence import active_units, kl_to_prior_nats
@@ -66,14 +66,14 @@ def member_metrics(posteriors: Posteriors, seed: int = 0) -> MemberMetrics:
             f"Expected at least {FEWEST_IMAGES} images to measure members on, got {posteriors.n_images}."
             " Take a larger fingerprint sample."
         )
-    factors = usable_factors(posteriors.labels, tuple(posteriors.label_names or ()), posteriors.n_images)
+    factors = usable_factors(posteriors.labels, posteriors.label_names, posteriors.n_images, posteriors.identifiers)
     if not factors.names and posteriors.n_members < 2:
         raise InvalidInputError(
             "Expected a label of more than one value, or a second member for UDR, got neither."
             f"{''.join(' ' + message for message in factors.messages)} Add labels or members."
         )
     codes = [standard_codes(active_means(m, v)) for m, v in zip(posteriors.mean, posteriors.logvar, strict=True)]
-    with_factors = np.array([_with_factors(member, factors, seed) for member in codes])
+    with_factors = np.array([_with_factors(member, factors, posteriors.image_copies, seed) for member in codes])
     return MemberMetrics(
         member_ids=tuple(int(number) for number in posteriors.member_ids),
         values=np.column_stack([with_factors, udr(codes)]),
@@ -89,16 +89,16 @@ def active_means(mean: FloatArray, logvar: FloatArray) -> FloatArray:
     return np.asarray(mean, dtype=np.float64)[:, active]
 
 
-def _with_factors(codes: FloatArray, factors: Factors, seed: int) -> list[float]:
+def _with_factors(codes: FloatArray, factors: Factors, copy_of: IntArray, seed: int) -> list[float]:
     if not factors.names:
         return [np.nan] * (len(METRICS) - 1)
-    parts = dci(codes, factors.classes, seed)
+    parts = dci(codes, factors.classes, seed, copy_of)
     return [
-        mig(codes, factors.classes),
+        mig(codes, factors.classes, seed, copy_of),
         parts.disentanglement,
         parts.completeness,
         parts.informativeness,
-        sap(codes, factors.classes, seed),
+        sap(codes, factors.classes, seed, copy_of),
         factorvae_score(codes, factors.classes, seed),
     ]
 

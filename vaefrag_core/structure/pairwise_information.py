@@ -231,10 +231,18 @@ def _single_precision_rows(rows: Rows) -> tuple[Float32Array, Float32Array, Floa
 
 
 def _in_units_of_sigma(mean: FloatArray, logvar: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return means, from the median, and ln σ of each channel, in units of its middle σ."""
+    """Return means and ln σ of each channel, in units of its middle σ.
+
+    Means are taken from where half of all precision (1/σ²) lies below: near it single precision keeps most digits, and
+    the narrowest posteriors need them most.
+    """
     middle = (logvar.max(axis=1, keepdims=True) + logvar.min(axis=1, keepdims=True)) / 2
     log_sigma = np.clip((logvar - middle) / 2, -MAX_LOG_SIGMA, MAX_LOG_SIGMA)
-    return (mean - np.median(mean, axis=1, keepdims=True)) * np.exp(-middle / 2), log_sigma
+    order = np.argsort(mean, axis=1, kind="stable")
+    precision = np.take_along_axis(np.exp(-2 * log_sigma), order, axis=1).cumsum(axis=1)
+    half = (precision < precision[:, -1:] / 2).sum(axis=1, keepdims=True)
+    origin = np.take_along_axis(mean, np.take_along_axis(order, half, axis=1), axis=1)
+    return (mean - origin) * np.exp(-middle / 2), log_sigma
 
 
 def _as_single(array: FloatArray) -> Float32Array:
@@ -247,18 +255,19 @@ def _without_gaps(mean: FloatArray, max_gap: FloatArray) -> FloatArray:
     """Narrow the gaps between neighbouring means, which leaves the images on either side as unlike as can be told.
 
     Args:
-        mean: (W, N), in units of the channel's σ.
+        mean: (W, N), in units of the channel's σ, 0 where digits count most.
         max_gap: (W, 1), in these units.
 
     Returns:
         (W, N) means in the same order along the line, of which single precision resolves more.
     """
-    order = np.argsort(mean, axis=1)
-    steps = np.minimum(np.diff(np.take_along_axis(mean, order, axis=1), axis=1), max_gap)
-    middle = mean.shape[1] // 2  # summed from here outwards, so that what lies near it keeps its digits
-    left, right = -np.cumsum(steps[:, :middle][:, ::-1], axis=1)[:, ::-1], np.cumsum(steps[:, middle:], axis=1)
     narrowed = np.empty_like(mean)
-    np.put_along_axis(narrowed, order, np.concatenate([left, np.zeros_like(max_gap), right], axis=1), axis=1)
+    for row, means, gap in zip(narrowed, mean, max_gap, strict=True):
+        order = np.argsort(means)
+        steps = np.minimum(np.diff(means[order]), gap)
+        origin = int(np.abs(means[order]).argmin())  # summed from here outwards: what lies near it keeps its digits
+        left, right = -np.cumsum(steps[:origin][::-1])[::-1], np.cumsum(steps[origin:])
+        row[order] = np.concatenate([left, [0.0], right])
     return narrowed
 
 

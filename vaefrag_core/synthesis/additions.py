@@ -216,7 +216,9 @@ def _codes(posteriors: Posteriors, label: str | None) -> IntArray | None:
     if label not in names:
         raise InvalidInputError(f"There is no label {label[:40]!r}: there is {', '.join(names) or 'none'}.")
     assert posteriors.labels is not None  # they have names
-    (column,) = read_labels(posteriors.labels[:, [names.index(label)]], (label,))
+    (column,) = read_labels(posteriors.labels[:, [names.index(label)]], (label,), posteriors.identifiers)
+    if column.identifier:
+        raise InvalidInputError(f"Label {label} {column.names_images}: rank by another label, or by bits.")
     if column.labelled.sum() < 2:
         raise InvalidInputError(
             f"Label {label} is known of {column.labelled.sum()} of {posteriors.n_images:,} images: it takes two to tell"

@@ -80,12 +80,17 @@ def pool_ensembles(ensembles: Mapping[str, Posteriors]) -> ChannelPool:
         images=first.images,
         sample_id=first.sample_id,
         copy_of=copies[0] if copies else None,
+        identifiers=first.identifiers,
     )
     return ChannelPool(pooled, names, {name: c for c, name in enumerate(names)})
 
 
-def check_same_sample(ensembles: Mapping[str, Posteriors]) -> None:
-    """Check that channels of several ensembles can be combined.
+def check_same_sample(ensembles: Mapping[str, Posteriors], what: str = "combined") -> None:
+    """Check that channels of several ensembles can be combined, or compared.
+
+    Args:
+        ensembles: posteriors by ensemble id.
+        what: cannot be done with them, for the message.
 
     Raises:
         InvalidInputError: when their samples differ, or one does not name its sample.
@@ -95,13 +100,13 @@ def check_same_sample(ensembles: Mapping[str, Posteriors]) -> None:
         if one.sample_id is None or other.sample_id is None:
             unnamed = first if one.sample_id is None else key
             raise InvalidInputError(
-                f"Channels of {first} and {key} cannot be combined: {unnamed} does not say which sample it is of."
+                f"Channels of {first} and {key} cannot be {what}: {unnamed} does not say which sample it is of."
                 " Import it again from a file with a sample_id."
             )
         if one.sample_id != other.sample_id:
             raise InvalidInputError(
-                f"Channels of {first} and {key} cannot be combined: they are of different samples of images"
-                f" ({one.sample_id[:12]} and {other.sample_id[:12]}). Combine ensembles of one data set and one"
+                f"Channels of {first} and {key} cannot be {what}: they are of different samples of images"
+                f" ({one.sample_id[:12]} and {other.sample_id[:12]}). Take ensembles of one data set and one"
                 " fingerprint."
             )
 

@@ -166,7 +166,7 @@ def combine(
     coefficients = CoefficientBlocks(mean[selection], logvar[selection])
     n, ceiling = posteriors.n_images, math.log2(posteriors.n_images)
     names = tuple(posteriors.label_names or ())
-    groups = codes_by_images(read_labels(posteriors.labels, names))
+    groups = codes_by_images(read_labels(posteriors.labels, names, posteriors.identifiers))
     whole = next((codes for images, _, codes in groups if images.all()), np.zeros((0, n), dtype=np.int64))
     sums = subset_log_sums(coefficients, whole, with_subsets=shapley)
     single, others = ceiling - sums.singles / n, ceiling - sums.leave_one_out / n

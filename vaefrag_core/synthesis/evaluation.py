@@ -1,20 +1,24 @@
 """Whether fusing has gained anything, by criteria that no objective has seen: labels, and the order of a ring."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vaefrag_core.array_types import AnyArray, FloatArray
+from vaefrag_core.array_types import FloatArray, IntArray
 from vaefrag_core.errors import InvalidInputError
+from vaefrag_core.measures.gaussian import DEFAULT_DIVERGENCE
+from vaefrag_core.synthesis.intervals import difference_interval, share_interval
+from vaefrag_core.synthesis.label_bits import label_bits, plain_label_bits
+from vaefrag_core.synthesis.label_readings import READINGS, LabelReader, Reading, affinities, deal_folds
 
-ProbeKind = Literal["neighbours", "linear"]
+FOLDS = 5
+REPEATS = 3  # of dealing the images into folds, each with draws of its own
+PAIRS = 2  # random pairs of learners in each repeat
+FUSED, BEST, ALL, PAIR = "fused space", "best single learner", "all learners side by side", "random pairs of learners"
 
-NEIGHBOURS = 10
-HELD_OUT = 0.3  # share of the images on which a classifier is tested
-FUSED, BEST, ALL, PAIRS = "fused space", "best single learner", "all learners side by side", "random pairs of learners"
+Space = tuple[FloatArray, FloatArray]
 
 
 def ring_discontinuity(mean: FloatArray) -> float:
@@ -50,112 +54,196 @@ def ring_discontinuity(mean: FloatArray) -> float:
 
 @dataclass(frozen=True, eq=False)
 class ProbeAccuracy:
-    """How well a label is predicted from spaces, on images that the classifier was not trained on.
+    """How well a label is read from spaces, on images that took no part in learning to read it.
 
     Args:
         label: name of the label.
-        kind: the classifier, "neighbours" or "linear".
-        accuracy: of each space, (T,) shares of held-out images that were classified right, over T repeats.
+        reading: the way of reading, "overlap", "draws" or "means".
+        chance: share of the commonest value: right for who always names it.
+        images: number of different images.
+        accuracy: of each space, (T,) shares of the held-out images whose label was read right, over T splits.
     """
 
     label: str
-    kind: ProbeKind
+    reading: Reading
+    chance: float
+    images: int
     accuracy: Mapping[str, FloatArray]
 
     def summary(self) -> list[dict[str, Any]]:
-        """Return mean and 95 % of the repeats for each space, and for what the fused space gains over it."""
-        fused = self.accuracy[FUSED]
-        rows = []
-        for space, values in self.accuracy.items():
-            gain = fused - values  # repeat by repeat, on the same images
+        """Return, for each space, the accuracy and what the fused space gains over it, with 95 % intervals."""
+        fused, rows = self.accuracy[FUSED], []
+        for space, scores in self.accuracy.items():
+            gain = fused - scores  # split by split, on the same images
             rows.append(
                 {
                     "space": space,
-                    "accuracy": float(values.mean()),
-                    "interval": np.quantile(values, [0.025, 0.975]).tolist(),
+                    "accuracy": float(scores.mean()),
+                    "interval": list(share_interval(scores, self.images, 1 / FOLDS)),
                     "gain": float(gain.mean()),
-                    "gain_interval": np.quantile(gain, [0.025, 0.975]).tolist(),
+                    "gain_interval": list(difference_interval(gain, self.images, 1 / FOLDS)),
                 }
             )
         return rows
 
 
-def probe_label(
-    fused: FloatArray,
-    learners: Sequence[FloatArray],
-    classes: AnyArray,
+def probe_labels(
+    fused: Space,
+    learners: Sequence[Space],
+    labels: Mapping[str, IntArray],
     *,
-    label: str = "label",
-    kind: ProbeKind = "neighbours",
-    repeats: int = 10,
+    copy_of: IntArray | None = None,
+    readings: Sequence[Reading] = READINGS,
+    repeats: int = REPEATS,
     seed: int = 0,
-) -> ProbeAccuracy:
-    """Predict a label from the fused space, from the best learner, from all side by side and from random pairs.
+    on_progress: Callable[[float], None] = lambda share: None,
+) -> list[ProbeAccuracy]:
+    """Read labels from the fused space, from the best learner, from all learners side by side and from random pairs.
 
-    In each repeat three in ten images of each class are held out; a classifier is trained on the others. All spaces
-    are tested on the same images. The best single learner is the one that does best on the held-out images themselves,
-    over all repeats: what the fused space gains over it is rather too little than too much.
+    In each repeat the images are dealt into five folds, copies of an image into the same one; the labels of each fold
+    are read by the images of the others. All spaces are read on the same folds. The best single learner is chosen for
+    each fold and label anew, by how well it reads the images of the other folds: what is reported of it was not chosen
+    on the images that it is reported on.
 
     Args:
-        fused: (N, d) posterior means of the fused space.
-        learners: K arrays (N, d_k) of posterior means.
-        classes: (N,) the label; a class of fewer than two images is left out.
-        label: name of the label.
-        kind: the classifier; "neighbours", a vote of the ten nearest; "linear", logistic regression on standardized
-            means.
-        repeats: T, each with other images held out.
-        seed: of what is held out, and of the pairs.
+        fused: means and ln σ², each (N, d), of the fused space.
+        learners: K spaces of (N, d_k).
+        labels: values of each label by its name, (N,) numbered from 0.
+        copy_of: (N,) the position of the first image that each one equals; None where no image is a copy.
+        readings: the ways of reading, see `label_readings`.
+        repeats: how often images are dealt.
+        seed: of folds, draws and pairs.
+        on_progress: called with the share that is done.
 
     Returns:
-        Accuracy of each space in each repeat.
+        Accuracies, label by label, and in each by the way of reading.
 
     Raises:
-        InvalidInputError: when fewer than two classes are left, or images are too few to hold some out.
+        InvalidInputError: for a label of one value, and fewer than ten different images.
+
+    Reference: Nadeau, C., Bengio, Y. (2003). Inference for the generalization error. Machine Learning 52, 239-281.
+    https://doi.org/10.1023/A:1024068626366
     """
-    from sklearn.model_selection import StratifiedShuffleSplit
-
-    values, codes, counts = np.unique(np.asarray(classes), return_inverse=True, return_counts=True)
-    usable = np.flatnonzero(counts[codes] >= 2)  # a class needs an image to train on and one to test on
-    held_out = int(np.ceil(HELD_OUT * len(usable)))
-    n_classes = int((counts >= 2).sum())
-    if n_classes < 2 or min(held_out, len(usable) - held_out) < n_classes:
-        raise InvalidInputError(
-            f"Expected a label of two classes or more, and images enough to hold some of each out; {label!r} has"
-            f" {len(values)} classes on {len(codes)} images."
-        )
-    codes = codes[usable]
-    spaces = [np.asarray(space, dtype=np.float64)[usable] for space in (fused, *learners)]
+    n = len(fused[0])
+    copy_of = np.arange(n) if copy_of is None else copy_of
+    different = len(np.unique(copy_of))
+    for name, values in labels.items():
+        count = len(np.unique(values))
+        if count < 2 or different < 2 * FOLDS:
+            raise InvalidInputError(
+                f"Expected a label of two classes or more, on at least {2 * FOLDS} different images; {name!r} has"
+                f" {count} classes on {n} images, {different} of them different."
+            )
+    if not labels:
+        return []
+    codes = np.array([np.unique(values, return_inverse=True)[1] for values in labels.values()])
     rng = np.random.default_rng(seed)
-    splits = StratifiedShuffleSplit(repeats, test_size=held_out, random_state=int(rng.integers(2**31)))
-    scores = np.zeros((len(spaces), repeats))
-    together, pairs = np.zeros(repeats), np.zeros(repeats)
-    for t, (train, test) in enumerate(splits.split(codes[:, None], codes)):
-        split = _Split(codes, train, test)
-        scores[:, t] = [_accuracy(space, split, kind) for space in spaces]
-        together[t] = _accuracy(np.concatenate(spaces[1:], axis=1), split, kind)
-        pair = rng.choice(len(learners), 2, replace=False)
-        pairs[t] = _accuracy(np.concatenate([spaces[1 + k] for k in pair], axis=1), split, kind)
-    best = int(scores[1:].mean(axis=1).argmax())
-    return ProbeAccuracy(label, kind, {FUSED: scores[0], BEST: scores[1 + best], ALL: together, PAIRS: pairs})
+    folds = [deal_folds(copy_of, FOLDS, rng) for _ in range(repeats)]
+    pairs = [rng.choice(len(learners), 2, replace=False) for _ in range(PAIRS * repeats)]
+    found: list[list[ProbeAccuracy]] = []
+    for number, reading in enumerate(readings):
+
+        def progress(share: float, number: int = number) -> None:
+            on_progress((number + share) / len(readings))
+
+        scores = _read_spaces(fused, learners, codes, folds, pairs, reading, rng, progress)
+        shares = [float(np.bincount(row).max() / n) for row in codes]
+        found.append(
+            [
+                ProbeAccuracy(
+                    name,
+                    reading,
+                    shares[f],
+                    different,
+                    {space: values[:, f].ravel() for space, values in scores.items()},
+                )
+                for f, name in enumerate(labels)
+            ]
+        )
+    return [probe for by_reading in zip(*found, strict=True) for probe in by_reading]
 
 
-class _Split(NamedTuple):
-    """Numbered classes of all images, and the rows to train and to test on."""
+def _read_spaces(
+    fused: Space,
+    learners: Sequence[Space],
+    codes: IntArray,
+    folds: Sequence[IntArray],
+    pairs: Sequence[IntArray],
+    reading: Reading,
+    rng: np.random.Generator,
+    on_progress: Callable[[float], None],
+) -> dict[str, FloatArray]:
+    """Return of each kind of space, (repeats, F, folds) the share of a fold's labels that was read right."""
+    repeats = len(folds)
+    readers = [LabelReader(codes, fold, reading) for fold in folds]
 
-    codes: NDArray[np.intp]
-    train: NDArray[np.intp]
-    test: NDArray[np.intp]
+    def near(space: Space) -> FloatArray:
+        found = affinities(*space, reading, repeats, rng)
+        return np.broadcast_to(found, (repeats, *found.shape[1:]))
+
+    def read(affinity: FloatArray) -> FloatArray:
+        return np.array([reader.held_out(a) for reader, a in zip(readers, affinity, strict=True)])
+
+    n = codes.shape[1]
+    together = np.zeros((repeats if reading == "draws" else 1, n, n))
+    best, best_score = np.zeros((repeats, len(codes), FOLDS)), np.full((repeats, len(codes), FOLDS), -1.0)
+    for k, learner in enumerate(learners):
+        affinity = near(learner)
+        together += affinity[: len(together)]
+        score = np.array([reader.selection(a) for reader, a in zip(readers, affinity, strict=True)])
+        best = np.where(score > best_score, read(affinity), best)
+        best_score = np.maximum(score, best_score)
+        on_progress((k + 1) / (len(learners) + 1))
+    of_pairs = np.zeros(best.shape)
+    for p, pair in enumerate(pairs):
+        affinity = np.sum([near(learners[int(k)])[p % repeats] for k in pair], axis=0)
+        of_pairs[p % repeats] += readers[p % repeats].held_out(affinity) * repeats / len(pairs)
+    return {
+        FUSED: read(near(fused)),
+        BEST: best,
+        ALL: read(np.broadcast_to(together, (repeats, n, n))),
+        PAIR: of_pairs,
+    }
 
 
-def _accuracy(space: FloatArray, split: _Split, kind: ProbeKind) -> float:
-    """Return the share of test images that a classifier trained on the others gets right."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.neighbors import KNeighborsClassifier
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+def label_information(
+    fused: Space,
+    learners: Sequence[Space],
+    labels: Mapping[str, IntArray],
+    *,
+    copy_of: IntArray | None = None,
+    seed: int = 0,
+) -> list[dict[str, Any]]:
+    """Compute what the fused space, the best learner and all learners side by side tell about labels.
 
-    classifier: Any = KNeighborsClassifier(min(NEIGHBOURS, len(split.train)))
-    if kind == "linear":
-        classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1_000))
-    classifier.fit(space[split.train], split.codes[split.train])
-    return float(classifier.score(space[split.test], split.codes[split.test]))
+    The best learner is the one that shows most of the label: what is said of it is rather too much than too little.
+
+    Args:
+        fused: means and ln σ², each (N, d), of the fused space.
+        learners: K spaces of (N, d_k).
+        labels: values of each label by its name, (N,) numbered from 0.
+        copy_of: (N,) the position of the first image that each one equals; None where no image is a copy.
+        seed: of the shuffled labels.
+
+    Returns:
+        Of each label and space, JSON content: `label`, `space`, and the fields of `LabelBits`.
+    """
+    copy_of = np.arange(len(fused[0])) if copy_of is None else copy_of
+    together = np.zeros((len(fused[0]), len(fused[0])))
+    best: dict[str, tuple[float, int]] = {}
+    for k, (mean, logvar) in enumerate(learners):
+        distance = DEFAULT_DIVERGENCE.distance(mean, logvar)
+        together += distance
+        for name, codes in labels.items():
+            best[name] = max(best.get(name, (-np.inf, k)), (plain_label_bits(np.exp(-distance), codes), k))
+    found = {
+        FUSED: label_bits(np.exp(-DEFAULT_DIVERGENCE.distance(*fused)), labels, copy_of, seed),
+        BEST: {
+            name: label_bits(
+                np.exp(-DEFAULT_DIVERGENCE.distance(*learners[best[name][1]])), {name: codes}, copy_of, seed
+            )[name]
+            for name, codes in labels.items()
+        },
+        ALL: label_bits(np.exp(-together), labels, copy_of, seed),
+    }
+    return [{"label": name, "space": space, **asdict(bits[name])} for name in labels for space, bits in found.items()]

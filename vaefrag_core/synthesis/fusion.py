@@ -7,9 +7,13 @@ Each objective has an end or a known failure, and a fusion that met its failure 
 - `nmi`, mean NMI: rises while the space shrinks to nothing, since it is divided by what the space's own draws repeat.
 - `mutual-information`, mean I(U;V): a space that tells every image apart loses nothing, so it runs to the ceiling
   log2 N.
+- `information-bottleneck`, Σ I(U;V) − λ I(X;U): the relevance of a space to all learners at a price λ for every bit. A
+  bit that m learners tell is worth m and costs λ, so that it is kept where m > λ.
 
-Reference: Murphy, K. A., Dillavou, S., Bassett, D. S. (2024). Comparing the information content of
-probabilistic representation spaces. https://arxiv.org/abs/2405.21042
+Reference: Murphy, K. A., Dillavou, S., Bassett, D. S. (2024). Comparing the information content of probabilistic
+representation spaces. https://arxiv.org/abs/2405.21042; Tishby, N., Pereira, F. C., Bialek, W. (1999). The information
+bottleneck method. https://arxiv.org/abs/physics/0004057; Friedman, N., Mosenzon, O., Slonim, N., Tishby, N. (2001).
+Multivariate information bottleneck. https://arxiv.org/abs/1301.2270
 """
 
 from collections.abc import Callable, Sequence
@@ -38,6 +42,7 @@ from vaefrag_core.synthesis.optimizer import MultiStartAdam, Values
 DEAD_BITS = HotspotConfig().min_bits  # a learner that carries less is left out
 COLLAPSE_SHARE = 0.5  # of what the poorest learner carries: a space with less has shrunk, not learnt
 RANDOM_START_SIGMA = 3.0  # wide enough that most images differ, near enough that they attract one another
+GROWING_START_SIGMA = 0.5  # of the bottleneck: what pays for itself grows, where merging what lies apart has no slope
 SPECTRAL_START_SCALES = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0)  # in σ, of which the best is taken
 STEPS_BETWEEN_SAVES = 25  # also between two reports of progress
 COPY_MARGIN = 1e-3  # by which a copy of a learner has to score higher before it is worth a warning
@@ -69,6 +74,7 @@ def fuse(
     *,
     dimension: int = 2,
     objective: FusionObjective = "vi",
+    price: float | None = None,
     steps: int = 1_500,
     restarts: int = 3,
     seed: int = 0,
@@ -82,7 +88,8 @@ def fuse(
         learners: posteriors, every member of which is a learner; or a sequence of such posteriors and of pairs of
             mean and ln σ², each (N, d_k).
         dimension: d of the fused space.
-        objective: "vi", "nmi" or "mutual-information".
+        objective: "vi", "nmi", "mutual-information" or "information-bottleneck".
+        price: λ of "information-bottleneck": learners that must tell a fragment for it to be kept; 1.5 by default.
         steps: steps at most; fewer when no start makes progress any more.
         restarts: number of starts; the first from the learners' common order of the images, the others random.
         seed: of the random starts.
@@ -105,10 +112,10 @@ def fuse(
         >>> fused.mean.shape, fused.success
         ((40, 2), True)
     """
-    values = {"dimension": dimension, "objective": objective, "steps": steps, "restarts": restarts, "seed": seed}
+    values = {"dimension": dimension, "objective": objective, "price": price, "steps": steps}
     return fuse_learners(
         as_learners(learners),
-        parse(FusionConfig, values),
+        parse(FusionConfig, values | {"restarts": restarts, "seed": seed}),
         on_progress=on_progress,
         should_stop=should_stop,
         state=state,
@@ -138,22 +145,25 @@ def fuse_learners(
 
     def evaluate(mean: Tensor, logvar: Tensor) -> Values:
         comparison = references.compare(pair_coefficients(mean, logvar))
-        return objective_value(comparison, config.objective), comparison.single, comparison.vi.mean(dim=1)
+        return objective_value(comparison, config.objective, config.price), comparison.single, comparison.vi.mean(dim=1)
 
     # Steps are no part of the key: with more of them, the same run goes on.
-    key = content_key([learners.key, config.model_dump(mode="json", exclude={"name", "steps", "members", "channels"})])
+    fields = config.content(exclude=frozenset({"name", "steps", "members", "channels"}))
+    key = content_key([learners.key, fields])
     optimizer = MultiStartAdam.load(state, key) if state else None
     optimizer = optimizer or MultiStartAdam.from_starts(_starts(references, config, evaluate))
     end = _optimize(optimizer, config, evaluate, key, state, on_progress, should_stop)
     return _result(learners, config, distance, single, optimizer, end)
 
 
-def objective_value(comparison: ReferenceBits, objective: FusionObjective) -> Tensor:
-    """Return the value that is maximized, the mean over K learners.
+def objective_value(comparison: ReferenceBits, objective: FusionObjective, price: float | None = None) -> Tensor:
+    """Return the value that is maximized: the mean over K learners, or their sum less the price of the bits.
 
     Args:
         comparison: R spaces compared with the K learners.
-        objective: "vi", mean exp(−VI); "nmi", mean NMI; "mutual-information", mean I(U;V) in bits.
+        objective: "vi", mean exp(−VI); "nmi", mean NMI; "mutual-information", mean I(U;V) in bits;
+            "information-bottleneck", Σ I(U;V) − λ I(X;U) in bits.
+        price: λ, where the objective reads one.
 
     Returns:
         (R,) values; larger is better.
@@ -162,6 +172,9 @@ def objective_value(comparison: ReferenceBits, objective: FusionObjective) -> Te
         return torch.exp(-comparison.vi).mean(dim=1)
     if objective == "nmi":
         return comparison.nmi.nan_to_num(0.0).mean(dim=1)  # undefined where the space has shrunk to nothing
+    if objective == "information-bottleneck":
+        assert price is not None  # the config of this objective has one
+        return comparison.mutual_information.sum(dim=1) - price * comparison.single
     return comparison.mutual_information.mean(dim=1)
 
 
@@ -203,16 +216,20 @@ def _optimize(
 def _starts(references: ReferenceSpaces, config: FusionConfig, evaluate: Callable[[Tensor, Tensor], Values]) -> Tensor:
     """Return means and ln σ² of all starts, (2, R, N, d): the learners' common order of the images, then random ones.
 
-    The order has no scale of its own, so several are tried, all with σ = 1.
+    The order has no scale of its own, so several are tried, all with σ = 1. Those of the bottleneck begin with next to
+    no information.
     """
+    bottleneck = config.objective == "information-bottleneck"
     shape = (references.images, config.dimension)
     order = references.order(config.dimension)
-    scaled = torch.stack([scale * order for scale in SPECTRAL_START_SCALES])
+    scales = (GROWING_START_SIGMA,) if bottleneck else SPECTRAL_START_SCALES
+    scaled = torch.stack([scale * order for scale in scales])
     with torch.inference_mode():  # one at a time: each takes as much memory as a start
         value = torch.cat([evaluate(mean[None], torch.zeros_like(mean[None]))[0] for mean in scaled])
     generator = torch.Generator().manual_seed(config.seed)
     random = [
-        RANDOM_START_SIGMA * torch.randn(shape, generator=generator, dtype=torch.float64)
+        (GROWING_START_SIGMA if bottleneck else RANDOM_START_SIGMA)
+        * torch.randn(shape, generator=generator, dtype=torch.float64)
         for _ in range(config.restarts - 1)
     ]
     mean = torch.stack([scaled[int(value.argmax())], *random])
@@ -245,12 +262,16 @@ def _result(
     live = single >= DEAD_BITS
     dead_names = [name for name, is_live in zip(learners.names, live, strict=True) if not is_live]
     live_names = [name for name, is_live in zip(learners.names, live, strict=True) if is_live]
-    failure = _failure(bits, single[live], learners.input_entropy_bits, config.objective)
+    # The bottleneck asks for what all learners know together; the others for what they have in common.
+    together = information_bits(distance.sum(dim=0)) if config.objective == "information-bottleneck" else single.max()
+    failure = _failure(bits, single[live], float(together), learners.input_entropy_bits, config.objective)
     warnings = [f"Left out, as they tell nothing apart: {', '.join(dead_names)}."] if dead_names else []
     if end == "steps":
         warnings.append(f"It still rose after {optimizer.steps:,} steps. Allow more of them.")
     if config.objective == "vi" and not failure:
         warnings += _copy_warning(objective, distance[live], live_names)
+    if config.objective == "information-bottleneck" and not failure:
+        warnings += _saturation_warning(bits, learners.input_entropy_bits)
     return FusedSpace(
         config=config,
         mean=mean.numpy(),
@@ -273,22 +294,48 @@ def _result(
     )
 
 
-def _failure(bits: float, learner_bits: Tensor, ceiling: float, objective: FusionObjective) -> str:
-    """Return why a space is the known failure of an objective rather than a fusion; "" when it is none."""
-    low, high = float(learner_bits.min()), float(learner_bits.max())
-    advice = "" if objective == "vi" else " Use the objective vi, which has neither failure."
-    if bits < COLLAPSE_SHARE * low:
+def _failure(bits: float, learner_bits: Tensor, high: float, ceiling: float, objective: FusionObjective) -> str:
+    """Return why a space is the known failure of an objective rather than a fusion; "" when it is none.
+
+    Args:
+        bits: of the space.
+        learner_bits: of the live learners.
+        high: bits of the richest of them; of all side by side where their union is asked for.
+        ceiling: H(X), bits.
+        objective: that was maximized.
+    """
+    low, bottleneck = float(learner_bits.min()), objective == "information-bottleneck"
+    advice = "Use the objective vi, which has neither failure."
+    if bottleneck and bits < DEAD_BITS:
+        return (
+            f"The space tells nothing apart ({bits:.2g} bits): no fragment is told by more learners than the price asks"
+            " for. Lower the price."
+        )
+    if not bottleneck and bits < COLLAPSE_SHARE * low:
+        advice = "The learners have little in common." if objective == "vi" else advice
         return (
             f"The space has shrunk to {bits:.2g} bits, where the poorest learner carries {low:.2g}: its {objective} is"
-            f" the similarity of next to nothing.{advice or ' The learners have little in common.'}"
+            f" the similarity of next to nothing. {advice}"
         )
     # Learners that are near the ceiling themselves may well be fused into a space that is.
     if bits > NEAR_CEILING * ceiling and bits > high + (1 - NEAR_CEILING) * ceiling:
+        richest = "all learners side by side carry" if bottleneck else "the richest learner carries"
+        remedies: dict[FusionObjective, str] = {"vi": "Use more images.", "information-bottleneck": "Raise the price."}
         return (
-            f"The space has run to {bits:.2f} of at most {ceiling:.2f} bits, where the richest learner carries"
-            f" {high:.2f}: it tells images apart that no learner does.{advice or ' Use more images.'}"
+            f"The space has run to {bits:.2f} of at most {ceiling:.2f} bits, where {richest} {high:.2f}: it tells"
+            f" images apart that no learner does. {remedies.get(objective, advice)}"
         )
     return ""
+
+
+def _saturation_warning(bits: float, ceiling: float) -> list[str]:
+    """Return a warning when a union of learners is near the ceiling, where bits can no longer be told; [] otherwise."""
+    if bits <= NEAR_CEILING * ceiling:
+        return []
+    return [
+        f"It carries {bits:.2f} of at most {ceiling:.2f} bits: it tells nearly all of these images apart, and what it"
+        " knows beyond that is not seen. Use more images, or raise the price."
+    ]
 
 
 def _copy_warning(objective: float, distance: Tensor, names: Sequence[str]) -> list[str]:

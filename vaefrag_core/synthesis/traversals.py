@@ -99,7 +99,7 @@ def base_images(posteriors: Posteriors, count: int) -> IntArray:
     """
     base: list[int] = []
     if posteriors.labels is not None:
-        (label,) = read_labels(posteriors.labels[:, :1], ("first",))
+        label = read_labels(posteriors.labels, posteriors.label_names, posteriors.identifiers)[0]
         codes, first = np.unique(label.codes, return_index=True)
         first = first[codes != UNLABELLED]
         spread = np.linspace(0, len(first) - 1, min(count, len(first))).round().astype(int)  # when values are many

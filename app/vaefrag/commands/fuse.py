@@ -1,5 +1,6 @@
 """`vaefrag fuse`: one latent space from many."""
 
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,6 +9,7 @@ import typer
 from vaefrag import terminal
 from vaefrag.commands.options import Json, Workspace, by_option, is_set
 from vaefrag.plurals import counted
+from vaefrag_core.config import DEFAULT_PRICE
 from vaefrag_core.errors import InvalidInputError, VaefragError
 
 if TYPE_CHECKING:
@@ -17,17 +19,25 @@ if TYPE_CHECKING:
 
 
 class FusionObjectiveChoice(StrEnum):
-    """Objectives of a fusion; docs/fusion.md says how the last two fail."""
+    """Objectives of a fusion; docs/fusion.md says how each fails."""
 
     vi = "vi"
     nmi = "nmi"
     mutual_information = "mutual-information"
+    information_bottleneck = "information-bottleneck"
 
 
 def fuse(
     source: Annotated[str, typer.Argument(metavar="ID", help="An ensemble, or a saved set, of the workspace.")],
     dimension: Annotated[int, typer.Option(help="Channels of the fused space.")] = 2,
     objective: Annotated[FusionObjectiveChoice, typer.Option(help="What is maximized.")] = FusionObjectiveChoice.vi,
+    price: Annotated[
+        float | None,
+        typer.Option(
+            help="Of information-bottleneck, for every bit: what more learners than this tell is kept.",
+            show_default=f"{DEFAULT_PRICE:g}",
+        ),
+    ] = None,
     members: Annotated[
         str, typer.Option(help="Members to fuse, separated by commas.", show_default="all of them")
     ] = "",
@@ -60,12 +70,12 @@ def fuse(
     from vaefrag_core.ensemble_store import EnsembleStore
     from vaefrag_core.fusion_store import FusionStore
 
-    values = {"name": name, "dimension": dimension, "objective": objective.value, "steps": steps, "restarts": restarts}
+    values = {"name": name, "dimension": dimension, "objective": objective.value, "price": price}
     settings = load_settings(workspace=workspace)
     store = EnsembleStore(settings.workspace)
     ensemble_id, learners = _learners(source, store, _parse_members(members), channels)
     with by_option({name: name for name in FusionConfig.model_fields}):
-        config = parse(FusionConfig, values | {"seed": seed} | learners)
+        config = parse(FusionConfig, values | {"steps": steps, "restarts": restarts, "seed": seed} | learners)
     fusions = FusionStore(store)
     fusions.learners(ensemble_id, config)  # refuses what cannot be fused, before a job is made of it
     fusion_id = fusions.id_of(ensemble_id, config)
@@ -182,19 +192,7 @@ def _show(fusion_id: str, fused: "FusedSpace", report: dict[str, Any]) -> None:
         terminal.print_message(
             f"Continuity of the ring (1 is perfect): {ring['fused']:.1f}; of the best learner {best:.1f}."
         )
-    rows = [
-        [
-            probe["label"],
-            row["space"],
-            f"{row['accuracy']:.3f}",
-            _interval(row["interval"]),
-            "" if r == 0 else _interval(row["gain_interval"]),  # the first is the fused space itself
-        ]
-        for probe in report.get("probes", ())
-        for r, row in enumerate(probe["spaces"])
-    ]
-    if rows:
-        terminal.show_table(["label", "read from", "right", "95 % of repeats", "fused gains"], rows, right=["right"])
+    _show_probes(report.get("probes", ()), report.get("label_bits", ()))
     if encoder := report.get("encoder"):
         terminal.print_message(
             f"The encoder for new images explains {encoder['explained']:.0%} of the fused means on"
@@ -202,6 +200,38 @@ def _show(fusion_id: str, fused: "FusedSpace", report: dict[str, Any]) -> None:
         )
 
 
-def _interval(ends: list[float]) -> str:
+def _show_probes(probes: Sequence[Mapping[str, Any]], label_bits: Sequence[Mapping[str, Any]]) -> None:
+    """Print how well labels are read, in each way, and what the fused space gains; then the bits about labels."""
+    for title, value, first in (("read from", "accuracy", 0), ("fused gains over", "gain", 1)):
+        cells: dict[tuple[str, str], dict[str, str]] = {}
+        for probe in probes:
+            for row in probe["spaces"][first:]:
+                ends = row["interval" if value == "accuracy" else f"{value}_interval"]
+                cell = cells.setdefault((probe["label"], row["space"]), {})
+                cell[probe["kind"]] = f"{row[value]:.3f} ({_interval(ends)})"
+        kinds = list(dict.fromkeys(probe["kind"] for probe in probes))
+        if cells:
+            rows = [[*names, *(cell.get(kind, "") for kind in kinds)] for names, cell in cells.items()]
+            terminal.show_table(["label", title, *kinds], rows, right=kinds)
+    if probes:
+        chance = {probe["label"]: f"{probe['chance']:.3f} ({probe['label']})" for probe in probes}
+        terminal.print_message(
+            "Share of labels read right on held-out images, with 95 % intervals. overlap: by the ten images of largest"
+            " overlap; draws: by Bayes' rule from a draw of each posterior; means: by the ten nearest means. Always"
+            f" naming the commonest value is right in {', '.join(chance.values())}."
+        )
+    if label_bits:
+        heads = ["label", "bits about it", "beyond chance", "95 %", "by chance", "of"]
+        bits_rows = [
+            [
+                *(row["label"], row["space"], f"{row['bits']:.2f}", _interval(row["interval"], 2)),
+                *(f"{row['chance_bits']:.2f}", f"{row['entropy_bits']:.2f}"),
+            ]
+            for row in label_bits
+        ]
+        terminal.show_table(heads, bits_rows, right=heads[2:])
+
+
+def _interval(ends: Sequence[float], digits: int = 3) -> str:
     """Return an interval as text."""
-    return f"{ends[0]:.3f} … {ends[1]:.3f}"
+    return f"{ends[0]:.{digits}f} … {ends[1]:.{digits}f}"

@@ -14,6 +14,10 @@ from vaefrag_core.errors import InvalidInputError
 def import_file(
     file: Annotated[Path, typer.Argument(metavar="FILE.npz", help="A posteriors file; docs/posteriors.md says more.")],
     name: Annotated[str, typer.Option(help="What the pages call it.", show_default="the file's name")] = "",
+    identifier: Annotated[
+        list[str] | None,
+        typer.Option(help="A label that names images, so that it is compared with nothing; repeat for several."),
+    ] = None,
     workspace: Workspace = None,
     as_json: Json = False,
 ) -> None:
@@ -24,7 +28,10 @@ def import_file(
 
     settings = load_settings(workspace=workspace)
     posteriors = Posteriors.load(file)
+    if identifier:
+        posteriors = posteriors.with_identifiers((*posteriors.identifiers, *identifier))
     record = EnsembleStore(settings.workspace).add(posteriors, name.strip() or file.stem[:80])
+    warnings = [*posteriors.oddities, *([posteriors.copies_message] if posteriors.copies_message else [])]
     result = {
         "id": record.id,
         "name": record.name,
@@ -32,10 +39,11 @@ def import_file(
         "channels": posteriors.n_channels,
         "images": posteriors.n_images,
         "labels": list(posteriors.label_names or ()),
+        "identifiers": list(posteriors.identifiers),
         "sample_id": posteriors.sample_id,
-        "warnings": list(posteriors.oddities),
+        "warnings": warnings,
     }
-    for oddity in posteriors.oddities:
+    for oddity in warnings:
         terminal.print_message(oddity, markup=False)
     terminal.print_message(
         f"{record.name}: {counted(posteriors.n_channels, 'channel')} of {counted(posteriors.n_members, 'member')} on"

@@ -54,7 +54,7 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
     doubts = hotspot_doubts(matrix, hotspots, analysis.null_tests.get(measure))
     groups = [
         {
-            "label": group.label,
+            "hotspot": group.number,
             "size": group.size,
             "members": group.n_members,
             "mean_nmi": group.mean_nmi,
@@ -64,13 +64,13 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
             "mean_bits": group.mean_bits,
             "medoid": names[group.medoid],
             "channels": [names[c] for c in group.channels],
-            "label_nmi": dict(zip(matrix.label_names, group.label_nmi, strict=True)),
+            **_labels(matrix, group.channels),
             "best_label": _name(matrix, matrix.best_label(list(group.channels))),
-            **_inside_interval(hotspots, group.label),
-            "doubts": list(doubts[group.label]),
-            **_recurrence(hotspots, group.label),
-            **_null(analysis, group.label),
-            **_stability(analysis, group.label),
+            **_inside_interval(hotspots, group.number),
+            "doubts": list(doubts[group.number]),
+            **_recurrence(hotspots, group.number),
+            **_null(analysis, group.number),
+            **_stability(analysis, group.number),
         }
         for group in hotspots.groups
     ]
@@ -86,6 +86,7 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
         "nmi_by_chance": matrix.typical_chance_nmi((~hotspots.dead).nonzero()[0]),
         "min_samples": hotspots.min_samples,
         "identifiers": list(matrix.identifiers),
+        "label_bins": dict(zip(matrix.label_names, matrix.label_bins.tolist(), strict=False)),
         "resamples": analysis.config.bootstrap.resamples,
         "members_diverged": list(matrix.diverged),
         "messages": list(hotspots.messages),
@@ -97,7 +98,7 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
 def _corrected(matrix: "ChannelMatrix", hotspots: "Hotspots", group: "Hotspot") -> float:
     """Return the corrected NMI inside a hotspot; of results of earlier versions, over all of its pairs."""
     if hotspots.inside is not None:
-        return float(hotspots.inside.corrected[group.label])
+        return float(hotspots.inside.corrected[group.number])
     return _inside(matrix.corrected_nmi(list(group.channels)))
 
 
@@ -108,6 +109,18 @@ def _inside_interval(hotspots: "Hotspots", hotspot: int) -> dict[str, Any]:
     return {
         "mean_nmi_corrected_error": float(hotspots.inside.error[hotspot]),
         "mean_nmi_corrected_interval": [float(end) for end in hotspots.inside.interval[hotspot]],
+    }
+
+
+def _labels(matrix: "ChannelMatrix", channels: "Sequence[int]") -> dict[str, Any]:
+    """Return NMI with each label but identifiers, as it is and corrected, and bits told of binned ones without bins."""
+    plain, corrected = matrix.label_nmi_of(list(channels))
+    unbinned = matrix.unbinned_bits_of(list(channels))
+    names = [(f, matrix.label_names[f]) for f in matrix.compared_labels]
+    return {
+        "label_nmi": {name: float(plain[f]) for f, name in names},
+        "label_nmi_corrected": {name: float(corrected[f]) for f, name in names},
+        "label_bits_unbinned": {name: float(unbinned[f]) for f, name in names if math.isfinite(unbinned[f])},
     }
 
 
@@ -181,6 +194,10 @@ def show_analysis(analysis: "Analysis") -> None:
     )
     if n_hotspots:
         _show_hotspots(matrix, hotspots, members)
+        if matrix.compared_labels and len(matrix.label_chance):
+            terminal.print_message(
+                "NMI with labels is corrected for chance: 0 of a label that a channel says nothing of."
+            )
     _show_stability(analysis, n_hotspots)
     chance = matrix.typical_chance_nmi((~hotspots.dead).nonzero()[0])
     if math.isfinite(chance):
@@ -201,7 +218,8 @@ def show_analysis(analysis: "Analysis") -> None:
 
 
 def _show_hotspots(matrix: "ChannelMatrix", hotspots: "Hotspots", members: int) -> None:
-    apart = sum(2 + len(name) for name in matrix.label_names) <= LABEL_WIDTH
+    shown = [(f, matrix.label_names[f]) for f in matrix.compared_labels]
+    apart = sum(2 + len(name) for _, name in shown) <= LABEL_WIDTH
     columns = [
         "hotspot",
         "chan-\nnels",
@@ -211,19 +229,19 @@ def _show_hotspots(matrix: "ChannelMatrix", hotspots: "Hotspots", members: int) 
         "bits",
         "medoid",
         "in\nnew",
-        *([f"NMI\n{name}" for name in matrix.label_names] if apart else ["label\nNMI", "best\nlabel"]),
+        *([f"NMI\n{name}" for _, name in shown] if apart else ["label\nNMI", "best\nlabel"]),
     ]
     rows = [
         [
-            group.label,
+            group.number,
             group.size,
             f"{group.n_members} of {members}",
             f"{group.mean_nmi:.2f}",
             _corrected_with_error(matrix, hotspots, group),
             f"{group.mean_bits:.2f}",
             ".".join(str(part) for part in matrix.channel_names[group.medoid]),
-            "–" if hotspots.recurrence is None else f"{hotspots.recurrence.probability[group.label]:.0%}",
-            *(map(_number, group.label_nmi) if apart else _best_label(matrix, group)),
+            "–" if hotspots.recurrence is None else f"{hotspots.recurrence.probability[group.number]:.0%}",
+            *([_number(_label_nmi(matrix, group)[f]) for f, _ in shown] if apart else _best_label(matrix, group)),
         ]
         for group in hotspots.groups
     ]
@@ -235,12 +253,17 @@ def _corrected_with_error(matrix: "ChannelMatrix", hotspots: "Hotspots", group: 
     corrected = _corrected(matrix, hotspots, group)
     if hotspots.inside is None:
         return _number(corrected)
-    return terminal.with_error(corrected, max(float(hotspots.inside.error[group.label]), LEAST_ERROR))
+    return terminal.with_error(corrected, max(float(hotspots.inside.error[group.number]), LEAST_ERROR))
+
+
+def _label_nmi(matrix: "ChannelMatrix", group: "Hotspot") -> "NDArray[np.float64]":
+    """Return NMI with each label, corrected for chance; as it is, in results of earlier versions."""
+    return matrix.label_nmi_of(list(group.channels))[1 if len(matrix.label_chance) else 0]
 
 
 def _best_label(matrix: "ChannelMatrix", group: "Hotspot") -> tuple[str, str]:
     best = matrix.best_label(list(group.channels))
-    return ("–", "") if best is None else (_number(group.label_nmi[best]), matrix.label_names[best])
+    return ("–", "") if best is None else (_number(_label_nmi(matrix, group)[best]), matrix.label_names[best])
 
 
 def _name(matrix: "ChannelMatrix", label: int | None) -> str | None:

@@ -40,8 +40,8 @@ def atlas_result(
     for p, point in enumerate(atlas.points):
         groups = [
             {
-                "label": group.label,
-                "thread": atlas.lineages[p][group.label],
+                "hotspot": group.number,
+                "thread": atlas.lineages[p][group.number],
                 "channels": group.size,
                 "members": group.n_members,
                 "mean_nmi": group.mean_nmi,
@@ -131,12 +131,12 @@ def _show_flow(sweep: "Sweep", atlas: "Atlas") -> None:
     for step, point in enumerate(atlas.points):
         last = step == len(atlas.points) - 1
         for group in point.hotspots:
-            before = ", ".join(back.get((step, group.label), [])) or ("" if step == 0 else "nothing")
-            after = ", ".join(onward.get((step, group.label), [])) or ("" if last else "nothing")
+            before = ", ".join(back.get((step, group.number), [])) or ("" if step == 0 else "nothing")
+            after = ", ".join(onward.get((step, group.number), [])) or ("" if last else "nothing")
             rows.append(
                 [
                     f"{point.value:g}",
-                    group.label,
+                    group.number,
                     group.size,
                     f"{group.n_members} of {point.members}",
                     f"{group.mean_nmi:.2f}",

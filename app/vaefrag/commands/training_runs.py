@@ -32,18 +32,20 @@ def train_detached(
     Returns:
         The job, as JSON content.
     """
-    _show_remarks(spec)
+    show_remarks(spec)
     job_store = JobStore(settings.workspace)
     with ensure_engine(settings, slots=_slots(settings, workers)):
         job_id = job_store.submit_training(spec, analyze=analyze_after, most_slots=workers)
     return job_reports.job_result(job_store.job(job_id))
 
 
-def _show_remarks(spec: "EnsembleSpec") -> None:
-    """Show what is unusual about images that users bring along."""
-    from vaefrag_core.datasets.catalog import dataset_remarks
+def show_remarks(spec: "EnsembleSpec") -> None:
+    """Show what is unusual about images that users bring along, and copies in the fingerprint sample."""
+    from vaefrag_core.datasets.catalog import dataset_remarks, load_dataset
+    from vaefrag_core.datasets.fingerprint import draw_fingerprint
 
-    for remark in dataset_remarks(spec.dataset):
+    copies = draw_fingerprint(load_dataset(spec.dataset), spec.fingerprint).message
+    for remark in (*dataset_remarks(spec.dataset), *([copies] if copies else [])):
         terminal.print_message(remark, markup=False)
 
 
@@ -59,7 +61,7 @@ def train_and_wait(
         StoppedError: when it was stopped on the way, here or elsewhere.
         VaefragError: when the analysis fails, or the engine.
     """
-    _show_remarks(spec)
+    show_remarks(spec)
     job_store = JobStore(settings.workspace)
     with (
         terminal.stop_on_interrupt() as should_stop,
@@ -101,6 +103,7 @@ def train_sweep_detached(
     Returns:
         The sweep with its jobs, as JSON content.
     """
+    show_remarks(specs[0])
     job_store = JobStore(settings.workspace)
     sweep = SweepStore(EnsembleStore(settings.workspace)).create(sweep, specs)
     with ensure_engine(settings, slots=_slots(settings, workers)):
@@ -121,6 +124,7 @@ def train_sweep_and_wait(
         StoppedError: when it was stopped on the way, here or elsewhere.
         VaefragError: when the engine fails, or there is no atlas in the end.
     """
+    show_remarks(specs[0])
     job_store, sweeps = JobStore(settings.workspace), SweepStore(EnsembleStore(settings.workspace))
     sweep = sweeps.create(sweep, specs)
     with (

@@ -7,14 +7,15 @@ from dash import html
 
 from vaefrag.components.glossary import help_mark
 from vaefrag.components.number_inputs import as_number, number_box, number_text
-from vaefrag_core.config import FusionConfig, FusionObjective
+from vaefrag_core.config import DEFAULT_PRICE, FusionConfig, FusionObjective
 
 OBJECTIVES: dict[FusionObjective, str] = {
     "vi": "mean exp(−VI)",
     "nmi": "mean NMI",
     "mutual-information": "mean I(U;V), bits",
+    "information-bottleneck": "Σ I(U;V) − λ I(X;U)",
 }
-FIELDS = ("name", "objective", "dimension", "steps", "restarts")
+FIELDS = ("name", "objective", "price", "dimension", "steps", "restarts")
 
 
 def form(title: str, text: str) -> html.Div:
@@ -48,7 +49,7 @@ def _input(name: str) -> dmc.TextInput | dmc.Select:
             label = html.Span(["Objective", help_mark("objective of a fusion")])
             return dmc.Select(
                 label=label,
-                description="What is maximized. Only vi has an end.",
+                description="What is maximized. nmi and mutual-information have no end.",
                 data=options,
                 allowDeselect=False,
                 comboboxProps={"shadow": "md"},
@@ -56,16 +57,22 @@ def _input(name: str) -> dmc.TextInput | dmc.Select:
             )
     title, description = _NUMBERS[name]
     text = number_text(properties.pop("value"), grouped=True)
-    return number_box(text, label=title, description=description, whole=True, **properties)
+    return number_box(text, label=title, description=description, whole=name != "price", **properties)
 
 
 def read_field(name: str, value: Any) -> Any:
     """Return what stands in a field as a `FusionConfig` takes it: not yet checked."""
+    if name == "price" and not value:
+        return None
     return as_number(value) if name in _NUMBERS else value
 
 
 _ORDER = ["label", "input", "error", "description"]  # an error stands at its input, not below the description
 _NUMBERS = {
+    "price": (
+        "Price of a bit, λ",
+        f"information-bottleneck only: what more learners than this tell is kept. Empty: {DEFAULT_PRICE:g}.",
+    ),
     "dimension": ("Dimension", "Channels of the fused space. Up to 3 are drawn whole."),
     "steps": ("Steps", "At most; it ends when nothing rises."),
     "restarts": ("Restarts", "Starts, the best of which is kept."),

@@ -49,6 +49,13 @@ TERMS: dict[str, str] = {
     " no hotspot as alike inside. From 95 on, members take the same axes more than chance would.",
     "member curve": "Hotspots are looked for among some of the members, chosen at random. A curve that still climbs at"
     " its end says that more members would show more.",
+    "agreement": "How much the member's channels are like the other members' in the hotspots that it holds: mean NMI"
+    " corrected for chance, by its best channel in each. 1: the same distinctions.",
+    "outlier": "How often a member of no special standing would share as little with the hotspots: what each member"
+    " shares with each hotspot is dealt anew among the members, and the lowest mean noted. An outlier has a p of 0.04"
+    " or less, and shares clearly less than the middle member.",
+    "nearest copies": "The channels of three other members that are most like this one, with their NMI corrected for"
+    " chance: 1 for the same distinctions, about 0 for nothing in common.",
     "returns": "Would the hotspot be there with other runs, or with other images? Some of the members are drawn at"
     " random, about 63 %, and hotspots are looked for among them anew; the first number says how often this one was"
     " found again. The second says the same of drawing images. Near 100 %: trust it. Below half: it may be chance.",
@@ -83,8 +90,9 @@ TERMS: dict[str, str] = {
     "live_kl": "A channel is live while its KL, averaged over the last logged steps, is at least 0.01 nats. When no"
     " channel of a member is live after 500 steps, the member has collapsed: it paints one image for all.",
     "label": "A known property of the images. It is compared like a channel that tells its values apart perfectly."
-    " Numbers of many values are cut into 20 bins first, and images without a value are left aside. A label with about"
-    " as many values as images names them, and is never called the best.",
+    " Numbers of many values are cut into 20 bins first, and images without a value are left aside. NMI with a label is"
+    " corrected for chance: 0 where nothing is told. Text with about as many values as images names them, and is"
+    " compared with nothing.",
     "loss": "The objective that training lowers, nats per image: how badly the image is painted again, plus β times"
     " the KL of all channels.",
     "attempt": "How often this member was handed to a worker. After a death or a pause it goes on from its last"
@@ -104,7 +112,12 @@ TERMS: dict[str, str] = {
     "objective of a fusion": "What is maximized, averaged over the learners. vi, exp(−VI), ends where the space tells"
     " what the learners tell and no more; with few or very unlike learners it may copy one of them, and then says so."
     " nmi rises while the space shrinks to nothing, mutual-information until every image is told apart: they are there"
-    " to be compared with vi, and their failure is never called a success.",
+    " to be compared with vi, and their failure is never called a success. information-bottleneck sums I(U;V) over the"
+    " learners and pays a price λ for every bit: what more learners tell than the price is kept.",
+    "reading a label": "How well a label is predicted of images held out, copies of an image always together. overlap:"
+    " by the ten images whose posteriors overlap most with its own. draws: from one draw of its posterior, as the"
+    " channels transmit it. means: by the ten nearest posterior means, which ignores how uncertain a posterior is."
+    " Intervals are of 95 % and count that splits share images (Nadeau and Bengio, 2003).",
     "continuity": "For images that lie on a ring: the largest distance between neighbours over the usual one (the 90th"
     " percentile). 1: the ring is whole. Large: it was cut somewhere.",
     "beta": "β: weight of the KL term in the loss. The larger, the fewer bits the channels may carry.",

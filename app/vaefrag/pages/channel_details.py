@@ -288,11 +288,13 @@ def _nearest(view: ExplorerView, c: int) -> html.Table:
 
 
 def _labels(view: ExplorerView, channels: Sequence[int]) -> html.Section:
-    """Show the NMI with each label as bars."""
+    """Show the NMI with each label as bars; of binned ones also the bits told without bins."""
     matrix = view.analysis.matrix
-    if not matrix.label_names:
-        return section("NMI with labels", "label", html.P("The data set came without labels.", className="note"))
-    means = matrix.label_nmi[list(channels)].mean(axis=0)
+    if not matrix.compared_labels:
+        text = "Its labels name images, and are compared with nothing." if matrix.label_names else ""
+        words = text or "The data set came without labels."
+        return section("NMI with labels", "label", html.P(words, className="note"))
+    means, unbinned = view.label_nmi(channels), matrix.unbinned_bits_of(list(channels))
     bars = [
         html.Div(
             [
@@ -302,10 +304,13 @@ def _labels(view: ExplorerView, channels: Sequence[int]) -> html.Section:
             ],
             className="bar-row",
         )
-        for name, value in zip(matrix.label_names, means, strict=True)
+        for name, value in ((matrix.label_names[f], means[f]) for f in matrix.compared_labels)
     ]
     title = "NMI with labels" if len(channels) == 1 else "Mean NMI with labels"
-    return section(title, "label", html.Div(bars))
+    told = [f"{matrix.label_names[f]} {unbinned[f]:.2f} bits" for f in matrix.compared_labels if unbinned[f] >= 0]
+    notes = ["Corrected for chance."] if len(matrix.label_chance) else []
+    notes += [f"Told without bins: {', '.join(told)}."] if told else []
+    return section(title, "label", html.Div(bars), note=" ".join(notes))
 
 
 def _head(view: ExplorerView, title: str, hotspot: int = -1) -> html.Div:

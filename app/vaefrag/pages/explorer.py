@@ -67,6 +67,7 @@ def _summary(view: ExplorerView) -> list[Component]:
     words += [html.Code(view.record.id, title="Commands ask for this id."), *again]
     if view.analysis.n_members > 1:
         words.append(dcc.Link("fuse its members", href=view.site.fuse(view.record.id)))
+        words.append(dcc.Link("which run to publish", href=view.site.certificate(view.record.id)))
     line = html.P([html.Span(word) for word in words], className="words")
     return [html.Div([html.H1(view.record.name), line]), _dead_switch(view)]
 
@@ -158,7 +159,7 @@ def _hotspot_table(view: ExplorerView) -> list[Component]:
     if view.stability is not None:
         heads.append(["returns", help_mark("returns")])
     doubts = view.analysis.doubts(view.selection.measure)
-    rows = [_hotspot_row(view, group, members, doubts[group.label]) for group in view.hotspots.groups]
+    rows = [_hotspot_row(view, group, members, doubts[group.number]) for group in view.hotspots.groups]
     noise = int(((view.hotspots.labels < 0) & ~view.hotspots.dead).sum())
     foot = f"{counted(noise, 'live channel')} in no hotspot."
     if view.stability is not None:
@@ -184,10 +185,10 @@ def _in_a_new_member(view: ExplorerView, group: Hotspot) -> list[Component]:
     recurrence = view.hotspots.recurrence
     if recurrence is None:
         return []
-    low, high = recurrence.interval[group.label]
-    lacking = ", ".join(map(str, recurrence.lacking(group.label)))
+    low, high = recurrence.interval[group.number]
+    lacking = ", ".join(map(str, recurrence.lacking(group.number)))
     title = f"95 % interval {low:.0%} to {high:.0%}. " + (f"Lacking in members {lacking}." if lacking else "In all.")
-    return [html.Span(f"{recurrence.probability[group.label]:.0%}", title=title)]
+    return [html.Span(f"{recurrence.probability[group.number]:.0%}", title=title)]
 
 
 def _corrected_inside(view: ExplorerView, group: Hotspot) -> list[Component]:
@@ -195,27 +196,29 @@ def _corrected_inside(view: ExplorerView, group: Hotspot) -> list[Component]:
     inside = view.hotspots.inside
     if inside is None:
         return []
-    low, high = inside.interval[group.label]
-    value, error = inside.corrected[group.label], inside.error[group.label]
+    low, high = inside.interval[group.number]
+    value, error = inside.corrected[group.number], inside.error[group.number]
     return [html.Span(with_error(value, error), title=f"95 % interval over images {low:.3f} to {high:.3f}.")]
 
 
 def _hotspot_row(view: ExplorerView, group: Hotspot, members: int, doubts: tuple[str, ...]) -> html.Tr:
-    selected = view.selection.hotspot == group.label
+    selected = view.selection.hotspot == group.number
     medoid = view.analysis.names[group.medoid]
-    target = view.selection.select() if selected else view.selection.select_hotspot(group.label)
+    target = view.selection.select() if selected else view.selection.select_hotspot(group.number)
     spoken: dict[str, Any] = {
-        "aria-label": f"Hotspot {group.label}",
+        "aria-label": f"Hotspot {group.number}",
         "aria-pressed": "true" if selected else "false",
     }
     number = html.A(
-        [icon("open" if selected else "closed"), swatch(hotspot_colour(group.label)), str(group.label)],
+        [icon("open" if selected else "closed"), swatch(hotspot_colour(group.number)), str(group.number)],
         href=target.search(),
         className="stay hotspot-link",
         **spoken,
     )
     best = view.analysis.matrix.best_label(list(group.channels))
-    label = "–" if best is None else f"{view.analysis.matrix.label_names[best]} {group.label_nmi[best]:.2f}"
+    label = (
+        "–" if best is None else f"{view.analysis.matrix.label_names[best]} {view.label_nmi(group.channels)[best]:.2f}"
+    )
     cells: list[Any] = [
         number,
         group.size,
@@ -227,7 +230,7 @@ def _hotspot_row(view: ExplorerView, group: Hotspot, members: int, doubts: tuple
         label,
         *_in_a_new_member(view, group),
         *null_cells(view, group),
-        *([return_shares(view.stability, group.label)] if view.stability is not None else []),
+        *([return_shares(view.stability, group.number)] if view.stability is not None else []),
     ]
     classes = [*(["on"] if selected else []), *(["near-chance"] if doubts else [])]
     return html.Tr([html.Td(cell) for cell in cells], className=" ".join(classes), title=" ".join(doubts))

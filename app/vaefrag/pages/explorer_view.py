@@ -172,6 +172,16 @@ class ExplorerView:
     def _coordinates(self) -> FloatArray:
         return self.analysis.maps[self.selection.measure].coordinates(self.selection.layout)
 
+    def label_nmi(self, channels: Sequence[int]) -> FloatArray:
+        """Return the mean NMI of channels with each label, (F,), corrected for chance where that was worked out."""
+        return np.asarray(self._label_nmi()[list(channels)].mean(axis=0))
+
+    def _label_nmi(self) -> FloatArray:
+        matrix = self.analysis.matrix
+        return (
+            matrix.corrected_label_nmi(np.arange(matrix.n_channels)) if len(matrix.label_chance) else matrix.label_nmi
+        )
+
     def _matrix_view(self) -> MatrixView:
         measure, dead = self.selection.measure, self.selection.dead
         nmi = measure == "nmi"
@@ -186,8 +196,8 @@ class ExplorerView:
             measure_title="NMI of two channels" if nmi else "VI of two channels, bits",
             high=self.analysis.colour_maximum(measure),
             reverse=not nmi,
-            label_names=self.analysis.matrix.label_names,
-            label_nmi=self.analysis.matrix.label_nmi[self.order],
+            label_names=[self.analysis.matrix.label_names[f] for f in self.analysis.matrix.compared_labels],
+            label_nmi=self._label_nmi()[self.order][:, list(self.analysis.matrix.compared_labels)],
         )
 
 

@@ -17,6 +17,7 @@ from vaefrag.components.notices import notice, remarks
 from vaefrag.components.shell import segmented
 from vaefrag.figures.fusion import optimization_figure, space_figure
 from vaefrag.figures.rasters import rgba_png, scale_for, sprite
+from vaefrag.pages.fusion_evaluation import evaluation_card, readings_of
 from vaefrag.pages.page import Page, PageRequest, RenderedPage
 from vaefrag.pages.site import Site
 from vaefrag_core.artifacts import FusedSpace, Posteriors
@@ -42,6 +43,7 @@ class FusionView:
         learners: what was fused; None when the ensemble has been encoded anew since.
         learner: the learner shown beside the fused space.
         label: the label whose values the colours show; None when there is none.
+        reading: the way of reading labels that the table shows.
     """
 
     site: Site
@@ -53,6 +55,7 @@ class FusionView:
     learners: LearnerSpaces | None
     learner: int
     label: str | None
+    reading: str
 
     @classmethod
     def of(cls, site: Site, request: PageRequest) -> "FusionView":
@@ -75,16 +78,19 @@ class FusionView:
         except VaefragError:
             learners = None
         count = len(fused.learner_names)
+        report = fusions.report(ensemble_id, fusion_id)
+        readings, reading = readings_of(report), request.field("reading")
         return cls(
             site=site,
             fusion_id=fusion_id,
             ensemble_id=ensemble_id,
             fused=fused,
             posteriors=posteriors,
-            report=fusions.report(ensemble_id, fusion_id),
+            report=report,
             learners=learners,
             learner=int(learner) if learner.isdecimal() and int(learner) < count else 0,
             label=label if label in names else (names[0] if names else None),
+            reading=reading if reading in readings else readings[0],
         )
 
     def page(self) -> RenderedPage:
@@ -102,7 +108,8 @@ class FusionView:
             html.Section(html.Dl(self._facts(), className="facts"), className="card"),
             html.Div([self._fused_card(), self._learner_card()], className="halves-cards"),
             html.Div([self._optimization_card("objective"), self._optimization_card("bits")], className="halves-cards"),
-            html.Div([self._evaluation_card(), self._learners_card()], className="halves-cards"),
+            evaluation_card(self.report, self.reading, lambda reading: self._search(reading=reading)),
+            self._learners_card(),
         ]
         return RenderedPage(html.Div(content, className="wide stack", id="fusion-body"), title)
 
@@ -174,33 +181,6 @@ class FusionView:
         )
         return html.Section(section(f"{title} over the steps", None, plot, note), className="card")
 
-    def _evaluation_card(self) -> html.Section:
-        rows = [
-            html.Tr(
-                [
-                    html.Td(probe["label"] if r == 0 else ""),
-                    html.Td(row["space"]),
-                    html.Td(f"{row['accuracy']:.1%}"),
-                    html.Td("" if r == 0 else _signed(row["gain"])),
-                    html.Td("" if r == 0 else " … ".join(map(_signed, row["gain_interval"]))),
-                ]
-            )
-            for probe in self.report.get("probes", ())
-            for r, row in enumerate(probe["spaces"])
-        ]
-        if not rows:
-            why = (
-                "; ".join(self.report.get("notes", ())) or "The data set came without labels, or it was stopped before."
-            )
-            return html.Section(section("What was gained", None, html.P(why, className="note")), className="card")
-        heads = [html.Th(text) for text in ("label", "read from", "right", "fused gains", "95 % of repeats")]
-        table = html.Table([html.Thead(html.Tr(heads)), html.Tbody(rows)], className="table")
-        note = (
-            "Labels read by the ten nearest neighbours on images held out, ten times over. Fusing saw no label; the"
-            " best single learner was chosen on the held-out images themselves."
-        )
-        return html.Section(section("What was gained", "label", table, note), className="card")
-
     def _learners_card(self) -> html.Section:
         fused = self.fused
         rows = [
@@ -231,7 +211,7 @@ class FusionView:
 
     def _search(self, **changed: Any) -> str:
         """Return the query of the URL with some fields changed."""
-        fields = {"learner": self.learner, "label": self.label} | changed
+        fields = {"learner": self.learner, "label": self.label, "reading": self.reading} | changed
         return "?" + urlencode({name: value for name, value in fields.items() if value not in (None, "")})
 
     @staticmethod
@@ -241,10 +221,6 @@ class FusionView:
 
 def _continuity_text(continuity: Mapping[str, Any]) -> str:
     return f"{continuity['fused']:.1f}; learners {np.median(continuity['learners']):.1f}"
-
-
-def _signed(share: float) -> str:
-    return f"{share:+.1%}".replace("-", "−")
 
 
 def page(site: Site, request: PageRequest) -> RenderedPage:

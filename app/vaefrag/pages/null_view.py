@@ -25,9 +25,9 @@ def null_cells(view: ExplorerView, group: Hotspot) -> list[Component]:
     tests = view.null_tests
     if tests is None:
         return []
-    rate = f"False discovery rate {tests.false_discovery_rates[group.label]:.2g}."
-    p_value = html.Span(f"{tests.p_values[group.label]:.2g}", title=rate)
-    return [p_value, html.Span(_percentile(tests, group.label))]
+    rate = f"False discovery rate {tests.false_discovery_rates[group.number]:.2g}."
+    p_value = html.Span(f"{tests.p_values[group.number]:.2g}", title=rate)
+    return [p_value, html.Span(_percentile(tests, group.number))]
 
 
 def null_facts(view: ExplorerView, number: int) -> list[html.Div]:

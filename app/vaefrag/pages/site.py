@@ -46,6 +46,10 @@ class Site:
         """Path of an ensemble's page."""
         return f"{self.prefix}ensemble/{quote(ensemble_id)}"
 
+    def certificate(self, ensemble_id: str) -> str:
+        """Path of an ensemble's certificate."""
+        return f"{self.prefix}certificate/{quote(ensemble_id)}"
+
     def atlas(self, sweep_id: str) -> str:
         """Path of the atlas of a sweep."""
         return f"{self.prefix}atlas/{quote(sweep_id)}"

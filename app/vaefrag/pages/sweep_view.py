@@ -105,9 +105,9 @@ class SweepView:
     def _bar(self, p: int, group: Hotspot) -> Bar:
         """Describe a hotspot of point p."""
         point = self.atlas.points[p]
-        before, after = self.atlas.fate(p, group.label)
+        before, after = self.atlas.fate(p, group.number)
         lines = [
-            f"{self.sweep.symbol} = {point.value:g}, hotspot {group.label}",
+            f"{self.sweep.symbol} = {point.value:g}, hotspot {group.number}",
             f"{group.size} channels of {group.n_members} of {point.members} members",
             f"NMI inside {group.mean_nmi:.2f}, {group.mean_bits:.2f} bits each",
             *([f"comes from {_fate(before)}"] if p > 0 else []),
@@ -115,10 +115,10 @@ class SweepView:
         ]
         return Bar(
             size=group.size,
-            lineage=self.atlas.lineages[p][group.label],
-            number=group.label,
+            lineage=self.atlas.lineages[p][group.number],
+            number=group.number,
             about="<br>".join(lines),
-            target=self._target(point, group.label),
+            target=self._target(point, group.number),
         )
 
     def _curves(self) -> Any:
@@ -159,12 +159,12 @@ class SweepView:
         return [live, bits, tightness, groups]
 
     def _hotspot_chip(self, p: int, group: Hotspot) -> dcc.Link:
-        path, search = self._target(self.atlas.points[p], group.label)
-        colour = hotspot_colour(self.atlas.lineages[p][group.label])
-        about = f"Hotspot {group.label}: {group.size} channels of {group.n_members} members"
+        path, search = self._target(self.atlas.points[p], group.number)
+        colour = hotspot_colour(self.atlas.lineages[p][group.number])
+        about = f"Hotspot {group.number}: {group.size} channels of {group.n_members} members"
         words: list[str | Component] = [
             swatch(colour),
-            f"{group.label}",
+            f"{group.number}",
             html.Span(f" ({group.size})", className="quiet"),
         ]
         return dcc.Link(words, href=path + search, title=about, className="hotspot-chip")
