@@ -127,7 +127,7 @@ class _Slopes:
     Args:
         shared: (K, K) with what a pair shares, on the diagonal with what two draws of one channel share.
         bits: (K,) with the information of each channel.
-        log_x: (K,) with ln (X − 1), of which the first factor of chance is x_u ∝ (X − 1) / √S_uu, see `chance_level`.
+        log_x: (K,) with ln (X − 1), which the factors of chance x_u ∝ (X − 1) / √S_uu are made of, see `chance_level`.
         log_y: (K,) with ln Y, likewise y_u ∝ Y / √S_uu.
     """
 
@@ -159,15 +159,17 @@ def _slopes(matrix: ChannelMatrix, channels: IntArray) -> _Slopes:
 
     by_nmi = slope(nmi=(nmi - STEP, nmi + STEP))
     by_bits, by_twice = np.zeros((2, count))
-    by_factors = np.zeros((count, 2))
+    by_factors = np.zeros_like(small.chance)
     for c in range(count):
         by_bits[c] = slope(information_bits=ends(small.information_bits, (c,))).sum()
         by_twice[c] = slope(information_twice_bits=ends(small.information_twice_bits, (c,))).sum()
-        for factor in range(small.chance.shape[1] if len(small.chance) else 0):
+        for factor in range(by_factors.shape[1] if len(by_factors) else 0):
             by_factors[c, factor] = slope(chance=ends(small.chance, (c, factor))).sum()
     # NMI = S_uv / √(S_uu S_vv), and I(X;U,U′) = 2 I(X;U) − S_uu
     own = 2 * small.information_bits - small.information_twice_bits
-    log_x, log_y = np.nan_to_num(by_factors * small.chance).T if len(small.chance) else np.zeros((2, count))
+    # The factors x of a channel grow and shrink together, and so do its factors y: see `level_from_factors`.
+    by_logs = np.nan_to_num(by_factors * small.chance)
+    log_x, log_y = (half.sum(axis=1) for half in np.hsplit(by_logs, 2)) if len(by_logs) else np.zeros((2, count))
     shared = by_nmi / np.sqrt(np.outer(own, own))
     np.fill_diagonal(shared, -by_twice - ((by_nmi * nmi).sum(axis=1) + (log_x + log_y) / 2) / own)
     return _Slopes(shared, by_bits + 2 * by_twice, log_x, log_y)
