@@ -113,6 +113,7 @@ def test_no_damage_to_an_ensemble_ends_in_a_traceback_or_hides_another(
                 refused = check_readers(readers, context)
                 optional = content is None and path.name in (
                     "chance.npy",
+                    "information_error.npy",
                     "label_chance.npy",
                     "label_shuffled_nmi.npy",
                     "label_images.npy",

@@ -8,7 +8,6 @@ import pytest
 
 from vaefrag_core.artifacts import (
     ChannelMatrix,
-    Hotspot,
     Hotspots,
     MemberCurve,
     NmiInside,
@@ -65,6 +64,26 @@ def test_the_error_of_one_pair_is_that_of_its_nmi() -> None:
     assert inside.corrected[0] == pytest.approx(matrix.nmi[u, v], rel=1e-5)
 
 
+def test_the_error_of_a_hotspot_is_that_of_leaving_images_out() -> None:
+    def without_chance(on_images: Posteriors) -> ChannelMatrix:
+        compared = compare_channels(on_images)
+        return replace(compared, chance=np.zeros_like(compared.chance), input_entropy_bits=np.log2(60))
+
+    posteriors, _ = plant(Planted(members=4, fragments=1, images=60, noise=0.8, idle=0.0), seed=0)
+    _, _, hotspots = hotspots_of(Planted(members=4, fragments=1, images=60, idle=0.0), seed=0)
+    channels = np.array(hotspots.groups[0].channels)
+    assert sorted(channels.tolist()) == [0, 1, 2, 3]
+    inside = corrected_nmi_inside(posteriors, without_chance(posteriors), hotspots)
+    left_out = []
+    for image in range(60):
+        mean, logvar = (
+            [np.delete(array, image, axis=0) for array in part] for part in (posteriors.mean, posteriors.logvar)
+        )
+        corrected = without_chance(Posteriors(mean, logvar)).corrected_nmi(channels)
+        left_out.append(corrected[~np.eye(len(channels), dtype=bool)].mean())
+    assert inside.error[0] == pytest.approx(np.sqrt(59 * np.var(left_out)), rel=0.06)
+
+
 def test_the_error_of_a_hotspot_is_its_spread_over_redrawn_images() -> None:
     found = []
     for seed in range(60):
@@ -76,17 +95,18 @@ def test_the_error_of_a_hotspot_is_its_spread_over_redrawn_images() -> None:
     assert np.mean(abs(value - value.mean()) < 1.96 * error) > 0.88
 
 
-def test_pairs_of_one_member_do_not_count() -> None:
-    mean = np.random.default_rng(3).normal(size=(3, 60, 1))
-    twice = Posteriors(np.repeat(mean, 2, axis=2), np.full((3, 60, 2), -3.0))
+def test_the_mean_is_over_the_pairs_that_the_plain_nmi_is_over() -> None:
+    value = np.random.default_rng(3).normal(size=60)
+    mean = value[:, None] + 0.3 * np.random.default_rng(4).normal(size=(3, 60, 1))
+    twice = Posteriors(np.repeat(mean, 2, axis=2), np.full((3, 60, 2), -3.0))  # two equal channels in each member
     matrix = compare_channels(twice)
-    group = replace(_any_hotspot(), channels=tuple(range(6)))
-    hotspots = replace(find_hotspots(matrix), groups=(group,))
-    assert corrected_nmi_inside(twice, matrix, hotspots).corrected[0] < 0.2  # equal channels are all of one member
-
-
-def _any_hotspot() -> Hotspot:
-    return hotspots_of(Planted(members=4, fragments=1, images=80), seed=0)[2].groups[0]
+    (group,) = find_hotspots(matrix).groups
+    inside = corrected_nmi_inside(twice, matrix, find_hotspots(matrix))
+    corrected = matrix.corrected_nmi(list(group.channels))
+    pairs = [corrected[u, v] for u in range(group.size) for v in range(u)]
+    assert group.size == 6
+    assert inside.corrected[0] == pytest.approx(np.mean(pairs), rel=1e-6)
+    assert inside.corrected[0] < group.mean_nmi
 
 
 def test_hotspots_keep_their_errors(tmp_path: Path) -> None:

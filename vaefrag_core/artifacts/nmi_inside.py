@@ -13,7 +13,7 @@ class NmiInside:
     """Corrected NMI inside each of G hotspots.
 
     Args:
-        corrected: (G,) mean corrected NMI of the pairs of channels of different members.
+        corrected: (G,) mean corrected NMI of the pairs of two different channels.
         error: (G,) its standard error over the choice of images.
     """
 

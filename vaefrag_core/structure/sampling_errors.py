@@ -64,8 +64,8 @@ def corrected_nmi_inside(posteriors: Posteriors, matrix: ChannelMatrix, hotspots
         hotspots: G hotspots, found in the matrix.
 
     Returns:
-        Corrected NMI over the pairs of different members, and its errors. It takes about twice as long as comparing
-        the channels of each hotspot among themselves.
+        Corrected NMI over the pairs of two different channels, as `Hotspot.mean_nmi`, and its errors. It takes about
+        twice as long as comparing the channels of each hotspot among themselves.
     """
     mean, logvar = posteriors.flat()
     groups = [np.array(group.channels) for group in hotspots.groups]
@@ -77,14 +77,14 @@ def corrected_nmi_inside(posteriors: Posteriors, matrix: ChannelMatrix, hotspots
 
 
 def mean_corrected_nmi(matrix: ChannelMatrix, channels: IntArray) -> float:
-    """Average the corrected NMI of the pairs of channels of different members; NaN where there is none."""
-    share = _share_of_pairs(matrix, channels)
+    """Average the corrected NMI of the pairs of two different channels; NaN where there is none."""
+    share = _share_of_pairs(len(channels))
     return float((share * np.where(share > 0, matrix.corrected_nmi(channels), 0.0)).sum()) if share.any() else math.nan
 
 
-def _share_of_pairs(matrix: ChannelMatrix, channels: IntArray) -> FloatArray:
-    """Return the weight of each pair in the mean over pairs of different members, (K, K)."""
-    pairs = matrix.member[channels][:, None] != matrix.member[channels][None, :]
+def _share_of_pairs(count: int) -> FloatArray:
+    """Return the weight of each pair of two different channels in the mean over K of them, (K, K)."""
+    pairs = ~np.eye(count, dtype=bool)
     return np.asarray(pairs / max(int(pairs.sum()), 1))
 
 
@@ -127,7 +127,7 @@ class _Slopes:
     Args:
         shared: (K, K) with what a pair shares, on the diagonal with what two draws of one channel share.
         bits: (K,) with the information of each channel.
-        log_x: (K,) with ln (X − 1), of which the first factors of chance are x_u ∝ (X − 1) / √S_uu, see `chance_level`.
+        log_x: (K,) with ln (X − 1), which the factors of chance x_u ∝ (X − 1) / √S_uu are made of, see `chance_level`.
         log_y: (K,) with ln Y, likewise y_u ∝ Y / √S_uu.
     """
 
@@ -139,7 +139,7 @@ class _Slopes:
 
 def _slopes(matrix: ChannelMatrix, channels: IntArray) -> _Slopes:
     """Differentiate the mean corrected NMI of K channels, by central differences, whatever its formula is."""
-    share = _share_of_pairs(matrix, channels)
+    share = _share_of_pairs(len(channels))
     count, every = len(channels), np.arange(len(channels))
     nmi = np.where(share > 0, np.asarray(matrix.nmi, dtype=np.float64)[np.ix_(channels, channels)], 0.0)
     small = replace(matrix.subset(channels), nmi=nmi)
@@ -167,10 +167,9 @@ def _slopes(matrix: ChannelMatrix, channels: IntArray) -> _Slopes:
             by_factors[c, factor] = slope(chance=ends(small.chance, (c, factor))).sum()
     # NMI = S_uv / √(S_uu S_vv), and I(X;U,U′) = 2 I(X;U) − S_uu
     own = 2 * small.information_bits - small.information_twice_bits
-    half = by_factors.shape[1] // 2  # as many factors x as y, which all grow with X, or with Y
-    log_x, log_y = np.nan_to_num(by_factors * small.chance).reshape(-1, 2, half).sum(axis=2).T
-    if not len(log_x):
-        log_x, log_y = np.zeros((2, count))
+    # The factors x of a channel grow and shrink together, and so do its factors y: see `level_from_factors`.
+    by_logs = np.nan_to_num(by_factors * small.chance)
+    log_x, log_y = (half.sum(axis=1) for half in np.hsplit(by_logs, 2)) if len(by_logs) else np.zeros((2, count))
     shared = by_nmi / np.sqrt(np.outer(own, own))
     np.fill_diagonal(shared, -by_twice - ((by_nmi * nmi).sum(axis=1) + (log_x + log_y) / 2) / own)
     return _Slopes(shared, by_bits + 2 * by_twice, log_x, log_y)

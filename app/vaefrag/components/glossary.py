@@ -25,7 +25,7 @@ TERMS: dict[str, str] = {
     " is measured by dealing images anew; NMI near it means nothing. A larger fingerprint sample lowers it.",
     "corrected NMI": "NMI counted from the level that two such channels would show by chance: 0 on average when they"
     " share nothing, 1 when they make the same distinctions.",
-    "corrected inside": "Corrected NMI, averaged over the pairs of channels of different members, with its standard"
+    "corrected inside": "Corrected NMI, averaged over the pairs of channels in the hotspot, with its standard"
     " error over the choice of images: how far it would move on another sample of as many. Two of these errors to"
     " either side make an interval of 95 %. Rows in grey may be chance; a sentence below the table says why.",
     "standard error": "How far these numbers would move on another fingerprint sample of as many images: behind ±"
