@@ -155,7 +155,7 @@ def member_information(
     label: str | None = None,
     min_bits: float | FloatArray = 0.0,
     information_bits: FloatArray | None = None,
-    held_against_chance: int = 8,
+    held_against_chance: int = 3,
 ) -> MemberInformation:
     """Return what each member's whole space tells, and how much of it a set carries.
 

@@ -17,6 +17,7 @@ from vaefrag_core.synthesis.greedy import prefix_bits, space_bits
 MAX_SET_GAIN = 100.0  # a level of several shuffles is known so well that more can be taken off than of single channels
 SHUFFLED_IMAGES = 4_000  # over all shuffles: the level is a mean over images, and on many one shuffle will do
 MAX_SHUFFLES = 16
+CARRIED_IMAGES = 1_000  # likewise of what is carried, which is a mean over members as well, and takes far longer
 
 Channels = tuple[FloatArray, FloatArray]
 
@@ -76,17 +77,15 @@ def carried_share(
         (M,) bits of the shuffled set together with each space; (M,) shares, 0 on average of independent spaces and 1 of
         a set that holds the space. NaN where the images are too few to tell.
     """
-    count, shuffles = len(channels[0]), _shuffles(len(copy_of))
-    by_chance, twice_by_chance = np.zeros((2, len(spaces)))
-    alone = max(1, shuffles // 4)
+    count, shuffles = len(channels[0]), int(np.clip(CARRIED_IMAGES // len(copy_of), 1, MAX_SHUFFLES))
+    by_chance = np.zeros(len(spaces))
     doubled = [list(space) for space in spaces]
     for seed in range(shuffles):
         order = _order(seed, copy_of)
         both = CoefficientBlocks(*(np.concatenate([part, part[:, order]]) for part in channels))
         by_chance += space_bits(both, spaces, [count + c for c in selection])[1] / shuffles
-        if seed < alone:  # takes longest
-            shifted = [[*space, *(count + c for c in space)] for space in doubled]
-            twice_by_chance += _joint_bits(both, shifted) / alone
+        if seed == 0:  # takes longest
+            twice_by_chance = _joint_bits(both, [[*space, *(count + c for c in space)] for space in doubled])
     twice = _joint_bits(CoefficientBlocks(*channels), [space + space for space in doubled])
     above = set_bits_above_chance(joint, by_chance, ceiling_bits)
     own = set_bits_above_chance(twice, twice_by_chance, ceiling_bits)
@@ -94,8 +93,7 @@ def carried_share(
 
 
 def _joint_bits(coefficients: CoefficientBlocks, spaces: Sequence[Sequence[int]]) -> FloatArray:
-    curves = prefix_bits(coefficients, spaces)
-    return np.array([curve[-1, 0] if len(curve) else 0.0 for curve in curves])
+    return space_bits(coefficients, spaces, [])[0][:, 0]
 
 
 def _too_near(joint_by_chance: FloatArray, ceiling_bits: float) -> BoolArray:
