@@ -55,7 +55,7 @@ def test_the_consensus_and_the_outlier_are_named(departed: tuple[Path, str, int,
     assert (result["consensus"], result["outliers"]) == (clearest, [odd])
     assert result["members"][odd]["hotspots_lacking"] == [0, 1, 2]
     analysis = json_of(workspace, "analyze", ensemble_id)
-    shared = ("label", "size", "members", "medoid", "return_probability", "return_interval")
+    shared = ("hotspot", "size", "members", "medoid", "return_probability", "return_interval")
     for told, analysed_ in zip(result["hotspots"], analysis["hotspots"], strict=True):
         assert {name: told[name] for name in shared} == {name: analysed_[name] for name in shared}
     for channel in result["channels"]:

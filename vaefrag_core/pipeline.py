@@ -3,9 +3,10 @@
     training job    train_group          dataset → members, one group of them for each worker
     analysis job    update_posteriors    members → posteriors on the fingerprint sample
                     analyze              posteriors → matrix → hotspots → maps, stability, over training, traversals
-                    run_null_tests       hotspots → what chance and other axes show (null_pipeline)
                     renew_atlases        analyses of a sweep → atlas          (atlas_pipeline)
     fusion job      fuse_ensemble        posteriors → fused space, encoder    (fusion_pipeline)
+
+What chance and other axes show of hotspots (`null_pipeline`) is asked for by a command, `vaefrag null`.
 
 Jobs run in worker processes (`vaefrag.jobs.worker`), scripts call the same stages; `train` runs those of a training job
 one after the other in this process. Every stage reads what the stage before it left in the store and leaves its own

@@ -156,17 +156,17 @@ def test_error_bars_of_faint_spaces_are_honest_and_their_nmi_undefined(separatio
             draws=4000,
             generator=torch.Generator().manual_seed(seed),
         )
-        for seed in range(40)
+        for seed in range(20)
     ]
     off = np.array([(e.vi[0, 1] - expected_vi) / e.vi_error[0, 1] for e in found])
-    assert np.mean(np.abs(off) < 1.96) >= 0.82  # 95 % less 3.5 standard deviations of 40 repetitions
-    assert abs(np.mean([e.own[1] for e in found]) - own) < 4 * np.mean([e.own_error[1] for e in found]) / math.sqrt(40)
+    assert np.mean(np.abs(off) < 1.96) >= 0.78  # 95 % less 3.5 standard deviations of 20 repetitions
+    assert abs(np.mean([e.own[1] for e in found]) - own) < 4 * np.mean([e.own_error[1] for e in found]) / math.sqrt(20)
     nmi_defined = np.array([bool(torch.isfinite(e.nmi[0, 1])) for e in found])
     assert np.mean(nmi_defined == defined) >= 0.9
     assert [bool(torch.isfinite(e.nmi_error[0, 1])) for e in found] == nmi_defined.tolist()
     if defined:
         off = np.array([(e.nmi[0, 1] - expected_nmi) / e.nmi_error[0, 1] for e in found])[nmi_defined]
-        assert np.mean(np.abs(off) < 1.96) >= 0.82
+        assert np.mean(np.abs(off) < 1.96) >= 0.78
 
 
 @pytest.mark.parametrize(

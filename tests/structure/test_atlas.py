@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -119,7 +119,9 @@ def test_reversed_values_give_the_atlas_reversed(stops: list[SweepEnsemble], atl
 
 
 def test_each_point_counts_what_its_ensemble_shows(stops: list[SweepEnsemble]) -> None:
-    space = SpaceMatrix(np.arange(4), np.array([7.0, 7.5, 8, 8]), *np.zeros((5, 4)), n_images=256, draws=100)
+    arrays = {field.name: np.zeros(4) for field in fields(SpaceMatrix)}
+    arrays |= {"member_ids": np.arange(4), "information_bits": np.array([7.0, 7.5, 8, 8])}
+    space = SpaceMatrix(**arrays | {"n_images": 256, "draws": 100, "shuffles": 1, "input_entropy_bits": None})
     whole = replace(stops[0], spaces=space)
     first, second = (draw_atlas([stop]).points[0] for stop in (whole, stops[1]))
     assert (first.live_channels, second.live_channels) == ((4,) * 4, (5,) * 4)
