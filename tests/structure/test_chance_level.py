@@ -8,6 +8,8 @@ import pytest
 from vaefrag_core.artifacts import ChannelMatrix, Posteriors
 from vaefrag_core.structure.hotspots import find_hotspots
 from vaefrag_core.structure.matrices import compare_channels
+from vaefrag_core.structure.planted_ensembles import independent as independent_ensemble
+from vaefrag_core.structure.planted_ensembles import with_diverged_member
 
 
 def independent(n_images: int, noise: list[float], seed: int = 0) -> ChannelMatrix:
@@ -131,3 +133,14 @@ def test_a_small_sample_is_cautioned_against() -> None:
     assert any(message.startswith("3 of 12 live channels are within a tenth of log2 40 = 5.3 bits") for message in few)
     assert any("two channels like these that share nothing would show an NMI of about 0." in message for message in few)
     assert not any("share nothing" in message for message in many)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_member_that_diverged_does_not_spoil_the_level_of_the_others(seed: int) -> None:
+    posteriors = independent_ensemble(members=6, channels=5, images=200, seed=seed)
+    matrix = compare_channels(with_diverged_member(posteriors, seed))
+    others = np.flatnonzero(matrix.member < 5)
+    across = matrix.member[others][:, None] != matrix.member[others][None, :]
+    corrected = matrix.corrected_nmi(others)[across]
+    assert abs(corrected.mean()) < 0.01
+    assert corrected.max() < 0.13  # 0.15 and more where two terms had to describe both kinds

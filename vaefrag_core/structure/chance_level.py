@@ -7,7 +7,8 @@ chance level. For independent channels, to lowest order in 1/N, it is
     I(U;V) ≈ [ x_U x_V − y_U y_V ] / ((N − 1) ln 2),   x = mean_i (1/b̄_i − 1),   y² = ½ [mean_i var_j(b_ij) / b̄_i²]²,
 
 the first term from the self-pairs and the second from the curvature of the logarithm. So two numbers per channel,
-fitted to its similarity with some shuffled channels, predict the level of every pair.
+and four where channels of another kind stand out, fitted to its similarity with some shuffled channels, predict the
+level of every pair.
 
 Reference: Vinh, N. X., Epps, J., Bailey, J. (2010). Information theoretic measures for clusterings comparison:
 variants, properties, normalization and correction for chance. JMLR 11, 2837-2854.
