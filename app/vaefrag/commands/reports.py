@@ -230,7 +230,7 @@ def _show_hotspots(matrix: "ChannelMatrix", hotspots: "Hotspots", members: int) 
     shown = [(f, matrix.label_names[f]) for f in matrix.compared_labels]
     apart = sum(2 + len(name) for _, name in shown) <= LABEL_WIDTH
     columns = [
-        "hotspot",
+        "hot-\nspot",
         "chan-\nnels",
         "members",
         "NMI\ninside",

@@ -6,7 +6,7 @@ import numpy as np
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from vaefrag.components.facts import fact, return_shares, section, swatch, with_error
+from vaefrag.components.facts import fact, section, swatch, with_error
 from vaefrag.components.glossary import help_mark
 from vaefrag.components.graph import graph
 from vaefrag.components.shell import segmented
@@ -15,6 +15,7 @@ from vaefrag.figures.rasters import GAP, scale_for
 from vaefrag.figures.theme import hotspot_colour
 from vaefrag.figures.training_curves import channel_figure
 from vaefrag.pages.explorer_view import ExplorerView
+from vaefrag.pages.hotspot_facts import corrected_inside, stability_facts
 from vaefrag.pages.null_view import null_facts
 from vaefrag.pages.selection import Selection
 from vaefrag.pages.site import CELL_PIXELS, SMALL_CELL_PIXELS
@@ -131,12 +132,12 @@ def _hotspot(view: ExplorerView, number: int) -> list[Component]:
         fact("channels", str(group.size), "channel"),
         fact("members", f"{group.n_members} of {view.analysis.n_members}", "member"),
         fact("mean NMI", f"{group.mean_nmi:.2f}", "NMI"),
-        *_corrected_inside(view, number),
+        *corrected_inside(view, number),
         fact("mean VI", f"{group.mean_vi_bits:.2f} bits", "VI"),
         fact("information", f"{group.mean_bits:.2f} bits", "information"),
         fact("medoid", _channel_link(view, group.medoid), "medoid"),
         *null_facts(view, number),
-        *_stability(view, number),
+        *stability_facts(view, number),
     ]
     doubts = view.analysis.doubts(view.selection.measure)[number]
     return [
@@ -145,28 +146,6 @@ def _hotspot(view: ExplorerView, number: int) -> list[Component]:
         *([html.P(["Near chance. ", " ".join(doubts)], className="note")] if doubts else []),
         _side_by_side(view, group.channels, group.medoid),
         _labels(view, group.channels),
-    ]
-
-
-def _corrected_inside(view: ExplorerView, hotspot: int) -> list[html.Div]:
-    inside = view.hotspots.inside
-    if inside is None:
-        return []
-    low, high = inside.interval[hotspot]
-    return [fact("corrected NMI, 95 %", f"{low:.2f} to {high:.2f}", "corrected inside")]
-
-
-def _stability(view: ExplorerView, hotspot: int) -> list[html.Div]:
-    stability = view.stability
-    if stability is None:
-        return []
-    means = [stability.mean_jaccard("members")[hotspot], stability.mean_jaccard("images")[hotspot]]
-    jaccard = " / ".join("–" if np.isnan(mean) else f"{mean:.2f}" for mean in means)
-    inside = " / ".join("–" if np.isnan(mean) else f"{mean:.2f}" for mean in stability.mean_inside[hotspot])
-    return [
-        fact("returns", return_shares(stability, hotspot), "returns"),
-        fact("mean Jaccard", jaccard, "Jaccard"),
-        fact("on its images / on others", inside, "other images"),
     ]
 
 
