@@ -68,15 +68,16 @@ class Stability:
         save_arrays(folder, members=self.members, images=self.images)
         if self.inside is not None:
             save_arrays(folder, inside=self.inside)
-        save_json(folder, {"seed": self.seed})
+        save_json(folder, {"seed": self.seed, "inside": self.inside is not None})
 
     @classmethod
     @reports_damage
     def load(cls, folder: Path) -> "Stability":
         """Read what `save` wrote."""
+        facts = load_json(folder)
         arrays = load_arrays(folder, "members", "images")
         check_shapes(folder, arrays, members="R G", images="R G")
-        if (folder / "inside.npy").exists():
+        if facts.get("inside"):  # results of earlier versions have none
             arrays |= load_arrays(folder, "inside")
             check_shapes(folder, arrays, images="R G", inside="R G 2")
-        return cls(**arrays, seed=int(load_json(folder)["seed"]))
+        return cls(**arrays, seed=int(facts["seed"]))
