@@ -10,11 +10,11 @@ from scipy.stats import spearmanr
 from sklearn.cross_decomposition import CCA
 
 from vaefrag_core.array_types import FloatArray
+from vaefrag_core.artifacts.image_copies import shuffled_images
 from vaefrag_core.measures.space_similarity import (
     SPACE_MEASURES,
     above_chance,
     prepare_space,
-    shuffled_orders,
     space_similarities,
 )
 
@@ -101,7 +101,7 @@ def test_independent_spaces_are_above_the_highest_of_19_shuffles_once_in_twenty(
         spaces = [prepare_space(rng.normal(size=(60, k))) for k in (2, 3, 5)]
         shuffles = []
         for r in range(19):
-            orders = shuffled_orders(3, 60, 100 * seed + r)
+            orders = shuffled_images(np.arange(60), 3, np.random.default_rng(100 * seed + r))
             shuffles.append(space_similarities([s.reordered(o) for s, o in zip(spaces, orders, strict=True)]))
         upper = (slice(None), *np.triu_indices(3, 1))
         found = space_similarities(spaces)[upper]
@@ -115,7 +115,7 @@ def test_independent_spaces_are_above_the_highest_of_19_shuffles_once_in_twenty(
 
 def test_copies_stay_together_when_images_are_shuffled() -> None:
     copy_of = np.array([0, 1, 0, 3, 4, 1])
-    for order in shuffled_orders(5, 6, 0, copy_of):
+    for order in shuffled_images(copy_of, 5, np.random.default_rng(0)):
         assert order[0] == order[2]
         assert order[1] == order[5]
         assert set(order.tolist()) == {0, 1, 3, 4}

@@ -90,6 +90,26 @@ def hold_out_images(copy_of: IntArray, share: float, seed: int) -> tuple[IntArra
     return ranked[~held_out[ranked]], ranked[held_out[ranked]]
 
 
+def shuffled_images(copy_of: IntArray, count: int, rng: np.random.Generator) -> IntArray:
+    """Draw orders of the images, copies of one staying together: that two are the same is not what spaces share.
+
+    Args:
+        copy_of: (N,) equal numbers where images are copies of each other.
+        count: orders.
+        rng: of the shuffles.
+
+    Returns:
+        (count, N) the image that takes each place.
+
+    Example:
+        >>> order = shuffled_images(np.array([0, 1, 0]), 1, np.random.default_rng(0))[0]
+        >>> bool(order[0] == order[2])
+        True
+    """
+    _, first, group = np.unique(copy_of, return_index=True, return_inverse=True)
+    return np.asarray(rng.permuted(np.tile(first, (count, 1)), axis=1)[:, group])
+
+
 def ceiling_name(n_images: int, ceiling_bits: float) -> str:
     """Return what to call a ceiling: "log2 1,000" of 1,000 images, or "H(X)" where some are copies."""
     return f"log2 {n_images:,}" if ceiling_bits == math.log2(n_images) else "H(X)"

@@ -187,24 +187,6 @@ def matched_correlation(first: PreparedSpace, second: PreparedSpace) -> float:
     return float(correlation[linear_sum_assignment(correlation, maximize=True)].mean())
 
 
-def shuffled_orders(count: int, n_images: int, seed: int, copy_of: IntArray | None = None) -> list[IntArray]:
-    """Draw an order of the images for each of some spaces, so that the spaces share nothing any more.
-
-    Args:
-        count: M spaces.
-        n_images: N.
-        seed: seed of the shuffles.
-        copy_of: (N,) the position of the first image that each one equals. Copies stay together: that two images are
-            the same is not what spaces share. Without it every image is its own.
-
-    Returns:
-        M orders (N,): the image that takes each place.
-    """
-    rng = np.random.default_rng(seed)
-    originals, image = np.unique(np.arange(n_images) if copy_of is None else copy_of, return_inverse=True)
-    return [rng.permutation(originals)[image] for _ in range(count)]
-
-
 def above_chance(value: FloatArray, chance: FloatArray) -> FloatArray:
     """Correct similarity for chance.
 

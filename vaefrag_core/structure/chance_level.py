@@ -19,6 +19,7 @@ import math
 import numpy as np
 
 from vaefrag_core.array_types import FloatArray, IntArray
+from vaefrag_core.artifacts.image_copies import shuffled_images
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.measures.channel_states import dead_channels
 
@@ -82,7 +83,8 @@ def shuffle_images(
     Returns:
         Means and ln σ², (P, N).
     """
-    shuffle = _shuffles(np.arange(mean.shape[1]) if copy_of is None else copy_of, len(mean), seed)
+    copy_of = np.arange(mean.shape[1]) if copy_of is None else copy_of
+    shuffle = shuffled_images(copy_of, len(mean), np.random.default_rng(seed))
     return np.take_along_axis(mean, shuffle, axis=1), np.take_along_axis(logvar, shuffle, axis=1)
 
 
@@ -101,14 +103,8 @@ def shuffled_codes(codes: IntArray, copy_of: IntArray, seed: int = 0) -> IntArra
         >>> shuffled_codes(np.array([[0, 0, 1]]), np.arange(3)).sum(axis=2).ravel().tolist() == [1] * LABEL_SHUFFLES
         True
     """
-    return np.asarray(codes[:, _shuffles(copy_of, LABEL_SHUFFLES, seed)].swapaxes(0, 1))
-
-
-def _shuffles(copy_of: IntArray, count: int, seed: int) -> IntArray:
-    """Return the images that take the places of all, (count, N), those of copies being one."""
-    _, first, image = np.unique(copy_of, return_index=True, return_inverse=True)
-    originals = np.random.default_rng(seed).permuted(np.tile(first, (count, 1)), axis=1)
-    return np.asarray(originals[:, image])
+    orders = shuffled_images(copy_of, LABEL_SHUFFLES, np.random.default_rng(seed))
+    return np.asarray(codes[:, orders].swapaxes(0, 1))
 
 
 def chance_factors(nmi: FloatArray, shuffled: IntArray) -> FloatArray:

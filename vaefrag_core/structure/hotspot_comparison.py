@@ -12,6 +12,7 @@ import numpy as np
 
 from vaefrag_core.array_types import BoolArray, FloatArray, IntArray
 from vaefrag_core.artifacts import ChannelMatrix, Hotspot, Posteriors
+from vaefrag_core.artifacts.image_copies import shuffled_images
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.errors import InvalidInputError
 from vaefrag_core.structure.hotspot_groups import mean_between_members
@@ -92,10 +93,7 @@ def compare_hotspots(
     closer = np.maximum.outer(inside[0], inside[1])
     highest = np.zeros(draws)
     images = np.arange(first[0].n_images) if copies is None else copies
-    originals, place = np.unique(images, return_inverse=True)
-    rng = np.random.default_rng(seed)
-    for draw in range(draws):
-        shuffle = rng.permutation(originals)[place]
+    for draw, shuffle in enumerate(shuffled_images(images, draws, np.random.default_rng(seed))):
         nmi = np.array(matrix.nmi, dtype=np.float64)
         nmi[:count, count:] = compare_across(
             (mean, logvar), (mean_2[:, shuffle], logvar_2[:, shuffle]), threads=threads

@@ -3,11 +3,14 @@
 Reference: Hsu, K. et al. (2023). Disentanglement via latent quantization. NeurIPS. https://arxiv.org/abs/2305.18378
 """
 
+import math
 import warnings
 
 import numpy as np
 
 from vaefrag_core.array_types import FloatArray, IntArray
+from vaefrag_core.artifacts.image_copies import shuffled_images
+from vaefrag_core.structure.label_factors import label_entropy_bits
 
 INFOMEC = ("infom", "infoe", "infoc")
 NEIGHBOURS = 10  # of the estimate of mutual information, as published
@@ -41,9 +44,19 @@ def infomec(codes: FloatArray, classes: IntArray) -> FloatArray:
     return np.array([_largest_share(told.T), _explicitness(codes, classes), _largest_share(told)])
 
 
-def shuffled_infomec(codes: FloatArray, classes: IntArray, seed: int = 0) -> FloatArray:
-    """Return `infomec` with the images of the factors shuffled together: what codes show that tell nothing of them."""
-    order = np.random.default_rng(seed).permutation(len(codes))
+def shuffled_infomec(
+    codes: FloatArray, classes: IntArray, seed: int = 0, copy_of: IntArray | None = None
+) -> FloatArray:
+    """Return `infomec` with the images of the factors shuffled together: what codes show that tell nothing of them.
+
+    Args:
+        codes: (N, D) standardized codes.
+        classes: (F, N) numbered values of the factors.
+        seed: of the shuffle.
+        copy_of: (N,) the position of the first image that each one equals; None without copies.
+    """
+    copy_of = np.arange(len(codes)) if copy_of is None else copy_of
+    (order,) = shuffled_images(copy_of, 1, np.random.default_rng(seed))
     return infomec(codes, classes[:, order])
 
 
@@ -52,7 +65,7 @@ def told_shares(codes: FloatArray, classes: IntArray) -> FloatArray:
     from sklearn.feature_selection import mutual_info_classif
 
     nats = [mutual_info_classif(codes, values, n_neighbors=NEIGHBOURS, random_state=0) for values in classes]
-    return np.asarray(np.asarray(nats) / np.array([_entropy(values) for values in classes])[:, None])
+    return np.asarray(np.asarray(nats) / np.array([_entropy_nats(values) for values in classes])[:, None])
 
 
 def _largest_share(rows: FloatArray) -> float:
@@ -75,11 +88,9 @@ def _explicitness(codes: FloatArray, classes: IntArray) -> float:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the entropy has settled long before the coefficients
             predicted = regression.fit(codes, values).predict_proba(codes)
-        shares.append(1 - log_loss(values, predicted, labels=regression.classes_) / _entropy(values))
+        shares.append(1 - log_loss(values, predicted, labels=regression.classes_) / _entropy_nats(values))
     return float(np.mean(shares))
 
 
-def _entropy(values: IntArray) -> float:
-    """Return the entropy of a factor, nats."""
-    share = np.unique(values, return_counts=True)[1] / len(values)
-    return float(-(share * np.log(share)).sum())
+def _entropy_nats(values: IntArray) -> float:
+    return label_entropy_bits(values) * math.log(2)

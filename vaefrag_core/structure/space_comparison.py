@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from vaefrag_core.array_types import FloatArray
+from vaefrag_core.array_types import FloatArray, IntArray
 from vaefrag_core.artifacts import Posteriors, SpaceMatrix
+from vaefrag_core.artifacts.image_copies import shuffled_images
 from vaefrag_core.config import SpaceConfig
 from vaefrag_core.measures.monte_carlo import SpaceEstimates, monte_carlo_comparison
-from vaefrag_core.measures.space_similarity import PreparedSpace, prepare_space, shuffled_orders, space_similarities
+from vaefrag_core.measures.space_similarity import PreparedSpace, prepare_space, space_similarities
 from vaefrag_core.structure.disentanglement import standard_codes
 from vaefrag_core.structure.infomec import infomec, shuffled_infomec
 from vaefrag_core.structure.label_factors import usable_factors
@@ -46,15 +47,18 @@ def compare_spaces(
     part = max(FEWEST_DRAWS, config.draws // INFORMATION_SHUFFLES)
     total = config.draws + part * INFORMATION_SHUFFLES
 
-    def estimate(draws: int, seed: int, begun: int, orders: list[torch.Tensor] | None = None) -> SpaceEstimates:
-        arrays = [
-            [torch.as_tensor(member, dtype=torch.float64, device=device) for member in members]
-            for members in (posteriors.mean, posteriors.logvar)
-        ]
+    arrays = [
+        [torch.as_tensor(member, dtype=torch.float64, device=device) for member in members]
+        for members in (posteriors.mean, posteriors.logvar)
+    ]
+
+    def estimate(draws: int, seed: int, begun: int, orders: IntArray | None = None) -> SpaceEstimates:
+        shuffled = arrays
         if orders is not None:
-            arrays = [[member[order] for member, order in zip(members, orders, strict=True)] for members in arrays]
+            places = torch.as_tensor(orders, device=device)
+            shuffled = [[member[order] for member, order in zip(members, places, strict=True)] for members in arrays]
         return monte_carlo_comparison(
-            *arrays,
+            *shuffled,
             draws=draws,
             generator=torch.Generator(device).manual_seed(seed),
             on_progress=lambda done, _: on_progress(begun + done, total),
@@ -63,9 +67,8 @@ def compare_spaces(
     estimates = estimate(config.draws, config.seed, 0)
     by_chance = []
     for r in range(INFORMATION_SHUFFLES):
-        orders = shuffled_orders(posteriors.n_members, posteriors.n_images, config.seed + r, posteriors.image_copies)
-        places = [torch.as_tensor(order, device=device) for order in orders]
-        shuffled = estimate(part, config.seed + r, config.draws + r * part, places)
+        orders = _orders_of_members(posteriors, config.seed + r)
+        shuffled = estimate(part, config.seed + r, config.draws + r * part, orders)
         by_chance.append((shuffled.own[:, None] + shuffled.own[None, :] - shuffled.vi).numpy() / 2)
     spaces = [prepare_space(active_means(m, v)) for m, v in zip(posteriors.mean, posteriors.logvar, strict=True)]
     chance = np.stack(by_chance)
@@ -91,22 +94,27 @@ def compare_spaces(
     )
 
 
+def _orders_of_members(posteriors: Posteriors, seed: int) -> IntArray:
+    """Draw an order of the images for each member, (M, N), so that their spaces share nothing any more."""
+    return shuffled_images(posteriors.image_copies, posteriors.n_members, np.random.default_rng(seed))
+
+
 def _similarities_of_means(posteriors: Posteriors, spaces: Sequence[PreparedSpace], seed: int) -> dict[str, FloatArray]:
     """Compare the posterior means of live channels, and hold them against labels: the fields of a `SpaceMatrix`."""
-    members, n_images = posteriors.n_members, posteriors.n_images
     codes = [standard_codes(active_means(m, v)) for m, v in zip(posteriors.mean, posteriors.logvar, strict=True)]
     shuffled = []
     for r in range(SIMILARITY_SHUFFLES):
-        orders = shuffled_orders(members, n_images, seed + r, posteriors.image_copies)
-        pairs = zip(spaces, orders, strict=True)
+        pairs = zip(spaces, _orders_of_members(posteriors, seed + r), strict=True)
         shuffled.append(space_similarities([space.reordered(order) for space, order in pairs]))
-    factors = usable_factors(posteriors.labels, tuple(posteriors.label_names or ()), n_images).classes
-    if n_images < FEWEST_LABELLED:
+    factors = usable_factors(posteriors.labels, tuple(posteriors.label_names or ()), posteriors.n_images).classes
+    if posteriors.n_images < FEWEST_LABELLED:
         factors = factors[:0]
     return {
         "similarity": space_similarities(spaces),
         "similarity_chance": np.mean(shuffled, axis=0),
         "similarity_highest": np.max(shuffled, axis=0),
         "infomec": np.array([infomec(member, factors) for member in codes]),
-        "infomec_chance": np.array([shuffled_infomec(member, factors, seed) for member in codes]),
+        "infomec_chance": np.array(
+            [shuffled_infomec(member, factors, seed, posteriors.image_copies) for member in codes]
+        ),
     }

@@ -7,6 +7,7 @@ import numpy as np
 from scipy.stats import t
 
 from vaefrag_core.array_types import FloatArray, IntArray
+from vaefrag_core.artifacts.image_copies import shuffled_images
 from vaefrag_core.structure.label_factors import label_entropy_bits
 from vaefrag_core.synthesis.intervals import COVERAGE
 from vaefrag_core.synthesis.label_readings import deal_folds
@@ -70,7 +71,7 @@ def label_bits(
             left_out.append(_bits(within[stay] - coefficient[np.ix_(stay, out)] @ classes[out], classes[stay]))
         count = len(left_out)
         error = float(np.sqrt((count - 1) / count * np.square(np.array(left_out) - np.mean(left_out)).sum()))
-        orders = [rng.permutation(len(codes)) for _ in range(SHUFFLES)]
+        orders = shuffled_images(copy_of, SHUFFLES, rng)
         chance = float(np.mean([_bits(coefficient @ classes[order], classes[order]) for order in orders]))
         half = float(t.ppf((1 + COVERAGE) / 2, count - 1)) * error
         bits = plain - chance

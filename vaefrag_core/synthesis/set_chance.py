@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vaefrag_core.array_types import BoolArray, FloatArray, IntArray
+from vaefrag_core.artifacts.image_copies import shuffled_images
 from vaefrag_core.measures.information_terms import bits_above_chance
 from vaefrag_core.structure.chance_level import shuffle_images
 from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks
@@ -81,7 +82,7 @@ def carried_share(
     by_chance = np.zeros(len(spaces))
     doubled = [list(space) for space in spaces]
     for seed in range(shuffles):
-        order = _order(seed, copy_of)
+        (order,) = shuffled_images(copy_of, 1, np.random.default_rng(seed))
         both = CoefficientBlocks(*(np.concatenate([part, part[:, order]]) for part in channels))
         by_chance += space_bits(both, spaces, [count + c for c in selection])[1] / shuffles
         if seed == 0:  # takes longest
@@ -102,9 +103,3 @@ def _too_near(joint_by_chance: FloatArray, ceiling_bits: float) -> BoolArray:
 
 def _shuffles(n_images: int) -> int:
     return int(np.clip(SHUFFLED_IMAGES // n_images, 1, MAX_SHUFFLES))
-
-
-def _order(seed: int, copy_of: IntArray) -> IntArray:
-    """Return images in another order, copies of one image still copies of one."""
-    place = np.arange(len(copy_of), dtype=np.float64)[None]
-    return np.asarray(shuffle_images(place, place, seed, copy_of)[0][0].astype(np.int64))
