@@ -16,7 +16,7 @@ from vaefrag_core.ensemble_record import ImportedSource, TrainedSource
 from vaefrag_core.ensemble_store import EnsembleStore, replacing, write_text
 from vaefrag_core.errors import InvalidInputError, VaefragError
 from vaefrag_core.fusion_store import FusionStore, fusion_id_of
-from vaefrag_core.structure.label_factors import usable_factors
+from vaefrag_core.structure.label_factors import factors_of
 from vaefrag_core.synthesis.distillation import distill_encoder
 from vaefrag_core.synthesis.evaluation import label_information, probe_labels, ring_discontinuity
 from vaefrag_core.synthesis.fusion import FusionStep, fuse_learners
@@ -111,7 +111,7 @@ def _evaluate(
 ) -> dict[str, Any]:
     """Measure by criteria that were not optimized what was gained; JSON content."""
     on_stage("judge", 0.0, None)
-    factors = usable_factors(posteriors.labels, posteriors.label_names, posteriors.n_images, posteriors.identifiers)
+    factors = factors_of(posteriors)
     labels = dict(zip(factors.names[:MAX_PROBED_LABELS], factors.classes, strict=False))
     report: dict[str, Any] = {"format": EVALUATION_FORMAT, "probes": [], "label_bits": [], "notes": [*factors.messages]}
     spaces = list(zip(learners.mean, learners.logvar, strict=True))

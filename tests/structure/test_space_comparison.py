@@ -106,3 +106,16 @@ def test_one_member_has_no_pairs() -> None:
     matrix = compare_spaces(Posteriors([mean], [np.full((60, 2), -2.0)]), SpaceConfig(draws=100))
     assert matrix.nmi.tolist() == [[1.0]]
     assert [summary.pairs for summary in matrix.summaries] == [0] * 7
+
+
+def test_a_declared_identifier_is_no_factor() -> None:
+    rng = np.random.default_rng(0)
+    kind, row = rng.integers(2, size=60), np.arange(60) // 4
+    mean = rng.normal(size=(2, 60, 2)) + kind[:, None]
+    labels = {"labels": np.stack([kind, row], axis=1), "label_names": ["kind", "row"]}
+    both = compare_spaces(Posteriors(mean, np.full_like(mean, -2.0), **labels), SpaceConfig(draws=100))
+    one = compare_spaces(
+        Posteriors(mean, np.full_like(mean, -2.0), **labels, identifiers=["row"]), SpaceConfig(draws=100)
+    )
+    assert np.isfinite(both.infomec[:, 0]).all()
+    assert np.isnan(one.infomec[:, 0]).all()  # InfoM of a single factor is undefined

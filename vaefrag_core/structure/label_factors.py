@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from vaefrag_core.array_types import AnyArray, BoolArray, FloatArray, IntArray
+from vaefrag_core.artifacts import Posteriors
 
 MAX_VALUES = 20  # of a numeric label; with more, its images fall into as many bins of equal population
 IDENTIFIER_SHARE = 0.9  # of the images; a text with more values than that names images
@@ -103,6 +104,16 @@ def read_labels(labels: Any, names: tuple[str, ...], identifiers: Sequence[str] 
     """
     columns = [] if labels is None else list(np.asarray(labels).T)
     return [_read(name, column, name in identifiers) for name, column in zip(names, columns, strict=True)]
+
+
+def labels_of(posteriors: Posteriors) -> list[Label]:
+    """Return the labels of a sample, F of them, their values numbered; see `read_labels`."""
+    return read_labels(posteriors.labels, posteriors.label_names, posteriors.identifiers)
+
+
+def factors_of(posteriors: Posteriors) -> Factors:
+    """Return the labels of a sample that can serve as factors; see `usable_factors`."""
+    return usable_factors(posteriors.labels, posteriors.label_names, posteriors.n_images, posteriors.identifiers)
 
 
 def known_texts(column: AnyArray) -> list[str | None]:

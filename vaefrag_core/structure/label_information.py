@@ -7,7 +7,7 @@ import numpy as np
 from vaefrag_core.array_types import FloatArray
 from vaefrag_core.artifacts import ChannelMatrix, Posteriors
 from vaefrag_core.measures.channel_states import dead_channels
-from vaefrag_core.structure.label_factors import read_labels
+from vaefrag_core.structure.label_factors import labels_of
 
 NEIGHBOURS = 5  # of an image: fewer waver more, more blur what sharp channels tell
 MAX_IMAGES = 2_000  # drawn from larger samples, which bounds the time and leaves an error of a few hundredths of a bit
@@ -61,7 +61,7 @@ def with_unbinned_labels(
     """
     bits = np.full(matrix.label_nmi.shape, np.nan)
     live = np.flatnonzero(~dead_channels(matrix.information_bits, min_bits))
-    labels = read_labels(posteriors.labels, posteriors.label_names, posteriors.identifiers)
+    labels = labels_of(posteriors)
     distinct = np.unique(posteriors.image_copies)  # copies would be each other's nearest neighbours
     rng = np.random.default_rng(seed)
     for f, label in enumerate(labels):

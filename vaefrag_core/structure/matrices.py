@@ -17,7 +17,7 @@ from vaefrag_core.structure.chance_level import (
     shuffled_channels,
     shuffled_codes,
 )
-from vaefrag_core.structure.label_factors import Label, codes_by_images, read_labels
+from vaefrag_core.structure.label_factors import Label, codes_by_images, labels_of
 from vaefrag_core.structure.pairwise_information import Progress, Rows, shared_bits
 from vaefrag_core.structure.sampling_errors import information_errors
 from vaefrag_core.structure.saturation import saturation_messages
@@ -64,7 +64,7 @@ def compare_channels(
     reused, source = _reusable_channels(posteriors, earlier)
     # Reused channels first: the pairs that are left to compare are then one rectangle and one triangle.
     order = np.concatenate([reused, np.setdiff1d(np.arange(count), reused)]).astype(np.int64)
-    labels = read_labels(posteriors.labels, posteriors.label_names, posteriors.identifiers)
+    labels = labels_of(posteriors)
     shuffled_mean, shuffled_logvar, shuffled = shuffled_channels(mean[order], logvar[order], posteriors.image_copies)
     # A level for all pairs takes several shuffled channels to fit; with fewer, labels are shuffled themselves.
     fitted = len(shuffled) >= FEWEST_FITTED

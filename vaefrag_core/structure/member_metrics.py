@@ -10,7 +10,7 @@ from vaefrag_core.errors import InvalidInputError
 from vaefrag_core.measures.kl_divergence import active_units, kl_to_prior_nats
 from vaefrag_core.structure.disentanglement import dci, factorvae_score, mig, sap, standard_codes
 from vaefrag_core.structure.disentanglement_ranking import udr
-from vaefrag_core.structure.label_factors import Factors, usable_factors
+from vaefrag_core.structure.label_factors import Factors, factors_of
 
 METRICS = ("mig", "disentanglement", "completeness", "informativeness", "sap", "factorvae", "udr")
 FEWEST_IMAGES = 100  # a quarter of fewer is too few to test a prediction on
@@ -66,7 +66,7 @@ def member_metrics(posteriors: Posteriors, seed: int = 0) -> MemberMetrics:
             f"Expected at least {FEWEST_IMAGES} images to measure members on, got {posteriors.n_images}."
             " Take a larger fingerprint sample."
         )
-    factors = usable_factors(posteriors.labels, posteriors.label_names, posteriors.n_images, posteriors.identifiers)
+    factors = factors_of(posteriors)
     if not factors.names and posteriors.n_members < 2:
         raise InvalidInputError(
             "Expected a label of more than one value, or a second member for UDR, got neither."

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,10 +12,10 @@ from vaefrag_core.artifacts import Posteriors, SpaceMatrix
 from vaefrag_core.artifacts.image_copies import shuffled_images
 from vaefrag_core.config import SpaceConfig
 from vaefrag_core.measures.monte_carlo import SpaceEstimates, monte_carlo_comparison
-from vaefrag_core.measures.space_similarity import PreparedSpace, prepare_space, space_similarities
+from vaefrag_core.measures.space_similarity import prepare_space, space_similarities
 from vaefrag_core.structure.disentanglement import standard_codes
 from vaefrag_core.structure.infomec import infomec, shuffled_infomec
-from vaefrag_core.structure.label_factors import usable_factors
+from vaefrag_core.structure.label_factors import factors_of
 from vaefrag_core.structure.member_metrics import active_means
 
 INFORMATION_SHUFFLES = 8  # that share the draws among them; their spread tells how well chance is known
@@ -70,7 +71,7 @@ def compare_spaces(
         orders = _orders_of_members(posteriors, config.seed + r)
         shuffled = estimate(part, config.seed + r, config.draws + r * part, orders)
         by_chance.append((shuffled.own[:, None] + shuffled.own[None, :] - shuffled.vi).numpy() / 2)
-    spaces = [prepare_space(active_means(m, v)) for m, v in zip(posteriors.mean, posteriors.logvar, strict=True)]
+    means = [active_means(m, v) for m, v in zip(posteriors.mean, posteriors.logvar, strict=True)]
     chance = np.stack(by_chance)
     chance[:, np.arange(posteriors.n_members), np.arange(posteriors.n_members)] = np.nan
     return SpaceMatrix(
@@ -85,8 +86,7 @@ def compare_spaces(
         nmi_error=estimates.nmi_error.numpy(),
         chance_bits=chance.mean(axis=0),
         chance_error=chance.std(axis=0, ddof=1) / math.sqrt(len(chance)),
-        live_channels=np.array([space.standardized.shape[1] for space in spaces]),
-        **_similarities_of_means(posteriors, spaces, config.seed),
+        **_similarities_of_means(posteriors, means, config.seed),
         n_images=posteriors.n_images,
         draws=config.draws,
         shuffles=INFORMATION_SHUFFLES,
@@ -99,17 +99,18 @@ def _orders_of_members(posteriors: Posteriors, seed: int) -> IntArray:
     return shuffled_images(posteriors.image_copies, posteriors.n_members, np.random.default_rng(seed))
 
 
-def _similarities_of_means(posteriors: Posteriors, spaces: Sequence[PreparedSpace], seed: int) -> dict[str, FloatArray]:
+def _similarities_of_means(posteriors: Posteriors, means: Sequence[FloatArray], seed: int) -> dict[str, Any]:
     """Compare the posterior means of live channels, and hold them against labels: the fields of a `SpaceMatrix`."""
-    codes = [standard_codes(active_means(m, v)) for m, v in zip(posteriors.mean, posteriors.logvar, strict=True)]
+    spaces, codes = [prepare_space(mean) for mean in means], [standard_codes(mean) for mean in means]
     shuffled = []
     for r in range(SIMILARITY_SHUFFLES):
         pairs = zip(spaces, _orders_of_members(posteriors, seed + r), strict=True)
         shuffled.append(space_similarities([space.reordered(order) for space, order in pairs]))
-    factors = usable_factors(posteriors.labels, tuple(posteriors.label_names or ()), posteriors.n_images).classes
+    factors = factors_of(posteriors).classes
     if posteriors.n_images < FEWEST_LABELLED:
         factors = factors[:0]
     return {
+        "live_channels": np.array([space.standardized.shape[1] for space in spaces]),
         "similarity": space_similarities(spaces),
         "similarity_chance": np.mean(shuffled, axis=0),
         "similarity_highest": np.max(shuffled, axis=0),

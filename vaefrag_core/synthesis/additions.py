@@ -10,7 +10,7 @@ from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.errors import InvalidInputError
 from vaefrag_core.measures.channel_states import dead_channels
-from vaefrag_core.structure.label_factors import read_labels
+from vaefrag_core.structure.label_factors import labels_of
 from vaefrag_core.synthesis.channel_pool import validate_channels
 from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks
 from vaefrag_core.synthesis.greedy import extended_bits, greedy_order, prefix_bits, space_bits
@@ -212,11 +212,10 @@ def _codes(posteriors: Posteriors, label: str | None) -> IntArray | None:
     """Return the numbered values of a label, (N,); None without one."""
     if label is None:
         return None
-    names = tuple(posteriors.label_names or ())
+    names = posteriors.label_names
     if label not in names:
         raise InvalidInputError(f"There is no label {label[:40]!r}: there is {', '.join(names) or 'none'}.")
-    assert posteriors.labels is not None  # they have names
-    (column,) = read_labels(posteriors.labels[:, [names.index(label)]], (label,), posteriors.identifiers)
+    column = labels_of(posteriors)[names.index(label)]
     if column.identifier:
         raise InvalidInputError(f"Label {label} {column.names_images}: rank by another label, or by bits.")
     if column.labelled.sum() < 2:

@@ -17,7 +17,7 @@ from vaefrag_core.config import HotspotConfig
 from vaefrag_core.errors import InvalidInputError
 from vaefrag_core.measures.channel_states import dead_channels
 from vaefrag_core.measures.information_terms import nmi_from_terms, shared_bits_from_terms, vi_from_terms
-from vaefrag_core.structure.label_factors import codes_by_images, label_entropy_bits, read_labels
+from vaefrag_core.structure.label_factors import codes_by_images, label_entropy_bits, labels_of
 from vaefrag_core.synthesis.additions import (
     Additions,
     GreedySelection,
@@ -166,7 +166,7 @@ def combine(
     coefficients = CoefficientBlocks(mean[selection], logvar[selection])
     n, ceiling = posteriors.n_images, math.log2(posteriors.n_images)
     names = tuple(posteriors.label_names or ())
-    groups = codes_by_images(read_labels(posteriors.labels, names, posteriors.identifiers))
+    groups = codes_by_images(labels_of(posteriors))
     whole = next((codes for images, _, codes in groups if images.all()), np.zeros((0, n), dtype=np.int64))
     sums = subset_log_sums(coefficients, whole, with_subsets=shapley)
     single, others = ceiling - sums.singles / n, ceiling - sums.leave_one_out / n

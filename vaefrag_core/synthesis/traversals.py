@@ -11,7 +11,7 @@ from vaefrag_core.artifacts import Posteriors, Traversals
 from vaefrag_core.config import TraversalConfig
 from vaefrag_core.errors import MissingDataError
 from vaefrag_core.models.vae import VAE
-from vaefrag_core.structure.label_factors import UNLABELLED, read_labels
+from vaefrag_core.structure.label_factors import UNLABELLED, labels_of
 
 Draw = Callable[[Float32Array], ImageArray]
 
@@ -99,7 +99,7 @@ def base_images(posteriors: Posteriors, count: int) -> IntArray:
     """
     base: list[int] = []
     if posteriors.labels is not None:
-        label = read_labels(posteriors.labels, posteriors.label_names, posteriors.identifiers)[0]
+        label = labels_of(posteriors)[0]
         codes, first = np.unique(label.codes, return_index=True)
         first = first[codes != UNLABELLED]
         spread = np.linspace(0, len(first) - 1, min(count, len(first))).round().astype(int)  # when values are many
