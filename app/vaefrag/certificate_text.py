@@ -38,12 +38,7 @@ def verdict(certificate: "Certificate") -> list[str]:
     """Say which member to publish, and which stand apart, in sentences."""
     if certificate.consensus is None:
         return ["There is no hotspot, so that no member stands for the ensemble."]
-    record = next(r for r in certificate.members if r.member == certificate.consensus)
-    total = len(record.held) + len(record.lacking)
-    sentences = [
-        f"Member {record.member} stands best for the ensemble: it holds {len(record.held)} of"
-        f" {counted(total, 'hotspot')}, by channels of NMI {record.agreement:.2f}."
-    ]
+    sentences = [_consensus(certificate, "by channels of NMI {:.2f}")]
     if certificate.outliers:
         verb = "shares" if len(certificate.outliers) == 1 else "share"
         sentences.append(
@@ -93,6 +88,17 @@ def members_text(members: Sequence[int]) -> str:
     """
     *others, last = map(str, members)
     return f"members {', '.join(others)} and {last}" if others else f"member {last}"
+
+
+def returns_text(probability: float, interval: Sequence[float]) -> str:
+    """Write the probability that a new member holds a hotspot, and its interval.
+
+    Example:
+        >>> returns_text(0.9, (0.6, 0.98))
+        '90% (60% to 98%)'
+    """
+    low, high = interval
+    return f"{probability:.0%} ({low:.0%} to {high:.0%})"
 
 
 def number(value: float) -> str:
@@ -155,7 +161,7 @@ def _findings(analysis: Analysis) -> list[str]:
     ]
     if hotspots.recurrence is not None:
         probability, interval = hotspots.recurrence.probability, hotspots.recurrence.interval
-        shown = [f"{p:.0%} ({low:.0%} to {high:.0%})" for p, (low, high) in zip(probability, interval, strict=True)]
+        shown = [returns_text(p, ends) for p, ends in zip(probability, interval, strict=True)]
         each = ", ".join(shown)
         if len(shown) > MOST_LISTED:
             each = f"between {shown[int(probability.argmin())]} and {shown[int(probability.argmax())]}"
@@ -169,13 +175,8 @@ def _findings(analysis: Analysis) -> list[str]:
 def _members(certificate: Certificate) -> list[str]:
     if certificate.consensus is None:
         return []
-    record = next(r for r in certificate.members if r.member == certificate.consensus)
-    total = len(record.held) + len(record.lacking)
-    sentences = [
-        f"Member {record.member} stands best for the ensemble: it holds {len(record.held)} of"
-        f" {counted(total, 'hotspot')}, and its channels have a mean corrected NMI of {record.agreement:.2f} with those"
-        " of other members in them."
-    ]
+    agreement = "and its channels have a mean corrected NMI of {:.2f} with those of other members in them"
+    sentences = [_consensus(certificate, agreement)]
     if certificate.outliers:
         worst = max(r.p_value for r in certificate.members if r.outlier)
         sentences.append(
@@ -185,6 +186,16 @@ def _members(certificate: Certificate) -> list[str]:
     elif certificate.testable:
         sentences.append("No member shared significantly less with the hotspots than the others did.")
     return sentences
+
+
+def _consensus(certificate: Certificate, agreement: str) -> str:
+    """Say which member stands for the ensemble, with its agreement in these words."""
+    record = next(r for r in certificate.members if r.member == certificate.consensus)
+    total = len(record.held) + len(record.lacking)
+    return (
+        f"Member {record.member} stands best for the ensemble: it holds {len(record.held)} of"
+        f" {counted(total, 'hotspot')}, {agreement.format(record.agreement)}."
+    )
 
 
 def _range(values: Sequence[float], form: str) -> str:

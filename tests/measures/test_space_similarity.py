@@ -11,9 +11,9 @@ from sklearn.cross_decomposition import CCA
 
 from vaefrag_core.array_types import FloatArray
 from vaefrag_core.artifacts.image_copies import shuffled_images
+from vaefrag_core.measures.information_terms import above_chance
 from vaefrag_core.measures.space_similarity import (
     SPACE_MEASURES,
-    above_chance,
     prepare_space,
     space_similarities,
 )

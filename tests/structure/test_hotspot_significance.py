@@ -9,8 +9,9 @@ from vaefrag_core.structure.hotspot_groups import highest_inside
 from vaefrag_core.structure.hotspot_significance import (
     false_discovery_rates,
     highest_by_chance,
-    hotspot_p_values,
+    p_values_of,
     shuffled,
+    similarity_inside,
 )
 from vaefrag_core.structure.hotspots import find_hotspots
 from vaefrag_core.structure.matrices import compare_channels
@@ -49,7 +50,8 @@ def test_planted_fragments_are_beyond_chance(measure: str) -> None:
     seen: list[tuple[int, int]] = []
     highest = highest_by_chance(posteriors, config, 19, on_progress=lambda *step: seen.append(step))
     assert seen == [(draw + 1, 19) for draw in range(19)]
-    np.testing.assert_array_equal(hotspot_p_values(matrix, hotspots, config, highest), [0.05] * 3)
+    inside = similarity_inside(matrix, [group.channels for group in hotspots.groups], config)
+    np.testing.assert_array_equal(p_values_of(inside, highest), [0.05] * 3)
 
 
 def test_the_same_seed_gives_the_same() -> None:

@@ -19,7 +19,7 @@ from vaefrag_core.artifacts.stability import Stability
 from vaefrag_core.artifacts.traversals import Traversals
 from vaefrag_core.config import AnalysisConfig, Measure
 from vaefrag_core.measures.channel_states import saturated_channels
-from vaefrag_core.measures.information_terms import bits_above_chance, level_from_factors
+from vaefrag_core.measures.information_terms import above_chance, bits_above_chance, level_from_factors
 
 CLEAR_OF_CHANCE = 3.0  # standard deviations from which on a channel tells something of a label
 _LISTS = ("label_names", "member_keys", "identifiers", "messages", "diverged")  # of a ChannelMatrix
@@ -191,7 +191,7 @@ class ChannelMatrix:
         label_own = bits_above_chance(self.label_bits, (1 + alone) * self.label_bits, self.ceiling_bits)
         corrected = above / np.sqrt(np.outer(own, _positive(label_own)))
         level = self.label_chance_nmi(channels)
-        plain = (self.label_nmi[channels] - level) / (1 - level)
+        plain = above_chance(self.label_nmi[channels], level)
         fitted = np.isfinite(self.label_chance).all(axis=1) if len(self.label_chance) else False
         return np.asarray(np.where(fitted, corrected, plain))
 

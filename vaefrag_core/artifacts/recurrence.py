@@ -40,12 +40,13 @@ class Recurrence:
         return np.asarray(self.members[~self.holds[hotspot]])
 
 
-def wilson_interval(successes: IntArray, trials: int) -> FloatArray:
-    """Return the 95 % interval of a probability from successes in so many trials.
+def wilson_interval(successes: IntArray | FloatArray, trials: float, z: float = Z95) -> FloatArray:
+    """Return the interval of a probability from successes in so many trials, of 95 % by default.
 
     Args:
         successes: (G,) 0 to `trials`.
-        trials: at least 1.
+        trials: above 0; fractions of trials count as such.
+        z: quantile of its ends, in standard errors.
 
     Returns:
         (G, 2) lower and upper end.
@@ -55,7 +56,7 @@ def wilson_interval(successes: IntArray, trials: int) -> FloatArray:
         [[0.0, 0.28], [0.24, 0.76], [0.72, 1.0]]
     """
     share = np.asarray(successes) / trials
-    scale = 1 + Z95**2 / trials
-    centre = (share + Z95**2 / (2 * trials)) / scale
-    half = Z95 / scale * np.sqrt(share * (1 - share) / trials + Z95**2 / (4 * trials**2))
+    scale = 1 + z**2 / trials
+    centre = (share + z**2 / (2 * trials)) / scale
+    half = z / scale * np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
     return np.stack([np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)], axis=-1)

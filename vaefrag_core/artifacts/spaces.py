@@ -10,8 +10,8 @@ import numpy as np
 from vaefrag_core.array_types import BoolArray, FloatArray, IntArray
 from vaefrag_core.artifacts.files import check_shapes, load_arrays, load_json, reports_damage, save_arrays, save_json
 from vaefrag_core.measures.channel_states import saturated_channels
-from vaefrag_core.measures.information_terms import vi_from_terms
-from vaefrag_core.measures.space_similarity import SPACE_MEASURES, above_chance
+from vaefrag_core.measures.information_terms import above_chance, vi_from_terms
+from vaefrag_core.measures.space_similarity import SPACE_MEASURES
 
 # Of the arrays, in the order in which they are stored: M members, the five `SPACE_MEASURES`, InfoM, InfoE and InfoC.
 _SHAPES = {

@@ -142,3 +142,23 @@ def level_from_factors(factors: FloatArray, others: FloatArray) -> FloatArray:
     half = factors.shape[1] // 2
     level = factors[:, :half] @ others[:, :half].T - factors[:, half:] @ others[:, half:].T
     return np.asarray(np.maximum(level, 0.0))
+
+
+def above_chance(value: FloatArray, chance: FloatArray) -> FloatArray:
+    """Correct similarity for chance.
+
+    (value − chance) / (1 − chance)
+
+    Args:
+        value: (...) similarity, 1 of equal spaces.
+        chance: (...) what independent spaces show.
+
+    Returns:
+        (...) 0 on average of independent spaces, 1 of equal ones; NaN where chance is 1, or undefined.
+
+    Example:
+        >>> above_chance(np.array([0.6, 1.0]), np.array([0.2, 1.0])).round(6).tolist()
+        [0.5, nan]
+    """
+    room = 1 - chance
+    return np.asarray(np.divide(value - chance, room, out=np.full_like(room, math.nan), where=room > 1e-9))

@@ -5,7 +5,6 @@ right when. Spaces are (N, K) arrays of the same N images. Each is prepared once
 another order at no cost, so that a null of shuffled images is cheap.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -185,23 +184,3 @@ def matched_correlation(first: PreparedSpace, second: PreparedSpace) -> float:
 
     correlation = np.abs(first.standardized.T @ second.standardized)
     return float(correlation[linear_sum_assignment(correlation, maximize=True)].mean())
-
-
-def above_chance(value: FloatArray, chance: FloatArray) -> FloatArray:
-    """Correct similarity for chance.
-
-    (value − chance) / (1 − chance)
-
-    Args:
-        value: (...) similarity, 1 of equal spaces.
-        chance: (...) what independent spaces show.
-
-    Returns:
-        (...) 0 on average of independent spaces, 1 of equal ones; NaN where chance is 1, or undefined.
-
-    Example:
-        >>> above_chance(np.array([0.6, 1.0]), np.array([0.2, 1.0])).round(6).tolist()
-        [0.5, nan]
-    """
-    room = 1 - chance
-    return np.asarray(np.divide(value - chance, room, out=np.full_like(room, math.nan), where=room > 1e-9))

@@ -16,6 +16,7 @@ from vaefrag_core.artifacts.image_copies import shuffled_images
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.errors import InvalidInputError
 from vaefrag_core.structure.hotspot_groups import mean_between_members
+from vaefrag_core.structure.hotspot_significance import p_values_of
 from vaefrag_core.structure.matrices import compare_across, compare_channels
 
 
@@ -38,8 +39,7 @@ class HotspotComparison:
     @property
     def p_values(self) -> FloatArray:
         """(A, B) how often the highest of all pairs reaches what a pair shares, (1 + how often) / (1 + R)."""
-        reached = (self.highest_by_chance[:, None, None] >= self.between).sum(axis=0)
-        return np.asarray((1 + reached) / (1 + len(self.highest_by_chance)))
+        return p_values_of(self.between.ravel(), self.highest_by_chance).reshape(self.between.shape)
 
     def transposed(self) -> "HotspotComparison":
         """Return the comparison with the two ensembles' places exchanged."""

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from vaefrag_core.array_types import FloatArray, IntArray
-from vaefrag_core.artifacts import ChannelMatrix, Hotspots, Posteriors
+from vaefrag_core.artifacts import ChannelMatrix, Posteriors
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.structure.chance_level import shuffle_images
 from vaefrag_core.structure.hotspot_groups import highest_inside, mean_between_members
@@ -112,20 +112,6 @@ def p_values_of(similarity: FloatArray, highest: FloatArray) -> FloatArray:
     """
     reached = np.asarray(highest)[:, None] >= np.asarray(similarity)[None, :]
     return np.asarray((1 + reached.sum(axis=0)) / (1 + len(highest)))
-
-
-def hotspot_p_values(
-    matrix: ChannelMatrix, hotspots: Hotspots, config: HotspotConfig, highest: FloatArray
-) -> FloatArray:
-    """Return how often shuffled channels reach the similarity inside each hotspot, (G,); see `p_values_of`.
-
-    Args:
-        matrix: of C channels.
-        hotspots: found in it.
-        config: how they were found.
-        highest: (R,) what `highest_by_chance` found.
-    """
-    return p_values_of(similarity_inside(matrix, [group.channels for group in hotspots.groups], config), highest)
 
 
 def false_discovery_rates(p_values: FloatArray) -> FloatArray:

@@ -13,6 +13,7 @@ import numpy as np
 
 from vaefrag_core.array_types import FloatArray, IntArray
 from vaefrag_core.artifacts import Posteriors
+from vaefrag_core.structure.rotation_null import random_orthogonal
 
 FRAGMENT_LOGVAR = float(np.log(0.03))  # of a channel's posteriors, beside fragments on −2 … 2: 2.6 bits
 DEAD_SHARE = 0.3  # of idle channels
@@ -161,8 +162,7 @@ def random_axes(
     means, logvars = [], []
     for _ in range(members):
         own = np.concatenate([fragments, rng.uniform(-1, 1, (private, images)) * np.sqrt(3)])
-        q, r = np.linalg.qr(rng.normal(size=(size, size)))
-        turn = q * np.sign(np.diag(r))
+        turn = random_orthogonal(size, rng)
         means.append((turn @ (np.sqrt(1 - noise)[:, None] * own)).T)
         logvars.append(np.tile(np.log(turn**2 @ noise), (images, 1)))
     return Posteriors(means, logvars)

@@ -30,9 +30,8 @@ from vaefrag_core.artifacts import ChannelMatrix, Posteriors, RotatedSearches
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.measures.gaussian import bhattacharyya_distance
 from vaefrag_core.measures.information import information_bits_from_overlap
-from vaefrag_core.structure.hotspot_groups import recurring_groups
 from vaefrag_core.structure.hotspot_significance import similarity_inside
-from vaefrag_core.structure.hotspots import comparable_channels
+from vaefrag_core.structure.hotspots import comparable_channels, hotspot_of_channels
 from vaefrag_core.structure.matrices import compare_channels
 
 MOST_MATCHED_IMAGES = 128  # on which bits are matched: they differ from those on all images by a few hundredths
@@ -62,24 +61,22 @@ def search_rotated(
         on_progress: called with draws done and all draws; an exception that it raises ends the work.
 
     Returns:
-        What each search found. The same seed gives the same, whatever the threads.
+        What each search shows. The same seed gives the same, whatever the threads.
     """
     live = comparable_channels(matrix, config)
     of_live_member = np.unique(matrix.member[live], return_counts=True)[1]
-    found: list[FloatArray] = [np.zeros(0)] * draws
+    inside: list[FloatArray] = [np.zeros(0)] * draws
     channels = np.zeros(draws, dtype=np.int64)
     for draw, rng in enumerate(np.random.default_rng(seed).spawn(draws)):
         if len(live):
             turned = compare_channels(rotated(posteriors, live, rng), threads=threads)
-            compared = comparable_channels(turned, config)
-            similarity = turned.corrected_similarity(config.measure, compared)
-            groups = recurring_groups(similarity, turned.member[compared], config)
-            inside = similarity_inside(turned, [compared[group] for group in groups], config)
-            found[draw] = np.sort(inside)[::-1]
-            channels[draw] = sum(map(len, groups))
+            hotspot = hotspot_of_channels(turned, config)
+            groups = [np.flatnonzero(hotspot == number) for number in range(hotspot.max() + 1)]
+            inside[draw] = np.sort(similarity_inside(turned, groups, config))[::-1]
+            channels[draw] = np.count_nonzero(hotspot >= 0)
         on_progress(draw + 1, draws)
-    by_rank = np.zeros((draws, max((len(values) for values in found), default=0) or 1))
-    for draw, values in enumerate(found):
+    by_rank = np.zeros((draws, max((len(values) for values in inside), default=0) or 1))
+    for draw, values in enumerate(inside):
         by_rank[draw, : len(values)] = values
     return RotatedSearches(by_rank, channels, int((of_live_member > 1).sum()))
 

@@ -4,6 +4,7 @@ import numpy as np
 from scipy.stats import t
 
 from vaefrag_core.array_types import FloatArray
+from vaefrag_core.artifacts.recurrence import wilson_interval
 
 COVERAGE = 0.95
 
@@ -41,9 +42,6 @@ def share_interval(scores: FloatArray, images: int, held_out: float, coverage: f
     Returns:
         Both ends, between 0 and 1.
 
-    Reference: Wilson, E. B. (1927). Probable inference, the law of succession, and statistical inference. Journal of
-    the American Statistical Association 22(158), 209-212.
-
     Example:
         >>> low, high = share_interval(np.ones(15), 100, 0.2)
         >>> round(low, 2), high
@@ -53,10 +51,8 @@ def share_interval(scores: FloatArray, images: int, held_out: float, coverage: f
     # Where all splits agree, their variance is that of so many images, and no less.
     inflation = (1 / len(scores) + held_out / (1 - held_out)) / held_out
     worth = share * (1 - share) / variance if variance > 0 else images / inflation
-    z = float(t.ppf((1 + coverage) / 2, len(scores) - 1))
-    middle = (share + z * z / (2 * worth)) / (1 + z * z / worth)
-    half = z * np.sqrt(share * (1 - share) / worth + (z / (2 * worth)) ** 2) / (1 + z * z / worth)
-    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
+    low, high = wilson_interval(np.array(share * worth), worth, float(t.ppf((1 + coverage) / 2, len(scores) - 1)))
+    return float(low), float(high)
 
 
 def difference_interval(

@@ -4,7 +4,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from vaefrag import terminal
-from vaefrag.certificate_text import MEMBER_COLUMNS, NO_NULL, hotspot_similarity, member_rows, number, verdict
+from vaefrag.certificate_text import (
+    MEMBER_COLUMNS,
+    NO_NULL,
+    hotspot_similarity,
+    member_rows,
+    number,
+    returns_text,
+    verdict,
+)
 
 if TYPE_CHECKING:
     from vaefrag_core.artifacts import Analysis
@@ -138,5 +146,4 @@ def _named(name: dict[str, Any]) -> str:
 def _returns(item: dict[str, Any]) -> str:
     if item.get("return_probability") is None:
         return "–"
-    low, high = item["return_interval"]
-    return f"{item['return_probability']:.0%} ({low:.0%} to {high:.0%})"
+    return returns_text(item["return_probability"], item["return_interval"])

@@ -6,7 +6,7 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from vaefrag.certificate_text import member_rows, methods_paragraph, number, verdict
+from vaefrag.certificate_text import member_rows, methods_paragraph, number, returns_text, verdict
 from vaefrag.components.facts import swatch
 from vaefrag.components.glossary import help_mark
 from vaefrag.components.markup import Child
@@ -145,8 +145,7 @@ class CertificateView:
         recurrence = self.hotspots.recurrence
         if hotspot is None or recurrence is None:
             return "–"
-        low, high = recurrence.interval[hotspot]
-        return f"{recurrence.probability[hotspot]:.0%} ({low:.0%} to {high:.0%})"
+        return returns_text(recurrence.probability[hotspot], recurrence.interval[hotspot])
 
 
 def _table(heads: list[Any], rows: list[html.Tr]) -> html.Table:
