@@ -14,9 +14,12 @@ from vaefrag_core.structure.label_factors import labels_of
 from vaefrag_core.synthesis.channel_pool import validate_channels
 from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks
 from vaefrag_core.synthesis.greedy import extended_bits, greedy_order, prefix_bits, space_bits
-from vaefrag_core.synthesis.set_chance import carried_share
+from vaefrag_core.synthesis.set_chance import carried_share, repeated_bits
 
 MIN_BITS = HotspotConfig().min_bits
+HELD_AGAINST_CHANCE = (
+    3  # members: of each it takes far longer to tell what a set carries by chance than what it carries
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +158,7 @@ def member_information(
     label: str | None = None,
     min_bits: float | FloatArray = 0.0,
     information_bits: FloatArray | None = None,
-    held_against_chance: int = 3,
+    repeated: FloatArray | None = None,
 ) -> MemberInformation:
     """Return what each member's whole space tells, and how much of it a set carries.
 
@@ -166,36 +169,68 @@ def member_information(
         min_bits: channels that tell less, one number or (C,), are left out: they take time and change nothing that is
             seen.
         information_bits: (C,) information of each channel alone; needed to leave some out.
-        held_against_chance: members, evenly spread, of which it is worked out what a shuffled set shares with them.
+        repeated: (K,) what `member_repetition` returns for the same; worked out where it is needed and not given.
 
     Raises:
         InvalidInputError: for what is no channel or label, and a channel named twice.
     """
     selection, codes = validate_channels(posteriors, channels, allow_empty=True), _codes(posteriors, label)
-    ends = np.cumsum(posteriors.channels_of_member)
-    spaces = [list(range(end - width, end)) for end, width in zip(ends, posteriors.channels_of_member, strict=True)]
-    if information_bits is not None:
-        live = ~dead_channels(information_bits, min_bits)
-        spaces = [[c for c in space if live[c]] for space in spaces]
-    flat = posteriors.flat()
+    spaces, flat = _spaces(posteriors, min_bits, information_bits), posteriors.flat()
     coefficients = CoefficientBlocks(*flat)
     bits, joint = space_bits(coefficients, spaces, selection, codes)
     none = np.zeros(0)
     if not selection:
         return MemberInformation(bits[:, -1], none, none, none)
     own = prefix_bits(coefficients, [selection])[0][-1, 0]
-    compared = np.linspace(0, len(spaces) - 1, min(len(spaces), held_against_chance)).round().astype(np.int64)
+    if repeated is None:
+        repeated = member_repetition(posteriors, min_bits=min_bits, information_bits=information_bits)
+    compared = _held_against_chance(len(spaces))
     chance, carried = np.full((2, len(spaces)), np.nan)
     by_chance, carried[compared] = carried_share(
         flat,
         [spaces[m] for m in compared],
         selection,
         joint[compared],
+        repeated,
         posteriors.image_copies,
         posteriors.input_entropy_bits,
     )
     chance[compared] = bits[compared, 0] + own - by_chance
     return MemberInformation(bits[:, -1], bits[:, 0] + own - joint, chance, carried)  # I(X;U) + I(X;V) − I(X;U,V)
+
+
+def member_repetition(
+    posteriors: Posteriors, *, min_bits: float | FloatArray = 0.0, information_bits: FloatArray | None = None
+) -> FloatArray:
+    """Return what two draws of each member that a set is held against share, above chance; no set changes it.
+
+    Args:
+        posteriors: M members.
+        min_bits: as of `member_information`.
+        information_bits: as of `member_information`.
+
+    Returns:
+        (K,) bits, of three members spread evenly, or of all when there are fewer.
+    """
+    spaces = _spaces(posteriors, min_bits, information_bits)
+    compared = [spaces[m] for m in _held_against_chance(len(spaces))]
+    return repeated_bits(posteriors.flat(), compared, posteriors.image_copies, posteriors.input_entropy_bits)
+
+
+def _held_against_chance(members: int) -> IntArray:
+    return np.linspace(0, members - 1, min(members, HELD_AGAINST_CHANCE)).round().astype(np.int64)
+
+
+def _spaces(
+    posteriors: Posteriors, min_bits: float | FloatArray, information_bits: FloatArray | None
+) -> list[list[int]]:
+    """Return the flat indices of each member's channels, dead ones left out where their bits are known."""
+    ends = np.cumsum(posteriors.channels_of_member)
+    spaces = [list(range(end - width, end)) for end, width in zip(ends, posteriors.channels_of_member, strict=True)]
+    if information_bits is None:
+        return spaces
+    live = ~dead_channels(information_bits, min_bits)
+    return [[c for c in space if live[c]] for space in spaces]
 
 
 def _live(

@@ -23,6 +23,7 @@ from vaefrag_core.synthesis.additions import (
     GreedySelection,
     MemberInformation,
     member_information,
+    member_repetition,
     rank_additions,
     select_greedily,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "combine",
     "joint_information",
     "member_information",
+    "member_repetition",
     "rank_additions",
     "select_greedily",
 ]

@@ -54,11 +54,31 @@ def shuffled_joint_bits(channels: Channels, copy_of: IntArray) -> float:
     return float(np.mean([prefix_bits(block, [every])[0][-1, 0] for block in blocks]))
 
 
+def repeated_bits(
+    channels: Channels, spaces: Sequence[Sequence[int]], copy_of: IntArray, ceiling_bits: float
+) -> FloatArray:
+    """Hold what two draws of each of some spaces share against chance.
+
+    Args:
+        channels: means and ln σ² of all channels, (C, N) each.
+        spaces: flat indices of each of M spaces.
+        copy_of: (N,) as in `shuffled_joint_bits`.
+        ceiling_bits: H(X).
+
+    Returns:
+        (M,) s(space, space′), bits; NaN where the images are too few to tell.
+    """
+    beside = [[*space, *(len(channels[0]) + c for c in space)] for space in spaces]
+    twice = _joint_bits(CoefficientBlocks(*channels), [[*space, *space] for space in spaces])
+    return set_bits_above_chance(twice, _joint_bits(_with_shuffled(channels, copy_of, 0), beside), ceiling_bits)
+
+
 def carried_share(
     channels: Channels,
     spaces: Sequence[Sequence[int]],
     selection: Sequence[int],
     joint: FloatArray,
+    repeated: FloatArray,
     copy_of: IntArray,
     ceiling_bits: float,
 ) -> tuple[FloatArray, FloatArray]:
@@ -71,6 +91,7 @@ def carried_share(
         spaces: flat indices of each of M spaces.
         selection: flat indices of the set.
         joint: (M,) bits of the set together with each space.
+        repeated: (M,) as `repeated_bits` returns it.
         copy_of: (N,) as in `shuffled_joint_bits`.
         ceiling_bits: H(X).
 
@@ -78,19 +99,18 @@ def carried_share(
         (M,) bits of the shuffled set together with each space; (M,) shares, 0 on average of independent spaces and 1 of
         a set that holds the space. NaN where the images are too few to tell.
     """
-    count, shuffles = len(channels[0]), int(np.clip(CARRIED_IMAGES // len(copy_of), 1, MAX_SHUFFLES))
-    by_chance = np.zeros(len(spaces))
-    doubled = [list(space) for space in spaces]
-    for seed in range(shuffles):
-        (order,) = shuffled_images(copy_of, 1, np.random.default_rng(seed))
-        both = CoefficientBlocks(*(np.concatenate([part, part[:, order]]) for part in channels))
-        by_chance += space_bits(both, spaces, [count + c for c in selection])[1] / shuffles
-        if seed == 0:  # takes longest
-            twice_by_chance = _joint_bits(both, [[*space, *(count + c for c in space)] for space in doubled])
-    twice = _joint_bits(CoefficientBlocks(*channels), [space + space for space in doubled])
+    shuffles = int(np.clip(CARRIED_IMAGES // len(copy_of), 1, MAX_SHUFFLES))
+    shuffled = [len(channels[0]) + c for c in selection]
+    drawn = [space_bits(_with_shuffled(channels, copy_of, seed), spaces, shuffled)[1] for seed in range(shuffles)]
+    by_chance = np.mean(drawn, axis=0)
     above = set_bits_above_chance(joint, by_chance, ceiling_bits)
-    own = set_bits_above_chance(twice, twice_by_chance, ceiling_bits)
-    return by_chance, np.divide(above, own, out=np.full(len(spaces), np.nan), where=own > 0)
+    return by_chance, np.divide(above, repeated, out=np.full(len(spaces), np.nan), where=repeated > 0)
+
+
+def _with_shuffled(channels: Channels, copy_of: IntArray, seed: int) -> CoefficientBlocks:
+    """Return all channels, and after them the same ones with their images shuffled together."""
+    (order,) = shuffled_images(copy_of, 1, np.random.default_rng(seed))
+    return CoefficientBlocks(*(np.concatenate([part, part[:, order]]) for part in channels))
 
 
 def _joint_bits(coefficients: CoefficientBlocks, spaces: Sequence[Sequence[int]]) -> FloatArray:

@@ -22,6 +22,7 @@ from vaefrag_core.synthesis.combination import (
     MemberInformation,
     combine,
     member_information,
+    member_repetition,
     rank_additions,
     select_greedily,
 )
@@ -137,11 +138,18 @@ class ChannelSetView:
         pool = self._pool()
         shown = [name.ensemble == self.selection.ensemble_id for name in pool.names]
         members = np.unique(pool.posteriors.channel_names[shown, 0])
+        least, bits = least_bits(pool, self.site.queries.store), self._information_bits(pool)
+        ensembles = dict.fromkeys(name.ensemble for name in pool.names)
+        versions = "+".join(f"{ensemble}/{self.analysis_of(ensemble).version}" for ensemble in ensembles)
         spaces = member_information(
             pool.posteriors,
             pool.flat_indices(self.channels),
-            min_bits=least_bits(pool, self.site.queries.store),
-            information_bits=self._information_bits(pool),
+            min_bits=least,
+            information_bits=bits,
+            repeated=self.site.queries.cached(
+                f"repetition/1/{versions}",
+                lambda: member_repetition(pool.posteriors, min_bits=least, information_bits=bits),
+            ),
         )
         return MemberInformation(*(part[members] for part in vars(spaces).values()))
 
