@@ -91,7 +91,7 @@ def test_a_damaged_result_says_what_to_delete(tmp_path: Path) -> None:
     ensemble_id, store = analysed(tmp_path, posteriors), EnsembleStore(tmp_path)
     run_null_tests(ensemble_id, store, NullConfig(draws=1, choices=1))
     folder = store.folder(ensemble_id) / "analysis" / store.analysis_index(ensemble_id).null_tests["nmi"]
-    (folder / "curve_found.npy").unlink()
+    (folder / "curve_hotspots.npy").unlink()
     with pytest.raises(BrokenFileError, match=f"Delete {folder} and run `vaefrag null {ensemble_id}`"):
         store.analysis(ensemble_id)
     shutil.rmtree(folder)

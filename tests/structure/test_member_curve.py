@@ -20,7 +20,7 @@ def test_what_every_member_holds_is_found_in_any_three() -> None:
     posteriors, _ = plant(Planted(members=7, fragments=2, images=200, noise=0.1), seed=0)
     curve = curve_of(compare_channels(posteriors), choices=6)
     assert curve.members.tolist() == [3, 4, 5, 6, 7]
-    assert (curve.found == 2).all()
+    assert (curve.hotspots == 2).all()
     assert (curve.refound == 2).all()
     assert curve.settled_from == 3
     assert curve.total == 2
@@ -38,14 +38,14 @@ def test_what_some_members_hold_is_found_in_the_choices_that_hold_three_of_them(
     from scipy.stats import hypergeom
 
     expected = [float(hypergeom(8, held, m).sf(2)) for m in curve.members]
-    np.testing.assert_allclose(curve.found.mean(axis=1), expected, atol=0.09)
-    np.testing.assert_array_equal(curve.found, curve.refound)
+    np.testing.assert_allclose(curve.hotspots.mean(axis=1), expected, atol=0.09)
+    np.testing.assert_array_equal(curve.hotspots, curve.refound)
     assert curve.settled_from == next(int(m) for m, share in zip(curve.members, expected, strict=True) if share >= 0.9)
 
 
 def test_where_nothing_comes_back_the_curve_is_flat_at_none() -> None:
     curve = curve_of(compare_channels(independent(5, 3, 150, seed=1)), choices=4)
-    assert not curve.found.any()
+    assert not curve.hotspots.any()
     assert curve.settled_from is None
 
 
@@ -63,5 +63,5 @@ def test_the_same_seed_gives_the_same_and_progress_is_told() -> None:
     hotspots = find_hotspots(matrix, CONFIG)
     once = member_curve(matrix, hotspots, CONFIG, seed=1, on_progress=lambda *step: seen.append(step))
     again = member_curve(matrix, hotspots, CONFIG, seed=1)
-    np.testing.assert_array_equal(once.found, again.found)
+    np.testing.assert_array_equal(once.hotspots, again.hotspots)
     assert seen == [(1, 3), (2, 3), (3, 3)]

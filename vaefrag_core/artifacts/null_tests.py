@@ -62,22 +62,22 @@ class RotatedSearches:
 
 @dataclass(frozen=True, eq=False)
 class MemberCurve:
-    """Hotspots found among some of the members, over random choices of them.
+    """Hotspots among some of the members, over random choices of them.
 
     Args:
         members: (P,) members looked at, ascending; the last is all of them.
-        found: (P, S) hotspots found in each of S choices.
+        hotspots: (P, S) hotspots in each of S choices.
         refound: (P, S) hotspots of all members that are among these.
     """
 
     members: IntArray
-    found: IntArray
+    hotspots: IntArray
     refound: IntArray
 
     @property
     def total(self) -> int:
         """Hotspots of all members."""
-        return int(self.found[-1, 0]) if len(self.found) else 0
+        return int(self.hotspots[-1, 0]) if len(self.hotspots) else 0
 
     @property
     def settled_from(self) -> int | None:
@@ -124,14 +124,14 @@ class NullTests:
 
     @property
     def overall(self) -> list[tuple[str, float, FloatArray, float]]:
-        """Hotspots, channels in them, mean similarity: name, value found, (R,) values of turned axes, percentile."""
+        """Hotspots, channels in them, mean similarity: name, value, (R,) values of turned axes, percentile."""
         mean = float(self.similarity.mean()) if len(self.similarity) else 0.0
         values = (
             ("hotspots", len(self.similarity), self.rotated.count.astype(np.float64)),
             ("channels", self.n_channels, self.rotated.channels.astype(np.float64)),
             ("similarity", mean, self.rotated.mean_similarity),
         )
-        return [(name, float(found), turned, below(turned, found)) for name, found, turned in values]
+        return [(name, float(value), turned, below(turned, value)) for name, value, turned in values]
 
     @property
     def beyond_chance(self) -> BoolArray:
@@ -150,7 +150,7 @@ class NullTests:
             rotated_similarity=self.rotated.similarity,
             rotated_channels=self.rotated.channels,
             curve_members=self.curve.members,
-            curve_found=self.curve.found,
+            curve_hotspots=self.curve.hotspots,
             curve_refound=self.curve.refound,
         )
         save_json(folder, {"n_channels": self.n_channels, "n_turned": self.rotated.n_turned, "seed": self.seed})
@@ -162,16 +162,16 @@ class NullTests:
         facts = load_json(folder)
         own = load_arrays(folder, "similarity", "p_values", "false_discovery_rates", "highest_by_chance")
         rotated = load_arrays(folder, "rotated_similarity", "rotated_channels")
-        curve = load_arrays(folder, "curve_members", "curve_found", "curve_refound")
+        curve = load_arrays(folder, "curve_members", "curve_hotspots", "curve_refound")
         arrays = own | rotated | curve
         check_shapes(folder, arrays, similarity="G", p_values="G", false_discovery_rates="G", highest_by_chance="R")
         check_shapes(folder, arrays, rotated_similarity="T K", rotated_channels="T")
-        check_shapes(folder, arrays, curve_members="P", curve_found="P S", curve_refound="P S")
+        check_shapes(folder, arrays, curve_members="P", curve_hotspots="P S", curve_refound="P S")
         return cls(
             **own,
             rotated=RotatedSearches(rotated["rotated_similarity"], rotated["rotated_channels"], int(facts["n_turned"])),
             n_channels=int(facts["n_channels"]),
-            curve=MemberCurve(curve["curve_members"], curve["curve_found"], curve["curve_refound"]),
+            curve=MemberCurve(curve["curve_members"], curve["curve_hotspots"], curve["curve_refound"]),
             seed=int(facts["seed"]),
         )
 

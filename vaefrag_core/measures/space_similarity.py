@@ -97,25 +97,27 @@ def space_similarities(spaces: Sequence[PreparedSpace]) -> FloatArray:
         [1.0, 1.0, 1.0, 1.0, 1.0]
     """
     count = len(spaces)
-    found = np.full((len(SPACE_MEASURES), count, count), np.nan)
+    similarity = np.full((len(SPACE_MEASURES), count, count), np.nan)
     there = [m for m, space in enumerate(spaces) if not space.empty]
     if not there or len(spaces[0].centred) < FEWEST_IMAGES:
-        return found
+        return similarity
     filled = [spaces[m] for m in there]
-    found[np.ix_([0], there, there)] = debiased_cka([space.centred for space in filled])
+    similarity[np.ix_([0], there, there)] = debiased_cka([space.centred for space in filled])
     upper = np.triu_indices(len(spaces[0].distance_ranks), 1)
     ranks = np.stack([space.distance_ranks[upper] for space in filled])
-    found[np.ix_([2], there, there)] = np.where(np.outer(ranks.any(axis=1), ranks.any(axis=1)), ranks @ ranks.T, np.nan)
+    similarity[np.ix_([2], there, there)] = np.where(
+        np.outer(ranks.any(axis=1), ranks.any(axis=1)), ranks @ ranks.T, np.nan
+    )
     for a, u in enumerate(there):
         for b in range(a, len(there)):
             v = there[b]
             pair = filled[a], filled[b]
-            found[[1, 3, 4], u, v] = found[[1, 3, 4], v, u] = (
+            similarity[[1, 3, 4], u, v] = similarity[[1, 3, 4], v, u] = (
                 svcca(*pair),
                 procrustes(*pair),
                 matched_correlation(*pair),
             )
-    return found
+    return similarity
 
 
 def debiased_cka(spaces: Sequence[FloatArray]) -> FloatArray:

@@ -23,8 +23,8 @@ class MemberRecord:
 
     Args:
         member: its number.
-        held: labels of the hotspots that it holds, as the other members show them.
-        lacking: labels of those that it does not.
+        held: numbers of the hotspots that it holds, as the other members show them.
+        lacking: numbers of those that it does not.
         agreement: mean corrected NMI of its channels with the channels of other members in the hotspots that it holds,
             by its best channel in each; NaN where it holds none.
         medoid_nmi: mean corrected NMI of these channels with the medoids, those hotspots aside whose medoid is its own;
@@ -54,7 +54,7 @@ class ChannelRecord:
 
     Args:
         channel: its flat index.
-        hotspot: label of its hotspot; None when it is in none.
+        hotspot: number of its hotspot; None when it is in none.
         state: why it is in none, if so.
         copies: flat indices of the channels of other members that are most like it, each of another member, the most
             alike first.
@@ -227,8 +227,8 @@ def _channel_records(
     saturated = matrix.saturated
     records = []
     for channel in range(matrix.n_channels):
-        row, label = row_of.get(channel), int(hotspots.labels[channel])
-        state: ChannelState = "in none" if label < 0 else "in a hotspot"
+        row, number = row_of.get(channel), int(hotspots.labels[channel])
+        state: ChannelState = "in none" if number < 0 else "in a hotspot"
         copies: list[int] = []
         if row is None:
             state = "dead" if hotspots.dead[channel] or not saturated[channel] else "saturated"
@@ -237,7 +237,7 @@ def _channel_records(
         records.append(
             ChannelRecord(
                 channel=channel,
-                hotspot=label if label >= 0 else None,
+                hotspot=number if number >= 0 else None,
                 state=state,
                 copies=tuple(int(live[c]) for c in copies),
                 copies_nmi=tuple(float(nmi[row, c]) for c in copies),

@@ -119,8 +119,8 @@ def count_searches(matrix: ChannelMatrix, config: HotspotConfig) -> int:
 
 
 def _other_values(setting: str, config: HotspotConfig) -> Iterator[float | int | str]:
-    chosen = getattr(config, setting)
-    return (value for value in OTHERS[setting] if value != chosen)
+    of_analysis = getattr(config, setting)
+    return (value for value in OTHERS[setting] if value != of_analysis)
 
 
 def _count(labels: IntArray) -> int:

@@ -123,9 +123,9 @@ def _on_images(posteriors: Posteriors, images: IntArray) -> Posteriors:
     )
 
 
-def _mean_inside(matrix: ChannelMatrix | None, measure: Measure, chosen: BoolArray) -> float:
+def _mean_inside(matrix: ChannelMatrix | None, measure: Measure, inside: BoolArray) -> float:
     """Return the mean similarity of some channels, over pairs of different members; NaN of none, and without images."""
-    channels = np.flatnonzero(chosen)
+    channels = np.flatnonzero(inside)
     if matrix is None or not len(channels):
         return float("nan")
     similarity = matrix.corrected_similarity(measure, channels)

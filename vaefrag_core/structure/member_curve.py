@@ -50,19 +50,19 @@ def member_curve(
     similarity, member = matrix.corrected_similarity(config.measure, live), matrix.member[live]
     members = np.unique(member)
     sizes = _sizes(len(members))
-    found, refound = np.zeros((2, len(sizes), choices), dtype=np.int64)
+    hotspots_among, refound = np.zeros((2, len(sizes), choices), dtype=np.int64)
     rng = np.random.default_rng(seed)
     for point, size in enumerate(sizes):
         for choice in range(choices):
             if choice and size == len(members):  # there is but one choice of all members
-                found[point], refound[point] = found[point, 0], refound[point, 0]
+                hotspots_among[point], refound[point] = hotspots_among[point, 0], refound[point, 0]
                 break
-            chosen = np.flatnonzero(np.isin(member, rng.permutation(members)[:size]))
-            groups = recurring_groups(similarity[np.ix_(chosen, chosen)], member[chosen], config)
-            found[point, choice] = len(groups)
-            refound[point, choice] = _refound([live[chosen[group]] for group in groups], hotspots, live[chosen])
+            among = np.flatnonzero(np.isin(member, rng.permutation(members)[:size]))
+            groups = recurring_groups(similarity[np.ix_(among, among)], member[among], config)
+            hotspots_among[point, choice] = len(groups)
+            refound[point, choice] = _refound([live[among[group]] for group in groups], hotspots, live[among])
         on_progress(point + 1, len(sizes))
-    return MemberCurve(sizes, found, refound)
+    return MemberCurve(sizes, hotspots_among, refound)
 
 
 def _sizes(n_members: int) -> IntArray:
@@ -72,11 +72,11 @@ def _sizes(n_members: int) -> IntArray:
     return np.unique(np.linspace(FEWEST_MEMBERS, n_members, count).round().astype(np.int64))
 
 
-def _refound(groups: list[IntArray], hotspots: Hotspots, chosen: IntArray) -> int:
-    """Count the hotspots that are among groups of chosen channels."""
+def _refound(groups: list[IntArray], hotspots: Hotspots, among: IntArray) -> int:
+    """Count the hotspots that are among groups of some channels."""
     jaccard: FloatArray = np.zeros((len(hotspots.groups), len(groups)))
     for g, hotspot in enumerate(hotspots.groups):
-        remaining = np.intersect1d(np.array(hotspot.channels), chosen)
+        remaining = np.intersect1d(np.array(hotspot.channels), among)
         for k, group in enumerate(groups):
             common = len(np.intersect1d(remaining, group, assume_unique=True))
             jaccard[g, k] = common / max(len(remaining) + len(group) - common, 1)

@@ -140,7 +140,7 @@ def probe_labels(
     rng = np.random.default_rng(seed)
     folds = [deal_folds(copy_of, FOLDS, rng) for _ in range(repeats)]
     pairs = [rng.choice(len(learners), 2, replace=False) for _ in range(PAIRS * repeats)]
-    found: list[list[ProbeAccuracy]] = []
+    by_reading: list[list[ProbeAccuracy]] = []
     for number, reading in enumerate(readings):
 
         def progress(share: float, number: int = number) -> None:
@@ -148,7 +148,7 @@ def probe_labels(
 
         scores = _read_spaces(fused, learners, codes, folds, pairs, reading, rng, progress)
         shares = [float(np.bincount(row).max() / n) for row in codes]
-        found.append(
+        by_reading.append(
             [
                 ProbeAccuracy(
                     name,
@@ -160,7 +160,7 @@ def probe_labels(
                 for f, name in enumerate(labels)
             ]
         )
-    return [probe for by_reading in zip(*found, strict=True) for probe in by_reading]
+    return [probe for of_label in zip(*by_reading, strict=True) for probe in of_label]
 
 
 def _read_spaces(
@@ -178,8 +178,8 @@ def _read_spaces(
     readers = [LabelReader(codes, fold, reading) for fold in folds]
 
     def near(space: Space) -> FloatArray:
-        found = affinities(*space, reading, repeats, rng)
-        return np.broadcast_to(found, (repeats, *found.shape[1:]))
+        affinity = affinities(*space, reading, repeats, rng)
+        return np.broadcast_to(affinity, (repeats, *affinity.shape[1:]))
 
     def read(affinity: FloatArray) -> FloatArray:
         return np.array([reader.held_out(a) for reader, a in zip(readers, affinity, strict=True)])
@@ -236,7 +236,7 @@ def label_information(
         together += distance
         for name, codes in labels.items():
             best[name] = max(best.get(name, (-np.inf, k)), (plain_label_bits(np.exp(-distance), codes), k))
-    found = {
+    by_space = {
         FUSED: label_bits(np.exp(-DEFAULT_DIVERGENCE.distance(*fused)), labels, copy_of, seed),
         BEST: {
             name: label_bits(
@@ -246,4 +246,6 @@ def label_information(
         },
         ALL: label_bits(np.exp(-together), labels, copy_of, seed),
     }
-    return [{"label": name, "space": space, **asdict(bits[name])} for name in labels for space, bits in found.items()]
+    return [
+        {"label": name, "space": space, **asdict(bits[name])} for name in labels for space, bits in by_space.items()
+    ]

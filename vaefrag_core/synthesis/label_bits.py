@@ -53,13 +53,13 @@ def label_bits(
 
     Example:
         >>> hard = np.kron(np.eye(2), np.ones((50, 50)))
-        >>> found = label_bits(hard, {"half": np.repeat([0, 1], 50)}, np.arange(100))["half"]
-        >>> round(found.bits + found.chance_bits, 6)
+        >>> told = label_bits(hard, {"half": np.repeat([0, 1], 50)}, np.arange(100))["half"]
+        >>> round(told.bits + told.chance_bits, 6)
         1.0
     """
     rng = np.random.default_rng(seed)
     blocks = deal_folds(copy_of, min(BLOCKS, len(np.unique(copy_of))), rng)
-    found = {}
+    told = {}
     for name, values in labels.items():
         codes = np.unique(values, return_inverse=True)[1]
         classes = np.eye(codes.max() + 1)[codes]
@@ -75,8 +75,8 @@ def label_bits(
         chance = float(np.mean([_bits(coefficient @ classes[order], classes[order]) for order in orders]))
         half = float(t.ppf((1 + COVERAGE) / 2, count - 1)) * error
         bits = plain - chance
-        found[name] = LabelBits(bits, (bits - half, bits + half), chance, label_entropy_bits(codes))
-    return found
+        told[name] = LabelBits(bits, (bits - half, bits + half), chance, label_entropy_bits(codes))
+    return told
 
 
 def plain_label_bits(coefficient: FloatArray, codes: IntArray) -> float:

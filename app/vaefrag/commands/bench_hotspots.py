@@ -210,15 +210,15 @@ def try_rules(planted: Planted, seed: int, rules: Mapping[str, Rule] = RULES) ->
     """
     posteriors, truth = plant(planted, seed)
     similarity, member, live = _compare(posteriors)
-    found, seconds = {}, {}
+    right, seconds = {}, {}
     for name, cut in rules.items():
         begin = time.perf_counter()
         groups = cut(similarity, member)
         seconds[name] = time.perf_counter() - begin
         agreement = agreement_with_planted(truth, [live[group] for group in groups])
-        found[name] = len(groups) == planted.fragments and agreement >= AGREEMENT
+        right[name] = len(groups) == planted.fragments and agreement >= AGREEMENT
     inside = _inside(similarity, truth[live], planted.fragments)
-    return {"settings": planted, "found": found, "seconds": seconds, "similarity": inside}
+    return {"settings": planted, "found": right, "seconds": seconds, "similarity": inside}
 
 
 def _summary(trials: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def bench_nulls(seeds: int) -> dict[str, Any]:
         kind: _levels([_shuffled_p(settings, seed) for seed in range(seeds)])
         for kind, settings in _announced(INDEPENDENT, seeds)
     }
-    found = false_discoveries(seeds)
+    discoveries = false_discoveries(seeds)
     turned = {
         kind: _levels([_turned_p(settings, seed) for seed in range(seeds)])
         for kind, settings in _announced(TURNED, seeds)
@@ -75,7 +75,7 @@ def bench_nulls(seeds: int) -> dict[str, Any]:
         "draws": DRAWS,
         "levels": list(LEVELS),
         "shuffled": shuffled,
-        "false_discoveries": found,
+        "false_discoveries": discoveries,
         "turned": turned,
         "planted": planted,
     }
@@ -172,10 +172,10 @@ def show_nulls(result: dict[str, Any]) -> None:
         for kind, row in result["planted"].items()
     ]
     terminal.show_table(columns, rows, right=columns[1:])
-    found = result["false_discoveries"]
+    discoveries = result["false_discoveries"]
     terminal.print_message(
         f"Of {MIXED.fragments} planted groups and the 2 best groups of private channels in each ensemble,"
-        f" {found['called']} are called real at a false discovery rate of 0.05: {found['power']:.0%} of the planted"
-        f" ones. False among those called: {found['false']:.1%}."
+        f" {discoveries['called']} are called real at a false discovery rate of 0.05: {discoveries['power']:.0%} of the"
+        f" planted ones. False among those called: {discoveries['false']:.1%}."
     )
     terminal.print_message(f"{result['seeds']} ensembles of each kind, {result['draws']} draws of each.")

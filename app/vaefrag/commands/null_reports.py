@@ -34,8 +34,8 @@ def null_result(tests: "NullTests", recurrence: "Recurrence") -> dict[str, Any]:
         "rotation": {
             "members_turned": tests.rotated.n_turned,
             **{
-                name: {"found": found, "turned_mean": float(turned.mean()), "percentile": percentile}
-                for name, found, turned, percentile in tests.overall
+                name: {"found": value, "turned_mean": float(turned.mean()), "percentile": percentile}
+                for name, value, turned, percentile in tests.overall
             },
         },
         "hotspots": [
@@ -58,14 +58,14 @@ def curve_result(curve: "MemberCurve") -> dict[str, Any]:
     points = [
         {
             "members": int(members),
-            "hotspots_mean": float(found.mean()),
-            "hotspots_range": [int(found.min()), int(found.max())],
+            "hotspots_mean": float(hotspots.mean()),
+            "hotspots_range": [int(hotspots.min()), int(hotspots.max())],
             "refound_mean": float(refound.mean()),
             "refound_range": [int(refound.min()), int(refound.max())],
         }
-        for members, found, refound in zip(curve.members, curve.found, curve.refound, strict=True)
+        for members, hotspots, refound in zip(curve.members, curve.hotspots, curve.refound, strict=True)
     ]
-    return {"choices": curve.found.shape[1], "settled_from": curve.settled_from, "points": points}
+    return {"choices": curve.hotspots.shape[1], "settled_from": curve.settled_from, "points": points}
 
 
 def show_null(tests: "NullTests", recurrence: "Recurrence") -> None:
@@ -108,8 +108,8 @@ def _show_rotated(tests: "NullTests") -> None:
     )
     names = {"hotspots": "hotspots", "channels": "channels in hotspots", "similarity": "mean similarity inside"}
     rows = [
-        [names[name], f"{found:.3g}", f"{turned.mean():.3g}", f"{percentile:.0f}%"]
-        for name, found, turned, percentile in tests.overall
+        [names[name], f"{value:.3g}", f"{turned.mean():.3g}", f"{percentile:.0f}%"]
+        for name, value, turned, percentile in tests.overall
     ]
     terminal.show_table(
         ["all hotspots", "found", "turned, mean", "above turned"], rows, right=["found", "turned, mean"]
@@ -133,5 +133,5 @@ def _show_curve(curve: "MemberCurve") -> None:
     if settled is not None:
         terminal.print_message(
             f"From {counted(settled, 'member')} on, nine tenths of these hotspots are refound, over"
-            f" {curve.found.shape[1]} random choices of as many members."
+            f" {curve.hotspots.shape[1]} random choices of as many members."
         )

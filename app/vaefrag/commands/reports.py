@@ -219,9 +219,9 @@ def show_analysis(analysis: "Analysis") -> None:
                 else ""
             )
         )
-    for label, sentences in enumerate(hotspot_doubts(matrix, hotspots, analysis.null_tests.get(measure))):
+    for number, sentences in enumerate(hotspot_doubts(matrix, hotspots, analysis.null_tests.get(measure))):
         if sentences:
-            terminal.print_message(f"Hotspot {label} is near chance. {' '.join(sentences)}")
+            terminal.print_message(f"Hotspot {number} is near chance. {' '.join(sentences)}")
     for message in hotspots.messages:
         terminal.print_message(message)
 

@@ -30,19 +30,19 @@ def sensitivity(
     config = store.analysis_index(ensemble_id).config.hotspots
     analysis = store.analysis(ensemble_id)
     with terminal.count_progress("Searching", count_searches(analysis.matrix, config)) as show:
-        found = hotspot_sensitivity(
+        searches = hotspot_sensitivity(
             analysis.matrix, analysis.hotspots[config.measure], config, on_progress=lambda done, _: show(done)
         )
     if as_json:
-        terminal.print_json(_result(ensemble_id, config, found))
+        terminal.print_json(_result(ensemble_id, config, searches))
     else:
-        _show(config, found)
+        _show(config, searches)
 
 
-def _result(ensemble_id: str, config: "HotspotConfig", found: "Sensitivity") -> dict[str, Any]:
+def _result(ensemble_id: str, config: "HotspotConfig", searches: "Sensitivity") -> dict[str, Any]:
     return {
         "ensemble": ensemble_id,
-        "hotspots": found.hotspots,
+        "hotspots": searches.hotspots,
         "settings": {
             name: {
                 "of_analysis": getattr(config, name),
@@ -50,21 +50,21 @@ def _result(ensemble_id: str, config: "HotspotConfig", found: "Sensitivity") -> 
                     {"value": other.value, "hotspots": other.hotspots, "agreement": other.agreement} for other in others
                 ],
             }
-            for name, others in _by_setting(found)
+            for name, others in _by_setting(searches)
         },
-        "members_left_out": [vars(member) for member in found.members],
+        "members_left_out": [vars(member) for member in searches.members],
     }
 
 
-def _show(config: "HotspotConfig", found: "Sensitivity") -> None:
+def _show(config: "HotspotConfig", searches: "Sensitivity") -> None:
     rows = []
-    for name, others in _by_setting(found):
-        chosen = getattr(config, name)
+    for name, others in _by_setting(searches):
+        of_analysis = getattr(config, name)
         for position, other in enumerate(others):
-            label = f"{name.replace('_', ' ')} (now {'default' if chosen is None else chosen})"
+            label = f"{name.replace('_', ' ')} (now {'default' if of_analysis is None else of_analysis})"
             rows.append([label if not position else "", other.value, other.hotspots, f"{other.agreement:.2f}"])
-    if found.members:
-        numbers, agreements = zip(*((member.hotspots, member.agreement) for member in found.members), strict=True)
+    if searches.members:
+        numbers, agreements = zip(*((member.hotspots, member.agreement) for member in searches.members), strict=True)
         fewest, most = min(numbers), max(numbers)
         rows.append(
             [
@@ -78,10 +78,10 @@ def _show(config: "HotspotConfig", found: "Sensitivity") -> None:
         ["changed", "to", "hotspots", "agreement"], rows, right=["to", "hotspots", "agreement"], whole=["changed"]
     )
     terminal.print_message(
-        f"The analysis has {found.hotspots}. One thing is changed at a time. Agreement: adjusted Rand index over all"
+        f"The analysis has {searches.hotspots}. One thing is changed at a time. Agreement: adjusted Rand index over all"
         " channels, one of no hotspot being a group of its own; 1 is the same hotspots, 0 no more than by chance."
     )
 
 
-def _by_setting(found: "Sensitivity") -> list[tuple[str, list[Any]]]:
-    return [(name, list(others)) for name, others in groupby(found.settings, key=lambda other: other.setting)]
+def _by_setting(searches: "Sensitivity") -> list[tuple[str, list[Any]]]:
+    return [(name, list(others)) for name, others in groupby(searches.settings, key=lambda other: other.setting)]

@@ -8,13 +8,13 @@ from vaefrag.figures.theme import HOTSPOT_COLOURS, NOISE_COLOUR, bare
 
 
 def member_curve_figure(
-    members: Sequence[int], found: Sequence[float], ranges: Sequence[tuple[int, int]], refound: Sequence[float]
+    members: Sequence[int], hotspots: Sequence[float], ranges: Sequence[tuple[int, int]], refound: Sequence[float]
 ) -> go.Figure:
     """Draw the mean number of hotspots, its range, and how many of all members' hotspots are among them.
 
     Args:
         members: looked at, ascending.
-        found: hotspots found, mean over choices of as many members.
+        hotspots: hotspots found, mean over choices of as many members.
         ranges: fewest and most.
         refound: of the hotspots of all members, mean.
     """
@@ -22,8 +22,8 @@ def member_curve_figure(
     bars = {
         "type": "data",
         "symmetric": False,
-        "array": [most - mean for mean, (_, most) in zip(found, ranges, strict=True)],
-        "arrayminus": [mean - least for mean, (least, _) in zip(found, ranges, strict=True)],
+        "array": [most - mean for mean, (_, most) in zip(hotspots, ranges, strict=True)],
+        "arrayminus": [mean - least for mean, (least, _) in zip(hotspots, ranges, strict=True)],
         "thickness": 1,
         "width": 3,
         "color": NOISE_COLOUR,
@@ -33,7 +33,7 @@ def member_curve_figure(
     traces = [
         shared
         | {
-            "y": list(found),
+            "y": list(hotspots),
             "name": "found",
             "error_y": bars,
             "line": {"color": colour, "width": 1.5},

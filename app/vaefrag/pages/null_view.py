@@ -64,12 +64,12 @@ def null_notes(view: ExplorerView) -> list[Component]:
     )
     figure = member_curve_figure(
         curve.members.tolist(),
-        curve.found.mean(axis=1).tolist(),
-        list(zip(curve.found.min(axis=1).tolist(), curve.found.max(axis=1).tolist(), strict=True)),
+        curve.hotspots.mean(axis=1).tolist(),
+        list(zip(curve.hotspots.min(axis=1).tolist(), curve.hotspots.max(axis=1).tolist(), strict=True)),
         curve.refound.mean(axis=1).tolist(),
     )
     plot = graph("member-curve", figure, "Hotspots found among fewer members", buttons=["resetScale2d"])
-    note = f"{sentence} Means over {curve.found.shape[1]} random choices of as many members; bars: fewest and most."
+    note = f"{sentence} Means over {curve.hotspots.shape[1]} random choices of as many members; bars: fewest and most."
     summary = html.Summary(["How many members does it take?", help_mark("member curve")])
     return [html.Details([summary, plot, html.P(note, className="note")], className="member-curve")]
 
