@@ -1,5 +1,10 @@
 """Maps of planted groups: neighbours stay neighbours."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -65,3 +70,19 @@ def test_few_channels_are_mapped_with_fewer_neighbours_or_not_at_all() -> None:
     two = map_channels(matrix_of(distance[:2, :2], np.ones(2)), HotspotConfig(measure="vi"))
     assert np.isnan(two.mds).all()
     assert two.messages == ("Too few live channels for a map.",)
+
+
+def test_machine_code_of_layouts_is_kept(tmp_path: Path) -> None:
+    script = (
+        "import numpy; from umap import utils; from vaefrag_core.measures.numba_compile import keep_compiled;"
+        "keep_compiled('umap'); utils.fast_knn_indices(numpy.eye(4), 2);"
+        "print(sum(utils.fast_knn_indices.stats.cache_hits.values()))"
+    )
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    hits = [
+        subprocess.run(
+            [sys.executable, "-c", script], env=environment, check=True, capture_output=True, text=True
+        ).stdout
+        for _ in range(2)
+    ]
+    assert [int(hit) for hit in hits] == [0, 1]

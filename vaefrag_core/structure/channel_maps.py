@@ -59,13 +59,16 @@ def _umap(distance: FloatArray, config: MapConfig) -> tuple[FloatArray, tuple[st
     if neighbors > count - 1:
         neighbors = count - 1
         messages = (f"UMAP looked at {neighbors} neighbours, not {config.neighbors}: there are {count} live channels.",)
+    from vaefrag_core.measures.numba_compile import keep_compiled
+
     with warnings.catch_warnings():
         # An optional part of UMAP wants tensorflow; the others follow from what is asked for: distances, and a seed.
         warnings.filterwarnings("ignore", category=ImportWarning)
         warnings.filterwarnings("ignore", message="using precomputed metric", category=UserWarning)
         warnings.filterwarnings("ignore", message="n_jobs value", category=UserWarning)
-        from umap import UMAP  # compiles for seconds in a fresh process
+        from umap import UMAP
 
+        keep_compiled("umap", "pynndescent")
         layout = UMAP(
             metric="precomputed",
             n_neighbors=max(2, neighbors),
