@@ -14,6 +14,7 @@ from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.channel_sets import SetStore, parse_channel, pool_set, set_posteriors
 from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
+from vaefrag_core.structure.planted_ensembles import independent
 from vaefrag_core.synthesis import combination
 from vaefrag_core.synthesis.channel_pool import ChannelName
 from vaefrag_core.synthesis.combination import joint_information
@@ -111,6 +112,12 @@ def test_the_command_tells_saves_and_exports_a_set(trained: Trained, tmp_path: P
     grown = combine(tmp_path, found["id"], "--greedy", "3", "--rank", "digit")  # by its id, and one more
     assert [c["channel"] for c in grown["channels"][:2]] == [int(name.split(".")[1]) for name in names[:2]]
     assert grown["labels"]["digit"]["shared_bits"] == pytest.approx(grown["greedy_bits"][-1], abs=1e-5)
+    halves = grown["greedy_on_halves"]
+    assert len(halves["gain_on_others"]) == 3
+    assert halves["gain_where_chosen"][:2] == pytest.approx([0, 0], abs=1e-6)  # two were given
+    (low, high), gain = halves["gain_on_others_95"][-1], halves["gain_on_others"][-1]
+    assert low < gain < high
+    assert gain <= halves["gain_where_chosen"][-1] + 1e-9  # equal where all halves choose the same
 
 
 def test_the_command_refuses_in_a_sentence(trained: Trained, tmp_path: Path) -> None:
@@ -136,6 +143,17 @@ def test_what_tells_nothing_is_not_told_as_less_than_nothing(tmp_path: Path) -> 
     assert told.exit_code == 0, told.exception
     assert " 0.00 redundant" in told.stderr
     assert "gain, bits" in told.stderr
+
+
+def test_the_command_says_that_a_greedy_set_of_noise_is_luck(tmp_path: Path) -> None:
+    record = EnsembleStore(tmp_path).add(independent(3, 4, 60, 0, bits=(1.0, 1.0)), "noise")
+    told = CliRunner().invoke(cli, ["combine", record.id, "--greedy", "3", "--workspace", str(tmp_path)]).stderr
+    told = " ".join(told.split())
+    assert "Greedy sets of 3 channels, grown on half of the images, tell 0." in told
+    assert "On images that did not choose them they are not clearly better." in told
+    few = EnsembleStore(tmp_path).add(independent(2, 2, 15, 0), "few")
+    told = CliRunner().invoke(cli, ["combine", few.id, "--greedy", "2", "--workspace", str(tmp_path)]).stderr
+    assert "images are too few to tell the greedy set on others" in " ".join(told.split())
 
 
 def test_medoids_of_an_ensemble_without_hotspots_are_refused(tmp_path: Path) -> None:

@@ -79,7 +79,12 @@ class ObjectiveSettings(BaseModel):
         float, SettingLabels("λ off the diagonal", "Weight of the covariances between channels.", symbol="λod")
     ] = Field(10.0, ge=0, le=1e6, allow_inf_nan=False, description="dip-vae: weight of covariances between channels")
     lambda_d: Annotated[
-        float, SettingLabels("λ on the diagonal", "Weight of the variances' distance from 1.", symbol="λd")
+        float,
+        SettingLabels(
+            "λ on the diagonal",
+            "Weight of the variances' distance from 1. Left empty: 100 of dip-vae-i, λ off the diagonal of dip-vae-ii.",
+            symbol="λd",
+        ),
     ] = Field(
         100.0,
         ge=0,

@@ -19,6 +19,7 @@ from vaefrag_core.channel_sets import SetStore
 from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.synthesis.channel_pool import ChannelName
 from vaefrag_core.synthesis.combination import combine, joint_information, rank_additions
+from vaefrag_core.synthesis.held_out_growth import grow_on_halves
 from webpages import Tab, app_of, post_to, text_of
 
 OTHER = "imported-other"
@@ -106,6 +107,12 @@ def test_a_set_is_told_in_numbers(
     assert "of what a member tells" in text_of(part["combine-members"]["children"])
     grown = post_to(app, "combine-curve.children", {"combine-asked.data": search_of(trained, ranked_by="digit")})
     assert "entropy of digit" in json.dumps(grown)
+    asked = {"combine-asked.data": tab.search}
+    halves = post_to(app, "combine-halves.children", {"combine-curve.children": []}, asked)["combine-halves"]
+    words = " ".join(text_of(halves["children"]).split())
+    on_halves = grow_on_halves(posteriors, 10, min_bits=0.01, draws=10)
+    assert f"best 5 {on_halves.own_bits[:, 4].mean():.2f} {on_halves.other_bits[:, 4].mean():.2f}" in words
+    assert f"{on_halves.other_gain[:, 4].mean():z.2f} {on_halves.other_gain_interval(5)[0]:z.2f} to" in words
 
 
 def test_what_cannot_be_combined_is_said_and_left_out(

@@ -55,6 +55,20 @@ def test_another_ensemble_fills_the_form_in() -> None:
     assert again.name == "digits beta-vae β=0.25"
 
 
+@pytest.mark.parametrize(
+    ("objective", "typed", "sent"),
+    [("dip-vae-i", {}, 100), ("dip-vae-ii", {}, 10), ("dip-vae-ii", {"lambda_od": "3"}, 3)],
+)
+def test_a_weight_that_is_left_empty_is_what_the_command_takes(objective: str, typed: dict, sent: float) -> None:
+    told = {"objective": objective, **typed}
+    for spec in (None, EnsembleSpec(train=TrainConfig(beta=0.5))):  # an ensemble of another objective has none of it
+        values = initial_values(spec) | {f"train.{name}": value for name, value in told.items()}
+        assert resolve(read_fields(values)).train.lambda_d == sent
+    assert resolve({"train": told}).train.lambda_d == sent
+    stored = EnsembleSpec(train=TrainConfig(objective="dip-vae-ii", lambda_d=100.0))
+    assert resolve(read_fields(initial_values(stored))).key == stored.key
+
+
 def test_every_setting_of_a_spec_has_a_field() -> None:
     def paths(content: dict[str, Any], before: str = "") -> set[str]:
         found = set()

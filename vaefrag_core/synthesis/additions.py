@@ -13,7 +13,7 @@ from vaefrag_core.measures.channel_states import dead_channels
 from vaefrag_core.structure.label_factors import labels_of
 from vaefrag_core.synthesis.channel_pool import validate_channels
 from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks
-from vaefrag_core.synthesis.greedy import extended_bits, greedy_order, prefix_bits, space_bits
+from vaefrag_core.synthesis.greedy import extended_bits, greedy_order, kept_blocks, prefix_bits, space_bits
 from vaefrag_core.synthesis.set_chance import carried_share, repeated_bits
 
 MIN_BITS = HotspotConfig().min_bits
@@ -94,9 +94,9 @@ def rank_additions(
     Raises:
         InvalidInputError: for what is no channel or label, and a channel named twice.
     """
-    selection, codes = validate_channels(posteriors, channels, allow_empty=True), _codes(posteriors, label)
+    selection, codes = validate_channels(posteriors, channels, allow_empty=True), label_codes(posteriors, label)
     coefficients = CoefficientBlocks(*posteriors.flat())
-    candidates = [c for c in _live(coefficients, min_bits, information_bits) if c not in selection]
+    candidates = [c for c in live_bits(coefficients, min_bits, information_bits) if c not in selection]
     before = prefix_bits(coefficients, [selection], codes)[0][-1, -1] if selection else 0.0
     extended = extended_bits(coefficients, selection, candidates, codes)
     gain = extended[:, -1] - before
@@ -135,11 +135,11 @@ def select_greedily(
     Raises:
         InvalidInputError: for a size below 1 or below that of the start, and what is no channel or label.
     """
-    selection, codes = validate_channels(posteriors, start, allow_empty=True), _codes(posteriors, label)
+    selection, codes = validate_channels(posteriors, start, allow_empty=True), label_codes(posteriors, label)
     if size < max(1, len(selection)):
         raise InvalidInputError(f"Expected a size of at least {max(1, len(selection))}, got {size}.")
-    coefficients = CoefficientBlocks(*posteriors.flat())
-    candidates = _live(coefficients, min_bits, information_bits)
+    coefficients = kept_blocks(*posteriors.flat())
+    candidates = live_bits(coefficients, min_bits, information_bits)
     if not candidates and not selection:
         raise InvalidInputError("No channel is live, so there is none to choose. Train with a smaller β or more steps.")
     added = greedy_order(coefficients, selection, candidates, size - len(selection), codes)
@@ -174,7 +174,7 @@ def member_information(
     Raises:
         InvalidInputError: for what is no channel or label, and a channel named twice.
     """
-    selection, codes = validate_channels(posteriors, channels, allow_empty=True), _codes(posteriors, label)
+    selection, codes = validate_channels(posteriors, channels, allow_empty=True), label_codes(posteriors, label)
     spaces, flat = _spaces(posteriors, min_bits, information_bits), posteriors.flat()
     coefficients = CoefficientBlocks(*flat)
     bits, joint = space_bits(coefficients, spaces, selection, codes)
@@ -233,7 +233,7 @@ def _spaces(
     return [[c for c in space if live[c]] for space in spaces]
 
 
-def _live(
+def live_bits(
     coefficients: CoefficientBlocks, min_bits: float | FloatArray, information_bits: FloatArray | None
 ) -> dict[int, float]:
     """Return the channels that are not dead, with the bits of each alone."""
@@ -243,7 +243,7 @@ def _live(
     return {int(c): float(bits[c]) for c in np.flatnonzero(~dead_channels(bits, min_bits))}
 
 
-def _codes(posteriors: Posteriors, label: str | None) -> IntArray | None:
+def label_codes(posteriors: Posteriors, label: str | None) -> IntArray | None:
     """Return the numbered values of a label, (N,); None without one."""
     if label is None:
         return None

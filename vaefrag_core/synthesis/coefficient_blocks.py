@@ -6,7 +6,7 @@ tied to the definition by a test; other divergences are computed by their own fo
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import local
 from typing import TypeVar
@@ -24,6 +24,7 @@ Result = TypeVar("Result")
 MAX_SINGLE_SIGMA = 1e3  # widest channel, in its narrowest σ, whose differences of means single precision resolves
 MAX_SINGLE_LOG_SIGMA = 20.0  # from the middle of a channel: exp(±2·20) is far from the ends of single precision
 MAX_LOG_SIGMA = 300.0  # the same of double precision
+KEPT_BYTES = 300e6  # of coefficients that are kept: 150 channels on 1,000 images
 
 
 class CoefficientBlocks:
@@ -113,6 +114,46 @@ class CoefficientBlocks:
             distance = self._divergence.along_dimension(2 * mean_i, logvar_i, 2 * mean_j, logvar_j)
             np.exp(-distance, out=out)
         return out
+
+
+class KeptBlocks(CoefficientBlocks):
+    """The same coefficients, worked out once where they fit into memory: for sets that are put together step by step.
+
+    Args:
+        mean: (K, N), as of `CoefficientBlocks`.
+        logvar: (K, N).
+        blocks: rows and columns of the blocks that will be asked for; others are computed at every call.
+    """
+
+    def __init__(self, mean: FloatArray, logvar: FloatArray, blocks: Sequence[tuple[slice, slice]]) -> None:
+        super().__init__(mean, logvar)
+        self._kept: dict[tuple[int, int, int, int], Block] = {}
+        pairs = sum((rows.stop - rows.start) * (columns.stop - columns.start) for rows, columns in blocks)
+        if len(mean) * pairs * np.dtype(self.dtype).itemsize > KEPT_BYTES:
+            return
+
+        def work_out(block: tuple[slice, slice]) -> Block:
+            rows, columns = block
+            out = np.empty((len(mean), rows.stop - rows.start, columns.stop - columns.start), dtype=self.dtype)
+            for channel in range(len(mean)):
+                CoefficientBlocks.fill(self, out[channel : channel + 1], slice(channel, channel + 1), rows, columns)
+            return out
+
+        self._kept = {
+            _ends(*block): kept for block, kept in zip(blocks, map_threads(work_out, list(blocks)), strict=True)
+        }
+
+    def fill(self, out: Block, channels: slice, rows: slice, columns: slice) -> Block:
+        """Write the coefficients of some channels between some images and others; see `CoefficientBlocks.fill`."""
+        kept = self._kept.get(_ends(rows, columns))
+        if kept is None:
+            return super().fill(out, channels, rows, columns)
+        np.copyto(out, kept[channels])
+        return out
+
+
+def _ends(rows: slice, columns: slice) -> tuple[int, int, int, int]:
+    return rows.start, rows.stop, columns.start, columns.stop
 
 
 class ThreadBuffers:

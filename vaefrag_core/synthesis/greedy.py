@@ -10,12 +10,22 @@ import numpy as np
 
 from vaefrag_core.array_types import FloatArray, IntArray
 from vaefrag_core.structure.label_factors import UNLABELLED, label_entropy_bits
-from vaefrag_core.synthesis.coefficient_blocks import Block, CoefficientBlocks, ThreadBuffers, map_threads
+from vaefrag_core.synthesis.coefficient_blocks import Block, CoefficientBlocks, KeptBlocks, ThreadBuffers, map_threads
 
 BLOCK_ROWS = 64
 CANDIDATES_OF_A_TASK = 16  # that share one product of the set so far
 SPACES_OF_A_TASK = 8  # that share the product of the set they are compared with
 Codes = IntArray | None
+
+
+def kept_blocks(mean: FloatArray, logvar: FloatArray) -> CoefficientBlocks:
+    """Return the coefficients of channels for sets that grow, each worked out once where all fit into memory.
+
+    Args:
+        mean: (K, N), latent units.
+        logvar: (K, N), ln σ².
+    """
+    return KeptBlocks(mean, logvar, list(_upper_blocks(mean.shape[1])))
 
 
 def prefix_bits(

@@ -84,3 +84,23 @@ def difference_interval(
     error = np.sqrt(corrected_variance(scores, held_out) * images**2 + 2) / (images + 2)
     half = float(t.ppf((1 + coverage) / 2, len(scores) - 1)) * error
     return max(-1.0, float(centre - half)), min(1.0, float(centre + half))
+
+
+def mean_interval(scores: FloatArray, held_out: float, coverage: float = COVERAGE) -> tuple[float, float]:
+    """Interval of the mean of any scores over splits, by Student's t and `corrected_variance`.
+
+    Args:
+        scores: (T,) of the splits, two at least.
+        held_out: share of the images that a split is tested on.
+        coverage: of the interval.
+
+    Returns:
+        Both ends.
+
+    Example:
+        >>> low, high = mean_interval(np.array([1.0, 2.0, 3.0]), 0.5)
+        >>> round(low, 2), round(high, 2)
+        (-2.97, 6.97)
+    """
+    half = float(t.ppf((1 + coverage) / 2, len(scores) - 1)) * float(np.sqrt(corrected_variance(scores, held_out)))
+    return float(scores.mean()) - half, float(scores.mean()) + half

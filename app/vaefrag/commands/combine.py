@@ -9,6 +9,7 @@ import typer
 
 from vaefrag import terminal
 from vaefrag.commands.options import Json, Workspace, check_output, is_set, write_posteriors
+from vaefrag.plurals import counted
 from vaefrag_core.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from vaefrag_core.ensemble_store import EnsembleStore
     from vaefrag_core.synthesis.channel_pool import ChannelName, ChannelPool
     from vaefrag_core.synthesis.combination import Additions, Combination, GreedySelection, MemberInformation
+    from vaefrag_core.synthesis.held_out_growth import HeldOutGrowth
 
 LISTED = 10  # channels ranked that a person is shown; JSON has all
 
@@ -40,6 +42,7 @@ def combine(
     from vaefrag_core.channel_sets import SetStore, least_bits, pool_set, set_posteriors
     from vaefrag_core.ensemble_store import EnsembleStore
     from vaefrag_core.synthesis import combination
+    from vaefrag_core.synthesis.held_out_growth import grow_on_halves
 
     if output is not None:
         check_output(output, replace=replace)
@@ -56,10 +59,12 @@ def combine(
     posteriors, least = pool.posteriors, least_bits(pool, store)
     label = None if rank in ("", "bits") else rank
     growth: GreedySelection | None = None
+    on_halves: HeldOutGrowth | None = None
     if greedy:
-        growth = combination.select_greedily(
-            posteriors, greedy, start=pool.flat_indices(names), label=label, min_bits=least
-        )
+        start = pool.flat_indices(names)
+        growth = combination.select_greedily(posteriors, greedy, start=start, label=label, min_bits=least)
+        terminal.print_message("Growing sets on halves of the images, to tell them on the others …")
+        on_halves = grow_on_halves(posteriors, greedy, start=start, label=label, min_bits=least)
         names += [pool.names[c] for c in growth.channels]
     together = combination.combine(posteriors, pool.flat_indices(names), min_bits=least)
     additions = None
@@ -70,8 +75,13 @@ def combine(
         write_posteriors(set_posteriors(pool, names), output, replace=replace)
     members = combination.member_information(posteriors, together.channels)
     _show(together, names, additions, pool, rank, saved, _carried(members))
+    if growth is not None:
+        terminal.print_message(_told_on_others(on_halves, label))
     if as_json:
-        terminal.print_json(_report(together, names, additions, growth, pool, saved, members))
+        report = _report(together, names, additions, growth, pool, saved, members)
+        if growth is not None:
+            report["greedy_on_halves"] = None if on_halves is None else _on_halves(on_halves)
+        terminal.print_json(report)
 
 
 def _read_channels(
@@ -197,6 +207,34 @@ def _carried(members: "MemberInformation") -> str:
     if math.isnan(share):
         return "How much of a whole member they carry cannot be told above chance on so few images."
     return f"They carry {max(share, 0.0):.0%} of what a whole member tells, counted from the level of chance."
+
+
+def _told_on_others(on_halves: "HeldOutGrowth | None", label: str | None) -> str:
+    """Say what greedy sets gain over random ones where they were chosen, and on other images."""
+    if on_halves is None:
+        return "No channel was added, or the images are too few to tell the greedy set on others than chose it."
+    size = on_halves.own_gain.shape[1]
+    own, other = on_halves.own_gain[:, -1].mean(), on_halves.other_gain[:, -1].mean()
+    low, high = on_halves.other_gain_interval(size)
+    words = (
+        f"Greedy sets of {counted(size, 'channel')}, grown on half of the images, tell {own:z.2f} bits"
+        f"{f' of {label}' if label else ''} more than random ones on the images that they were chosen from,"
+        f" [bold]{other:z.2f}[/] on the other half (95 %: {low:z.2f} to {high:z.2f})."
+    )
+    return words if low > 0 else f"{words} On images that did not choose them they are not clearly better."
+
+
+def _on_halves(on_halves: "HeldOutGrowth") -> dict[str, Any]:
+    sizes = range(1, on_halves.own_gain.shape[1] + 1)
+    return {
+        "images": on_halves.n_images,
+        "sets": len(on_halves.own_gain),
+        "bits_where_chosen": on_halves.own_bits.mean(axis=0).tolist(),
+        "bits_on_others": on_halves.other_bits.mean(axis=0).tolist(),
+        "gain_where_chosen": on_halves.own_gain.mean(axis=0).tolist(),
+        "gain_on_others": on_halves.other_gain.mean(axis=0).tolist(),
+        "gain_on_others_95": [list(on_halves.other_gain_interval(size)) for size in sizes],
+    }
 
 
 def _or_null(value: float) -> float | None:

@@ -84,7 +84,10 @@ TERMS: dict[str, str] = {
     " sum to what all tell together. Its marginal share is what the set would lose without it: 0 when another tells"
     " the same.",
     "greedy set": "Begins with the channel that tells most, then adds the one that adds most, again and again. Chosen"
-    " and judged on the same sample, it looks a little better than it is.",
+    " and judged on the same sample, it looks a little better than it is: see the table of other images below.",
+    "on other images": "A search takes what looks best on its images, and part of that is luck. So sets are grown on"
+    " half of the images and told on the other half; copies of an image are on one side. Random sets have as many"
+    " channels. The interval is over the splits.",
     "carried": "What the set and a member's whole latent space tell alike, over what the member tells, counted from"
     " the level of chance: 0 when they share nothing, however few the images. Mean over up to 8 members.",
     "dead": "A channel that tells less than the threshold (0.01 bits unless set otherwise). Its similarity to"

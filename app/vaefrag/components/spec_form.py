@@ -121,6 +121,7 @@ MORE = (
 )
 LISTS = ("model.widths", *(f"train.{setting.name}" for setting in SETTINGS.values() if setting.kind == "widths"))
 OPTIONAL = ("dataset.path", "dataset.image_size", "train.clip_gradient")  # may be left empty
+OF_OBJECTIVE = ("train.lambda_d",)  # left empty, each objective takes its own default
 FIELDS = {field.path: field for field in (*IMAGES, *LOSS, *SIZE, *NETWORK, *MORE)}
 
 
@@ -143,6 +144,9 @@ def initial_values(spec: EnsembleSpec | None = None) -> dict[str, Any]:
             grouped = field.kind == "whole" and not field.path.endswith("seed")  # a seed is a name, not a quantity
             values[field.path] = number_text(values[field.path], grouped=grouped)
     values["dataset.path"] = values["dataset.path"] or ""
+    for path in OF_OBJECTIVE:
+        if spec is None or not is_read(path, spec.train.objective, spec.dataset.name):
+            values[path] = ""
     if spec is None:
         values["model.architecture"] = AUTO
     return values
@@ -184,6 +188,8 @@ def read_fields(values: Mapping[str, Any]) -> dict[str, Any]:
         # A hidden box may hold what would be refused, and nobody could see what to mend.
         if not is_read(path, values["train.objective"], str(values["dataset.name"])):
             continue
+        if path in OF_OBJECTIVE and not str(value or "").strip():
+            continue
         *parents, name = path.split(".")
         group = content
         for parent in parents:
@@ -209,7 +215,8 @@ def field_input(field: Field, value: Any) -> dmc.TextInput | dmc.Select:
         options: Any = _dataset_options() if field.path == "dataset.name" else list(field.choices)
         return dmc.Select(data=options, allowDeselect=False, value=value, comboboxProps={"shadow": "md"}, **properties)
     if field.kind in ("text", "swept"):
-        return dmc.TextInput(value=value, **properties)
+        placeholder = "that of the objective" if field.path in OF_OBJECTIVE else None
+        return dmc.TextInput(value=value, placeholder=placeholder, **properties)
     return number_box(value, whole=field.kind == "whole", **properties)
 
 

@@ -26,6 +26,7 @@ from vaefrag_core.synthesis.combination import (
     rank_additions,
     select_greedily,
 )
+from vaefrag_core.synthesis.held_out_growth import HeldOutGrowth, grow_on_halves
 
 GREEDY_SIZE = 10  # channels of the longest greedy set
 RANDOM_SETS = 10
@@ -132,6 +133,19 @@ class ChannelSetView:
         key = f"growth/2/{self.analysis.ensemble_id}/{self.analysis.version}/{label}"
         growth, spaces = self.site.queries.cached(key, compute)
         return [pool.names[c] for c in growth.channels], growth, spaces
+
+    def grow_on_halves(self) -> HeldOutGrowth | None:
+        """Grow sets on halves of the images and tell them on the others; remembered, like `grow`."""
+        pool, label = pool_set((), self.posteriors_of, self.selection.ensemble_id), self._label
+
+        def compute() -> HeldOutGrowth | None:
+            least, bits = least_bits(pool, self.site.queries.store), self._information_bits(pool)
+            return grow_on_halves(
+                pool.posteriors, GREEDY_SIZE, label=label, min_bits=least, information_bits=bits, draws=RANDOM_SETS
+            )
+
+        key = f"halves/1/{self.analysis.ensemble_id}/{self.analysis.version}/{label}"
+        return self.site.queries.cached(key, compute)
 
     def compare_members(self) -> MemberInformation:
         """Compare the set with each whole member of the ensemble shown."""

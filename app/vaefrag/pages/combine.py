@@ -17,7 +17,7 @@ from vaefrag.pages.channel_set_view import ChannelSetView
 from vaefrag.pages.explorer_view import ExplorerView, has_points
 from vaefrag.pages.fuse import LEAST_CHANNELS, set_form
 from vaefrag.pages.page import Page, PageRequest, RenderedPage
-from vaefrag.pages.set_panel import beside_members, channel_button, growth_panel, next_panel, set_panel
+from vaefrag.pages.set_panel import beside_members, channel_button, growth_panel, halves_panel, next_panel, set_panel
 from vaefrag.pages.set_selection import SetSelection, parse_set_selection
 from vaefrag.pages.site import Site
 from vaefrag.queries import distinct_names
@@ -220,6 +220,16 @@ def register(app: Dash, site: Site) -> None:
     def curve(search: str) -> Any:
         """The set → how sets grow."""
         return growth_panel(ChannelSetView(site, search))
+
+    @app.callback(
+        Output("combine-halves", "children"),
+        Input("combine-curve", "children"),
+        State("combine-asked", "data"),
+        prevent_initial_call=True,
+    )
+    def halves(grown: Any, search: str) -> Any:
+        """Greedy sets, once they are drawn → what they tell on images that did not choose them."""
+        return halves_panel(ChannelSetView(site, search))
 
     @app.callback(
         Output("combine-members", "children"),

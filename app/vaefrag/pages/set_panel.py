@@ -215,7 +215,33 @@ def growth_panel(view: ChannelSetView) -> list[Component]:
     note = (
         f"Of this ensemble’s live channels. Grey: mean and range of {draws} random sets. Members count live channels."
     )
-    return [head, plot, html.P(note, className="note"), take]
+    waiting = html.P("Growing the set on half of the images, to tell it on the others …", className="note")
+    return [head, plot, html.P(note, className="note"), take, html.Div(waiting, id="combine-halves")]
+
+
+def halves_panel(view: ChannelSetView) -> list[Component]:
+    """Show what greedy sets tell on the images that they were chosen from, and on others."""
+    grown = view.grow_on_halves()
+    if grown is None:
+        text = "The images are too few to tell greedy sets on others than those that chose them."
+        return [html.P(text, className="note")]
+    sizes = [size for size in READY_SIZES if size <= grown.own_gain.shape[1]] or [grown.own_gain.shape[1]]
+    rows = []
+    for size in sizes:
+        own, others = (gain[:, size - 1].mean() for gain in (grown.own_gain, grown.other_gain))
+        low, high = grown.other_gain_interval(size)
+        bits = (told[:, size - 1].mean() for told in (grown.own_bits, grown.other_bits))
+        texts = [f"best {size}", *(f"{value:z.2f}" for value in (*bits, own))]
+        interval = html.Span(f"{low:z.2f} to {high:z.2f}", className="quiet")
+        rows.append(html.Tr([*map(html.Td, texts), html.Td([f"{others:z.2f} ", interval])]))
+    groups = [html.Th(""), html.Th("bits", colSpan=2), html.Th("more than random sets", colSpan=2)]
+    heads = [html.Th(head) for head in ("", "where chosen", "on others", "where chosen", "on others, 95 %")]
+    table = html.Table([html.Thead([html.Tr(groups), html.Tr(heads)]), html.Tbody(rows)], className="table")
+    note = (
+        f"Grown on one half of the images, {grown.n_images:,}, and told on the other as well: the mean of"
+        f" {len(grown.own_gain)} such sets, in bits. A gain on others that reaches 0 is no more than luck would show."
+    )
+    return [section("Greedy sets on other images", "on other images", table, note)]
 
 
 def beside_members(view: ChannelSetView) -> html.P | str:
