@@ -24,6 +24,7 @@ from vaefrag_core.fusion_store import FusionStore
 from vaefrag_core.measures.kl_divergence import kl_to_prior_nats
 from vaefrag_core.measures.sampling_error import PairErrors, pair_errors
 from vaefrag_core.structure.hotspot_doubts import hotspot_doubts
+from vaefrag_core.structure.hotspot_evidence import HotspotEvidence, hotspot_evidence
 from vaefrag_core.sweeps import SweepStore
 from vaefrag_core.synthesis.coefficient_blocks import Block, CoefficientBlocks
 from vaefrag_core.training.checkpoints import History, MemberStatus, checkpoint_path, load_history, member_statuses
@@ -104,6 +105,10 @@ class OpenAnalysis(Analysis):
     def doubts(self, measure: Measure) -> list[tuple[str, ...]]:
         """Return for each hotspot by a measure the sentences that say why it may be chance."""
         return hotspot_doubts(self.matrix, self.hotspots[measure], self.null_tests.get(measure))
+
+    def evidence(self, measure: Measure) -> tuple[HotspotEvidence, ...]:
+        """Return for each hotspot by a measure how sure it is."""
+        return hotspot_evidence(self.matrix, self.hotspots[measure], self.null_tests.get(measure))
 
     def order(self, measure: Measure, dead: bool) -> NDArray[np.int64]:
         """Return flat indices in OPTICS order, live channels first; dead ones last, or not at all."""

@@ -11,11 +11,11 @@ from vaefrag_core.structure.hotspot_significance import (
     highest_by_chance,
     p_values_of,
     shuffled,
-    similarity_inside,
 )
 from vaefrag_core.structure.hotspots import find_hotspots
 from vaefrag_core.structure.matrices import compare_channels
 from vaefrag_core.structure.planted_ensembles import Planted, independent, plant
+from vaefrag_core.structure.similarity_inside import similarity_inside
 
 CONFIG = HotspotConfig()
 
@@ -50,7 +50,7 @@ def test_planted_fragments_are_beyond_chance(measure: str) -> None:
     seen: list[tuple[int, int]] = []
     highest = highest_by_chance(posteriors, config, 19, on_progress=lambda *step: seen.append(step))
     assert seen == [(draw + 1, 19) for draw in range(19)]
-    inside = similarity_inside(matrix, [group.channels for group in hotspots.groups], config)
+    inside = similarity_inside(matrix, [group.channels for group in hotspots.groups], config.measure)
     np.testing.assert_array_equal(p_values_of(inside, highest), [0.05] * 3)
 
 

@@ -23,6 +23,7 @@ from vaefrag_core.artifacts.image_copies import (
 )
 from vaefrag_core.artifacts.mapped_npz import StoredMap, write_npz
 from vaefrag_core.errors import BrokenFileError
+from vaefrag_core.measures.kl_divergence import diverged_posteriors
 
 MOST_NAMED = 6  # arrays of a file that is none of posteriors
 STORED_KEY = "content_key"
@@ -48,6 +49,8 @@ class Posteriors:
         copy_of: (N,) the position of the first image that each one equals, its own where it is the first; None where
             images and posteriors have to tell, see `image_copies`.
         identifiers: names of labels that name images rather than tell something of them.
+        diverged: numbers of the members whose training diverged; None where the posteriors have to tell, see
+            `diverged_members`. It is not part of a file, nor of the key.
 
     Raises:
         InvalidInputError: naming the array, the shape or value expected and the one given.
@@ -62,6 +65,7 @@ class Posteriors:
     member_ids: IntArray
     copy_of: IntArray | None
     identifiers: tuple[str, ...]
+    diverged: tuple[int, ...] | None
 
     def __init__(
         self,
@@ -74,6 +78,7 @@ class Posteriors:
         member_ids: ArrayLike | None = None,
         copy_of: ArrayLike | None = None,
         identifiers: ArrayLike | None = None,
+        diverged: Sequence[int] | None = None,
     ) -> None:
         set_field = object.__setattr__.__get__(self)  # the dataclass is frozen
         means = posterior_arrays.as_members("mean", mean)
@@ -92,6 +97,7 @@ class Posteriors:
         set_field("member_ids", posterior_arrays.as_member_ids(member_ids, len(means)))
         set_field("copy_of", posterior_arrays.as_copies(copy_of, n_images))
         set_field("identifiers", posterior_arrays.as_identifiers(identifiers, names))
+        set_field("diverged", None if diverged is None else tuple(sorted({int(member) for member in diverged})))
 
     def with_identifiers(self, names: tuple[str, ...]) -> "Posteriors":
         """Return the same posteriors with these labels declared identifiers.
@@ -155,6 +161,13 @@ class Posteriors:
     def oddities(self) -> tuple[str, ...]:
         """What is allowed and yet likely a mistake of whoever wrote the arrays, a sentence each."""
         return posterior_arrays.oddities(tuple(self.mean), tuple(self.logvar))
+
+    @cached_property
+    def diverged_members(self) -> tuple[int, ...]:
+        """Numbers of the members whose training diverged: as given, else by `kl_divergence.diverged_posteriors`."""
+        if self.diverged is not None:
+            return self.diverged
+        return tuple(self.member_ids[diverged_posteriors(tuple(self.mean), tuple(self.logvar))].tolist())
 
     def flat(self) -> tuple[FloatArray, FloatArray]:
         """Return all channels side by side: means and ln σ², each (C, N), float64."""
