@@ -225,7 +225,7 @@ class EnsembleStore:
             posteriors.save(temporary)
 
     def posteriors(self, ensemble_id: str) -> Posteriors:
-        """Read the posteriors of an ensemble.
+        """Read the posteriors of an ensemble; large arrays stay on disk, memory-mapped.
 
         Raises:
             MissingDataError: when its members have not been encoded yet.
@@ -239,7 +239,7 @@ class EnsembleStore:
                 " says how it stands; `vaefrag train` with the same settings goes on with it."
             )
         try:
-            return Posteriors.load(path)
+            return Posteriors.load(path, mapped=True)
         except (BrokenFileError, InvalidInputError) as error:
             remedy = self.record(ensemble_id).source.remedy
             raise BrokenFileError(f"{path} cannot be read ({str(error).rstrip('.')}). {remedy}") from error

@@ -66,6 +66,7 @@ def train(
     *,
     on_progress: Callable[[Sequence[MemberStatus]], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    on_stage: OnStage = ignore_stage,
 ) -> list[MemberStatus]:
     """Train an ensemble in this process, or what is still missing of it, and encode its fingerprint sample.
 
@@ -74,6 +75,7 @@ def train(
         store: where it lives.
         on_progress: called with the status of all members whenever some have moved.
         should_stop: asked between slices of training.
+        on_stage: called with "encode" and the share of the encoding that is done.
 
     Returns:
         The status of every member. When none is left to train, the posteriors have been written.
@@ -87,12 +89,17 @@ def train(
             spec, store.members_folder(record.id), on_progress=on_progress, should_stop=should_stop
         )
         if all(status.state in ("done", "failed") for status in statuses):
-            encode(record.id, store)
+            encode(record.id, store, on_stage=on_stage)
     return statuses
 
 
-def update_posteriors(ensemble_id: str, store: EnsembleStore) -> Posteriors:
+def update_posteriors(ensemble_id: str, store: EnsembleStore, *, on_stage: OnStage = ignore_stage) -> Posteriors:
     """Return the posteriors of an ensemble, encoded again when members have been trained since.
+
+    Args:
+        ensemble_id: the ensemble.
+        store: where it lives.
+        on_stage: called with "encode" and the share of it that is done.
 
     Raises:
         MissingDataError: when there are none, and no member is done that could be encoded.
@@ -101,13 +108,21 @@ def update_posteriors(ensemble_id: str, store: EnsembleStore) -> Posteriors:
     try:
         posteriors = store.posteriors(ensemble_id)
     except MissingDataError:
-        return encode(ensemble_id, store)
+        return encode(ensemble_id, store, on_stage=on_stage)
     up_to_date = not trained or trained == set(posteriors.member_ids.tolist())
-    return posteriors if up_to_date else encode(ensemble_id, store)
+    return posteriors if up_to_date else encode(ensemble_id, store, on_stage=on_stage)
 
 
-def encode(ensemble_id: str, store: EnsembleStore) -> Posteriors:
+def encode(ensemble_id: str, store: EnsembleStore, *, on_stage: OnStage = ignore_stage) -> Posteriors:
     """Encode the fingerprint sample with every member that is done.
+
+    Whatever the size of the sample, a batch of images is in memory at a time; the rest is on the workspace's disk,
+    in files without a name until the posteriors are whole.
+
+    Args:
+        ensemble_id: the ensemble.
+        store: where it lives.
+        on_stage: called with "encode" and the share of it that is done.
 
     Raises:
         MissingDataError: when no member is done.
@@ -122,9 +137,16 @@ def encode(ensemble_id: str, store: EnsembleStore) -> Posteriors:
             f"No member of {ensemble_id} has been trained to the end, so there is nothing to encode."
             f" {reasons[0] if reasons else 'Repeat `vaefrag train` with the same settings.'}"
         )
-    posteriors = encode_members(dataset, draw_fingerprint(dataset, spec.fingerprint), members)
+    scratch = store.folder(ensemble_id)
+    posteriors = encode_members(
+        dataset,
+        draw_fingerprint(dataset, spec.fingerprint, scratch=scratch),
+        members,
+        scratch=scratch,
+        on_progress=lambda done, n: on_stage("encode", done / n),
+    )
     store.save_posteriors(ensemble_id, posteriors)
-    return posteriors
+    return store.posteriors(ensemble_id)
 
 
 def analyze(

@@ -11,6 +11,7 @@ from vaefrag_core.config import HotspotConfig, NullConfig, SpaceConfig
 RESULTS_FORMAT = 7  # raised when a stage computes something else from the same inputs
 
 Stage = Literal[
+    "encode",
     "compare",
     "hotspots",
     "maps",

@@ -128,7 +128,9 @@ def train(
         str, typer.Option(help="Of a pixel: bernoulli, gaussian or mse (the mean over pixels).")
     ] = "bernoulli",
     pixel_variance: Annotated[float, typer.Option(help="Of the gaussian likelihood.")] = 0.05,
-    fingerprint_size: Annotated[int, typer.Option(help="Images on which channels are compared.")] = 1000,
+    fingerprint_size: Annotated[
+        str, typer.Option(metavar="INTEGER|all", help="Images on which channels are compared; all of them by: all.")
+    ] = "1000",
     fingerprint_seed: Annotated[int, typer.Option(help="Which images are drawn.")] = 0,
     name: Annotated[str, typer.Option(help="What the pages call the ensemble.")] = "",
     workspace: Workspace = None,
