@@ -180,7 +180,11 @@ def _hotspot_table(view: ExplorerView) -> list[Component]:
         for label, sentences in enumerate(doubts)
         if sentences
     ]
-    content = [dmc.ScrollArea(table, type="auto"), *near_chance, html.P(foot, className="note")] if rows else []
+    content = (
+        [dmc.ScrollArea(table, type="auto", offsetScrollbars="present"), *near_chance, html.P(foot, className="note")]
+        if rows
+        else []
+    )
     return [title, remarks(messages), *content, *null_notes(view)]
 
 
