@@ -1,6 +1,7 @@
 """Sets of channels against brute force, hard clusterings and exhaustive search."""
 
 import math
+from dataclasses import replace
 from itertools import combinations, permutations
 
 import numpy as np
@@ -12,7 +13,7 @@ from vaefrag_core.errors import InvalidInputError
 from vaefrag_core.measures.gaussian import bhattacharyya_distance
 from vaefrag_core.measures.information import information_bits, label_distance
 from vaefrag_core.measures.similarity import mutual_information_bits, nmi, variation_of_information
-from vaefrag_core.synthesis import greedy
+from vaefrag_core.synthesis import carried_share, greedy
 from vaefrag_core.synthesis.channel_pool import ChannelName, pool_ensembles
 from vaefrag_core.synthesis.combination import (
     combine,
@@ -138,6 +139,33 @@ def test_labels_are_compared_like_channels() -> None:
         assert combination.label_shared_bits[f] == pytest.approx(float(mutual_information_bits(joint, label)), abs=1e-5)
 
 
+def test_a_label_that_nobody_knows_has_no_nmi_above_chance_however_rich_the_set() -> None:
+    plain, corrected, told = [], [], []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        mean = rng.normal(size=(1, 150, 5))
+        labels = np.stack([rng.integers(2, size=150), rng.integers(10, size=150)], axis=1)
+        found = combine(Posteriors(mean, np.full_like(mean, -1.0), labels=labels), range(5), shapley=False)
+        plain.append(found.label_nmi)
+        corrected.append(found.label_corrected_nmi)
+        told.append(found.label_shared_bits - found.label_chance_bits)
+    assert (np.mean(plain, axis=0) > [0.05, 0.2]).all()
+    error = np.std(corrected, axis=0, ddof=1) / np.sqrt(12)
+    assert (np.abs(np.mean(corrected, axis=0)) < 3 * error).all()
+    assert (error < 0.02).all()
+    assert np.mean(told, axis=0) == pytest.approx([0, 0], abs=0.05)
+
+
+def test_a_label_that_is_known_keeps_its_nmi_and_copies_count_as_one() -> None:
+    label = np.random.default_rng(0).integers(4, size=300)
+    mean = 1e3 * label[None, :, None].astype(np.float64)
+    once = combine(Posteriors(mean, np.zeros_like(mean), labels=label[:, None]), [0])
+    assert once.label_corrected_nmi == pytest.approx([1], abs=0.02)
+    twice = np.repeat(np.arange(300), 2)
+    again = Posteriors(mean[:, twice], np.zeros((1, 600, 1)), labels=label[twice, None], copy_of=2 * twice)
+    assert combine(again, [0]).label_chance_bits == pytest.approx(once.label_chance_bits, rel=0.6)
+
+
 def test_the_order_of_a_set_changes_nothing() -> None:
     posteriors = drawn()
     one, other = combine(posteriors, [2, 7, 4]), combine(posteriors, [4, 2, 7])
@@ -225,7 +253,7 @@ def two_bit_channels(seed: int, images: int, channels: int) -> Posteriors:
     return Posteriors(mean, np.full_like(mean, -np.log(15)))
 
 
-@pytest.mark.parametrize(("channels", "images"), [(3, 400), (5, 1000)])
+@pytest.mark.parametrize(("channels", "images"), [(3, 400), (5, 700)])
 def test_channels_and_members_that_share_nothing_show_nothing_above_chance(channels: int, images: int) -> None:
     redundant, carried = [], []
     for seed in range(3):
@@ -239,6 +267,32 @@ def test_channels_and_members_that_share_nothing_show_nothing_above_chance(chann
         assert spaces.shared_bits[1] / spaces.bits[1] > 0.3
     assert np.mean(redundant) == pytest.approx(0, abs=0.06)
     assert np.mean(carried) == pytest.approx(0, abs=0.04)
+
+
+def carried_by_the_first(members: int, images: int, channels: int, shared: int, seed: int) -> tuple[float, float]:
+    """Return what the first member carries of the others, which have some of its channels, and the error said."""
+    mean = np.random.default_rng(seed).normal(size=(members, images, channels))
+    mean[:, :, :shared] = mean[0, :, :shared]
+    spaces = member_information(Posteriors(mean, np.zeros_like(mean)), range(channels))
+    others = replace(spaces, carried=spaces.carried[1:], carried_left_out=spaces.carried_left_out[1:])
+    return others.carried_mean, others.carried_error
+
+
+def test_half_of_ten_channels_carry_half_of_ten_members() -> None:
+    share, error = carried_by_the_first(11, 150, 10, 5, seed=0)
+    assert abs(share - 0.5) < 3 * error < 0.3
+    assert share == pytest.approx(0.5, abs=0.1)
+
+
+def test_the_error_of_what_is_carried_is_that_of_other_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    share, error = np.array([carried_by_the_first(3, 150, 4, 1, seed) for seed in range(12)]).T
+    assert np.mean(share) == pytest.approx(0.25, abs=0.03)
+    assert 0.5 < np.std(share, ddof=1) / np.mean(error) < 2
+    monkeypatch.setattr(carried_share, "COEFFICIENTS", 1)
+    monkeypatch.setattr(carried_share, "FEWEST_ROWS", 60)
+    on_fewer, _ = carried_by_the_first(3, 150, 4, 1, seed=0)
+    assert on_fewer == pytest.approx(share[0], abs=4 * error[0])
+    assert on_fewer != share[0]
 
 
 def test_what_is_redundant_is_found_near_the_ceiling() -> None:

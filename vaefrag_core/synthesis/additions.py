@@ -1,25 +1,23 @@
 """Which channel to add to a set next, sets grown greedily, and what whole members tell beside a set."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from vaefrag_core.array_types import FloatArray, IntArray
+from vaefrag_core.array_types import BoolArray, FloatArray, IntArray
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.errors import InvalidInputError
 from vaefrag_core.measures.channel_states import dead_channels
 from vaefrag_core.structure.label_factors import labels_of
+from vaefrag_core.synthesis.carried_share import MemberRows, carried_share, member_rows
 from vaefrag_core.synthesis.channel_pool import validate_channels
 from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks
 from vaefrag_core.synthesis.greedy import extended_bits, greedy_order, kept_blocks, prefix_bits, space_bits
-from vaefrag_core.synthesis.set_chance import carried_share, repeated_bits
 
 MIN_BITS = HotspotConfig().min_bits
-HELD_AGAINST_CHANCE = (
-    3  # members: of each it takes far longer to tell what a set carries by chance than what it carries
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,20 +56,42 @@ class GreedySelection:
 class MemberInformation:
     """What the whole latent space of every member tells, and what it shares with a set.
 
+    What is shared is worked out on all images where these and the channels are few, and on some otherwise.
+
     Args:
         bits: (M,) I(X;U) of all channels of a member; I(U;label) when compared with a label.
         shared_bits: (M,) I(U_set; U_member); empty without a set.
         chance_bits: (M,) the same with the images of the set shuffled: what independent spaces show; empty
             without a set.
         carried: (M,) share of what a member tells that the set tells above chance: 0 on average of independent spaces,
-            1 of a set that holds the member. NaN where the images are too few to tell, of a member that tells
-            nothing, and of members not held against chance; empty without a set.
+            1 of a set that holds the member. NaN where the images are too few to tell, and of a member that tells
+            nothing; empty without a set.
+        carried_left_out: (M, B) the same without each of some blocks of images; empty without a set.
     """
 
     bits: FloatArray
     shared_bits: FloatArray
     chance_bits: FloatArray
     carried: FloatArray
+    carried_left_out: FloatArray
+
+    @property
+    def carried_mean(self) -> float:
+        """The mean of `carried` over the members of which it can be told; NaN of none."""
+        return float(self.carried[self._told].mean()) if self._told.any() else math.nan
+
+    @property
+    def carried_error(self) -> float:
+        """Standard error of the mean over images, by the jackknife; NaN where nothing can be told."""
+        if not self._told.any():
+            return math.nan
+        left_out = self.carried_left_out[self._told].mean(axis=0)
+        count = len(left_out)
+        return float(np.sqrt((count - 1) / count * np.square(left_out - left_out.mean()).sum()))
+
+    @property
+    def _told(self) -> BoolArray:
+        return np.isfinite(self.carried) & np.isfinite(self.carried_left_out).all(axis=1)
 
 
 def rank_additions(
@@ -158,7 +178,7 @@ def member_information(
     label: str | None = None,
     min_bits: float | FloatArray = 0.0,
     information_bits: FloatArray | None = None,
-    repeated: FloatArray | None = None,
+    members: MemberRows | None = None,
 ) -> MemberInformation:
     """Return what each member's whole space tells, and how much of it a set carries.
 
@@ -169,56 +189,38 @@ def member_information(
         min_bits: channels that tell less, one number or (C,), are left out: they take time and change nothing that is
             seen.
         information_bits: (C,) information of each channel alone; needed to leave some out.
-        repeated: (K,) what `member_repetition` returns for the same; worked out where it is needed and not given.
+        members: what `own_member_rows` returns for the same; worked out where it is needed and not given.
 
     Raises:
         InvalidInputError: for what is no channel or label, and a channel named twice.
     """
     selection, codes = validate_channels(posteriors, channels, allow_empty=True), label_codes(posteriors, label)
     spaces, flat = _spaces(posteriors, min_bits, information_bits), posteriors.flat()
-    coefficients = CoefficientBlocks(*flat)
-    bits, joint = space_bits(coefficients, spaces, selection, codes)
-    none = np.zeros(0)
     if not selection:
-        return MemberInformation(bits[:, -1], none, none, none)
-    own = prefix_bits(coefficients, [selection])[0][-1, 0]
-    if repeated is None:
-        repeated = member_repetition(posteriors, min_bits=min_bits, information_bits=information_bits)
-    compared = _held_against_chance(len(spaces))
-    chance, carried = np.full((2, len(spaces)), np.nan)
-    by_chance, carried[compared] = carried_share(
-        flat,
-        [spaces[m] for m in compared],
-        selection,
-        joint[compared],
-        repeated,
-        posteriors.image_copies,
-        posteriors.input_entropy_bits,
-    )
-    chance[compared] = bits[compared, 0] + own - by_chance
-    return MemberInformation(bits[:, -1], bits[:, 0] + own - joint, chance, carried)  # I(X;U) + I(X;V) − I(X;U,V)
+        bits, _ = space_bits(CoefficientBlocks(*flat), spaces, selection, codes)
+        none = np.zeros(0)
+        return MemberInformation(bits[:, -1], none, none, none, np.zeros((0, 0)))
+    if members is None:
+        members = own_member_rows(posteriors, min_bits=min_bits, information_bits=information_bits)
+    bits = members.bits
+    if label is not None:
+        bits = space_bits(CoefficientBlocks(*flat), spaces, (), codes)[0][:, 1]
+    shared = carried_share(flat, spaces, selection, members, posteriors.image_copies, posteriors.input_entropy_bits)
+    return MemberInformation(bits, shared.shared_bits, shared.chance_bits, shared.shares, shared.shares_left_out.T)
 
 
-def member_repetition(
+def own_member_rows(
     posteriors: Posteriors, *, min_bits: float | FloatArray = 0.0, information_bits: FloatArray | None = None
-) -> FloatArray:
-    """Return what two draws of each member that a set is held against share, above chance; no set changes it.
+) -> MemberRows:
+    """Return what members have of their own, which no set changes.
 
     Args:
         posteriors: M members.
         min_bits: as of `member_information`.
         information_bits: as of `member_information`.
-
-    Returns:
-        (K,) bits, of three members spread evenly, or of all when there are fewer.
     """
     spaces = _spaces(posteriors, min_bits, information_bits)
-    compared = [spaces[m] for m in _held_against_chance(len(spaces))]
-    return repeated_bits(posteriors.flat(), compared, posteriors.image_copies, posteriors.input_entropy_bits)
-
-
-def _held_against_chance(members: int) -> IntArray:
-    return np.linspace(0, members - 1, min(members, HELD_AGAINST_CHANCE)).round().astype(np.int64)
+    return member_rows(posteriors.flat(), spaces, posteriors.image_copies)
 
 
 def _spaces(

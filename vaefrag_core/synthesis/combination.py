@@ -12,25 +12,37 @@ import numpy as np
 
 from vaefrag_core.array_types import FloatArray, IntArray
 from vaefrag_core.artifacts import Posteriors
-from vaefrag_core.artifacts.image_copies import ceiling_name
+from vaefrag_core.artifacts.image_copies import ceiling_name, entropy_bits
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.errors import InvalidInputError
 from vaefrag_core.measures.channel_states import dead_channels
-from vaefrag_core.measures.information_terms import nmi_from_terms, shared_bits_from_terms, vi_from_terms
+from vaefrag_core.measures.information_terms import (
+    nmi_from_terms,
+    own_bits_floor,
+    shared_bits_from_terms,
+    vi_from_terms,
+)
 from vaefrag_core.structure.label_factors import codes_by_images, label_entropy_bits, labels_of
 from vaefrag_core.synthesis.additions import (
     Additions,
     GreedySelection,
     MemberInformation,
     member_information,
-    member_repetition,
+    own_member_rows,
     rank_additions,
     select_greedily,
 )
 from vaefrag_core.synthesis.channel_pool import channel_text, validate_channels
 from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks
 from vaefrag_core.synthesis.greedy import prefix_bits
-from vaefrag_core.synthesis.set_chance import set_bits_above_chance, shuffled_joint_bits
+from vaefrag_core.synthesis.set_chance import (
+    Channels,
+    repeated_bits,
+    repeated_label_bits,
+    set_bits_above_chance,
+    shuffled_joint_bits,
+    shuffled_labels,
+)
 from vaefrag_core.synthesis.subset_information import SubsetLogSums, shapley_shares, subset_log_sums
 
 __all__ = [
@@ -41,7 +53,7 @@ __all__ = [
     "combine",
     "joint_information",
     "member_information",
-    "member_repetition",
+    "own_member_rows",
     "rank_additions",
     "select_greedily",
 ]
@@ -65,7 +77,10 @@ class Combination:
         label_names: F names.
         label_bits: (F,) entropy of each label on the sample.
         label_shared_bits: (F,) I(U_joint; label).
+        label_chance_bits: (F,) the same with the images of the label shuffled.
         label_nmi: (F,) NMI of the joint space with each label; NaN where undefined.
+        label_corrected_nmi: (F,) NMI counted from the level of chance: 0 on average of what is told of a label that
+            nobody knows. NaN where the images are too few to tell.
         label_vi_bits: (F,) VI.
         ceiling_bits: H(X), log2 N where no image is a copy: no set can tell the images apart by more.
         joint_by_chance_bits: what channels of the same information would tell together that share nothing.
@@ -80,7 +95,9 @@ class Combination:
     label_names: tuple[str, ...]
     label_bits: FloatArray
     label_shared_bits: FloatArray
+    label_chance_bits: FloatArray
     label_nmi: FloatArray
+    label_corrected_nmi: FloatArray
     label_vi_bits: FloatArray
     ceiling_bits: float
     joint_by_chance_bits: float
@@ -168,9 +185,9 @@ def combine(
     coefficients = CoefficientBlocks(mean[selection], logvar[selection])
     n, ceiling = posteriors.n_images, math.log2(posteriors.n_images)
     names = tuple(posteriors.label_names or ())
-    groups = codes_by_images(labels_of(posteriors))
+    copy_of, groups = posteriors.image_copies, codes_by_images(labels_of(posteriors))
     whole = next((codes for images, _, codes in groups if images.all()), np.zeros((0, n), dtype=np.int64))
-    sums = subset_log_sums(coefficients, whole, with_subsets=shapley)
+    sums = subset_log_sums(coefficients, _with_shuffles(whole, copy_of), with_subsets=shapley)
     single, others = ceiling - sums.singles / n, ceiling - sums.leave_one_out / n
     least = np.broadcast_to(min_bits, posteriors.n_channels)
     dead = [selection[k] for k in np.flatnonzero(dead_channels(single, least[selection]))]
@@ -179,15 +196,16 @@ def combine(
         raise InvalidInputError(
             f"Expected channels that tell at least {least[dead[0]]:g} bits, got dead ones: {word}. Leave it out."
         )
-    of_labels = np.full((4, len(names)), np.nan)
+    of_labels = np.full((6, len(names)), np.nan)
     for images, fs, codes in groups:
         # a label that is not known everywhere is compared, like in the matrix, with what the set tells there
-        there = sums
+        there, part = sums, (mean[selection], logvar[selection])
         if not images.all():
-            blocks = CoefficientBlocks(mean[selection][:, images], logvar[selection][:, images])
-            there = subset_log_sums(blocks, codes, with_subsets=False)
-        of_labels[:, fs] = _label_numbers(there, codes)
-    label_bits, label_shared_bits, label_nmi, label_vi_bits = of_labels
+            part = (part[0][:, images], part[1][:, images])
+            codes_there = _with_shuffles(codes, copy_of[images])
+            there = subset_log_sums(CoefficientBlocks(*part), codes_there, with_subsets=False)
+        of_labels[:, fs] = _label_numbers(there, codes, part, copy_of[images])
+    label_bits, label_shared_bits, label_chance_bits, label_nmi, label_corrected_nmi, label_vi_bits = of_labels
     joint = ceiling - sums.joint / n
     return Combination(
         channels=tuple(selection),
@@ -199,29 +217,49 @@ def combine(
         label_names=names,
         label_bits=label_bits,
         label_shared_bits=label_shared_bits,
+        label_chance_bits=label_chance_bits,
         label_nmi=label_nmi,
+        label_corrected_nmi=label_corrected_nmi,
         label_vi_bits=label_vi_bits,
         ceiling_bits=posteriors.input_entropy_bits,
-        joint_by_chance_bits=shuffled_joint_bits((mean[selection], logvar[selection]), posteriors.image_copies),
+        joint_by_chance_bits=shuffled_joint_bits((mean[selection], logvar[selection]), copy_of),
     )
 
 
-def _label_numbers(sums: SubsetLogSums, codes: IntArray) -> FloatArray:
+def _with_shuffles(codes: IntArray, copy_of: IntArray) -> IntArray:
+    """Return labels (F, N), and below them their shuffles, (F + S F, N)."""
+    return np.concatenate([codes, *shuffled_labels(codes, copy_of)])
+
+
+def _label_numbers(sums: SubsetLogSums, codes: IntArray, channels: Channels, copy_of: IntArray) -> FloatArray:
     """Compare a set with labels that are known of all images of its sums.
 
     Args:
-        sums: those of the set, with `within_label` over these labels.
+        sums: those of the set, with `within_label` over these labels and their shuffles.
         codes: (F, N) their values, numbered.
+        channels: means and ln σ² of the set, (k, N) each.
+        copy_of: (N,) equal numbers where images are copies of each other.
 
     Returns:
-        (4, F) entropy, I(U_joint; label), NMI and VI.
+        (6, F) entropy, I(U_joint; label), the same by chance, NMI, NMI counted from chance, and VI.
     """
     n, ceiling = codes.shape[1], math.log2(codes.shape[1])
     joint, twice, within = (ceiling - np.asarray(s) / n for s in (sums.joint, sums.doubled, sums.within_label))
     label = np.array([label_entropy_bits(code) for code in codes])
-    shared, own = shared_bits_from_terms(joint, label, within), shared_bits_from_terms(joint, joint, twice)
+    together, *by_chance = within.reshape(-1, len(codes))
+    beside = np.mean(by_chance, axis=0)
+    shared, own = shared_bits_from_terms(joint, label, together), shared_bits_from_terms(joint, joint, twice)
+    most = entropy_bits(np.unique(copy_of, return_inverse=True)[1])
+    above = set_bits_above_chance(together, beside, most)
+    own_above = (
+        repeated_bits(channels, copy_of, most),
+        repeated_label_bits(codes, shuffled_labels(codes, copy_of), most),
+    )
+    scale = np.sqrt(np.maximum(own_above[0] * own_above[1], 0.0))
+    corrected = np.divide(above, scale, out=np.full(len(codes), np.nan), where=scale > own_bits_floor(scale, n))
     # two draws of a label are one: what it shares with itself is its entropy
-    return np.array([label, shared, nmi_from_terms(shared, own, label, images=n), vi_from_terms(shared, own, label)])
+    nmi, vi = nmi_from_terms(shared, own, label, images=n), vi_from_terms(shared, own, label)
+    return np.array([label, shared, shared_bits_from_terms(joint, label, beside), nmi, corrected, vi])
 
 
 def _not_below_zero(bits: float) -> float:

@@ -4,21 +4,19 @@ Shuffling leaves what each side tells and destroys what they share. What sets sh
 `bits_above_chance`.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from vaefrag_core.array_types import BoolArray, FloatArray, IntArray
 from vaefrag_core.artifacts.image_copies import shuffled_images
 from vaefrag_core.measures.information_terms import bits_above_chance
 from vaefrag_core.structure.chance_level import shuffle_images
+from vaefrag_core.structure.label_factors import label_entropy_bits
 from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks
 from vaefrag_core.synthesis.greedy import prefix_bits, space_bits
 
 MAX_SET_GAIN = 100.0  # a level of several shuffles is known so well that more can be taken off than of single channels
 SHUFFLED_IMAGES = 4_000  # over all shuffles: the level is a mean over images, and on many one shuffle will do
 MAX_SHUFFLES = 16
-CARRIED_IMAGES = 1_000  # likewise of what is carried, which is a mean over members as well, and takes far longer
 
 Channels = tuple[FloatArray, FloatArray]
 
@@ -54,67 +52,54 @@ def shuffled_joint_bits(channels: Channels, copy_of: IntArray) -> float:
     return float(np.mean([prefix_bits(block, [every])[0][-1, 0] for block in blocks]))
 
 
-def repeated_bits(
-    channels: Channels, spaces: Sequence[Sequence[int]], copy_of: IntArray, ceiling_bits: float
-) -> FloatArray:
-    """Hold what two draws of each of some spaces share against chance.
+def shuffled_labels(codes: IntArray, copy_of: IntArray) -> IntArray:
+    """Shuffle the images of labels, copies of one together.
 
     Args:
-        channels: means and ln σ² of all channels, (C, N) each.
-        spaces: flat indices of each of M spaces.
+        codes: (F, N) their values, numbered.
+        copy_of: (N,) as in `shuffled_joint_bits`.
+
+    Returns:
+        (S, F, N), as many shuffles as are averaged over.
+    """
+    orders = shuffled_images(copy_of, _shuffles(len(copy_of)), np.random.default_rng(0))
+    return np.asarray(codes[:, orders].swapaxes(0, 1))
+
+
+def repeated_label_bits(codes: IntArray, shuffled: IntArray, ceiling_bits: float) -> FloatArray:
+    """Hold what labels share with themselves, their entropy, against chance.
+
+    Args:
+        codes: (F, N) their values, numbered.
+        shuffled: (S, F, N) as `shuffled_labels` returns them.
+        ceiling_bits: H(X).
+
+    Returns:
+        (F,) s(L, L), bits: two draws of a label are one.
+    """
+    entropy = np.array([label_entropy_bits(code) for code in codes])
+    sizes = codes.max(axis=1, initial=0) + 1
+    both = [[label_entropy_bits(c * k + o) for c, o, k in zip(codes, other, sizes, strict=True)] for other in shuffled]
+    return bits_above_chance(entropy, np.mean(both, axis=0), ceiling_bits, max_gain=MAX_SET_GAIN)
+
+
+def repeated_bits(channels: Channels, copy_of: IntArray, ceiling_bits: float) -> float:
+    """Hold what two draws of a set share against chance.
+
+    Args:
+        channels: means and ln σ² of the set, (K, N) each.
         copy_of: (N,) as in `shuffled_joint_bits`.
         ceiling_bits: H(X).
 
     Returns:
-        (M,) s(space, space′), bits; NaN where the images are too few to tell.
+        s(U, U′), bits; NaN where the images are too few to tell.
     """
-    beside = [[*space, *(len(channels[0]) + c for c in space)] for space in spaces]
-    twice = _joint_bits(CoefficientBlocks(*channels), [[*space, *space] for space in spaces])
-    return set_bits_above_chance(twice, _joint_bits(_with_shuffled(channels, copy_of, 0), beside), ceiling_bits)
-
-
-def carried_share(
-    channels: Channels,
-    spaces: Sequence[Sequence[int]],
-    selection: Sequence[int],
-    joint: FloatArray,
-    repeated: FloatArray,
-    copy_of: IntArray,
-    ceiling_bits: float,
-) -> tuple[FloatArray, FloatArray]:
-    """Hold what a set shares with each of some spaces against chance.
-
-    share = s(set, space) / s(space, space′), the second of two draws of the space
-
-    Args:
-        channels: means and ln σ² of all channels, (C, N) each.
-        spaces: flat indices of each of M spaces.
-        selection: flat indices of the set.
-        joint: (M,) bits of the set together with each space.
-        repeated: (M,) as `repeated_bits` returns it.
-        copy_of: (N,) as in `shuffled_joint_bits`.
-        ceiling_bits: H(X).
-
-    Returns:
-        (M,) bits of the shuffled set together with each space; (M,) shares, 0 on average of independent spaces and 1 of
-        a set that holds the space. NaN where the images are too few to tell.
-    """
-    shuffles = int(np.clip(CARRIED_IMAGES // len(copy_of), 1, MAX_SHUFFLES))
-    shuffled = [len(channels[0]) + c for c in selection]
-    drawn = [space_bits(_with_shuffled(channels, copy_of, seed), spaces, shuffled)[1] for seed in range(shuffles)]
-    by_chance = np.mean(drawn, axis=0)
-    above = set_bits_above_chance(joint, by_chance, ceiling_bits)
-    return by_chance, np.divide(above, repeated, out=np.full(len(spaces), np.nan), where=repeated > 0)
-
-
-def _with_shuffled(channels: Channels, copy_of: IntArray, seed: int) -> CoefficientBlocks:
-    """Return all channels, and after them the same ones with their images shuffled together."""
-    (order,) = shuffled_images(copy_of, 1, np.random.default_rng(seed))
-    return CoefficientBlocks(*(np.concatenate([part, part[:, order]]) for part in channels))
-
-
-def _joint_bits(coefficients: CoefficientBlocks, spaces: Sequence[Sequence[int]]) -> FloatArray:
-    return space_bits(coefficients, spaces, [])[0][:, 0]
+    twice = CoefficientBlocks(*(np.concatenate([part, part]) for part in channels))
+    (order,) = shuffled_images(copy_of, 1, np.random.default_rng(0))
+    beside = CoefficientBlocks(*(np.concatenate([part, part[:, order]]) for part in channels))
+    every = [range(2 * len(channels[0]))]
+    joint, by_chance = (space_bits(blocks, every, ())[0][0] for blocks in (twice, beside))
+    return float(set_bits_above_chance(joint, by_chance, ceiling_bits)[0])
 
 
 def _too_near(joint_by_chance: FloatArray, ceiling_bits: float) -> BoolArray:

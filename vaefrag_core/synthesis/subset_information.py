@@ -53,6 +53,12 @@ def subset_log_sums(coefficients: CoefficientBlocks, codes: IntArray, *, with_su
     buffers = ThreadBuffers()
     block_rows = int(max(1, min(MOST_ROWS, BLOCK_BYTES // (2 * factors * n * 4), n)))
 
+    # Columns of the values of all labels, and the one of each image: one product serves many shuffles of a label.
+    starts = np.cumsum([0, *(int(code.max()) + 1 for code in codes)])
+    columns = codes + starts[:-1, None]
+    values = np.zeros((n, int(starts[-1])), dtype=coefficients.dtype)
+    values[np.arange(n), columns] = 1
+
     def sum_block(first: int) -> FloatArray:
         rows = slice(first, min(first + block_rows, n))
         count = rows.stop - rows.start
@@ -70,8 +76,9 @@ def subset_log_sums(coefficients: CoefficientBlocks, codes: IntArray, *, with_su
             singles, leave_one_out, joint = _leave_one_out(b)
             parts = [singles, leave_one_out, joint.sum(axis=1)[:, None]]
         doubled = np.einsum("in,in->i", joint, joint)
-        within_label = [np.einsum("in,in->i", joint, code[rows, None] == code) for code in codes]
-        sums = np.column_stack([*parts, doubled, *within_label])
+        of_values = joint @ values  # Σⱼ over the images of each value of each label
+        within_label = np.take_along_axis(of_values, columns[:, rows].T, axis=1)
+        sums = np.column_stack([*parts, doubled, within_label])
         # Never log2 of 0: the diagonal, b_ii = 1, is in every sum.
         return np.asarray(np.log2(sums, dtype=np.float64).sum(axis=0))
 

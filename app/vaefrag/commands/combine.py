@@ -137,8 +137,17 @@ def _show(
     if together.near_ceiling:
         terminal.print_message("That is within a tenth of the most there is: they may tell far more than is shown.")
     terminal.print_message(carried)
-    for name, nmi, bits in zip(together.label_names, together.label_nmi, together.label_shared_bits, strict=True):
-        terminal.print_message(f"{name}: NMI {nmi:.2f}, {bits:.2f} bits told")
+    labels = zip(
+        together.label_names,
+        together.label_corrected_nmi,
+        together.label_shared_bits,
+        together.label_chance_bits,
+        strict=True,
+    )
+    for name, nmi, bits, chance in labels:
+        if not math.isnan(bits):  # identifiers, and labels of too few images
+            corrected = "cannot be told from chance" if math.isnan(nmi) else f"{nmi:z.2f} above chance"
+            terminal.print_message(f"{name}: NMI {corrected}, {bits:.2f} bits told, {chance:.2f} by chance")
     if additions is not None:
         gains = [
             (str(pool.names[c]), _two(gain)) for c, gain in zip(additions.channels, additions.gain_bits, strict=True)
@@ -160,14 +169,14 @@ def _report(
 ) -> dict[str, Any]:
     shapley = [None] * len(names) if together.shapley_bits is None else together.shapley_bits.tolist()
     shares = zip(map(_named, names), together.single_bits, together.marginal_bits, shapley, strict=True)
-    labels = zip(
-        together.label_names,
-        together.label_nmi,
-        together.label_vi_bits,
-        together.label_shared_bits,
-        together.label_bits,
-        strict=True,
-    )
+    labels = {
+        "nmi": together.label_nmi,
+        "corrected_nmi": together.label_corrected_nmi,
+        "vi_bits": together.label_vi_bits,
+        "shared_bits": together.label_shared_bits,
+        "chance_bits": together.label_chance_bits,
+        "bits": together.label_bits,
+    }
     result: dict[str, Any] = {
         "id": None if saved is None else saved.id,
         "joint_bits": together.joint_bits,
@@ -175,7 +184,8 @@ def _report(
         "redundancy_bits": together.redundancy_bits,
         "redundancy_by_chance_bits": together.redundancy_by_chance_bits,
         "redundancy_above_chance_bits": _or_null(together.redundancy_above_chance_bits),
-        "carried": _or_null(carried_mean(members)),
+        "carried": _or_null(members.carried_mean),
+        "carried_error": _or_null(members.carried_error),
         "ceiling_bits": together.ceiling_bits,
         "near_ceiling": together.near_ceiling,
         "channels": [
@@ -183,8 +193,8 @@ def _report(
             for name, single, marginal, share in shares
         ],
         "labels": {
-            name: {"nmi": float(nmi), "vi_bits": float(vi), "shared_bits": float(shared), "bits": float(bits)}
-            for name, nmi, vi, shared, bits in labels
+            name: {measure: _or_null(float(values[f])) for measure, values in labels.items()}
+            for f, name in enumerate(together.label_names)
         },
     }
     if additions is not None:
@@ -196,17 +206,14 @@ def _report(
     return result
 
 
-def carried_mean(members: "MemberInformation") -> float:
-    """Return the share of a member that a set carries above chance, averaged over those where it can be told."""
-    shares = members.carried[members.carried == members.carried]
-    return float(shares.mean()) if len(shares) else math.nan
-
-
 def _carried(members: "MemberInformation") -> str:
-    share = carried_mean(members)
+    share = members.carried_mean
     if math.isnan(share):
         return "How much of a whole member they carry cannot be told above chance on so few images."
-    return f"They carry {max(share, 0.0):.0%} of what a whole member tells, counted from the level of chance."
+    return (
+        f"They carry {max(share, 0.0):.0%} ± {members.carried_error:.0%} of what a whole member tells, counted from the"
+        " level of chance."
+    )
 
 
 def _told_on_others(on_halves: "HeldOutGrowth | None", label: str | None) -> str:

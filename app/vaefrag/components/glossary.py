@@ -89,7 +89,8 @@ TERMS: dict[str, str] = {
     " half of the images and told on the other half; copies of an image are on one side. Random sets have as many"
     " channels. The interval is over the splits.",
     "carried": "What the set and a member's whole latent space tell alike, over what the member tells, counted from"
-    " the level of chance: 0 when they share nothing, however few the images. Mean over up to 8 members.",
+    " the level of chance: 0 when they share nothing, however few the images. Mean over all members,"
+    " with its standard error over images.",
     "dead": "A channel that tells less than the threshold (0.01 bits unless set otherwise). Its similarity to"
     " others would be a ratio of two vanishing numbers.",
     "live_kl": "A channel is live while its KL, averaged over the last logged steps, is at least 0.01 nats. When no"

@@ -22,7 +22,7 @@ from vaefrag_core.synthesis.combination import (
     MemberInformation,
     combine,
     member_information,
-    member_repetition,
+    own_member_rows,
     rank_additions,
     select_greedily,
 )
@@ -160,9 +160,9 @@ class ChannelSetView:
             pool.flat_indices(self.channels),
             min_bits=least,
             information_bits=bits,
-            repeated=self.site.queries.cached(
-                f"repetition/1/{versions}",
-                lambda: member_repetition(pool.posteriors, min_bits=least, information_bits=bits),
+            members=self.site.queries.cached(
+                f"member rows/1/{versions}",
+                lambda: own_member_rows(pool.posteriors, min_bits=least, information_bits=bits),
             ),
         )
         return MemberInformation(*(part[members] for part in vars(spaces).values()))

@@ -121,13 +121,13 @@ def _distinct_names(channels: tuple[ChannelName, ...]) -> list[str]:
 
 
 def _labels(combination: Combination) -> list[Component]:
-    if not combination.label_names:
-        return []
+    """Show what the set tells of each label but those that are compared with nothing, such as identifiers."""
     columns = zip(
         combination.label_names,
-        combination.label_nmi,
+        combination.label_corrected_nmi,
         combination.label_vi_bits,
         combination.label_shared_bits,
+        combination.label_chance_bits,
         combination.label_bits,
         strict=True,
     )
@@ -135,16 +135,24 @@ def _labels(combination: Combination) -> list[Component]:
         html.Tr(
             [
                 html.Td(name),
-                html.Td("–" if np.isnan(nmi) else f"{nmi:.2f}"),
-                html.Td("–" if np.isnan(vi) else f"{vi:.2f}"),
-                html.Td("–" if np.isnan(shared) else f"{shared:.2f} of {bits:.2f}"),
+                html.Td(_or_dash(nmi)),
+                html.Td(_or_dash(vi)),
+                html.Td(f"{_or_dash(shared)} of {bits:.2f}"),
+                html.Td(_or_dash(chance)),
             ]
         )
-        for name, nmi, vi, shared, bits in columns
+        for name, nmi, vi, shared, chance, bits in columns
+        if np.isfinite(bits)
     ]
-    heads = [html.Th(head) for head in ("label", "NMI", "VI, bits", "told of it, bits")]
+    if not rows:
+        return []
+    heads = [html.Th(head) for head in ("label", "NMI", "VI, bits", "told of it, bits", "by chance")]
     table = html.Table([html.Thead(html.Tr(heads)), html.Tbody(rows)], className="table")
-    return [section("The joint space and the labels", "label", table)]
+    return [section("The joint space and the labels", "label", table, "NMI is corrected for chance.")]
+
+
+def _or_dash(value: float) -> str:
+    return "–" if np.isnan(value) else f"{value:z.2f}"
 
 
 def next_panel(view: ChannelSetView) -> list[Component]:
@@ -249,8 +257,10 @@ def beside_members(view: ChannelSetView) -> html.P | str:
     if not view.channels:
         return ""
     spaces = view.compare_members()
-    shares = spaces.carried[np.isfinite(spaces.carried)]
-    share = f"{max(float(shares.mean()), 0.0):.0%}" if len(shares) else "a share that so few images cannot tell"
+    mean_share, error = spaces.carried_mean, spaces.carried_error
+    share = "a share that so few images cannot tell"
+    if np.isfinite(mean_share):
+        share = f"{max(mean_share, 0.0):.0%} ± {error:.0%}"
     best, mean = float(spaces.bits.max()), float(spaces.bits.mean())
     return html.P(
         [
