@@ -81,6 +81,17 @@ def test_analyze_gives_the_hotspots_of_the_measure_asked_for(own: Trained) -> No
         assert group["mean_nmi_by_chance"] < group["mean_nmi_corrected"] < group["mean_nmi"]
 
 
+def test_analyze_says_which_estimator_it_used(own: Trained) -> None:
+    place = ("--workspace", str(own.store.workspace))
+    results = [
+        json.loads(vaefrag("analyze", own.id, "--estimator", name, *place, "--json").stdout)
+        for name in ("exact", "bound")
+    ]
+    assert [result["estimator"] for result in results] == ["exact", "bound"]
+    assert 0 < results[0]["integration_error_bits"] < 1e-4
+    assert results[1]["integration_error_bits"] == 0
+
+
 def test_full_spaces_are_compared_with_error_bars(own: Trained) -> None:
     place = ("--workspace", str(own.store.workspace))
     done = vaefrag("analyze", own.id, "--space", "full", "--draws", "200", *place, "--json")

@@ -16,7 +16,7 @@ from support import Trained
 from vaefrag.jobs import worker
 from vaefrag_core import fusion_pipeline, pipeline
 from vaefrag_core.artifacts import ChannelMatrix, Posteriors
-from vaefrag_core.config import AnalysisConfig, BootstrapConfig, DatasetConfig, HotspotConfig
+from vaefrag_core.config import AnalysisConfig, BootstrapConfig, DatasetConfig, HotspotConfig, default_analysis
 from vaefrag_core.datasets.catalog import dataset_size, load_dataset
 from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.errors import InvalidInputError, MissingDataError, VaefragError
@@ -49,6 +49,22 @@ def test_the_same_request_computes_nothing_again(trained: Trained) -> None:
     stages: list[str] = []
     pipeline.analyze(trained.id, trained.store, on_stage=lambda stage, share: stages.append(stage))
     assert {path.name for path in analysis.iterdir()} == before
+    assert stages == ["compare", "hotspots", "maps", "hotspots", "maps", "traversals", "traversals"]
+
+
+def test_both_estimators_stand_side_by_side(trained: Trained) -> None:
+    store, exact = trained.store, default_analysis("exact")
+    by_bound = pipeline.analyze(trained.id, store).matrix
+    by_integrals = pipeline.analyze(trained.id, store, exact).matrix
+    assert (by_bound.estimator, by_integrals.estimator) == ("bound", "exact")
+    live = by_bound.information_bits > 0.1
+    assert (by_integrals.information_bits[live] > by_bound.information_bits[live]).all()
+    assert 0 < by_integrals.integration_error_bits < 1e-4
+    assert store.analysis(trained.id).matrix.estimator == "exact"
+    stages: list[str] = []
+    again = pipeline.analyze(trained.id, store, on_stage=lambda stage, share: stages.append(stage))
+    np.testing.assert_array_equal(again.matrix.nmi, by_bound.nmi)
+    # one call of each where nothing is computed
     assert stages == ["compare", "hotspots", "maps", "hotspots", "maps", "traversals", "traversals"]
 
 

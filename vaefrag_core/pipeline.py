@@ -38,6 +38,7 @@ from vaefrag_core.result_inputs import (
     hotspot_inputs,
     ignore_stage,
     matrix_inputs,
+    result_inputs,
     snapshot_inputs,
     space_inputs,
 )
@@ -172,17 +173,21 @@ def analyze(
     """
     config = config or AnalysisConfig()
     posteriors = _with_diverged(ensemble_id, store, store.posteriors(ensemble_id))
-    source = matrix_inputs(posteriors.key)
+    source, estimator = result_inputs(posteriors.key), config.hotspots.estimator
 
     def compare(folder: Path) -> None:
         earlier = _earlier_matrix(ensemble_id, store)
         compared = compare_channels(
-            posteriors, earlier=earlier, errors=True, on_progress=lambda done, n: on_stage("compare", done / n)
+            posteriors,
+            estimator=estimator,
+            earlier=earlier,
+            errors=True,
+            on_progress=lambda done, n: on_stage("compare", done / n),
         )
         with_unbinned_labels(compared, posteriors, HotspotConfig().min_bits).save(folder)
 
     on_stage("compare", 0.0)
-    matrix_folder = store.artifact(ensemble_id, "matrix", source, compare)
+    matrix_folder = store.artifact(ensemble_id, "matrix", matrix_inputs(posteriors.key, estimator), compare)
     matrix = store.load_artifact(ensemble_id, ChannelMatrix.load, matrix_folder)
     hotspots: dict[Measure, Path] = {}
     maps: dict[Measure, str] = {}
@@ -269,7 +274,8 @@ def _earlier_matrix(ensemble_id: str, store: EnsembleStore) -> ChannelMatrix | N
     """Return the matrix of the newest analysis, most of which holds when members have been added since."""
     try:
         index = store.analysis_index(ensemble_id)
-        folder = store.artifact_folder(ensemble_id, "matrix", matrix_inputs(index.posteriors_key))
+        inputs = matrix_inputs(index.posteriors_key, index.config.hotspots.estimator)
+        folder = store.artifact_folder(ensemble_id, "matrix", inputs)
         return ChannelMatrix.load(folder) if folder.is_dir() else None
     except (MissingDataError, BrokenFileError):
         return None  # it only saves time: what it holds can be computed again

@@ -6,7 +6,7 @@ Two stages that need the same result must agree on its inputs, or neither finds 
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from vaefrag_core.config import HotspotConfig, NullConfig, SpaceConfig
+from vaefrag_core.config import Estimator, HotspotConfig, NullConfig, SpaceConfig
 
 RESULTS_FORMAT = 7  # raised when a stage computes something else from the same inputs
 
@@ -31,14 +31,20 @@ def ignore_stage(stage: Stage, share: float) -> None:
     """Report progress to nobody."""
 
 
-def matrix_inputs(posteriors_key: str) -> dict[str, object]:
-    """Return the inputs of the similarity of all channels, and the part that other results share with it."""
+def result_inputs(posteriors_key: str) -> dict[str, object]:
+    """Return the inputs that all results share."""
     return {"format": RESULTS_FORMAT, "posteriors": posteriors_key}
+
+
+def matrix_inputs(posteriors_key: str, estimator: Estimator) -> dict[str, object]:
+    """Return the inputs of the similarity of all channels."""
+    # The bound is not named: its results are older than the choice.
+    return result_inputs(posteriors_key) | ({} if estimator == "bound" else {"estimator": estimator})
 
 
 def hotspot_inputs(posteriors_key: str, config: HotspotConfig) -> dict[str, object]:
     """Return the inputs of the hotspots by one measure."""
-    return matrix_inputs(posteriors_key) | {"hotspots": config.model_dump(mode="json")}
+    return result_inputs(posteriors_key) | {"hotspots": config.model_dump(mode="json")}
 
 
 def null_inputs(posteriors_key: str, hotspots: HotspotConfig, config: NullConfig) -> dict[str, object]:
@@ -48,9 +54,9 @@ def null_inputs(posteriors_key: str, hotspots: HotspotConfig, config: NullConfig
 
 def space_inputs(posteriors_key: str, config: SpaceConfig) -> dict[str, object]:
     """Return the inputs of the comparison of whole latent spaces."""
-    return matrix_inputs(posteriors_key) | {"spaces": config.model_dump(mode="json")}
+    return result_inputs(posteriors_key) | {"spaces": config.model_dump(mode="json")}
 
 
 def snapshot_inputs(posteriors_key: str, steps: Sequence[int]) -> dict[str, object]:
     """Return the inputs of the posteriors at several steps of training."""
-    return matrix_inputs(posteriors_key) | {"steps": list(steps)}
+    return result_inputs(posteriors_key) | {"steps": list(steps)}

@@ -178,6 +178,8 @@ def _comparison(record: EnsembleRecord, analysis: Analysis) -> list[str]:
     measure = "normalized mutual information" if config.measure == "nmi" else "variation of information"
     return [
         f"Their posteriors of {matrix.n_images:,} images{drawn} were compared by the {measure} of single channels,"
+        f" {'integrated exactly' if matrix.estimator == 'exact' else 'from the bound on information by Kolchinsky and'}"
+        f"{'' if matrix.estimator == 'exact' else ' Tracey (2017)'} and"
         f" corrected for what channels share whose images are shuffled (vaefrag {__version__};"
         f" settings {analysis.config.key}, posteriors {analysis.posteriors_key}).",
         f"{live} of {counted(matrix.n_channels, 'channel')} carried {config.min_bits:g} bits or more.",

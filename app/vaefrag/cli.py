@@ -21,7 +21,7 @@ from vaefrag.commands.jobs import jobs
 from vaefrag.commands.listing import list_workspace
 from vaefrag.commands.metrics import metrics
 from vaefrag.commands.null import null
-from vaefrag.commands.options import Json, Workspace
+from vaefrag.commands.options import EstimatorChoice, EstimatorOption, Json, Workspace
 from vaefrag.commands.sensitivity import sensitivity
 from vaefrag.commands.serve import serve
 from vaefrag.commands.train import demo, train
@@ -75,6 +75,7 @@ class BenchChoice(StrEnum):
     """Benchmarks."""
 
     measures = "measures"
+    exact = "exact"
     train = "train"
     hotspots = "hotspots"
     nulls = "nulls"
@@ -107,6 +108,7 @@ def options_of_all_commands(
 def analyze(
     ensemble_id: Annotated[str, typer.Argument(metavar="ID", help="An ensemble of the workspace.")],
     measure: Annotated[MeasureChoice, typer.Option(help="Similarity of channels.")] = MeasureChoice.nmi,
+    estimator: EstimatorOption = EstimatorChoice.bound,
     min_bits: Annotated[float, typer.Option(help="Information below which a channel counts as dead, bits.")] = 0.01,
     min_samples: Annotated[
         int | None, typer.Option(help="Neighbours by which channels are ordered.", show_default="0.4 × members")
@@ -145,6 +147,7 @@ def analyze(
     values = {
         "hotspots": {
             "measure": measure.value,
+            "estimator": estimator.value,
             "min_bits": min_bits,
             "member_share": member_share,
             "cohesion": cohesion,
@@ -173,7 +176,7 @@ def bench(
         ),
     ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Turns of each; the least time counts.")] = 3,
-    large: Annotated[bool, typer.Option("--large", help="Also 5,000 channels on 300 images.")] = False,
+    large: Annotated[bool, typer.Option("--large", help="Also 5,000 channels; of exact, and 60,000 images.")] = False,
     quick: Annotated[
         bool,
         typer.Option(
@@ -184,7 +187,8 @@ def bench(
 ) -> None:
     """Time the comparison of all channels, or training, against simpler ways of the same run, and print a table.
 
-    `hotspots` instead tries the rule that finds them, and other rules, on 1,500 ensembles whose hotspots are known;
+    `measures` is of the bound, `exact` of exact information. `hotspots` instead tries the rule that finds them, and
+    other rules, on 1,500 ensembles whose hotspots are known;
     `nulls` tries the p-values and percentiles of `vaefrag null`.
     """
     if what is BenchChoice.train:
@@ -194,6 +198,12 @@ def bench(
         precision = bench_train.PRECISION if not quick else (bench_train.QUICK_PRECISION,)
         result = bench_train.bench_train(cases, precision, repeats=repeats, threads=threads)
         show = bench_train.show_train
+    elif what is BenchChoice.exact:
+        from vaefrag.commands import bench_exact
+
+        exact_sizes = bench_exact.QUICK if quick else bench_exact.SIZES + (bench_exact.LARGE if large else ())
+        result = bench_exact.bench_exact(exact_sizes, repeats=repeats, threads=threads)
+        show = bench_exact.show_exact
     elif what is BenchChoice.hotspots:
         from vaefrag.commands import bench_hotspots
 

@@ -7,8 +7,10 @@ from numpy.typing import NDArray
 
 from vaefrag.queries import channel_posterior
 from vaefrag_core.artifacts import Posteriors
+from vaefrag_core.config import DEFAULT_ESTIMATOR, Estimator
 from vaefrag_core.datasets.sampling import draw_without_replacement
 from vaefrag_core.measures.sampling_error import PairErrors, pair_errors
+from vaefrag_core.structure.exact_sampling_errors import exact_pair_errors
 from vaefrag_core.synthesis.coefficient_blocks import Block, CoefficientBlocks
 
 MOST_IMAGES = 2_000
@@ -26,8 +28,8 @@ def shown_images(n_images: int) -> NDArray[np.int64]:
     return np.sort(draw_without_replacement(n_images, min(n_images, MOST_IMAGES), seed=0))
 
 
-def errors_of_pair(posteriors: Posteriors, u: int, v: int) -> PairErrors:
-    """Return the standard errors of what two channels tell, over the choice of images.
+def errors_of_pair(posteriors: Posteriors, u: int, v: int, estimator: Estimator = DEFAULT_ESTIMATOR) -> PairErrors:
+    """Return the standard errors of what two channels tell by an estimator, over the choice of images.
 
     Of many images they are those on a few of them, which fall with the square root of their number.
     """
@@ -35,10 +37,13 @@ def errors_of_pair(posteriors: Posteriors, u: int, v: int) -> PairErrors:
     n_images = len(images)
     channels = [channel_posterior(posteriors, c) for c in (u, v)]
     mean, logvar = (np.stack(arrays)[:, images] for arrays in zip(*channels, strict=True))
-    coefficients = CoefficientBlocks(mean, logvar)
-    every = slice(0, n_images)
-    out: Block = np.empty((2, n_images, n_images), coefficients.dtype)  # type: ignore[assignment]
-    errors = pair_errors(*coefficients.fill(out, slice(0, 2), every, every))
+    if estimator == "exact":
+        errors = exact_pair_errors(mean, logvar)
+    else:
+        coefficients = CoefficientBlocks(mean, logvar)
+        every = slice(0, n_images)
+        out: Block = np.empty((2, n_images, n_images), coefficients.dtype)  # type: ignore[assignment]
+        errors = pair_errors(*coefficients.fill(out, slice(0, 2), every, every))
     scale = math.sqrt(n_images / posteriors.n_images)
     return PairErrors(
         bits=(scale * errors.bits[0], scale * errors.bits[1]),

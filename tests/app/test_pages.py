@@ -19,6 +19,8 @@ from vaefrag.pages.site import Site
 from vaefrag.queries import OpenAnalysis, Queries
 from vaefrag_core import pipeline
 from vaefrag_core.artifacts import Posteriors
+from vaefrag_core.config import AnalysisConfig, MapConfig
+from vaefrag_core.config_errors import parse
 from vaefrag_core.ensemble_store import AnalysisIndex, EnsembleStore
 from vaefrag_core.training.checkpoints import Checkpoint, History, save_checkpoint
 from webpages import Tab, app_of, post_to, text_of
@@ -132,6 +134,24 @@ def test_imported_posteriors_wait_for_the_analysis(workspace: EnsembleStore, tmp
     pressed = {"ask": "analyze", "ensemble": record.id}
     tab.fire("tick.n_intervals", (pressed, "n_clicks"), **{f"{Tab.name_of(pressed)}.n_clicks": 1})
     assert JobStore(workspace.workspace).open_job(record.id, "analyze") is not None
+
+
+def test_the_other_estimator_is_a_press_away(workspace: EnsembleStore, tmp_path: Path) -> None:
+    mean = np.random.default_rng(0).normal(size=(3, 40, 2))
+    record = workspace.add(Posteriors(mean, np.full_like(mean, -2.0)), "mine")
+    pipeline.analyze(record.id, workspace, AnalysisConfig(map=MapConfig(seed=3)))
+    tab = Tab(app_of(workspace, tmp_path / "cache"), f"/ensemble/{record.id}")
+    assert "information by the published bound" in tab.words
+    pressed = {"ask": "exact", "ensemble": record.id}
+    tab.fire("tick.n_intervals", (pressed, "n_clicks"), **{f"{Tab.name_of(pressed)}.n_clicks": 1})
+    job = JobStore(workspace.workspace).open_job(record.id, "analyze")
+    assert job is not None
+    config = parse(AnalysisConfig, dict(job.submission.request))
+    assert (config.hotspots.estimator, config.map.seed) == ("exact", 3)
+    pipeline.analyze(record.id, workspace, config)
+    tab = Tab(app_of(workspace, tmp_path / "cache"), f"/ensemble/{record.id}")
+    assert "information by exact integrals" in tab.words
+    assert "show it by the published bound" in tab.words
 
 
 def test_a_collapsed_ensemble_says_so(workspace: EnsembleStore, tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from vaefrag_core.measures.bhattacharyya_coefficient import pair_coefficients
 from vaefrag_core.measures.gaussian import BHATTACHARYYA, DIVERGENCES, Divergence
 from vaefrag_core.measures.information import information_bits
 from vaefrag_core.measures.similarity import mutual_information_bits
+from vaefrag_core.structure.compared_rows import Rows
 from vaefrag_core.structure.matrices import compare_across, compare_channels
-from vaefrag_core.structure.pairwise_information import Rows, shared_bits, shared_bits_by_torch
+from vaefrag_core.structure.pairwise_information import shared_bits, shared_bits_by_torch
 from vaefrag_core.synthesis.coefficient_blocks import CoefficientBlocks
 
 

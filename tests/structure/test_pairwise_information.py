@@ -10,8 +10,9 @@ from vaefrag_core.artifacts import ChannelMatrix, Posteriors
 from vaefrag_core.measures.gaussian import bhattacharyya_distance
 from vaefrag_core.measures.information import information_bits
 from vaefrag_core.measures.similarity import mutual_information_bits
+from vaefrag_core.structure.compared_rows import Rows
 from vaefrag_core.structure.matrices import compare_channels
-from vaefrag_core.structure.pairwise_information import Rows, blocks, shared_bits, shared_bits_by_torch
+from vaefrag_core.structure.pairwise_information import blocks, shared_bits, shared_bits_by_torch
 
 
 def some_rows(count: int, n_images: int, labels: int = 1, seed: int = 0) -> Rows:

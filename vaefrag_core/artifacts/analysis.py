@@ -17,12 +17,13 @@ from vaefrag_core.artifacts.null_tests import NullTests
 from vaefrag_core.artifacts.over_training import OverTraining
 from vaefrag_core.artifacts.stability import Stability
 from vaefrag_core.artifacts.traversals import Traversals
-from vaefrag_core.config import AnalysisConfig, Measure
+from vaefrag_core.config import AnalysisConfig, Estimator, Measure
 from vaefrag_core.measures.channel_states import saturated_channels
 from vaefrag_core.measures.information_terms import above_chance, bits_above_chance, level_from_factors
 
 CLEAR_OF_CHANCE = 3.0  # standard deviations from which on a channel tells something of a label
 _LISTS = ("label_names", "member_keys", "identifiers", "messages", "diverged")  # of a ChannelMatrix
+_FACTS = ("n_images", "input_entropy_bits", "estimator", "integration_error_bits")
 _LATER = (  # arrays that analyses of earlier versions lack
     "chance",
     "information_error",
@@ -65,6 +66,8 @@ class ChannelMatrix:
         information_error: (C,) standard error of the information over the choice of images, bits; empty in results of
             earlier versions.
         diverged: numbers of the members whose training diverged: their channels are not compared for hotspots.
+        estimator: `bound`, or `exact`: what all information here is.
+        integration_error_bits: largest change of some exact bits on a grid twice as fine; 0 of the bound.
     """
 
     channel_names: IntArray
@@ -89,6 +92,8 @@ class ChannelMatrix:
     input_entropy_bits: float | None = None
     information_error: FloatArray = field(default_factory=lambda: np.zeros(0))
     diverged: tuple[int, ...] = ()
+    estimator: Estimator = "bound"
+    integration_error_bits: float = 0.0
 
     @property
     def n_channels(self) -> int:
@@ -289,7 +294,7 @@ class ChannelMatrix:
             label_bins=self.label_bins,
             label_unbinned_bits=self.label_unbinned_bits,
         )
-        save_json(folder, {name: getattr(self, name) for name in ("n_images", "input_entropy_bits", *_LISTS)})
+        save_json(folder, {name: getattr(self, name) for name in (*_FACTS, *_LISTS)})
 
     @classmethod
     @reports_damage
@@ -303,7 +308,8 @@ class ChannelMatrix:
         check_shapes(folder, arrays, information_bits="C", information_twice_bits="C", channel_names="C 2", nmi="C C")
         check_shapes(folder, arrays, nmi="C C", vi_bits="C C", label_nmi="C F", label_vi_bits="C F", label_bits="F")
         texts: Any = {name: tuple(facts.get(name, ())) for name in _LISTS}
-        return cls(**arrays, **texts, n_images=facts["n_images"], input_entropy_bits=facts.get("input_entropy_bits"))
+        numbers: Any = {name: facts[name] for name in _FACTS if name in facts}
+        return cls(**arrays, **texts, **numbers)
 
 
 @dataclass(frozen=True, eq=False)

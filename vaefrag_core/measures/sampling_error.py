@@ -124,19 +124,35 @@ def pair_errors(coefficient_a: FloatArray, coefficient_b: FloatArray) -> PairErr
         )
     )
     # Row 0 is the value, the others are influences: what holds for a sum holds for all of them.
-    shared = shared_bits_from_terms(single_a, single_b, joint)
-    own_a, own_b = (
+    return pair_errors_from_influences(
+        single_a,
+        single_b,
+        shared_bits_from_terms(single_a, single_b, joint),
         shared_bits_from_terms(single_a, single_a, twice_a),
         shared_bits_from_terms(single_b, single_b, twice_b),
     )
+
+
+def pair_errors_from_influences(
+    single_a: FloatArray, single_b: FloatArray, shared: FloatArray, own_a: FloatArray, own_b: FloatArray
+) -> PairErrors:
+    """Standard errors of a pair, from what each image does to its terms.
+
+    Args:
+        single_a: (1 + N,) I(X;U), then the influence of every image on it, bits.
+        single_b: (1 + N,) of I(X;V).
+        shared: (1 + N,) of I(U;V).
+        own_a: (1 + N,) of I(U;U′).
+        own_b: (1 + N,) of I(V;V′).
+    """
     nmi_error = math.nan
-    if min(own_a[0], own_b[0]) > own_bits_floor(shared, len(coefficient_a)):
+    if min(own_a[0], own_b[0]) > own_bits_floor(shared, len(shared) - 1):
         scale = math.sqrt(own_a[0] * own_b[0])
         nmi = (shared[1:] - shared[0] / 2 * (own_a[1:] / own_a[0] + own_b[1:] / own_b[0])) / scale
         nmi_error = float(standard_error(nmi))
     return PairErrors(
         bits=(float(standard_error(single_a[1:])), float(standard_error(single_b[1:]))),
-        joint_bits=float(standard_error(joint[1:])),
+        joint_bits=float(standard_error((single_a + single_b - shared)[1:])),
         shared_bits=float(standard_error(shared[1:])),
         nmi=nmi_error,
         vi_bits=float(standard_error(own_a[1:] + own_b[1:] - 2 * shared[1:])),

@@ -12,10 +12,10 @@ import numpy as np
 
 from vaefrag_core.array_types import BoolArray, FloatArray, IntArray
 from vaefrag_core.artifacts import Atlas, ChannelMatrix, Hotspot, Hotspots, Posteriors, SpaceMatrix, SweepPoint
-from vaefrag_core.config import AtlasConfig
+from vaefrag_core.config import DEFAULT_ESTIMATOR, AtlasConfig, Estimator
 from vaefrag_core.errors import InvalidInputError
+from vaefrag_core.structure.compared_rows import Progress
 from vaefrag_core.structure.matrices import compare_across
-from vaefrag_core.structure.pairwise_information import Progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +30,7 @@ class SweepEnsemble:
         live: (C,) True where a channel is not dead.
         groups: their hotspots.
         spaces: the comparison of its members' whole spaces; None where there is none.
+        estimator: of the information.
     """
 
     value: float
@@ -39,6 +40,7 @@ class SweepEnsemble:
     live: BoolArray
     groups: tuple[Hotspot, ...]
     spaces: SpaceMatrix | None = None
+    estimator: Estimator = DEFAULT_ESTIMATOR
 
     @classmethod
     def at_end(
@@ -60,7 +62,9 @@ class SweepEnsemble:
         """
         matrix, hotspots = analysis
         live = ~hotspots.dead
-        return cls(value, ensemble_id, posteriors, matrix.information_bits, live, hotspots.groups, spaces)
+        return cls(
+            value, ensemble_id, posteriors, matrix.information_bits, live, hotspots.groups, spaces, matrix.estimator
+        )
 
     @property
     def labels(self) -> IntArray:
@@ -149,7 +153,8 @@ def _mean_nmi_of_hotspots(first: SweepEnsemble, second: SweepEnsemble, on_progre
         sides.append((mean[channels], logvar[channels]))
     # Undefined where a channel tells nothing apart, and then it shares nothing. In a hotspot only a threshold of 0 bits
     # leaves such channels.
-    nmi = np.nan_to_num(compare_across(sides[0], sides[1], on_progress=on_progress), nan=0.0)
+    estimator: Estimator = "exact" if first.estimator == second.estimator == "exact" else "bound"
+    nmi = np.nan_to_num(compare_across(*sides, estimator=estimator, on_progress=on_progress), nan=0.0)
     rows, cols = (
         _mean_weights(ensemble, channels) for ensemble, channels in zip((first, second), columns, strict=True)
     )

@@ -4,14 +4,15 @@ import time
 
 import numpy as np
 
-from vaefrag_core.structure.pairwise_information import Rows, shared_bits
+from vaefrag_core.structure.compared_rows import Rows
+from vaefrag_core.structure.pairwise_information import shared_bits
 
 PROBE_IMAGES = 1_000
 PROBE_CHANNELS = 300  # beyond, what each pair takes no longer changes
 
 
 def comparison_seconds(n_channels: int, n_images: int, *, threads: int | None = None) -> float:
-    """Estimate how long all pairs of channels take to compare, from the time that a small part of them takes.
+    """Estimate how long all pairs of channels take to compare by the bound, from the time that a few of them take.
 
     Time grows with the square of the images and, of many channels, with that of the channels. Standard errors, the
     level of chance and resamples come on top.

@@ -83,7 +83,9 @@ def compare_hotspots(
     # The chance level of a pair needs two numbers of each channel, worked out for all of them together.
     copies = next((p.image_copies for p, _ in (first, second) if p.copy_of is not None or p.images is not None), None)
     flat = [np.concatenate(both).T for both in ((mean, mean_2), (logvar, logvar_2))]
-    matrix = compare_channels(Posteriors([flat[0]], [flat[1]], copy_of=copies), threads=threads)
+    matrix = compare_channels(
+        Posteriors([flat[0]], [flat[1]], copy_of=copies), estimator=config.estimator, threads=threads
+    )
     corrected = _corrected(matrix)
     between = weights @ corrected[:count, count:] @ weights_2.T
     inside = (
@@ -96,7 +98,7 @@ def compare_hotspots(
     for draw, shuffle in enumerate(shuffled_images(images, draws, np.random.default_rng(seed))):
         nmi = np.array(matrix.nmi, dtype=np.float64)
         nmi[:count, count:] = compare_across(
-            (mean, logvar), (mean_2[:, shuffle], logvar_2[:, shuffle]), threads=threads
+            (mean, logvar), (mean_2[:, shuffle], logvar_2[:, shuffle]), estimator=config.estimator, threads=threads
         )
         similarity = _corrected(replace(matrix, nmi=nmi))[:count, count:]
         highest[draw] = (weights @ similarity @ weights_2.T).max()

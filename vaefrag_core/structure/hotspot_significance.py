@@ -67,7 +67,7 @@ def highest_by_chance(
     """
     highest = np.zeros(draws)
     for draw, draw_seed in enumerate(np.random.SeedSequence(seed).generate_state(draws)):
-        matrix = compare_channels(shuffled(posteriors, int(draw_seed)), threads=threads)
+        matrix = compare_channels(shuffled(posteriors, int(draw_seed)), estimator=config.estimator, threads=threads)
         channels = comparable_channels(matrix, config)
         similarity = matrix.corrected_similarity(config.measure, channels)
         highest[draw] = highest_inside(similarity, matrix.member[channels], config)

@@ -17,15 +17,16 @@ Reference: Hennig, C. (2007). Cluster-wise assessment of cluster stability. Comp
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 import numpy as np
 
 from vaefrag_core.array_types import BoolArray, FloatArray, IntArray
 from vaefrag_core.artifacts import ChannelMatrix, Hotspot, Hotspots, Posteriors, Stability
 from vaefrag_core.config import BootstrapConfig, HotspotConfig, Measure
+from vaefrag_core.structure.compared_rows import Progress
 from vaefrag_core.structure.hotspots import find_hotspots
 from vaefrag_core.structure.matrices import compare_channels
-from vaefrag_core.structure.pairwise_information import Progress
 from vaefrag_core.structure.similarity_inside import similarity_inside
 
 FEWEST_MEMBERS = 3  # of which two can be drawn without all of them being drawn
@@ -86,8 +87,9 @@ def hotspot_stability(
             on_progress(r + 1, total)
     for r, images in enumerate(_draws(images_rng, posteriors.n_images, bootstrap.resamples)):
         others = np.setdiff1d(np.arange(posteriors.n_images), images)
-        on_drawn = compare_channels(_on_images(posteriors, images), threads=threads)
-        on_others = compare_channels(_on_images(posteriors, others), threads=threads) if len(others) > 1 else None
+        compared = partial(compare_channels, estimator=matrix.estimator, threads=threads)
+        on_drawn = compared(_on_images(posteriors, images))
+        on_others = compared(_on_images(posteriors, others)) if len(others) > 1 else None
         for measure, original in hotspots.items():
             labels = find_hotspots(on_drawn, settings[measure]).labels
             over_images[measure][r], match = _best_matches(original.groups, matrix, by_number, labels)

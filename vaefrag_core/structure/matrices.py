@@ -7,6 +7,7 @@ import torch
 
 from vaefrag_core.array_types import FloatArray, IntArray
 from vaefrag_core.artifacts import ChannelMatrix, Posteriors
+from vaefrag_core.config import DEFAULT_ESTIMATOR, Estimator
 from vaefrag_core.measures.channel_states import saturated_channels
 from vaefrag_core.measures.gaussian import DEFAULT_DIVERGENCE, Divergence
 from vaefrag_core.measures.information_terms import nmi_from_terms, vi_from_terms
@@ -17,15 +18,17 @@ from vaefrag_core.structure.chance_level import (
     shuffled_channels,
     shuffled_codes,
 )
+from vaefrag_core.structure.compared_rows import Progress, Rows
+from vaefrag_core.structure.estimated_bits import estimated_bits
 from vaefrag_core.structure.label_factors import Label, codes_by_images, labels_of
-from vaefrag_core.structure.pairwise_information import Progress, Rows, shared_bits
 from vaefrag_core.structure.sampling_errors import information_errors
-from vaefrag_core.structure.saturation import saturation_messages
+from vaefrag_core.structure.saturation import saturation_messages, widening_messages
 
 
 def compare_channels(
     posteriors: Posteriors,
     *,
+    estimator: Estimator = DEFAULT_ESTIMATOR,
     earlier: ChannelMatrix | None = None,
     divergence: Divergence = DEFAULT_DIVERGENCE,
     device: str | torch.device = "cpu",
@@ -37,9 +40,11 @@ def compare_channels(
 
     Args:
         posteriors: M members on N images.
-        earlier: a matrix by the same divergence. Pairs of members that it holds, with the same posteriors, are taken
-            from it.
-        divergence: the one that tells images apart; others than the default take a slower way.
+        estimator: `bound`, published, of which time grows with N², or `exact`, which integrates, in time that grows
+            with N; docs/method.md says how they differ.
+        earlier: a matrix by the same divergence. Pairs of members that it holds, with the same posteriors and by the
+            same estimator, are taken from it.
+        divergence: the one that tells images apart; others than the default take a slower way, and have no exact one.
         device: where the products are computed.
         threads: CPU threads, by default as many as torch uses. The result does not depend on it.
         on_progress: called with images done and N; an exception that it raises ends the work.
@@ -47,9 +52,13 @@ def compare_channels(
 
     Returns:
         Information, NMI and VI as `vaefrag_core.measures` defines them, to 1e-6 (to 1e-4 where posteriors of σ below a
-        hundred-thousandth of what parts them lie in several places of a channel), and for every channel its factors of
-        the chance level, see `chance_level`. NMI is NaN where a channel tells nothing apart, and where it tells every
-        image from every other. Memory: (C, N) and (C, C) arrays and 64 MB.
+        hundred-thousandth of what parts them lie in several places of a channel), or integrated to 1e-4 bits, with
+        `integration_error_bits` as measured on a finer grid; and for every channel its factors of the chance level, see
+        `chance_level`. NMI is NaN where a channel tells nothing apart, and where it tells every image from every other.
+        Memory: (C, N) and (C, C) arrays and 64 MB.
+
+    Raises:
+        InvalidInputError: when exact bits are asked for with another divergence.
 
     Example:
         >>> mean = np.random.default_rng(0).normal(size=(2, 50, 1))
@@ -61,7 +70,8 @@ def compare_channels(
     """
     mean, logvar = posteriors.flat()
     count, n_images = mean.shape
-    reused, source = _reusable_channels(posteriors, earlier)
+    same = earlier is not None and earlier.estimator == estimator
+    reused, source = _reusable_channels(posteriors, earlier if same else None)
     # Reused channels first: the pairs that are left to compare are then one rectangle and one triangle.
     order = np.concatenate([reused, np.setdiff1d(np.arange(count), reused)]).astype(np.int64)
     labels = labels_of(posteriors)
@@ -77,9 +87,12 @@ def compare_channels(
         n_first=len(reused),
         divergence=divergence,
     )
-    information, shared = shared_bits(rows, device=device, threads=threads, on_progress=on_progress)
-    twice = 2 * information - shared.diagonal()
     ceiling_bits = posteriors.input_entropy_bits
+    found = estimated_bits(
+        rows, estimator, ceiling_bits=ceiling_bits, device=device, threads=threads, on_progress=on_progress
+    )
+    information, shared = found.information, found.shared
+    twice = 2 * information - shared.diagonal()
     nmi, vi_bits = _similarity(shared, information, count + len(shuffled), n_images, ceiling_bits)
     if earlier is not None and len(reused):
         both = np.ix_(source, source)
@@ -96,7 +109,7 @@ def compare_channels(
     label_chance = np.full((len(labels), 4), np.nan)
     label_chance[beside] = chance[label_rows]
     channels = Rows(mean, logvar, codes, divergence=divergence)
-    _fill_others(columns, labels, beside, channels, posteriors.image_copies, device, threads)
+    _fill_others(columns, labels, beside, channels, posteriors.image_copies, estimator, device, threads)
     return ChannelMatrix(
         channel_names=posteriors.channel_names,
         information_bits=information[back],
@@ -117,12 +130,15 @@ def compare_channels(
         messages=(
             *([posteriors.copies_message] if posteriors.copies_message else []),
             *saturation_messages(mean, saturated[back]),
+            *widening_messages(found.widened, count),
             *(message for label in labels for message in label.messages),
         ),
         input_entropy_bits=ceiling_bits,
         member_keys=posteriors.member_keys,
         diverged=posteriors.diverged_members,
-        information_error=information_errors(mean, logvar, divergence) if errors else np.zeros(0),
+        information_error=information_errors(mean, logvar, divergence, estimator) if errors else np.zeros(0),
+        estimator=estimator,
+        integration_error_bits=found.error_bits,
     )
 
 
@@ -130,6 +146,7 @@ def compare_across(
     first: tuple[FloatArray, FloatArray],
     second: tuple[FloatArray, FloatArray],
     *,
+    estimator: Estimator = DEFAULT_ESTIMATOR,
     divergence: Divergence = DEFAULT_DIVERGENCE,
     device: str | torch.device = "cpu",
     threads: int | None = None,
@@ -140,6 +157,7 @@ def compare_across(
     Args:
         first: means and ln σ² of U channels on N images, (U, N) each, as `Posteriors.flat` returns them.
         second: the same of V channels on the same images.
+        estimator: `bound` or `exact`, see `compare_channels`.
         divergence: the one that tells images apart.
         device: where the products are computed.
         threads: CPU threads, by default as many as torch uses. The result does not depend on it.
@@ -162,8 +180,8 @@ def compare_across(
         across=True,
         divergence=divergence,
     )
-    information, shared = shared_bits(rows, device=device, threads=threads, on_progress=on_progress)
-    nmi, _ = _similarity(shared, information, len(shared), mean.shape[1])
+    found = estimated_bits(rows, estimator, device=device, threads=threads, on_progress=on_progress)
+    nmi, _ = _similarity(found.shared, found.information, len(found.shared), mean.shape[1])
     return np.asarray(nmi[: len(mean), len(mean) :])
 
 
@@ -187,6 +205,7 @@ def _fill_others(
     beside: list[int],
     channels: Rows,
     copy_of: IntArray,
+    estimator: Estimator,
     device: str | torch.device,
     threads: int | None,
 ) -> None:
@@ -206,8 +225,9 @@ def _fill_others(
             n_first=count,  # channels are not compared among each other again
             divergence=channels.divergence,
         )
-        information, shared = shared_bits(rows, device=device, threads=threads)
-        nmi, vi_bits = _similarity(shared, information, count, int(labelled.sum()))
+        found = estimated_bits(rows, estimator, device=device, threads=threads)
+        information = found.information
+        nmi, vi_bits = _similarity(found.shared, information, count, int(labelled.sum()))
         label_rows = np.arange(count, count + len(codes))
         columns.bits[group] = information[label_rows]
         columns.nmi[:, group], columns.vi_bits[:, group] = nmi[:count, label_rows], vi_bits[:count, label_rows]

@@ -4,10 +4,10 @@ import numpy as np
 
 from vaefrag_core.array_types import FloatArray
 from vaefrag_core.artifacts import ChannelMatrix, OverTraining, Posteriors, Snapshots
-from vaefrag_core.config import HotspotConfig
+from vaefrag_core.config import Estimator, HotspotConfig
+from vaefrag_core.structure.compared_rows import Progress
 from vaefrag_core.structure.hotspots import find_hotspots
 from vaefrag_core.structure.matrices import compare_across, compare_channels
-from vaefrag_core.structure.pairwise_information import Progress
 
 
 def follow_training(
@@ -40,10 +40,10 @@ def follow_training(
         def compared(done: int, total: int, before: int = s * n_images) -> None:
             on_progress(before + done, count * n_images)
 
-        comparison = compare_channels(at_step, earlier=matrix, on_progress=compared)
+        comparison = compare_channels(at_step, estimator=matrix.estimator, earlier=matrix, on_progress=compared)
         hotspots = find_hotspots(comparison, config)
         information.append(comparison.information_bits)
-        nmi.append(_nmi_with_end(at_step, posteriors))
+        nmi.append(_nmi_with_end(at_step, posteriors, matrix.estimator))
         live.append(~hotspots.dead)
         groups.append(hotspots.groups)
     return OverTraining(
@@ -57,14 +57,14 @@ def follow_training(
     )
 
 
-def _nmi_with_end(at_step: Posteriors, end: Posteriors) -> FloatArray:
+def _nmi_with_end(at_step: Posteriors, end: Posteriors, estimator: Estimator) -> FloatArray:
     """NMI of each channel with its final self, (C,)."""
     (mean, logvar), (end_mean, end_logvar) = at_step.flat(), end.flat()
     nmi, start = [], 0
     # Member by member: all channels at once would compute the pairs of different members as well, for nothing.
     for width in at_step.channels_of_member:
         own = slice(start, start + width)
-        pairs = compare_across((mean[own], logvar[own]), (end_mean[own], end_logvar[own]))
+        pairs = compare_across((mean[own], logvar[own]), (end_mean[own], end_logvar[own]), estimator=estimator)
         nmi.append(np.diagonal(pairs))
         start += width
     return np.concatenate(nmi)

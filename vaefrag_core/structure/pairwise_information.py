@@ -20,17 +20,16 @@ so neither does a result, to the last bit. Other devices, and divergences that h
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 
 import numpy as np
 import torch
 
-from vaefrag_core.array_types import Float32Array, FloatArray, IntArray
-from vaefrag_core.measures.gaussian import BHATTACHARYYA, DEFAULT_DIVERGENCE, Divergence
+from vaefrag_core.array_types import Float32Array, FloatArray
+from vaefrag_core.measures.gaussian import BHATTACHARYYA
+from vaefrag_core.structure.compared_rows import Progress, Rows
 
-Progress = Callable[[int, int], None]
 Task = Callable[[], None]
 Block = tuple[int, int, int, int]  # rows u0 … u1 against rows v0 … v1
 
@@ -41,43 +40,6 @@ MAX_SPREAD_SIGMA = 1e3  # of the means of a channel; beyond, single precision wo
 MAX_GAP_SIGMA = 40.0  # between neighbouring means, in the largest σ: across, coefficients are below exp(−200)
 MAX_LOG_SIGMA = 80.0  # from the middle of its channel; beyond, coefficients are 0 in any precision
 MAX_TASK_ROWS = 32  # that one thread fills before it looks for other work
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The R = C + F rows to compare: channels, then labels.
-
-    Args:
-        mean: (C, N), latent units.
-        logvar: (C, N), ln σ².
-        codes: (F, N) numbered values of the labels.
-        n_first: size of the first group of rows, which are not compared among each other.
-        across: leave out pairs among the other rows as well, so that only the rectangle between both groups is left.
-        divergence: the one that tells images apart.
-    """
-
-    mean: FloatArray
-    logvar: FloatArray
-    codes: IntArray
-    n_first: int = 0
-    across: bool = False
-    divergence: Divergence = DEFAULT_DIVERGENCE
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """R and N."""
-        return len(self.mean) + len(self.codes), self.mean.shape[1]
-
-    @property
-    def skipped_groups(self) -> tuple[slice, ...]:
-        """Ranges of rows that are not compared among each other."""
-        return (slice(0, self.n_first), *((slice(self.n_first, None),) if self.across else ()))
-
-    @property
-    def images_per_logarithm(self) -> int:
-        """Images whose ratios are multiplied before one logarithm is taken."""
-        # Each ratio lies between 1/N and N, and a double ends at 1e±308.
-        return max(1, int(300 / math.log10(max(self.shape[1], 10))))
 
 
 def shared_bits(

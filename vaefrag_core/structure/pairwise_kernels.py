@@ -35,6 +35,14 @@ def _bits_as_float(context: Any, bits: Any) -> Any:
 _float_of_bits: Any = intrinsic(_bits_as_float)
 
 
+def _exponential(q: Any) -> Any:
+    """Return a power of two and p with exp(−q) = power (1 + p), for 0 ≤ q ≤ 80: neither part loses what is tiny."""
+    n = np.rint(-q * _LOG2_E)
+    r = (-q - n * _LN2_HIGH) - n * _LN2_LOW
+    p = r * (_ONE + r * (_HALF + r * (_E3 + r * (_E4 + r * (_E5 + r * (_E6 + r * _E7))))))
+    return _float_of_bits((np.int32(n) + np.int32(127)) << np.int32(23)), p
+
+
 def _fill_complements(mean: Any, sigma: Any, inverse: Any, image: int, out: Any) -> None:
     """Write 1 − b_ij of one channel, between one image i and every image j.
 
@@ -58,11 +66,8 @@ def _fill_complements(mean: Any, sigma: Any, inverse: Any, image: int, out: Any)
         left = min(abs(shift * inverse[j]), _MAX_SHIFT)
         right = min(abs(shift * inverse_i), _MAX_SHIFT)
         q = min((left * near) * (right * near) * _EIGHTH, _MAX_Q)
-        # exp(−q) = 2ⁿ (1 + p), and 1 − exp(−q) = (1 − 2ⁿ) − 2ⁿ p keeps a tiny q
-        n = np.rint(-q * _LOG2_E)
-        r = (-q - n * _LN2_HIGH) - n * _LN2_LOW
-        p = r * (_ONE + r * (_HALF + r * (_E3 + r * (_E4 + r * (_E5 + r * (_E6 + r * _E7))))))
-        power = _float_of_bits((np.int32(n) + np.int32(127)) << np.int32(23))
+        power, p = exponential(q)
+        # 1 − exp(−q) = (1 − 2ⁿ) − 2ⁿ p keeps a tiny q
         out[j] = t * part + near * ((_ONE - power) - power * p)
 
 
@@ -86,6 +91,7 @@ def _scale(row: Any, shift: Any, factor: Any) -> None:
 
 
 # Reordered sums are the price of vector instructions; the order is the same on every run.
+exponential = compiled(_exponential, {"contract", "nnan", "ninf", "nsz"})
 _fill_complements = compiled(_fill_complements, {"contract", "nnan", "ninf", "nsz"})
 _total = compiled(_total, {"contract", "reassoc"})
 _total_square = compiled(_total_square, {"contract", "reassoc"})

@@ -69,7 +69,7 @@ def search_rotated(
     channels = np.zeros(draws, dtype=np.int64)
     for draw, rng in enumerate(np.random.default_rng(seed).spawn(draws)):
         if len(live):
-            turned = compare_channels(rotated(posteriors, live, rng), threads=threads)
+            turned = compare_channels(rotated(posteriors, live, rng), estimator=matrix.estimator, threads=threads)
             hotspot = hotspot_of_channels(turned, config)
             groups = [np.flatnonzero(hotspot == number) for number in range(hotspot.max() + 1)]
             inside[draw] = np.sort(similarity_inside(turned, groups, config.measure))[::-1]

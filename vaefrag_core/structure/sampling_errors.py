@@ -14,16 +14,24 @@ import numpy as np
 
 from vaefrag_core.array_types import Float32Array, FloatArray, IntArray
 from vaefrag_core.artifacts import ChannelMatrix, Hotspots, NmiInside, Posteriors
+from vaefrag_core.config import DEFAULT_ESTIMATOR, Estimator
 from vaefrag_core.measures.gaussian import BHATTACHARYYA, DEFAULT_DIVERGENCE, Divergence
 from vaefrag_core.measures.sampling_error import standard_error
-from vaefrag_core.structure.pairwise_information import Rows, ratios_of_images
+from vaefrag_core.structure.compared_rows import Rows
+from vaefrag_core.structure.exact_sampling_errors import Integrals, exact_information_errors
+from vaefrag_core.structure.pairwise_information import ratios_of_images
 from vaefrag_core.structure.similarity_inside import similarity_inside, weights_of_pairs
 
 STEP = 1e-5  # of central differences, in bits and in NMI
 MAX_CHANNELS_AT_ONCE = 64  # whose ratios stay in a core's cache
 
 
-def information_errors(mean: FloatArray, logvar: FloatArray, divergence: Divergence = DEFAULT_DIVERGENCE) -> FloatArray:
+def information_errors(
+    mean: FloatArray,
+    logvar: FloatArray,
+    divergence: Divergence = DEFAULT_DIVERGENCE,
+    estimator: Estimator = DEFAULT_ESTIMATOR,
+) -> FloatArray:
     """Standard error of the information of every channel, over the choice of images.
 
     See `vaefrag_core.measures.sampling_error`.
@@ -32,6 +40,7 @@ def information_errors(mean: FloatArray, logvar: FloatArray, divergence: Diverge
         mean: (C, N), latent units.
         logvar: (C, N), ln σ².
         divergence: the one that tells images apart.
+        estimator: of the information.
 
     Returns:
         (C,) bits.
@@ -40,6 +49,8 @@ def information_errors(mean: FloatArray, logvar: FloatArray, divergence: Diverge
         >>> information_errors(np.array([[0.0, 0.0, 100.0]]), np.zeros((1, 3))).round(3).tolist()
         [0.574]
     """
+    if estimator == "exact":
+        return exact_information_errors(mean, logvar)
     count, n_images = mean.shape
     errors = np.zeros(count)
     for first in range(0, count, MAX_CHANNELS_AT_ONCE):
@@ -88,6 +99,8 @@ def _influence_inside(mean: FloatArray, logvar: FloatArray, matrix: ChannelMatri
     """
     n_images = mean.shape[1]
     slopes = _slopes(matrix, channels)
+    if matrix.estimator == "exact":
+        return _integrated_influence_inside(mean, logvar, slopes)
     single = (slopes.shared.sum(axis=1) * 2 + slopes.bits)[:, None].astype(np.float32)
     own, taken = np.zeros((2, n_images))
     own_x, own_y, taken_x, taken_y = np.zeros((4, *mean.shape))
@@ -107,6 +120,14 @@ def _influence_inside(mean: FloatArray, logvar: FloatArray, matrix: ChannelMatri
     for by_log, value, of_others in ((slopes.log_x, own_x - 1, taken_x), (slopes.log_y, own_y, taken_y)):
         influence += (by_log / np.maximum(value.mean(axis=1), 1e-12)) @ (value + of_others / n_images)
     return np.asarray(influence)
+
+
+def _integrated_influence_inside(mean: FloatArray, logvar: FloatArray, slopes: "_Slopes") -> FloatArray:
+    """Return the same where bits are integrated: chance then grows with ∫ E[p_i²] / p − 1 of both channels."""
+    integrals = Integrals(mean, logvar)
+    (_, alone), (overlap, overlap_influence) = integrals.alone, integrals.square_overlap
+    by_overlap = slopes.log_x / np.maximum(overlap, 1e-12)
+    return np.asarray(integrals.shared_influence(slopes.shared) + slopes.bits @ alone + by_overlap @ overlap_influence)
 
 
 @dataclass(frozen=True, eq=False)

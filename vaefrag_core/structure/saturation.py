@@ -37,6 +37,23 @@ def saturation_messages(mean: FloatArray, saturated: BoolArray) -> tuple[str, ..
     )
 
 
+def widening_messages(widened: BoolArray | None, channels: int) -> tuple[str, ...]:
+    """Return the sentence that says how many channels no grid could resolve.
+
+    Args:
+        widened: (R,) True where narrow posteriors counted as wider, the C channels among R rows; None of the bound.
+        channels: C, the first of the rows.
+    """
+    count = 0 if widened is None else int(widened[:channels].sum())
+    if not count:
+        return ()
+    return (
+        f"{count} of {channels} channels have posteriors too narrow to be integrated, as far as their means are spread."
+        " The narrowest count as wider: these channels tell more than is shown, and their NMI is that of the channels"
+        " so blurred.",
+    )
+
+
 def _noise_levels(mean: FloatArray, bits: float) -> list[float]:
     """Find the ln σ² at which some of the channels carry so many bits, ascending."""
     n_images = mean.shape[1]

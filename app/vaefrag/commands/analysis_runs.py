@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from vaefrag.settings import Settings
     from vaefrag_core.ensemble_store import EnsembleStore
 
-HOTSPOT_OPTIONS = ("measure", "min_bits", "member_share", "cohesion", "min_similarity", "min_samples")
+HOTSPOT_OPTIONS = ("measure", "estimator", "min_bits", "member_share", "cohesion", "min_similarity", "min_samples")
 # The fields of an `AnalysisConfig`, and of a `SpaceConfig`, that each option of `analyze` sets.
 CHANNEL_OPTIONS: dict[str, str | tuple[str, ...]] = {
     **{option: f"hotspots.{option}" for option in HOTSPOT_OPTIONS},
@@ -53,7 +53,8 @@ def analyze_channels(
     from vaefrag_core import pipeline
 
     posteriors = store.posteriors(ensemble_id)
-    warn_of_long_comparison(posteriors.n_channels, posteriors.n_images)
+    if config.hotspots.estimator == "bound":
+        warn_of_long_comparison(posteriors.n_channels, posteriors.n_images)
     with terminal.analysis_progress() as on_stage:
         analysis = pipeline.analyze(ensemble_id, store, config, on_stage=on_stage)
         pipeline.renew_atlases(ensemble_id, store, on_stage=on_stage)

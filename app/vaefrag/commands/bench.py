@@ -15,7 +15,8 @@ import torch
 from vaefrag import terminal
 from vaefrag_core.measures.gaussian import bhattacharyya_distance
 from vaefrag_core.measures.information import information_bits
-from vaefrag_core.structure.pairwise_information import Rows, shared_bits, shared_bits_by_torch
+from vaefrag_core.structure.compared_rows import Rows
+from vaefrag_core.structure.pairwise_information import shared_bits, shared_bits_by_torch
 
 SIZES = ((200, 300), (500, 1000))
 LARGE = (5000, 300)

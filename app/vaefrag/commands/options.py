@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,18 @@ if TYPE_CHECKING:
 Workspace = Annotated[
     Path | None,
     typer.Option(help="Folder of the ensembles.", show_default="VAEFRAG_WORKSPACE, or ./data"),
+]
+
+
+class EstimatorChoice(StrEnum):
+    """Estimators of information."""
+
+    bound = "bound"
+    exact = "exact"
+
+
+EstimatorOption = Annotated[
+    EstimatorChoice, typer.Option(help="Of information: the published bound, or exact integrals.")
 ]
 MANY_IMAGES = 5_000  # from which on a comparison may take long
 LONG_SECONDS = 300.0  # of a comparison, from which on it is said beforehand
@@ -116,7 +129,7 @@ def by_option(fields_of_options: Mapping[str, str | Sequence[str]]) -> Iterator[
 
 
 def warn_of_long_comparison(n_channels: int, n_images: int, *, threads: int | None = None) -> None:
-    """Say before it begins that a comparison of all channels takes long.
+    """Say before it begins that a comparison of all channels by the bound takes long.
 
     Args:
         n_channels: C.
@@ -132,5 +145,6 @@ def warn_of_long_comparison(n_channels: int, n_images: int, *, threads: int | No
         duration = f"{seconds / 3600:,.1f} hours" if seconds >= 3600 else f"{seconds / 60:.0f} minutes"
         terminal.print_message(
             f"Comparing {n_channels:,} channels on {n_images:,} images takes about {duration} here, and standard errors"
-            " come on top: time grows with the square of the images. A smaller --fingerprint-size takes less."
+            " come on top: time grows with the square of the images. --estimator exact, whose time grows in proportion,"
+            " takes a small part of that, and so does a smaller --fingerprint-size."
         )

@@ -84,6 +84,8 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
     return {
         "id": ensemble_id,
         "measure": measure,
+        "estimator": matrix.estimator,
+        "integration_error_bits": matrix.integration_error_bits,
         "members": len(set(matrix.member.tolist())),
         "channels": matrix.n_channels,
         "live_channels": int((~hotspots.dead).sum()),

@@ -8,8 +8,17 @@ import typer
 
 from vaefrag import terminal
 from vaefrag.commands.objective_options import option_name, with_objective_options
-from vaefrag.commands.options import Json, Workspace, by_option, flag, warn_of_long_comparison
+from vaefrag.commands.options import (
+    EstimatorChoice,
+    EstimatorOption,
+    Json,
+    Workspace,
+    by_option,
+    flag,
+    warn_of_long_comparison,
+)
 from vaefrag.commands.serve import prepare_to_serve, show_pages
+from vaefrag_core.config import DEFAULT_ESTIMATOR, Estimator
 from vaefrag_core.objectives import OBJECTIVES, SETTINGS
 
 if TYPE_CHECKING:
@@ -83,7 +92,7 @@ def demo(
     with by_option({"members": "members", "steps": "train.steps"}):
         spec = resolve(values)
     bound = prepare_to_serve(settings) if serving else None  # a refusal comes now, not after minutes of training
-    result = _train_and_analyze(None, [spec], settings, workers, analyze_after=True)
+    result = _train_and_analyze(None, [spec], settings, workers, DEFAULT_ESTIMATOR)
     if as_json:
         terminal.print_json(result)
     if bound is not None:
@@ -136,6 +145,7 @@ def train(
     workspace: Workspace = None,
     workers: Workers = None,
     analyze_after: Annotated[bool, typer.Option("--analyze/--no-analyze", help="Analyse when all are trained.")] = True,
+    estimator: EstimatorOption = EstimatorChoice.bound,
     detach: Annotated[bool, typer.Option("--detach", help="Leave it to the engine, and return at once.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -152,13 +162,14 @@ def train(
         sweep, specs = resolve_sweep(values)
     _refuse_unread([option for option in FIELDS if _is_typed(ctx, option)], specs[0])
     _warn_of_slow_products(specs[0])
-    if analyze_after:  # by a job, in one thread
+    if analyze_after and estimator is EstimatorChoice.bound:  # by a job, in one thread
         warn_of_long_comparison(specs[0].members * specs[0].model.channels, specs[0].fingerprint.size, threads=1)
     settings = load_settings(workspace=workspace)
+    after: Estimator | None = estimator.value if analyze_after else None
     if detach:
-        result = _train_detached(sweep, specs, settings, workers, analyze_after)
+        result = _train_detached(sweep, specs, settings, workers, after)
     else:
-        result = _train_and_analyze(sweep, specs, settings, workers, analyze_after)
+        result = _train_and_analyze(sweep, specs, settings, workers, after)
     if as_json:
         terminal.print_json(result)
 
@@ -227,31 +238,37 @@ def _warn_of_slow_products(spec: "EnsembleSpec") -> None:
 
 
 def _train_detached(
-    sweep: "Sweep | None", specs: "list[EnsembleSpec]", settings: "Settings", workers: int | None, analyze_after: bool
+    sweep: "Sweep | None",
+    specs: "list[EnsembleSpec]",
+    settings: "Settings",
+    workers: int | None,
+    estimator: Estimator | None,
 ) -> dict[str, Any]:
     from vaefrag.commands import training_runs
 
     if sweep is None:
-        result = training_runs.train_detached(specs[0], settings, workers=workers, analyze_after=analyze_after)
+        result = training_runs.train_detached(specs[0], settings, workers=workers, estimator=estimator)
         what = f"Job {result['job']} trains {result['id']}"
     else:
-        result = training_runs.train_sweep_detached(
-            sweep, specs, settings, workers=workers, analyze_after=analyze_after
-        )
+        result = training_runs.train_sweep_detached(sweep, specs, settings, workers=workers, estimator=estimator)
         what = f"{len(specs)} jobs train the sweep {sweep.id}"
     terminal.print_message(f"{what} in the background; `vaefrag jobs list` shows how far.")
     return result
 
 
 def _train_and_analyze(
-    sweep: "Sweep | None", specs: "list[EnsembleSpec]", settings: "Settings", workers: int | None, analyze_after: bool
+    sweep: "Sweep | None",
+    specs: "list[EnsembleSpec]",
+    settings: "Settings",
+    workers: int | None,
+    estimator: Estimator | None,
 ) -> dict[str, Any]:
     from vaefrag.commands import training_runs
 
     try:
         if sweep is None:
-            return training_runs.train_and_wait(specs[0], settings, workers=workers, analyze_after=analyze_after)
-        return training_runs.train_sweep_and_wait(sweep, specs, settings, workers=workers, analyze_after=analyze_after)
+            return training_runs.train_and_wait(specs[0], settings, workers=workers, estimator=estimator)
+        return training_runs.train_sweep_and_wait(sweep, specs, settings, workers=workers, estimator=estimator)
     except training_runs.StoppedError as stopped:
         terminal.print_message(str(stopped))
         raise typer.Exit(130) from None

@@ -10,6 +10,7 @@ from vaefrag.jobs.engine_process import EngineSupervisor, count_cores, ensure_en
 from vaefrag.jobs.job_models import JobRecord, JobSnapshot
 from vaefrag.jobs.job_store import JobStore
 from vaefrag.jobs.job_watcher import analysis_of, as_statuses, follow, follow_all
+from vaefrag_core.config import Estimator
 from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.errors import VaefragError
 from vaefrag_core.sweeps import SweepStore
@@ -25,7 +26,7 @@ class StoppedError(VaefragError):
 
 
 def train_detached(
-    spec: "EnsembleSpec", settings: "Settings", *, workers: int | None, analyze_after: bool
+    spec: "EnsembleSpec", settings: "Settings", *, workers: int | None, estimator: Estimator | None
 ) -> dict[str, Any]:
     """Submit the training of an ensemble, and ensure that there is an engine.
 
@@ -35,8 +36,13 @@ def train_detached(
     show_remarks(spec)
     job_store = JobStore(settings.workspace)
     with ensure_engine(settings, slots=_slots(settings, workers)):
-        job_id = job_store.submit_training(spec, analyze=analyze_after, most_slots=workers)
+        job_id = job_store.submit_training(spec, **after_training(estimator), most_slots=workers)
     return job_reports.job_result(job_store.job(job_id))
+
+
+def after_training(estimator: Estimator | None) -> dict[str, Any]:
+    """Say to the engine whether, and by which estimator, an ensemble is analysed when its members are done."""
+    return {"analyze": False} if estimator is None else {"estimator": estimator}
 
 
 def show_remarks(spec: "EnsembleSpec") -> None:
@@ -50,7 +56,7 @@ def show_remarks(spec: "EnsembleSpec") -> None:
 
 
 def train_and_wait(
-    spec: "EnsembleSpec", settings: "Settings", *, workers: int | None, analyze_after: bool
+    spec: "EnsembleSpec", settings: "Settings", *, workers: int | None, estimator: Estimator | None
 ) -> dict[str, Any]:
     """Train and analyse an ensemble, show its progress, and its hotspots.
 
@@ -67,7 +73,7 @@ def train_and_wait(
         terminal.stop_on_interrupt() as should_stop,
         ensure_engine(settings, slots=_slots(settings, workers)) as supervisor,
     ):
-        job_id = job_store.submit_training(spec, analyze=analyze_after, most_slots=workers)
+        job_id = job_store.submit_training(spec, **after_training(estimator), most_slots=workers)
         waiting_shown, watch = False, CollapseWatch(spec.train)
 
         with terminal.training_progress(spec.members, spec.train.steps) as on_progress:
@@ -89,14 +95,19 @@ def train_and_wait(
             raise StoppedError(f"Stopped. Repeat the same command to go on with {result['id']}.")
         if not result["members_done"]:
             raise VaefragError(f"No member of {result['id']} was trained to its end. {_retry_hint(job_id)}")
-        if analyze_after:
+        if estimator is not None:
             result |= _wait_for_analysis(job_store, ended.job, settings, supervisor, should_stop)
     terminal.print_message(f"It is [bold]{result['id']}[/]; `vaefrag serve` shows it.")
     return result
 
 
 def train_sweep_detached(
-    sweep: "Sweep", specs: "list[EnsembleSpec]", settings: "Settings", *, workers: int | None, analyze_after: bool
+    sweep: "Sweep",
+    specs: "list[EnsembleSpec]",
+    settings: "Settings",
+    *,
+    workers: int | None,
+    estimator: Estimator | None,
 ) -> dict[str, Any]:
     """Submit the trainings of a sweep's ensembles, and ensure that there is an engine.
 
@@ -107,13 +118,18 @@ def train_sweep_detached(
     job_store = JobStore(settings.workspace)
     sweep = SweepStore(EnsembleStore(settings.workspace)).create(sweep, specs)
     with ensure_engine(settings, slots=_slots(settings, workers)):
-        jobs = [job_store.submit_training(spec, analyze=analyze_after, most_slots=workers) for spec in specs]
+        jobs = [job_store.submit_training(spec, **after_training(estimator), most_slots=workers) for spec in specs]
     results = [job_reports.job_result(job_store.job(job_id)) for job_id in jobs]
     return sweep_reports.sweep_result(sweep, results)
 
 
 def train_sweep_and_wait(
-    sweep: "Sweep", specs: "list[EnsembleSpec]", settings: "Settings", *, workers: int | None, analyze_after: bool
+    sweep: "Sweep",
+    specs: "list[EnsembleSpec]",
+    settings: "Settings",
+    *,
+    workers: int | None,
+    estimator: Estimator | None,
 ) -> dict[str, Any]:
     """Train and analyse the ensembles of a sweep, show their progress, and the atlas.
 
@@ -131,7 +147,7 @@ def train_sweep_and_wait(
         terminal.stop_on_interrupt() as should_stop,
         ensure_engine(settings, slots=_slots(settings, workers)) as supervisor,
     ):
-        jobs = [job_store.submit_training(spec, analyze=analyze_after, most_slots=workers) for spec in specs]
+        jobs = [job_store.submit_training(spec, **after_training(estimator), most_slots=workers) for spec in specs]
         labels = {job: f"{sweep.symbol} = {value:g}" for job, value in zip(jobs, sweep.values, strict=True)}
         watches = {job: CollapseWatch(spec.train, labels[job]) for job, spec in zip(jobs, specs, strict=True)}
         with terminal.sweep_progress(labels, specs[0].members, specs[0].train.steps) as on_progress:
@@ -156,7 +172,7 @@ def train_sweep_and_wait(
                 " `vaefrag jobs list` names the jobs."
             )
         result = sweep_reports.sweep_result(sweep, results)
-        if analyze_after:
+        if estimator is not None:
             analyses = [analysis_of(job_store, snapshot.job) for snapshot in trained]
             with terminal.count_progress("Analysing", len(analyses)) as on_count:
                 done: set[str] = set()

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar
 
 from vaefrag.jobs.job_kinds import JobKind
+from vaefrag_core.config import DEFAULT_ESTIMATOR, Estimator
 
 State = Literal["queued", "running", "paused", "done", "failed", "cancelled"]
 DesiredStateName = Literal["run", "pause", "cancel"]
@@ -26,6 +27,7 @@ class Submission:
         who: the person or program that submitted it.
         created: the time of submission, seconds since 1970.
         analyze: whether the ensemble is analysed as members are done.
+        estimator: of information, in these analyses.
         most_slots: the number of processes it may use at once; None for as many as there are.
         partial: whether it is an analysis that the engine submitted while members were still training.
     """
@@ -39,6 +41,7 @@ class Submission:
     who: str
     created: float
     analyze: bool = True
+    estimator: Estimator = DEFAULT_ESTIMATOR
     most_slots: int | None = None
     partial: bool = False
 

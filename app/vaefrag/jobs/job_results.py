@@ -10,6 +10,7 @@ from vaefrag.jobs.dask_cluster import ConnectedWorker
 from vaefrag.jobs.engine_job_store import EngineJobStore, OpenJob
 from vaefrag.jobs.job_models import State, WorkerRecord
 from vaefrag.jobs.worker import TaskSpec
+from vaefrag_core.config import default_analysis
 from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.training.checkpoints import member_statuses
 
@@ -148,7 +149,9 @@ def request_analysis(job: OpenJob, engine_store: EngineJobStore, rest_seconds: f
     for other in engine_store.open.values():
         if other.submission.kind == "analyze" and other.submission.ensemble_id == submission.ensemble_id:
             return False  # it may have begun without the newest members: theirs comes after it
-    engine_store.submit_analysis(submission.ensemble_id, who="engine", partial=not complete)
+    engine_store.submit_analysis(
+        submission.ensemble_id, default_analysis(submission.estimator), who="engine", partial=not complete
+    )
     job.update(analysed=done, analysed_at=time.time())
     job.log(f"Asked for an analysis of the {done} members that are done.")
     return True

@@ -39,7 +39,15 @@ from vaefrag.jobs.job_models import (
     to_json,
     unpack_members,
 )
-from vaefrag_core.config import AnalysisConfig, Config, EnsembleSpec, FusionConfig, content_key
+from vaefrag_core.config import (
+    DEFAULT_ESTIMATOR,
+    AnalysisConfig,
+    Config,
+    EnsembleSpec,
+    Estimator,
+    FusionConfig,
+    content_key,
+)
 from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.errors import InvalidInputError, MissingDataError
 
@@ -122,7 +130,13 @@ class JobStore(JobFile):
         return next(self._jobs_of(ensemble_id, kind), None)
 
     def submit_training(
-        self, spec: EnsembleSpec, *, who: str = "", analyze: bool = True, most_slots: int | None = None
+        self,
+        spec: EnsembleSpec,
+        *,
+        who: str = "",
+        analyze: bool = True,
+        estimator: Estimator = DEFAULT_ESTIMATOR,
+        most_slots: int | None = None,
     ) -> str:
         """Submit the training of an ensemble.
 
@@ -132,6 +146,7 @@ class JobStore(JobFile):
             spec: the ensemble to train, from `spec_validation.resolve`.
             who: the person or program that submits it; by default the user of this process.
             analyze: whether it is analysed as members are done.
+            estimator: of information, in these analyses.
             most_slots: the number of processes that may train it side by side; None for as many as there are.
 
         Returns:
@@ -148,6 +163,7 @@ class JobStore(JobFile):
                 who=who or this_user(),
                 created=time.time(),
                 analyze=analyze,
+                estimator=estimator,
                 most_slots=most_slots,
             )
         )

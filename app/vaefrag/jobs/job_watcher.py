@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from vaefrag.jobs.engine_process import EngineSupervisor
 from vaefrag.jobs.job_models import JobRecord, JobSnapshot, MemberRecord
 from vaefrag.jobs.job_store import JobStore
+from vaefrag_core.config import default_analysis
 from vaefrag_core.errors import VaefragError
 from vaefrag_core.training.checkpoints import MemberState, MemberStatus
 
@@ -94,7 +95,7 @@ def analysis_of(job_store: JobStore, training: JobRecord) -> str:
     newest = job_store.newest_job(submission.ensemble_id, "analyze")
     if newest and newest.submission.created >= submission.created and not newest.submission.partial:
         return newest.id
-    return job_store.submit_analysis(submission.ensemble_id)
+    return job_store.submit_analysis(submission.ensemble_id, default_analysis(submission.estimator))
 
 
 def as_statuses(members: Sequence[MemberRecord]) -> list[MemberStatus]:

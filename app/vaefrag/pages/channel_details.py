@@ -121,7 +121,7 @@ def _pair_errors(view: ExplorerView, u: int, v: int) -> PairErrors:
     if posteriors is None or u == v:
         return PairErrors((np.nan, np.nan), np.nan, np.nan, np.nan, np.nan)
     key = f"pair errors/{view.analysis.ensemble_id}/{view.analysis.version}/{u}/{v}"
-    return view.site.queries.cached(key, lambda: errors_of_pair(posteriors, u, v))
+    return view.site.queries.cached(key, lambda: errors_of_pair(posteriors, u, v, view.analysis.matrix.estimator))
 
 
 def _corrected(view: ExplorerView, u: int, v: int) -> list[html.Div]:

@@ -230,8 +230,13 @@ def register(app: Dash, site: Site) -> None:
         record = site.queries.store.record(ensemble_id)
         if button["ask"] == "train":
             continue_training(record, site.job_store, who=requester())
-        else:
+        elif button["ask"] == "analyze":
             site.job_store.submit_analysis(ensemble_id, who=requester())
+        else:  # the newest analysis by the other estimator
+            config = site.queries.store.analysis_index(ensemble_id).config
+            hotspots = config.hotspots.model_copy(update={"estimator": button["ask"]})
+            other = config.model_copy(update={"hotspots": hotspots})
+            site.job_store.submit_analysis(ensemble_id, other, who=requester())
         return (tick or 0) + 1
 
 

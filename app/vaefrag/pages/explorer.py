@@ -66,11 +66,23 @@ def _summary(view: ExplorerView) -> list[Component]:
         f"sample of {matrix.n_images:,} images",
     ]
     words += [html.Code(view.record.id, title="Commands ask for this id."), *again]
+    words.append(html.Span([*_estimator_switch(view), help_mark("estimator")]))
     if view.analysis.n_members > 1:
         words.append(dcc.Link("fuse its members", href=view.site.fuse(view.record.id)))
         words.append(dcc.Link("which run to publish", href=view.site.certificate(view.record.id)))
     line = html.P([html.Span(word) for word in words], className="words")
     return [html.Div([html.H1(view.record.name), line]), _dead_switch(view)]
+
+
+def _estimator_switch(view: ExplorerView) -> list[str | Component]:
+    """Say by which estimator information is told, and offer the other."""
+    names = {"bound": "by the published bound", "exact": "by exact integrals"}
+    shown = view.analysis.matrix.estimator
+    other = next(name for name in names if name != shown)
+    button = html.Button(
+        f"show it {names[other]}", id={"ask": other, "ensemble": view.record.id}, type="button", className="as-link"
+    )
+    return [f"information {names[shown]}: ", button]
 
 
 def _collapse(view: ExplorerView) -> list[str]:
