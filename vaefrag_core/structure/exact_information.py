@@ -109,6 +109,8 @@ def compare_tiles(first: Tile, second: Tile, p_first: FloatArray, p_second: Floa
     Returns:
         (K, L) bits.
     """
+    from vaefrag_core.structure.exact_kernels import sum_terms
+
     n_images = first.source.shape[1]
     columns = np.empty((2, SLICE_IMAGES * max(first.n_columns, second.n_columns)), dtype=np.float32)
     product, part = np.zeros((2, first.n_columns, second.n_columns), dtype=np.float32)
@@ -128,22 +130,11 @@ def compare_tiles(first: Tile, second: Tile, p_first: FloatArray, p_second: Floa
         np.matmul(left.T, right, out=part)
         product += part
     block = np.empty((len(first.rows), len(second.rows)))
-    scale_first, scale_second = (_inverse(p).astype(np.float32) for p in (p_first, p_second))
-    total_second = np.add.reduceat(p_second, second.edges[:-1])
-    tiny = np.finfo(np.float32).tiny
-    for k in range(len(first.rows)):
-        of_row = slice(first.edges[k], first.edges[k + 1])
-        both = product[of_row] * np.float32(1 / n_images)
-        ratio = both * scale_first[of_row, None]
-        ratio *= scale_second
-        np.maximum(ratio, tiny, out=ratio)
-        np.log(ratio, out=ratio)
-        # p ln r − p + p(u) p(v), of the same sum: what rounding does to p cancels where r is 1
-        ratio -= 1
-        ratio *= both
-        terms = np.add.reduceat(ratio.sum(axis=0, dtype=np.float64), second.edges[:-1])
-        block[k] = terms + p_first[of_row].sum() * total_second
-    return block / math.log(2)
+    inverse_first, inverse_second = (_inverse(p).astype(np.float32) for p in (p_first, p_second))
+    sum_terms(product, n_images, inverse_first, inverse_second, first.edges, second.edges, block)
+    # Σ p ln r − p + p(u) p(v), the last of which is a product of sums: what rounding does to p cancels where r is 1.
+    totals = [np.add.reduceat(p, tile.edges[:-1]) for p, tile in ((p_first, first), (p_second, second))]
+    return np.asarray((block + np.outer(*totals)) / math.log(2))
 
 
 def _inverse(values: FloatArray) -> FloatArray:

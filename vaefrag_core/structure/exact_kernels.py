@@ -1,4 +1,4 @@
-"""The inner loop of `exact_information`, compiled. Imported late, by it alone: numba takes a second to load."""
+"""The inner loops of `exact_information`, compiled. Imported late, by it alone: numba takes a second to load."""
 
 import math
 from typing import Any
@@ -6,12 +6,15 @@ from typing import Any
 import numpy as np
 
 from vaefrag_core.measures.numba_compile import compiled
-from vaefrag_core.structure.pairwise_kernels import exponential
+from vaefrag_core.structure.pairwise_kernels import bits_of_float, exponential, float_of_bits
 
 # Beyond, a posterior counts as exp(−40): 4e-18 adds nothing to any sum, and products of two stay normal numbers, which
 # single precision multiplies far faster than denormal ones.
 _MAX_Q = 40.0
 _HALF = 0.5
+_ROOT_HALF_BITS = np.int32(0x3F3504F3)  # of √½ in single precision
+_ONE, _TWO, _LN2, _LEAST = np.float32(1), np.float32(2), np.float32(math.log(2)), np.float32(1e-37)
+_L3, _L5, _L7, _L9 = (np.float32(1 / k) for k in (3, 5, 7, 9))
 
 
 def _fill_posteriors(
@@ -45,3 +48,50 @@ def _fill_posteriors(
 
 
 fill_posteriors = compiled(_fill_posteriors, {"contract", "nnan", "ninf", "nsz"})
+
+
+def _logarithm(x: Any) -> Any:
+    """Natural logarithm of a normal number in single precision.
+
+    With x = 2ᵉ m and m between √½ and √2, ln m = 2 artanh s = 2 (s + s³/3 + s⁵/5 + …) for s = (m − 1) / (m + 1).
+    """
+    bits = bits_of_float(x)
+    exponent = (bits - _ROOT_HALF_BITS) >> np.int32(23)
+    m = float_of_bits(bits - (exponent << np.int32(23)))
+    s = (m - _ONE) / (m + _ONE)
+    square = s * s
+    series = _ONE + square * (_L3 + square * (_L5 + square * (_L7 + square * _L9)))
+    return np.float32(exponent) * _LN2 + _TWO * s * series
+
+
+_logarithm = compiled(_logarithm, {"contract", "nnan", "ninf", "nsz"})
+
+
+def _sum_terms(
+    product: Any, images: int, inverse_first: Any, inverse_second: Any, first: Any, second: Any, out: Any
+) -> None:
+    """Add up p(u,v) ( ln [p(u,v) / (p(u) p(v))] − 1 ) over the columns of each pair of rows, in nats.
+
+    Args:
+        product: (G, H) float32, N times p(u,v).
+        images: N.
+        inverse_first: (G,) float32, 1 / p(u).
+        inverse_second: (H,) float32, 1 / p(v).
+        first: (K + 1,) where the columns of each row of the first tile begin and end.
+        second: (L + 1,) likewise of the second tile.
+        out: (K, L), written.
+    """
+    scale = np.float32(1 / images)
+    for k in range(first.shape[0] - 1):
+        out[k] = 0.0
+        for g in range(first[k], first[k + 1]):
+            for n in range(second.shape[0] - 1):
+                total = np.float32(0)  # of some forty terms of one sign and size: double precision would change nothing
+                for h in range(second[n], second[n + 1]):
+                    p = product[g, h] * scale
+                    ratio = max(p * inverse_first[g] * inverse_second[h], _LEAST)
+                    total += p * (_logarithm(ratio) - _ONE)
+                out[k, n] += np.float64(total)
+
+
+sum_terms = compiled(_sum_terms, {"contract", "reassoc", "nnan", "ninf", "nsz"})

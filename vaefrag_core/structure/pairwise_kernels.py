@@ -32,7 +32,19 @@ def _bits_as_float(context: Any, bits: Any) -> Any:
     return types.float32(types.int32), generate
 
 
-_float_of_bits: Any = intrinsic(_bits_as_float)
+def _float_as_bits(context: Any, value: Any) -> Any:
+    """Reinterpret a float as the whole number of the same 32 bits."""
+    del context, value
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        del context, signature
+        return builder.bitcast(arguments[0], ir.IntType(32))
+
+    return types.int32(types.float32), generate
+
+
+float_of_bits: Any = intrinsic(_bits_as_float)
+bits_of_float: Any = intrinsic(_float_as_bits)
 
 
 def _exponential(q: Any) -> Any:
@@ -40,7 +52,7 @@ def _exponential(q: Any) -> Any:
     n = np.rint(-q * _LOG2_E)
     r = (-q - n * _LN2_HIGH) - n * _LN2_LOW
     p = r * (_ONE + r * (_HALF + r * (_E3 + r * (_E4 + r * (_E5 + r * (_E6 + r * _E7))))))
-    return _float_of_bits((np.int32(n) + np.int32(127)) << np.int32(23)), p
+    return float_of_bits((np.int32(n) + np.int32(127)) << np.int32(23)), p
 
 
 def _fill_complements(mean: Any, sigma: Any, inverse: Any, image: int, out: Any) -> None:
