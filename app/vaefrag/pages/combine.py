@@ -30,7 +30,10 @@ PARTS = ("set", "rules", "switch", "saved", "slow")
 def combine_page(view: ChannelSetView) -> RenderedPage:
     """Lay the page out."""
     parts = {name: html.Div(content, id=f"combine-{name}") for name, content in combine_parts(view).items()}
-    text = "Channels of any members, and of any ensembles on the same sample, as one space."
+    text = (
+        "Channels of any members, and of any ensembles on the same sample, as one space. Information is by the"
+        " published bound here."
+    )
     heading = html.Div(
         [html.Div([html.H1("Combine channels"), html.P(text, className="words")])], className="combine-head"
     )
