@@ -1,11 +1,12 @@
 """Tries the certificate, and the comparison of two ensembles, on planted ones: the rates of docs/method.md.
 
-python docs/certificate.py [--seeds 60] [--only departures|alike|pairs]
+python docs/certificate.py [--seeds 60] [--only departures|alike|pairs|diverged]
 """
 
 import argparse
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from vaefrag_core.structure.hotspot_recurrence import hotspot_recurrence
 from vaefrag_core.structure.hotspots import find_hotspots
 from vaefrag_core.structure.matrices import compare_channels
 from vaefrag_core.structure.planted_comparisons import plant_departures, plant_pair
-from vaefrag_core.structure.planted_ensembles import Planted, plant
+from vaefrag_core.structure.planted_ensembles import Planted, independent, plant, with_diverged_member
 
 CONFIG = HotspotConfig()
 IMAGES = 300
@@ -29,6 +30,14 @@ ALIKE = {
     "turned by up to 30 degrees": Planted(variant="continuous"),
     "each in a member at 80 %": Planted(held=0.8, drawn=True),
     "each in a member at 50 %": Planted(held=0.5, drawn=True),
+}
+
+HEALTHY: dict[str, dict[str, Any]] = {
+    "0.5 to 6 bits": {},
+    "heavy tails": {"heavy_tails": True},
+    "40 % of the images are copies": {"copies": 0.4},
+    "deterministic encoders": {"bits": (40.0, 43.0)},
+    "faint": {"bits": (0.001, 0.1)},
 }
 
 
@@ -86,13 +95,34 @@ def pairs(seeds: int) -> Iterator[str]:
             yield f"sharing {shared} of 3, noise {noise}: {right} of {seeds}"
 
 
+def diverged(seeds: int) -> Iterator[str]:
+    """Posteriors alone: how often a healthy member is taken for one that diverged, and one that did is told."""
+    alarms = dict.fromkeys(HEALTHY, 0)
+    told = others = 0
+    for seed in range(seeds):
+        rng = np.random.default_rng(seed)
+        members, channels, images = int(rng.choice([3, 5, 10])), int(rng.choice([4, 10])), int(rng.choice([50, 300]))
+        for name, settings in HEALTHY.items():
+            posteriors = independent(members, channels, images, seed, **settings)
+            alarms[name] += bool(posteriors.diverged_members)
+            found = with_diverged_member(posteriors, seed).diverged_members
+            told += members - 1 in found
+            others += bool(set(found) - {members - 1})
+    for name, count in alarms.items():
+        yield f"{name}: {count} of {seeds}"
+    total = seeds * len(HEALTHY)
+    yield f"one that diverged beside them: told {told} of {total}, another beside it {others} of {total}"
+
+
 def main() -> None:
     """Print the rates."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=60, help="ensembles, or pairs, of each kind")
-    parser.add_argument("--only", choices=["departures", "alike", "pairs"], default=None, help="one of the studies")
+    studies = (departures, alike, pairs, diverged)
+    names = [study.__name__ for study in studies]
+    parser.add_argument("--only", choices=names, default=None, help="one of the studies")
     arguments = parser.parse_args()
-    for study in (departures, alike, pairs):
+    for study in studies:
         if arguments.only in (None, study.__name__):
             print(study.__doc__)
             for line in study(arguments.seeds):

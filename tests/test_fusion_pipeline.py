@@ -14,6 +14,7 @@ from test_cli import vaefrag
 from vaefrag.cli import cli
 from vaefrag.commands.training_runs import StoppedError
 from vaefrag.jobs.job_store import JobStore
+from vaefrag_core import fusion_pipeline
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.channel_sets import SetStore
 from vaefrag_core.config import FusionConfig
@@ -33,6 +34,14 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> tuple[EnsembleStore, s
     """Return a workspace with sixty digits, seen by five members that add up pixels at random."""
     store = EnsembleStore(tmp_path_factory.mktemp("fusions"))
     return store, store.add(sixty_digits(), "Sixty digits").id
+
+
+def test_more_images_than_pairs_of_them_can_be_held_are_refused(
+    imported: tuple[EnsembleStore, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fusion_pipeline, "MOST_IMAGES", 59)
+    with pytest.raises(InvalidInputError, match=r"^Expected at most 59 images to fuse spaces on, .* got 60\."):
+        fuse_ensemble(imported[1], imported[0], SMALL)
 
 
 def test_a_fusion_is_evaluated_and_teaches_an_encoder(imported: tuple[EnsembleStore, str]) -> None:

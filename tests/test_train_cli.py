@@ -7,7 +7,8 @@ from typer.testing import CliRunner
 
 from vaefrag.cli import cli
 from vaefrag.commands import training_runs
-from vaefrag_core.config import EnsembleSpec
+from vaefrag_core.config import EnsembleSpec, FingerprintConfig
+from vaefrag_core.config_errors import parse
 from vaefrag_core.errors import InvalidInputError
 from vaefrag_core.presets import with_preset
 from vaefrag_core.spec_validation import resolve
@@ -99,3 +100,15 @@ def test_an_option_that_is_read_is_taken(specs: list[EnsembleSpec]) -> None:
     (spec,) = specs
     assert (spec.train.gamma_tc, spec.train.discriminator_widths) == (5.0, (9,))
     assert (spec.model.pixel_variance, spec.model.widths, spec.model.activation) == (1.0, (7,), "tanh")
+
+
+def test_all_images_are_as_many_as_the_data_set_has(specs: list[EnsembleSpec]) -> None:
+    for size in ("all", "1797"):
+        done = CliRunner().invoke(cli, ["train", "--fingerprint-size", size, "--no-analyze"])
+        assert done.exit_code == 0, done.exception
+    assert [spec.fingerprint.size for spec in specs] == [1797, 1797]
+    assert specs[0].key == specs[1].key  # said in either way it is one ensemble
+    refused = CliRunner().invoke(cli, ["train", "--fingerprint-size", "every"])
+    assert str(refused.exception) == "--fingerprint-size: expected a whole number, or all, got 'every'."
+    with pytest.raises(InvalidInputError, match=r"expected a number here; `spec_validation.resolve` takes all"):
+        parse(FingerprintConfig, {"size": "all"})

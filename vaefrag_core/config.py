@@ -24,6 +24,7 @@ Architecture = Literal["mlp", "conv28", "conv64"]
 Precision = Literal["float32", "bfloat16"]
 FusionObjective = Literal["vi", "nmi", "mutual-information", "information-bottleneck"]
 DEFAULT_PRICE = 1.5  # of information-bottleneck: what two learners tell is kept, what one tells alone is not
+ALL_IMAGES = "all"  # the fingerprint size of a sample that holds every image
 Number = Annotated[int, Field(ge=0)]  # the number of a member, or of a channel within one
 
 
@@ -110,8 +111,17 @@ class TrainConfig(ObjectiveSettings, Config):
 class FingerprintConfig(Config):
     """The sample of images on which channels are compared."""
 
-    size: int = Field(1_000, ge=2, le=100_000, description="images in the fingerprint sample")
+    size: int = Field(1_000, ge=2, le=1_000_000, description="images in the fingerprint sample, or all")
     seed: int = Field(0, ge=0, lt=2**63, description="which images are drawn")
+
+    @field_validator("size", mode="before")
+    @classmethod
+    def _number(cls, value: Any) -> Any:
+        if value == ALL_IMAGES:
+            raise ValueError("a number here; `spec_validation.resolve` takes all, as it knows the data set")
+        if isinstance(value, str) and not re.fullmatch(r"\s*[-+]?[\d.]+\s*", value):
+            raise ValueError(f"a whole number, or {ALL_IMAGES}")
+        return value
 
 
 class HotspotConfig(Config):

@@ -70,7 +70,7 @@ class ImportedSource(Config):
     )
     posteriors_key: str = Field(description="the key of the posteriors")
     members: int = Field(ge=1, le=10_000, description="members whose posteriors these are")
-    images: int = Field(ge=2, le=100_000, description="images in the sample")
+    images: int = Field(ge=2, le=1_000_000, description="images in the sample")
 
     @property
     def n_members(self) -> int:

@@ -18,6 +18,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -31,6 +32,7 @@ from vaefrag_core.artifacts import (
     ChannelMap,
     ChannelMatrix,
     Hotspots,
+    NmiInside,
     NullTests,
     OverTraining,
     Posteriors,
@@ -70,6 +72,7 @@ class AnalysisIndex(Config):
     stability: str | None = None
     over_training: str | None = None
     null_tests: dict[Measure, str] = Field(default_factory=dict)
+    inside: str | None = None
 
     @property
     def key(self) -> str:
@@ -82,7 +85,7 @@ class AnalysisIndex(Config):
     def _without_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what is not there: the keys of such analyses are older than these fields."""
         content: dict[str, Any] = dump(self)
-        for name in ("over_training", "null_tests"):
+        for name in ("over_training", "null_tests", "inside"):
             if not getattr(self, name):
                 content.pop(name, None)
         return content
@@ -222,7 +225,7 @@ class EnsembleStore:
             posteriors.save(temporary)
 
     def posteriors(self, ensemble_id: str) -> Posteriors:
-        """Read the posteriors of an ensemble.
+        """Read the posteriors of an ensemble; large arrays stay on disk, memory-mapped.
 
         Raises:
             MissingDataError: when its members have not been encoded yet.
@@ -236,7 +239,7 @@ class EnsembleStore:
                 " says how it stands; `vaefrag train` with the same settings goes on with it."
             )
         try:
-            return Posteriors.load(path)
+            return Posteriors.load(path, mapped=True)
         except (BrokenFileError, InvalidInputError) as error:
             remedy = self.record(ensemble_id).source.remedy
             raise BrokenFileError(f"{path} cannot be read ({str(error).rstrip('.')}). {remedy}") from error
@@ -312,21 +315,23 @@ class EnsembleStore:
             return {measure: Stability.load(folder / measure) for measure in index.hotspots}
 
         def load_null_tests() -> dict[Measure, NullTests]:
-            folders = {
-                measure: self.folder(ensemble_id) / "analysis" / name for measure, name in index.null_tests.items()
-            }
             tests = {}
-            for measure, folder in folders.items():
+            for measure, name in index.null_tests.items():
+                folder = self.folder(ensemble_id) / "analysis" / name
                 if folder.is_dir():  # a damaged one may have been deleted, as its message asks
                     with recomputed_by(f"vaefrag null {ensemble_id}", folder):
                         tests[measure] = NullTests.load(folder)
             return tests
 
+        hotspots = {measure: load(Hotspots.load, name) for measure, name in index.hotspots.items()}
+        if index.inside is not None:
+            measure = index.config.hotspots.measure
+            hotspots[measure] = replace(hotspots[measure], inside=load(NmiInside.load, index.inside))
         return Analysis(
             config=index.config,
             posteriors_key=index.posteriors_key,
             matrix=load(ChannelMatrix.load, index.matrix),
-            hotspots={measure: load(Hotspots.load, name) for measure, name in index.hotspots.items()},
+            hotspots=hotspots,
             maps={measure: load(ChannelMap.load, name) for measure, name in index.maps.items()},
             traversals=load(Traversals.load, index.traversals) if index.traversals else None,
             stability=load(load_stability, index.stability) if index.stability else {},

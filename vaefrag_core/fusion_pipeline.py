@@ -23,6 +23,7 @@ from vaefrag_core.synthesis.fusion import FusionStep, fuse_learners
 from vaefrag_core.synthesis.learner_spaces import LearnerSpaces, select_learners
 
 MAX_PROBED_LABELS = 6
+MOST_IMAGES = 10_000  # whose pairs, 800 MB for each space, are still held
 EVALUATION_FORMAT = 2  # of a report; what an older one says is worked out anew when the same is fused again
 
 FusionStage = Literal["fuse", "judge", "distil"]
@@ -62,6 +63,11 @@ def fuse_ensemble(
     # Read once: an ensemble may gain members meanwhile, and what is fused has to be what the id names.
     sources = fusions.sources(ensemble_id, config)
     posteriors, fusion_id = sources[ensemble_id], fusion_id_of(sources, config)
+    if posteriors.n_images > MOST_IMAGES:
+        raise InvalidInputError(
+            f"Expected at most {MOST_IMAGES:,} images to fuse spaces on, as every two are held against each other in"
+            f" each space, got {posteriors.n_images:,}. Train with a smaller --fingerprint-size."
+        )
     learners = select_learners(posteriors, config, home=ensemble_id, others=sources)
     folder = fusions.folder(ensemble_id, fusion_id)
     path = folder / "fused.npz"

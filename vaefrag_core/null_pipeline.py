@@ -6,6 +6,7 @@ A result is found again by the posteriors, the settings of the hotspots and its 
 names it, so that pages and reports show it beside the hotspots that it is of and beside no others.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -19,10 +20,10 @@ from vaefrag_core.structure.hotspot_significance import (
     false_discovery_rates,
     highest_by_chance,
     p_values_of,
-    similarity_inside,
 )
 from vaefrag_core.structure.member_curve import member_curve
 from vaefrag_core.structure.rotation_null import search_rotated
+from vaefrag_core.structure.similarity_inside import similarity_inside
 
 KIND = "null"  # of the artifact
 
@@ -96,8 +97,9 @@ def stored_null_tests(
 def _null_tests(analysis: Analysis, posteriors: Posteriors, config: NullConfig, on_stage: OnStage) -> NullTests:
     settings = analysis.config.hotspots
     matrix, hotspots = analysis.matrix, analysis.hotspots[settings.measure]
+    posteriors = replace(posteriors, diverged=matrix.diverged)
     channels = [group.channels for group in hotspots.groups]
-    similarity = similarity_inside(matrix, channels, settings)
+    similarity = similarity_inside(matrix, channels, settings.measure)
     curve = member_curve(
         matrix,
         hotspots,

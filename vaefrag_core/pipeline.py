@@ -66,6 +66,7 @@ def train(
     *,
     on_progress: Callable[[Sequence[MemberStatus]], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    on_stage: OnStage = ignore_stage,
 ) -> list[MemberStatus]:
     """Train an ensemble in this process, or what is still missing of it, and encode its fingerprint sample.
 
@@ -74,6 +75,7 @@ def train(
         store: where it lives.
         on_progress: called with the status of all members whenever some have moved.
         should_stop: asked between slices of training.
+        on_stage: called with "encode" and the share of the encoding that is done.
 
     Returns:
         The status of every member. When none is left to train, the posteriors have been written.
@@ -87,12 +89,17 @@ def train(
             spec, store.members_folder(record.id), on_progress=on_progress, should_stop=should_stop
         )
         if all(status.state in ("done", "failed") for status in statuses):
-            encode(record.id, store)
+            encode(record.id, store, on_stage=on_stage)
     return statuses
 
 
-def update_posteriors(ensemble_id: str, store: EnsembleStore) -> Posteriors:
+def update_posteriors(ensemble_id: str, store: EnsembleStore, *, on_stage: OnStage = ignore_stage) -> Posteriors:
     """Return the posteriors of an ensemble, encoded again when members have been trained since.
+
+    Args:
+        ensemble_id: the ensemble.
+        store: where it lives.
+        on_stage: called with "encode" and the share of it that is done.
 
     Raises:
         MissingDataError: when there are none, and no member is done that could be encoded.
@@ -101,13 +108,21 @@ def update_posteriors(ensemble_id: str, store: EnsembleStore) -> Posteriors:
     try:
         posteriors = store.posteriors(ensemble_id)
     except MissingDataError:
-        return encode(ensemble_id, store)
+        return encode(ensemble_id, store, on_stage=on_stage)
     up_to_date = not trained or trained == set(posteriors.member_ids.tolist())
-    return posteriors if up_to_date else encode(ensemble_id, store)
+    return posteriors if up_to_date else encode(ensemble_id, store, on_stage=on_stage)
 
 
-def encode(ensemble_id: str, store: EnsembleStore) -> Posteriors:
+def encode(ensemble_id: str, store: EnsembleStore, *, on_stage: OnStage = ignore_stage) -> Posteriors:
     """Encode the fingerprint sample with every member that is done.
+
+    Whatever the size of the sample, a batch of images is in memory at a time; the rest is on the workspace's disk,
+    in files without a name until the posteriors are whole.
+
+    Args:
+        ensemble_id: the ensemble.
+        store: where it lives.
+        on_stage: called with "encode" and the share of it that is done.
 
     Raises:
         MissingDataError: when no member is done.
@@ -122,9 +137,16 @@ def encode(ensemble_id: str, store: EnsembleStore) -> Posteriors:
             f"No member of {ensemble_id} has been trained to the end, so there is nothing to encode."
             f" {reasons[0] if reasons else 'Repeat `vaefrag train` with the same settings.'}"
         )
-    posteriors = encode_members(dataset, draw_fingerprint(dataset, spec.fingerprint), members)
+    scratch = store.folder(ensemble_id)
+    posteriors = encode_members(
+        dataset,
+        draw_fingerprint(dataset, spec.fingerprint, scratch=scratch),
+        members,
+        scratch=scratch,
+        on_progress=lambda done, n: on_stage("encode", done / n),
+    )
     store.save_posteriors(ensemble_id, posteriors)
-    return posteriors
+    return store.posteriors(ensemble_id)
 
 
 def analyze(
@@ -149,7 +171,7 @@ def analyze(
         MissingDataError: when there is no such ensemble, or no posteriors yet.
     """
     config = config or AnalysisConfig()
-    posteriors = store.posteriors(ensemble_id)
+    posteriors = _with_diverged(ensemble_id, store, store.posteriors(ensemble_id))
     source = matrix_inputs(posteriors.key)
 
     def compare(folder: Path) -> None:
@@ -157,8 +179,7 @@ def analyze(
         compared = compare_channels(
             posteriors, earlier=earlier, errors=True, on_progress=lambda done, n: on_stage("compare", done / n)
         )
-        compared = with_unbinned_labels(compared, posteriors, HotspotConfig().min_bits)
-        replace(compared, diverged=_diverged_members(ensemble_id, store, posteriors)).save(folder)
+        with_unbinned_labels(compared, posteriors, HotspotConfig().min_bits).save(folder)
 
     on_stage("compare", 0.0)
     matrix_folder = store.artifact(ensemble_id, "matrix", source, compare)
@@ -175,17 +196,18 @@ def analyze(
         on_stage("maps", position / len(MEASURES))
         lay_out = partial(_save_map, matrix, by_measure, config)
         maps[measure] = store.artifact(ensemble_id, "map", inputs, lay_out).name
+    found = {m: store.load_artifact(ensemble_id, Hotspots.load, folder) for m, folder in hotspots.items()}
+    measure = config.hotspots.measure  # the other one's errors are not shown, and take as long
+    save_inside = partial(_save_inside, posteriors, matrix, found[measure])
+    inputs = hotspot_inputs(posteriors.key, config.hotspots)
+    inside = store.artifact(ensemble_id, "inside", inputs, save_inside).name
     stability = None
     if config.bootstrap.resamples:
         on_stage("stability", 0.0)
         # One result holds the stability by both measures, whichever is shown first.
         settings = config.model_dump(mode="json", include={"hotspots": {*HotspotConfig.model_fields} - {"measure"}})
         inputs = source | settings | {"bootstrap": config.bootstrap.model_dump(mode="json")}
-
-        def resample(folder: Path) -> None:
-            loaded = {m: store.load_artifact(ensemble_id, Hotspots.load, path) for m, path in hotspots.items()}
-            _save_stability(posteriors, matrix, loaded, config, on_stage, folder)
-
+        resample = partial(_save_stability, posteriors, matrix, found, config, on_stage)
         stability = store.artifact(ensemble_id, "stability", inputs, resample).name
     over_training = _over_training(ensemble_id, store, posteriors, matrix, config.hotspots, on_stage)
     on_stage("traversals", 0.0)
@@ -208,6 +230,7 @@ def analyze(
             stability=stability,
             over_training=over_training,
             null_tests=stored_null_tests(ensemble_id, store, posteriors.key, config.hotspots),
+            inside=inside,
         ),
     )
     return store.analysis(ensemble_id)
@@ -254,20 +277,21 @@ def _earlier_matrix(ensemble_id: str, store: EnsembleStore) -> ChannelMatrix | N
 
 def _save_hotspots(matrix: ChannelMatrix, config: HotspotConfig, posteriors: Posteriors, folder: Path) -> None:
     hotspots = find_hotspots(matrix, config, posteriors=posteriors)
-    recurrence, inside = (
-        hotspot_recurrence(matrix, hotspots, config),
-        corrected_nmi_inside(posteriors, matrix, hotspots),
-    )
-    replace(hotspots, recurrence=recurrence, inside=inside).save(folder)
+    replace(hotspots, recurrence=hotspot_recurrence(matrix, hotspots, config)).save(folder)
 
 
-def _diverged_members(ensemble_id: str, store: EnsembleStore, posteriors: Posteriors) -> tuple[int, ...]:
-    """Return the members of these posteriors whose training diverged; () of imported ones, without losses."""
-    members = posteriors.member_ids.tolist()
+def _save_inside(posteriors: Posteriors, matrix: ChannelMatrix, hotspots: Hotspots, folder: Path) -> None:
+    corrected_nmi_inside(posteriors, matrix, hotspots).save(folder)
+
+
+def _with_diverged(ensemble_id: str, store: EnsembleStore, posteriors: Posteriors) -> Posteriors:
+    """Return the posteriors with the members whose training diverged, by their losses where there are some."""
     if not isinstance(store.record(ensemble_id).source, TrainedSource):
-        return ()
+        return posteriors
+    members = posteriors.member_ids.tolist()
     statuses = member_statuses(store.members_folder(ensemble_id), max(members) + 1)
-    return diverged({m: statuses[m].loss for m in members})
+    by_losses = diverged({m: statuses[m].loss for m in members})
+    return replace(posteriors, diverged=(*by_losses, *posteriors.diverged_members))
 
 
 def _save_map(matrix: ChannelMatrix, hotspots: HotspotConfig, config: AnalysisConfig, folder: Path) -> None:

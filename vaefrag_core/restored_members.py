@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from vaefrag_core.artifacts import Posteriors, Snapshots
+from vaefrag_core.artifacts.scratch_arrays import ScratchArray
 from vaefrag_core.datasets.catalog import load_dataset
 from vaefrag_core.datasets.fingerprint import draw_fingerprint
 from vaefrag_core.encoding import encode_members
@@ -66,13 +67,18 @@ def encode_snapshots(
     """
     spec = store.record(ensemble_id).spec
     dataset = load_dataset(spec.dataset)
-    sample = draw_fingerprint(dataset, spec.fingerprint)
+    scratch = store.folder(ensemble_id)
+    sample = draw_fingerprint(dataset, spec.fingerprint, scratch=scratch)
     steps = snapshot_steps(spec.train)
-    parts = []
-    for step in steps:  # one step's networks at a time, which bounds the memory
+    shape = (len(steps), *np.shape(posteriors.mean))
+    mean, logvar = (ScratchArray(shape, np.float32, scratch) for _ in range(2))
+    for s, step in enumerate(steps):  # one step's networks at a time, which bounds the memory
         on_step()
         members = restore_networks(ensemble_id, store, dataset.image_shape, step=step)
-        parts.append(encode_members(dataset, sample, {m: members[m] for m in posteriors.member_ids.tolist()}))
-    return Snapshots(
-        np.array(steps), np.stack([part.mean for part in parts]), np.stack([part.logvar for part in parts])
-    )
+        encoded = encode_members(
+            dataset, sample, {m: members[m] for m in posteriors.member_ids.tolist()}, scratch=scratch
+        )
+        for array, of_members in ((mean, encoded.mean), (logvar, encoded.logvar)):
+            for m, values in enumerate(of_members):
+                array.write((s, m), values)
+    return Snapshots(np.array(steps), mean.read(), logvar.read())

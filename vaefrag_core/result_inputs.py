@@ -8,9 +8,10 @@ from typing import Literal
 
 from vaefrag_core.config import HotspotConfig, NullConfig, SpaceConfig
 
-RESULTS_FORMAT = 6  # raised when a stage computes something else from the same inputs
+RESULTS_FORMAT = 7  # raised when a stage computes something else from the same inputs
 
 Stage = Literal[
+    "encode",
     "compare",
     "hotspots",
     "maps",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from vaefrag_core.config import EnsembleSpec
+from vaefrag_core.config import ALL_IMAGES, EnsembleSpec
 from vaefrag_core.config_errors import parse
 from vaefrag_core.datasets.catalog import dataset_size, point_format
 from vaefrag_core.errors import InvalidInputError, VaefragError
@@ -15,7 +15,7 @@ def resolve(values: Mapping[str, Any]) -> EnsembleSpec:
 
     Args:
         values: fields of an `EnsembleSpec`. The architecture "auto" becomes conv28 for images of 28×28 pixels,
-            conv64 for those of 64×64, and mlp for others.
+            conv64 for those of 64×64, and mlp for others; the fingerprint size "all" the number of images.
 
     Returns:
         A spec that can be trained.
@@ -29,7 +29,11 @@ def resolve(values: Mapping[str, Any]) -> EnsembleSpec:
     auto = model.get("architecture") == "auto"
     if auto:
         model["architecture"] = "mlp"
-    spec = parse(EnsembleSpec, {**values, "model": model})
+    fingerprint = dict(values.get("fingerprint", {}))
+    all_images = fingerprint.get("size") == ALL_IMAGES
+    if all_images:
+        del fingerprint["size"]
+    spec = parse(EnsembleSpec, {**values, "model": model, "fingerprint": fingerprint})
     # A spec with some architecture has to be valid first: only its data set tells which one takes the images.
     try:
         n_images, (height, width, image_channels) = dataset_size(spec.dataset)
@@ -37,7 +41,10 @@ def resolve(values: Mapping[str, Any]) -> EnsembleSpec:
         error.fields = error.fields or {"dataset.name": str(error)}
         raise
     if auto and spec.model.network is None:
-        spec = parse(EnsembleSpec, {**values, "model": model | {"architecture": architecture_for(height, width)}})
+        model["architecture"] = architecture_for(height, width)
+    if all_images:
+        fingerprint["size"] = n_images
+    spec = parse(EnsembleSpec, {**values, "model": model, "fingerprint": fingerprint})
     if spec.fingerprint.size > n_images:
         sentence = (
             f"The fingerprint asks for {spec.fingerprint.size:,} images; {spec.dataset.name!r} has {n_images:,}."

@@ -6,14 +6,22 @@ import numpy as np
 
 from vaefrag import __version__
 from vaefrag.plurals import counted
-from vaefrag_core.artifacts import Analysis
+from vaefrag_core.artifacts import Analysis, NullTests
 from vaefrag_core.ensemble_record import EnsembleRecord, ImportedSource, TrainedSource
-from vaefrag_core.structure.certificate import Certificate
-from vaefrag_core.structure.hotspot_groups import mean_between_members, required_members
+from vaefrag_core.structure.certificate import Certificate, MemberRecord
+from vaefrag_core.structure.hotspot_evidence import HotspotEvidence, hotspot_evidence
+from vaefrag_core.structure.hotspot_groups import required_members
+from vaefrag_core.structure.hotspots import comparable_channels
 
-MOST_LISTED = 4  # hotspots whose probability is given one by one
-NO_NULL = "`vaefrag null {}` says whether the hotspots could be chance."
+MOST_LISTED = 4  # hotspots whose figures are given one by one
+NO_NULL = "The hotspots have not been held against chance: {} works out p, false discovery rates and turned axes."
+EVIDENCE_NOTE = (
+    "NMI inside: corrected for chance, over pairs of different members, with its interval over the choice of images. p,"
+    " FDR: by shuffled images. Above turned: of ensembles whose members' axes were turned at random, how many show no"
+    " hotspot as similar inside."
+)
 TOO_FEW = "There are too few hotspots or members to tell whether one of them stands apart."
+EVIDENCE_COLUMNS = ["NMI inside", "95 %", "p", "FDR", "above turned", "in a new member", "95 %"]
 MEMBER_COLUMNS = ["member", "holds", "lacks", "NMI", "to medoids", "live", "bits", ""]
 
 
@@ -28,7 +36,7 @@ def methods_paragraph(record: EnsembleRecord, analysis: Analysis, certificate: C
     sentences = [
         _origin(record, len(certificate.members)),
         *_comparison(record, analysis),
-        *_findings(analysis),
+        *_findings(record.id, analysis),
         *_members(certificate),
     ]
     return " ".join(sentences)
@@ -62,21 +70,37 @@ def member_rows(certificate: "Certificate") -> list[list[str]]:
             number(record.medoid_nmi),
             str(record.live_channels),
             f"{record.sum_bits:.1f}",
-            "consensus" if record.member == certificate.consensus else "outlier" if record.outlier else "",
+            _standing(record, certificate),
         ]
         for record in certificate.members
     ]
 
 
-def hotspot_similarity(analysis: Analysis) -> list[float]:
-    """Return the mean corrected NMI inside each hotspot, between different members."""
-    matrix = analysis.matrix
-    values = []
-    for group in analysis.hotspots[analysis.config.hotspots.measure].groups:
-        channels = np.array(group.channels)
-        nmi = np.nan_to_num(matrix.corrected_similarity("nmi", channels))
-        values.append(mean_between_members(nmi, matrix.member[channels], np.arange(len(channels))))
-    return values
+def evidence_of(analysis: Analysis) -> tuple[HotspotEvidence, ...]:
+    """Return how sure each hotspot is, by the measure of the analysis."""
+    measure = analysis.config.hotspots.measure
+    return hotspot_evidence(analysis.matrix, analysis.hotspots[measure], analysis.null_tests.get(measure))
+
+
+def null_command(ensemble_id: str, analysis: Analysis) -> str | None:
+    """Return the command that holds the hotspots against chance; None where it has been run, and without hotspots."""
+    measure = analysis.config.hotspots.measure
+    if not analysis.hotspots[measure].groups or measure in analysis.null_tests:
+        return None
+    return f"vaefrag null {ensemble_id}"
+
+
+def evidence_cells(evidence: HotspotEvidence) -> list[str]:
+    """Return the cells of EVIDENCE_COLUMNS for one hotspot; "–" for what is not known."""
+    return [
+        number(evidence.nmi),
+        interval_text(evidence.nmi_interval),
+        chance_text(evidence.p_value),
+        chance_text(evidence.false_discovery_rate),
+        "–" if evidence.rotation_percentile is None else f"{evidence.rotation_percentile:.0f}%",
+        "–" if evidence.return_probability is None else f"{evidence.return_probability:.0%}",
+        "–" if evidence.return_interval is None else "{:.0%}–{:.0%}".format(*evidence.return_interval),
+    ]
 
 
 def members_text(members: Sequence[int]) -> str:
@@ -99,6 +123,21 @@ def returns_text(probability: float, interval: Sequence[float]) -> str:
     """
     low, high = interval
     return f"{probability:.0%} ({low:.0%} to {high:.0%})"
+
+
+def interval_text(interval: Sequence[float] | None) -> str:
+    """Write an interval to two digits; "–" where there is none.
+
+    Example:
+        >>> interval_text((-0.021, 0.204))
+        '−0.02 to 0.20'
+    """
+    return "–" if interval is None else "{:.2f} to {:.2f}".format(*interval).replace("-", "−")
+
+
+def chance_text(p_value: float | None) -> str:
+    """Write a p-value or a rate of false discoveries; "–" where there is none."""
+    return "–" if p_value is None else f"{p_value:.2g}"
 
 
 def number(value: float) -> str:
@@ -133,7 +172,7 @@ def _origin(record: EnsembleRecord, compared: int) -> str:
 def _comparison(record: EnsembleRecord, analysis: Analysis) -> list[str]:
     matrix, config = analysis.matrix, analysis.config.hotspots
     hotspots = analysis.hotspots[config.measure]
-    live, members = int((~hotspots.dead).sum()), len(np.unique(matrix.member))
+    live, members = int((~hotspots.dead).sum()), len(np.unique(matrix.member[comparable_channels(matrix, config)]))
     source = record.source
     drawn = f" (drawn with seed {source.spec.fingerprint.seed})" if isinstance(source, TrainedSource) else ""
     measure = "normalized mutual information" if config.measure == "nmi" else "variation of information"
@@ -149,27 +188,79 @@ def _comparison(record: EnsembleRecord, analysis: Analysis) -> list[str]:
     ]
 
 
-def _findings(analysis: Analysis) -> list[str]:
+def _findings(ensemble_id: str, analysis: Analysis) -> list[str]:
     hotspots = analysis.hotspots[analysis.config.hotspots.measure]
     if not hotspots.groups:
         return ["No hotspot was found."]
-    similarity = hotspot_similarity(analysis)
+    evidence = evidence_of(analysis)
     sizes = [group.n_members for group in hotspots.groups]
+    inside = _each([_with_interval(one) for one in evidence], [one.nmi for one in evidence])
+    over_images = "" if evidence[0].nmi_interval is None else " (95 % intervals over the choice of images)"
     sentences = [
         f"{counted(len(hotspots.groups), 'hotspot')} {'was' if len(sizes) == 1 else 'were'} found, with channels of"
-        f" {_range(sizes, '{:d}')} members and a mean corrected NMI inside of {_range(similarity, '{:.2f}')}."
+        f" {_range(sizes, '{:d}')} members and a mean corrected NMI inside, over pairs of different members, of"
+        f" {inside}{over_images}."
     ]
-    if hotspots.recurrence is not None:
-        probability, interval = hotspots.recurrence.probability, hotspots.recurrence.interval
-        shown = [returns_text(p, ends) for p, ends in zip(probability, interval, strict=True)]
-        each = ", ".join(shown)
-        if len(shown) > MOST_LISTED:
-            each = f"between {shown[int(probability.argmin())]} and {shown[int(probability.argmax())]}"
+    returns = [
+        (one.return_probability, returns_text(one.return_probability, one.return_interval))
+        for one in evidence
+        if one.return_probability is not None and one.return_interval is not None
+    ]
+    if returns:
+        probability, texts = zip(*returns, strict=True)
         sentences.append(
             "Judged by members held out, the probability that a new member holds"
-            f" {'it' if len(sizes) == 1 else 'each'} is {each} (95 % intervals by Wilson)."
+            f" {'it' if len(sizes) == 1 else 'each'} is {_each(texts, probability)} (95 % intervals by Wilson)."
         )
+    return [*sentences, *_chance(ensemble_id, analysis, evidence)]
+
+
+def _chance(ensemble_id: str, analysis: Analysis, evidence: Sequence[HotspotEvidence]) -> list[str]:
+    """Say what the hotspots were held against, or that they were not."""
+    tests: NullTests | None = analysis.null_tests.get(analysis.config.hotspots.measure)
+    if tests is None:
+        return [NO_NULL.format(f"`{null_command(ensemble_id, analysis)}`")]
+    it = "it has" if len(evidence) == 1 else "they have"
+    p_values = _range([one.p_value or 0.0 for one in evidence], "{:.2g}")
+    rates = _range([one.false_discovery_rate or 0.0 for one in evidence], "{:.2g}")
+    sentences = [
+        f"Held against {counted(len(tests.highest_by_chance), 'ensemble')} of the same channels with their images"
+        f" shuffled, {it} p = {p_values} and false discovery rates of {rates} (Phipson and Smyth, 2010; Benjamini and"
+        f" Hochberg, 1995; seed {tests.seed})."
+    ]
+    percentiles = [one.rotation_percentile for one in evidence if one.rotation_percentile is not None]
+    if percentiles:
+        sentences.append(
+            f"Inside, {it.split()[0]} {'is' if len(evidence) == 1 else 'are'} more similar than the best hotspot of"
+            f" {_range(percentiles, '{:.0f}')} % of {counted(len(tests.rotated.channels), 'ensemble')} whose members'"
+            " axes were turned at random."
+        )
+    else:
+        sentences.append("No member has two channels whose axes could be turned.")
     return sentences
+
+
+def _with_interval(evidence: HotspotEvidence) -> str:
+    interval = evidence.nmi_interval
+    return number(evidence.nmi) if interval is None else f"{number(evidence.nmi)} ({interval_text(interval)})"
+
+
+def _each(texts: Sequence[str], values: Sequence[float]) -> str:
+    """List what is said of each hotspot; of more than a few, only of the one of the least and of the greatest value."""
+    if len(set(texts)) == 1:
+        return texts[0]
+    if len(texts) <= MOST_LISTED:
+        return ", ".join(texts)
+    return f"between {texts[int(np.argmin(values))]} and {texts[int(np.argmax(values))]}"
+
+
+def _standing(record: MemberRecord, certificate: Certificate) -> str:
+    """Say in a word how a member stands; nothing of most."""
+    if record.diverged:
+        return "diverged"
+    if record.member == certificate.consensus:
+        return "consensus"
+    return "outlier" if record.outlier else ""
 
 
 def _members(certificate: Certificate) -> list[str]:

@@ -22,10 +22,9 @@ from vaefrag_core.ensemble_store import AnalysisIndex, EnsembleRecord, EnsembleS
 from vaefrag_core.errors import BrokenFileError, MissingDataError, VaefragError
 from vaefrag_core.fusion_store import FusionStore
 from vaefrag_core.measures.kl_divergence import kl_to_prior_nats
-from vaefrag_core.measures.sampling_error import PairErrors, pair_errors
 from vaefrag_core.structure.hotspot_doubts import hotspot_doubts
+from vaefrag_core.structure.hotspot_evidence import HotspotEvidence, hotspot_evidence
 from vaefrag_core.sweeps import SweepStore
-from vaefrag_core.synthesis.coefficient_blocks import Block, CoefficientBlocks
 from vaefrag_core.training.checkpoints import History, MemberStatus, checkpoint_path, load_history, member_statuses
 
 Result = TypeVar("Result")
@@ -104,6 +103,10 @@ class OpenAnalysis(Analysis):
     def doubts(self, measure: Measure) -> list[tuple[str, ...]]:
         """Return for each hotspot by a measure the sentences that say why it may be chance."""
         return hotspot_doubts(self.matrix, self.hotspots[measure], self.null_tests.get(measure))
+
+    def evidence(self, measure: Measure) -> tuple[HotspotEvidence, ...]:
+        """Return for each hotspot by a measure how sure it is."""
+        return hotspot_evidence(self.matrix, self.hotspots[measure], self.null_tests.get(measure))
 
     def order(self, measure: Measure, dead: bool) -> NDArray[np.int64]:
         """Return flat indices in OPTICS order, live channels first; dead ones last, or not at all."""
@@ -317,17 +320,6 @@ def pair_facts(matrix: ChannelMatrix, u: int, v: int) -> PairFacts:
     joint = (vi_bits + matrix.information_twice_bits[u] + matrix.information_twice_bits[v]) / 2
     bits = (float(matrix.information_bits[u]), float(matrix.information_bits[v]))
     return PairFacts(float(matrix.nmi[u, v]), vi_bits, bits, float(joint))
-
-
-def errors_of_pair(posteriors: Posteriors, u: int, v: int) -> PairErrors:
-    """Return the standard errors of what two channels tell, over the choice of images."""
-    n_images = posteriors.n_images
-    channels = [channel_posterior(posteriors, c) for c in (u, v)]
-    mean, logvar = (np.stack(arrays) for arrays in zip(*channels, strict=True))
-    coefficients = CoefficientBlocks(mean, logvar)
-    every = slice(0, n_images)
-    out: Block = np.empty((2, n_images, n_images), coefficients.dtype)  # type: ignore[assignment]
-    return pair_errors(*coefficients.fill(out, slice(0, 2), every, every))
 
 
 def nearest(matrix: ChannelMatrix, hotspots: Hotspots, channel: int, measure: Measure) -> list[Neighbour]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 console = Console(stderr=True)  # standard output belongs to --json
 
 STAGES = {
+    "encode": "Encoding images",
     "compare": "Comparing channels",
     "hotspots": "Finding hotspots",
     "maps": "Mapping channels (UMAP compiles first)",

@@ -130,6 +130,12 @@ def test_what_was_typed_becomes_one_job_however_often_it_is_clicked(form: Form, 
     assert workspace.record(job.submission.ensemble_id).spec.members == 3
 
 
+def test_the_sample_may_be_all_images(form: Form, workspace: EnsembleStore) -> None:
+    form.launch(fingerprint__size=" all")
+    (job,) = JobStore(workspace.workspace).jobs()
+    assert job.submission.request["fingerprint"]["size"] == 1797
+
+
 def test_a_list_of_one_coefficient_launches_a_sweep(form: Form, workspace: EnsembleStore) -> None:
     answer = form.launch(train__beta="1, 4", members=3)
     (sweep,) = SweepStore(workspace).sweeps()

@@ -10,7 +10,9 @@ import pytest
 from plotly.utils import PlotlyJSONEncoder
 
 from support import Trained, loaded
+from vaefrag import drawn_images
 from vaefrag.commands import reports
+from vaefrag.drawn_images import errors_of_pair
 from vaefrag.jobs.job_store import JobStore
 from vaefrag.pages import ensemble_list
 from vaefrag.pages.channel_details import details_panel
@@ -18,7 +20,7 @@ from vaefrag.pages.explorer import explorer_page
 from vaefrag.pages.explorer_view import ExplorerView
 from vaefrag.pages.page import PageRequest
 from vaefrag.pages.site import Site
-from vaefrag.queries import OpenAnalysis, Queries, errors_of_pair
+from vaefrag.queries import OpenAnalysis, Queries
 from vaefrag_core import pipeline
 from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.training.checkpoints import save_checkpoint
@@ -43,6 +45,23 @@ def test_a_pair_shows_its_standard_errors(site: Site, trained: Trained, analysis
     assert f"{analysis.matrix.nmi[u, v]:.3f} ± {errors.nmi:.3f}" in words
     assert "one standard error over images" in words
     assert errors.bits[0] == pytest.approx(analysis.matrix.information_error[u], rel=1e-3)
+
+
+def test_of_many_images_some_are_drawn_and_it_is_said(
+    site: Site, trained: Trained, analysis: OpenAnalysis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    u, v = analysis.hotspots["nmi"].order[:2]
+    view = ExplorerView(site, trained.id, f"?pair={analysis.names[u]},{analysis.names[v]}")
+    assert view.posteriors is not None
+    of_all = errors_of_pair(view.posteriors, u, v)
+    monkeypatch.setattr(drawn_images, "MOST_IMAGES", 150)  # of 300
+    of_some = errors_of_pair(view.posteriors, u, v)
+    assert of_some.nmi == pytest.approx(of_all.nmi, rel=0.3)  # unscaled they were √2 as large
+    assert of_some.bits[0] == pytest.approx(of_all.bits[0], rel=0.3)
+    assert of_some != of_all
+    panel = plain(details_panel(view))
+    assert "from 150 images drawn from the 300" in text_of(panel)
+    assert "Posterior means of 150 images drawn from the 300 of the fingerprint sample." in text_of(panel)
 
 
 @pytest.mark.parametrize(("error", "grey"), [(0.01, 0), (10.0, 1)])

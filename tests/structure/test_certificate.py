@@ -39,6 +39,15 @@ def test_the_clearest_member_is_the_consensus_and_one_without_fragments_an_outli
     assert certificate.members[clearest].agreement == max(agreement)
 
 
+def test_the_consensus_is_a_member_that_holds_most() -> None:
+    posteriors, _ = plant(Planted(members=8, fragments=3, images=150, held=0.7, drawn=True), seed=5)
+    certificate, _, _ = certified(posteriors)
+    held = [len(record.held) for record in certificate.members]
+    assert len(set(held)) > 1
+    assert certificate.consensus is not None
+    assert held[certificate.consensus] == max(held)
+
+
 def test_among_members_that_hold_the_same_none_stands_apart() -> None:
     alarms = 0
     for seed in range(12):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, false_discovery_control
 
+from vaefrag_core.artifacts import MemberCurve, NullTests, RotatedSearches
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.structure.hotspot_groups import highest_inside
 from vaefrag_core.structure.hotspot_significance import (
@@ -11,11 +12,11 @@ from vaefrag_core.structure.hotspot_significance import (
     highest_by_chance,
     p_values_of,
     shuffled,
-    similarity_inside,
 )
 from vaefrag_core.structure.hotspots import find_hotspots
 from vaefrag_core.structure.matrices import compare_channels
 from vaefrag_core.structure.planted_ensembles import Planted, independent, plant
+from vaefrag_core.structure.similarity_inside import similarity_inside
 
 CONFIG = HotspotConfig()
 
@@ -50,7 +51,7 @@ def test_planted_fragments_are_beyond_chance(measure: str) -> None:
     seen: list[tuple[int, int]] = []
     highest = highest_by_chance(posteriors, config, 19, on_progress=lambda *step: seen.append(step))
     assert seen == [(draw + 1, 19) for draw in range(19)]
-    inside = similarity_inside(matrix, [group.channels for group in hotspots.groups], config)
+    inside = similarity_inside(matrix, [group.channels for group in hotspots.groups], config.measure)
     np.testing.assert_array_equal(p_values_of(inside, highest), [0.05] * 3)
 
 
@@ -59,6 +60,19 @@ def test_the_same_seed_gives_the_same() -> None:
     once, again = (highest_by_chance(posteriors, CONFIG, 3, seed=7, threads=t) for t in (1, 2))
     np.testing.assert_array_equal(once, again)
     assert (once != highest_by_chance(posteriors, CONFIG, 3, seed=8)).any()
+
+
+@pytest.mark.parametrize("count", [1, 3, 6, 7])
+def test_the_least_that_few_draws_can_tell_is_beyond_chance_however_it_is_rounded(count: int) -> None:
+    none = np.zeros(0, dtype=np.int64)
+    for draws in (5, 19, 99):
+        p_values = p_values_of(np.full(count, 0.5), np.full(draws, 0.1))
+        rates = false_discovery_rates(p_values)
+        rotated = RotatedSearches(np.zeros((1, 1)), np.zeros(1, dtype=np.int64), 4)
+        curve = MemberCurve(none, none.reshape(0, 1), none.reshape(0, 1))
+        highest = np.full(draws, 0.1)
+        tests = NullTests(np.full(count, 0.5), p_values, rates, highest, rotated, 4, curve, seed=0)
+        assert tests.beyond_chance.all()
 
 
 def test_rates_of_false_discoveries_are_those_of_scipy() -> None:

@@ -64,4 +64,5 @@ def test_the_same_seed_gives_the_same_and_progress_is_told() -> None:
     once = member_curve(matrix, hotspots, CONFIG, seed=1, on_progress=lambda *step: seen.append(step))
     again = member_curve(matrix, hotspots, CONFIG, seed=1)
     np.testing.assert_array_equal(once.hotspots, again.hotspots)
+    assert (once.hotspots != member_curve(matrix, hotspots, CONFIG, seed=2).hotspots).any()
     assert seen == [(1, 3), (2, 3), (3, 3)]

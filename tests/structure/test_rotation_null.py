@@ -7,11 +7,11 @@ from scipy.stats import binom, kstest
 from vaefrag_core.artifacts import Posteriors, RotatedSearches
 from vaefrag_core.artifacts.null_tests import below
 from vaefrag_core.config import HotspotConfig
-from vaefrag_core.structure.hotspot_significance import similarity_inside
 from vaefrag_core.structure.hotspots import find_hotspots
 from vaefrag_core.structure.matrices import compare_channels
 from vaefrag_core.structure.planted_ensembles import Planted, independent, plant, random_axes
 from vaefrag_core.structure.rotation_null import random_orthogonal, rotated, search_rotated
+from vaefrag_core.structure.similarity_inside import similarity_inside
 
 CONFIG = HotspotConfig()
 
@@ -57,7 +57,7 @@ def test_where_axes_are_random_others_are_as_good() -> None:
         posteriors = random_axes(4, 3, 60, seed)
         matrix = compare_channels(posteriors)
         groups = find_hotspots(matrix, CONFIG).groups
-        best = max(similarity_inside(matrix, [group.channels for group in groups], CONFIG), default=0.0)
+        best = max(similarity_inside(matrix, [group.channels for group in groups], CONFIG.measure), default=0.0)
         searches = search_rotated(posteriors, matrix, CONFIG, draws, seed=seed)
         p_values.append(float(searches.p_values(np.array([best]))[0]))
     for level in (0.2, 0.4):
@@ -69,7 +69,7 @@ def test_where_axes_are_random_others_are_as_good() -> None:
 def test_planted_fragments_are_beyond_turned_axes(measure: str) -> None:
     posteriors, _ = plant(Planted(members=6, images=100), seed=0)
     matrix, config = compare_channels(posteriors), HotspotConfig(measure=measure)
-    inside = similarity_inside(matrix, [g.channels for g in find_hotspots(matrix, config).groups], config)
+    inside = similarity_inside(matrix, [g.channels for g in find_hotspots(matrix, config).groups], config.measure)
     seen: list[tuple[int, int]] = []
     searches = search_rotated(posteriors, matrix, config, 9, on_progress=lambda *step: seen.append(step))
     assert seen == [(draw + 1, 9) for draw in range(9)]
@@ -81,7 +81,7 @@ def test_planted_fragments_are_beyond_turned_axes(measure: str) -> None:
 def test_members_of_one_channel_cannot_be_turned_and_nothing_is_beyond_them() -> None:
     posteriors, _ = plant(Planted(members=5, fragments=1, images=120, idle=0.0), seed=4)
     matrix = compare_channels(posteriors)
-    inside = similarity_inside(matrix, [g.channels for g in find_hotspots(matrix, CONFIG).groups], CONFIG)
+    inside = similarity_inside(matrix, [g.channels for g in find_hotspots(matrix, CONFIG).groups], CONFIG.measure)
     searches = search_rotated(posteriors, matrix, CONFIG, 5)
     assert searches.n_turned == 0
     assert len(inside) == 1

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from vaefrag_core.artifacts.mapped_npz import map_npz
 from vaefrag_core.errors import BrokenFileError, MissingDataError
 
 ZIP_BEGINS, NPY_BEGINS = b"PK", b"\x93NUMPY"
@@ -124,8 +125,12 @@ def recomputed_by(command: str, folder: Path) -> Iterator[None]:
         raise BrokenFileError(f"{error} Delete {folder} and run `{command}`.") from error
 
 
-def read_npz(path: Path) -> dict[str, Any]:
+def read_npz(path: Path, *, mapped: bool = False) -> dict[str, Any]:
     """Read every array of an `.npz`, refusing pickles and whatever is not whole.
+
+    Args:
+        path: the file.
+        mapped: whether large arrays stay on disk, memory-mapped and read-only.
 
     Raises:
         MissingDataError: when there is no such file.
@@ -141,9 +146,10 @@ def read_npz(path: Path) -> dict[str, Any]:
             if not begins.startswith(ZIP_BEGINS):
                 got = "a single array (.npy)" if begins == NPY_BEGINS else "a file of another kind, whatever its name"
                 raise BrokenFileError(f"{path}: expected an .npz file, got {got}. Write it with numpy.savez.")
+            maps = map_npz(stream) if mapped else {}
             stream.seek(0)
             with np.load(stream, allow_pickle=False) as file:
-                return {name: _plain(file, name, path) for name in file.files}
+                return maps | {name: _plain(file, name, path) for name in file.files if name not in maps}
     except BrokenFileError:
         raise
     except Exception as error:

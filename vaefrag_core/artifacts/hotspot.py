@@ -19,8 +19,8 @@ class Hotspot:
         number: 0 for the first along the OPTICS order.
         channels: flat indices, in OPTICS order.
         n_members: distinct members that have a channel in it.
-        mean_nmi: mean NMI of its pairs (of two different channels).
-        mean_vi_bits: mean VI of its pairs, bits.
+        mean_nmi: mean NMI of its pairs of different members.
+        mean_vi_bits: mean VI of these pairs, bits.
         mean_bits: mean information of its channels, bits.
         medoid: flat index of the channel with the smallest mean distance to the others.
         label_nmi: mean NMI of its channels with each label, (F,).
@@ -64,7 +64,8 @@ class Hotspots:
         min_samples: neighbours by which OPTICS judged density.
         messages: what a user should know about this result.
         recurrence: which members hold each hotspot, judged by the others; None in results of earlier versions.
-        inside: corrected NMI inside each hotspot, with its error over images; likewise.
+        inside: corrected NMI inside each hotspot, with its error over images: a result of its own, and None by the
+            measure that was not asked for.
     """
 
     order: IntArray
@@ -79,7 +80,7 @@ class Hotspots:
     inside: NmiInside | None = None
 
     def save(self, folder: Path) -> None:
-        """Write into a folder that exists."""
+        """Write into a folder that exists, all but `inside`."""
         save_arrays(
             folder,
             order=self.order,
@@ -90,12 +91,9 @@ class Hotspots:
         )
         if self.recurrence is not None:
             save_arrays(folder, members=self.recurrence.members, holds=self.recurrence.holds)
-        if self.inside is not None:
-            save_arrays(folder, corrected=self.inside.corrected, error=self.inside.error)
         groups = [vars(group) for group in self.groups]
         facts = {"groups": groups, "min_samples": self.min_samples, "messages": self.messages}
-        parts = {"recurrence": self.recurrence is not None, "inside": self.inside is not None}
-        save_json(folder, facts | parts)
+        save_json(folder, facts | {"recurrence": self.recurrence is not None})
 
     @classmethod
     @reports_damage
@@ -110,16 +108,10 @@ class Hotspots:
             held = load_arrays(folder, "members", "holds")
             check_shapes(folder, held, members="M", holds=f"{len(groups)} M")
             recurrence = Recurrence(**held)
-        inside = None
-        if facts.get("inside"):
-            shared = load_arrays(folder, "corrected", "error")
-            check_shapes(folder, shared, corrected=f"{len(groups)}", error=f"{len(groups)}")
-            inside = NmiInside(**shared)
         return cls(
             **arrays,
             groups=groups,
             min_samples=facts["min_samples"],
             messages=tuple(facts["messages"]),
             recurrence=recurrence,
-            inside=inside,
         )

@@ -7,7 +7,7 @@ No channel tells copies apart. With n_k copies of the k-th distinct image, no ch
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -115,11 +115,11 @@ def ceiling_name(n_images: int, ceiling_bits: float) -> str:
     return f"log2 {n_images:,}" if ceiling_bits == math.log2(n_images) else "H(X)"
 
 
-def equal_images(images: NDArray[np.generic]) -> IntArray:
+def equal_images(images: Iterable[NDArray[np.generic]]) -> IntArray:
     """Find images of equal content.
 
     Args:
-        images: (N, …).
+        images: (N, …), or N images one after the other.
 
     Returns:
         (N,) the position of the first image that each one equals.

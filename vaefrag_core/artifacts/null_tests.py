@@ -137,7 +137,8 @@ class NullTests:
     def beyond_chance(self) -> BoolArray:
         """(G,) True where the rate of false discoveries is at most 0.05, or as low as so few draws can tell."""
         least = 1 / (1 + len(self.highest_by_chance))
-        return np.asarray(self.false_discovery_rates <= max(0.05, least))
+        # A rate is a p-value times a ratio, which rounds.
+        return np.asarray(self.false_discovery_rates <= max(0.05, least) + 1e-9)
 
     def save(self, folder: Path) -> None:
         """Write into a folder that exists."""

@@ -33,7 +33,14 @@ class Snapshots:
             end: posteriors of the same members on the same sample at the end.
         """
         mean, logvar = np.array(self.mean[s]), np.array(self.logvar[s])  # from the disk into memory
-        return Posteriors(mean, logvar, sample_id=end.sample_id, member_ids=end.member_ids, copy_of=end.image_copies)
+        return Posteriors(
+            mean,
+            logvar,
+            sample_id=end.sample_id,
+            member_ids=end.member_ids,
+            copy_of=end.image_copies,
+            diverged=end.diverged_members,
+        )
 
     def save(self, folder: Path) -> None:
         """Write into a folder that exists."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vaefrag_core.array_types import AnyArray, ImageArray, IntArray, RealArray
+from vaefrag_core.artifacts.mapped_npz import StoredMap
 from vaefrag_core.errors import InvalidInputError
 
 LABEL_KINDS = "biufMmU"  # numbers, dates and text, as numpy calls them
@@ -31,7 +32,7 @@ def as_members(name: str, value: Any) -> list[RealArray]:
         raise InvalidInputError(
             f"Expected {name} as numbers of shape (members, images, channels), got a single {value.dtype}."
         )
-    members = [np.asarray(array) for array in value]
+    members = [array if isinstance(array, StoredMap) else np.asarray(array) for array in value]
     if not members:
         raise InvalidInputError(f"Expected {name} of at least one member, got none.")
     for m, array in enumerate(members):
@@ -43,11 +44,23 @@ def as_members(name: str, value: Any) -> list[RealArray]:
     # Single precision stays: members in double would take twice the disk and memory for digits that networks lack.
     floats = [a if a.dtype in (np.float32, np.float64) else _as_float64(a) for a in members]
     for m, array in enumerate(floats):
-        if not np.isfinite(array).all():
+        if not isinstance(array, StoredMap) and not np.isfinite(array).all():
             raise InvalidInputError(
                 f"Expected finite numbers in {name}, got NaN or infinity in member {m}. Leave that member out."
             )
     return floats
+
+
+def stack(value: Any, members: list[RealArray]) -> RealArray:
+    """Return the arrays of M members of as many channels as one, (M, N, D); of a mapped one, as it is.
+
+    Args:
+        value: what the members were read from.
+        members: M arrays (N, D), as of `as_members`.
+    """
+    if isinstance(value, np.memmap) and value.dtype == members[0].dtype:
+        return value
+    return np.stack(members)
 
 
 def _as_float64(array: AnyArray) -> RealArray:

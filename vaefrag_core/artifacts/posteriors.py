@@ -21,9 +21,12 @@ from vaefrag_core.artifacts.image_copies import (
     copies_message,
     entropy_bits,
 )
+from vaefrag_core.artifacts.mapped_npz import StoredMap, write_npz
 from vaefrag_core.errors import BrokenFileError
+from vaefrag_core.measures.kl_divergence import diverged_posteriors
 
 MOST_NAMED = 6  # arrays of a file that is none of posteriors
+STORED_KEY = "content_key"
 
 # (M, N, D), or M arrays (N, D_m) where members differ in channels: both are indexed by member, then by image.
 MemberArrays = RealArray | tuple[RealArray, ...]
@@ -46,6 +49,8 @@ class Posteriors:
         copy_of: (N,) the position of the first image that each one equals, its own where it is the first; None where
             images and posteriors have to tell, see `image_copies`.
         identifiers: names of labels that name images rather than tell something of them.
+        diverged: numbers of the members whose training diverged; None where the posteriors have to tell, see
+            `diverged_members`. It is not part of a file, nor of the key.
 
     Raises:
         InvalidInputError: naming the array, the shape or value expected and the one given.
@@ -60,6 +65,7 @@ class Posteriors:
     member_ids: IntArray
     copy_of: IntArray | None
     identifiers: tuple[str, ...]
+    diverged: tuple[int, ...] | None
 
     def __init__(
         self,
@@ -72,6 +78,7 @@ class Posteriors:
         member_ids: ArrayLike | None = None,
         copy_of: ArrayLike | None = None,
         identifiers: ArrayLike | None = None,
+        diverged: Sequence[int] | None = None,
     ) -> None:
         set_field = object.__setattr__.__get__(self)  # the dataclass is frozen
         means = posterior_arrays.as_members("mean", mean)
@@ -80,8 +87,8 @@ class Posteriors:
         posterior_arrays.check_members_first(means, labels=labels, images=images, member_ids=member_ids)
         n_images = len(means[0])
         ragged = len({m.shape[1] for m in means}) != 1
-        set_field("mean", tuple(means) if ragged else np.stack(means))
-        set_field("logvar", tuple(logvars) if ragged else np.stack(logvars))
+        set_field("mean", tuple(means) if ragged else posterior_arrays.stack(mean, means))
+        set_field("logvar", tuple(logvars) if ragged else posterior_arrays.stack(logvar, logvars))
         table, names = posterior_arrays.as_labels(labels, label_names, n_images)
         set_field("labels", table)
         set_field("label_names", names)
@@ -90,6 +97,7 @@ class Posteriors:
         set_field("member_ids", posterior_arrays.as_member_ids(member_ids, len(means)))
         set_field("copy_of", posterior_arrays.as_copies(copy_of, n_images))
         set_field("identifiers", posterior_arrays.as_identifiers(identifiers, names))
+        set_field("diverged", None if diverged is None else tuple(sorted({int(member) for member in diverged})))
 
     def with_identifiers(self, names: tuple[str, ...]) -> "Posteriors":
         """Return the same posteriors with these labels declared identifiers.
@@ -154,6 +162,13 @@ class Posteriors:
         """What is allowed and yet likely a mistake of whoever wrote the arrays, a sentence each."""
         return posterior_arrays.oddities(tuple(self.mean), tuple(self.logvar))
 
+    @cached_property
+    def diverged_members(self) -> tuple[int, ...]:
+        """Numbers of the members whose training diverged: as given, else by `kl_divergence.diverged_posteriors`."""
+        if self.diverged is not None:
+            return self.diverged
+        return tuple(self.member_ids[diverged_posteriors(tuple(self.mean), tuple(self.logvar))].tolist())
+
     def flat(self) -> tuple[FloatArray, FloatArray]:
         """Return all channels side by side: means and ln σ², each (C, N), float64."""
         mean = np.concatenate([np.asarray(m, dtype=np.float64).T for m in self.mean])
@@ -171,7 +186,7 @@ class Posteriors:
             keys.append(digest.hexdigest()[:12])
         return tuple(keys)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Twelve hexadecimal digits of the content, without the images."""
         digest = hashlib.sha256()
@@ -192,7 +207,7 @@ class Posteriors:
     def write(self, file: IO[bytes]) -> None:
         """Write the content of a posteriors file."""
         # Text as fixed-width Unicode, never as objects: those would be pickled, and no reader takes pickles.
-        arrays: dict[str, Any] = {"member_ids": self.member_ids}
+        arrays: dict[str, Any] = {"member_ids": self.member_ids, STORED_KEY: np.array(self.key)}
         if isinstance(self.mean, tuple):
             for m, (mean, logvar) in enumerate(zip(self.mean, self.logvar, strict=True)):
                 arrays |= {f"mean_{m}": mean, f"logvar_{m}": logvar}
@@ -208,23 +223,25 @@ class Posteriors:
             arrays["copy_of"] = self.copy_of
         if self.sample_id is not None:
             arrays["sample_id"] = np.array(self.sample_id)
-        np.savez(file, **arrays)
+        write_npz(file, arrays)
 
     @classmethod
-    def load(cls, path: str | Path) -> "Posteriors":
+    def load(cls, path: str | Path, *, mapped: bool = False) -> "Posteriors":
         """Read a posteriors file: an `.npz` without pickles.
 
         Args:
             path: the file. Its arrays are `mean` and `logvar` (M, N, D), or `mean_0`, `logvar_0`, `mean_1`, …
                 (N, D_m); optionally `labels`, `label_names`, `identifiers`, `images`, `sample_id`, `member_ids`,
                 `copy_of`.
+            mapped: whether large arrays stay on disk, memory-mapped and read-only. Only for files that `save` wrote:
+                their numbers are not checked again, and their key is believed.
 
         Raises:
             MissingDataError: when there is no such file.
             BrokenFileError: when it cannot be read, or lacks what it needs.
             InvalidInputError: when an array has the wrong shape or values.
         """
-        arrays = read_npz(Path(path))
+        arrays = read_npz(Path(path), mapped=mapped)
         mean: Any
         logvar: Any
         if "mean" in arrays:
@@ -243,4 +260,7 @@ class Posteriors:
                 f" got {', '.join(named[:MOST_NAMED]) or 'none'}{more}. docs/posteriors.md says more."
             )
         optional = ("labels", "label_names", "images", "sample_id", "member_ids", "copy_of", "identifiers")
-        return cls(mean, logvar, **{name: arrays[name] for name in optional if name in arrays})
+        posteriors = cls(mean, logvar, **{name: arrays[name] for name in optional if name in arrays})
+        if isinstance(posteriors.mean[0], StoredMap) and STORED_KEY in arrays:
+            posteriors.__dict__["key"] = str(arrays[STORED_KEY])  # else the whole file is read to work it out
+        return posteriors

@@ -1,16 +1,21 @@
 """The seeded sample of images on which all channels of an ensemble are compared."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from vaefrag_core.array_types import ImageArray, IntArray, TextArray
+from vaefrag_core.array_types import AnyArray, ImageArray, IntArray, TextArray
 from vaefrag_core.artifacts.image_copies import copies_message, count_copies, entropy_bits, equal_images
+from vaefrag_core.artifacts.scratch_arrays import ScratchArray
 from vaefrag_core.config import FingerprintConfig
 from vaefrag_core.datasets.base import ImageDataset
 from vaefrag_core.datasets.sampling import draw_without_replacement
 from vaefrag_core.errors import InvalidInputError
+
+BATCH_IMAGES = 500  # read at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +54,16 @@ class FingerprintSample:
         return copies_message(self.copy_of)
 
 
-def draw_fingerprint(dataset: ImageDataset, config: FingerprintConfig) -> FingerprintSample:
+def draw_fingerprint(
+    dataset: ImageDataset, config: FingerprintConfig, *, scratch: Path | None = None
+) -> FingerprintSample:
     """Draw the fingerprint sample, without replacement.
 
     Args:
         dataset: the data set to draw from.
         config: number of images and seed.
+        scratch: a folder on whose disk the images are kept instead of memory, in a file that has no name there and is
+            gone with the sample.
 
     Returns:
         The sample, the same on every machine; a smaller sample with the same seed is its beginning.
@@ -78,15 +87,28 @@ def draw_fingerprint(dataset: ImageDataset, config: FingerprintConfig) -> Finger
             " fingerprint size."
         )
     index = draw_without_replacement(dataset.n_images, config.size, config.seed)
-    values = np.ascontiguousarray(dataset.images[index])
+    digest = hashlib.sha256(f"{(config.size, *dataset.images.shape[1:])}".encode())
+    pictures: list[ScratchArray] = []
+
+    def read() -> Iterator[AnyArray]:
+        for first in range(0, config.size, BATCH_IMAGES):
+            part = index[first : first + BATCH_IMAGES]
+            values = np.ascontiguousarray(dataset.images[part])
+            digest.update(values.tobytes())
+            drawn = dataset.pictures(part)
+            if not pictures:
+                pictures.append(ScratchArray((config.size, *drawn.shape[1:]), np.uint8, scratch))
+            pictures[0].write((first,), drawn)
+            yield from values
+
+    copy_of = equal_images(read())
     columns = [factor.texts(index) for factor in dataset.factors]
     labels = np.stack(columns, axis=1) if columns else np.empty((config.size, 0), dtype=np.str_)
-    content = hashlib.sha256(f"{values.shape}".encode() + values.tobytes()).hexdigest()[:12]
     return FingerprintSample(
         index=index,
-        images=dataset.pictures(index),
+        images=pictures[0].read(),
         labels=labels,
         label_names=dataset.factor_names(),
-        sample_id=f"{dataset.name}, {config.size} images, seed {config.seed}, {content}",
-        copy_of=equal_images(values),
+        sample_id=f"{dataset.name}, {config.size} images, seed {config.seed}, {digest.hexdigest()[:12]}",
+        copy_of=copy_of,
     )

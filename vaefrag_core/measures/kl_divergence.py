@@ -1,15 +1,20 @@
-"""Kullback-Leibler divergence of posteriors from the prior, and the units that it calls inactive. Needs no torch.
+"""Kullback-Leibler divergence of posteriors from the prior, and what it says of units and members. Needs no torch.
 
 Reference: Kullback, S., Leibler, R. A. (1951). On information and sufficiency. Annals of Mathematical Statistics
 22(1), 79-86. https://doi.org/10.1214/aoms/1177729694
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from vaefrag_core.array_types import AnyArray, BoolArray, FloatArray, RealArray
+from vaefrag_core.array_types import AnyArray, BoolArray, FloatArray, IntArray, RealArray
 
 MAX_LOGVAR = 700.0  # beyond, σ² is more than a double holds; the divergence is then large in any case
 INACTIVE_KL_NATS = 0.01  # as in Duan et al. (2020)
+FEWEST_MEMBERS = 3  # of two, either may be the odd one
+BEYOND_OTHERS = 1e3  # times the middle member; healthy runs of one kind are within a few times
+DIVERGED_NATS = 1e6  # per image: more than any image has to tell
 
 
 def kl_to_prior_nats(mean: RealArray, logvar: RealArray) -> FloatArray:
@@ -53,3 +58,30 @@ def active_units(kl_nats: AnyArray) -> BoolArray:
     learning. https://arxiv.org/abs/1905.12614
     """
     return np.asarray(kl_nats >= INACTIVE_KL_NATS)
+
+
+def diverged_posteriors(mean: Sequence[RealArray], logvar: Sequence[RealArray]) -> IntArray:
+    """Find the members whose posteriors are beyond all measure, as those of a run that diverged are.
+
+    A member pays its KL from the prior for an image, summed over channels. It counts what three quarters of the images
+    cost at most: neither a few images far out nor many that a run-away activation leaves at 0 decide. A member has
+    diverged when that is above a million nats, and above a thousand times what the middle one of the others pays. Where
+    all members are written in other units than the prior's, they are alike, and none has diverged.
+
+    Args:
+        mean: M arrays (N, D_m), latent units.
+        logvar: ln σ², of the same shapes.
+
+    Returns:
+        Their places among the members, ascending; none of fewer than three members.
+
+    Example:
+        >>> mean = np.ones((4, 10, 2)) * np.array([1.0, 1.0, 1e6, 1.1])[:, None, None]
+        >>> diverged_posteriors(mean, np.zeros((4, 10, 2))).tolist()
+        [2]
+    """
+    if len(mean) < FEWEST_MEMBERS:
+        return np.zeros(0, dtype=np.int64)
+    nats = np.array([np.quantile(kl_to_prior_nats(m, v).sum(axis=1), 0.75) for m, v in zip(mean, logvar, strict=True)])
+    others = np.array([np.median(np.delete(nats, member)) for member in range(len(nats))])
+    return np.flatnonzero((nats > DIVERGED_NATS) & (nats > BEYOND_OTHERS * others))

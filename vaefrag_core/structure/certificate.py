@@ -11,10 +11,11 @@ import numpy as np
 from vaefrag_core.array_types import BoolArray, FloatArray, IntArray
 from vaefrag_core.artifacts import ChannelMatrix, Hotspots
 from vaefrag_core.config import HotspotConfig
+from vaefrag_core.structure.hotspots import comparable_channels
 from vaefrag_core.structure.member_outliers import member_outliers
 
 NEAREST_COPIES = 3  # channels of other members that are listed for each channel
-ChannelState = Literal["in a hotspot", "in none", "dead", "saturated"]
+ChannelState = Literal["in a hotspot", "in none", "dead", "saturated", "diverged"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class MemberRecord:
         sum_bits: the sum of their information, bits.
         p_value: how often a member of no special standing shares as little; 1 where it cannot be told.
         outlier: whether it shares clearly and significantly less with the hotspots than the others do.
+        diverged: whether its training diverged: its channels are compared with nothing, and it is no outlier.
     """
 
     member: int
@@ -46,6 +48,7 @@ class MemberRecord:
     sum_bits: float
     p_value: float
     outlier: bool
+    diverged: bool
 
 
 @dataclass(frozen=True)
@@ -110,13 +113,16 @@ def certify(matrix: ChannelMatrix, hotspots: Hotspots, config: HotspotConfig) ->
         >>> certify(matrix, find_hotspots(matrix), HotspotConfig()).members[1].held
         (0, 1)
     """
-    live = np.flatnonzero(~hotspots.dead & ~matrix.saturated)
+    live = comparable_channels(matrix, config)
     # Where chance was not worked out, NMI is taken as it is; see `corrected_similarity`.
     nmi = np.nan_to_num(matrix.corrected_similarity("nmi", live))
     members = np.unique(matrix.member)
     shared, best = _shared_with_hotspots(nmi, live, matrix, hotspots, members)
     # Below the least similarity of a hotspot lies chance, which differs with the number of a member's channels.
-    test = member_outliers(np.where(shared > config.min_similarity, shared, 0.0), config.cohesion)
+    tried = np.flatnonzero(~np.isin(members, matrix.diverged))
+    test = member_outliers(np.where(shared > config.min_similarity, shared, 0.0)[tried], config.cohesion)
+    p_values, outlier = np.ones(len(members)), np.zeros(len(members), dtype=bool)
+    p_values[tried], outlier[tried] = test.p_values, test.outlier
     holds = _holds(matrix, hotspots, members)
     position = np.full(matrix.n_channels, -1)
     position[live] = np.arange(len(live))
@@ -134,8 +140,9 @@ def certify(matrix: ChannelMatrix, hotspots: Hotspots, config: HotspotConfig) ->
                 vi_bits=_mean(_vi_with_others(best[row, held], held, int(member), matrix, hotspots)),
                 live_channels=int(own_live.sum()),
                 sum_bits=float(matrix.information_bits[own_live].sum()),
-                p_value=float(test.p_values[row]),
-                outlier=bool(test.outlier[row]),
+                p_value=float(p_values[row]),
+                outlier=bool(outlier[row]),
+                diverged=int(member) in matrix.diverged,
             )
         )
     return Certificate(
@@ -193,7 +200,7 @@ def _with_medoids(
     hotspots: Hotspots,
 ) -> FloatArray:
     medoids = np.array([hotspots.groups[group].medoid for group in held], dtype=np.int64)
-    counts = (channels >= 0) & (matrix.member[medoids] != member)
+    counts = (channels >= 0) & (matrix.member[medoids] != member) & (position[medoids] >= 0)
     return np.asarray(nmi[position[channels[counts]], position[medoids[counts]]])
 
 
@@ -230,8 +237,10 @@ def _channel_records(
         row, number = row_of.get(channel), int(hotspots.labels[channel])
         state: ChannelState = "in none" if number < 0 else "in a hotspot"
         copies: list[int] = []
-        if row is None:
-            state = "dead" if hotspots.dead[channel] or not saturated[channel] else "saturated"
+        if row is None and hotspots.dead[channel]:
+            state = "dead"
+        elif row is None:
+            state = "saturated" if saturated[channel] else "diverged"
         else:
             copies = _nearest_of_members(nmi[row], member, int(member[row]))
         records.append(

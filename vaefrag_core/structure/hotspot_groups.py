@@ -23,6 +23,7 @@ import numpy as np
 
 from vaefrag_core.array_types import BoolArray, FloatArray, IntArray
 from vaefrag_core.config import HotspotConfig
+from vaefrag_core.structure.similarity_inside import mean_inside
 
 FEWEST_MEMBERS = 3  # two runs that agree may be two accidents; the third is the first confirmation
 CLEAR_OF_CHANCE = 5.0  # standard deviations of independent pairs: the mean of many chosen pairs stays below it
@@ -154,9 +155,10 @@ def linkage_tree(similarity: FloatArray, across_members: BoolArray) -> LinkageTr
 
 
 def highest_inside(similarity: FloatArray, member: IntArray, config: HotspotConfig | None = None) -> float:
-    """Return the highest mean similarity inside any group of the tree that spans enough members.
+    """Return the mean similarity inside the closest-knit group of the tree that spans enough members.
 
-    Of shuffled channels it is what the search for hotspots finds by chance, however many groups it looked at.
+    Of shuffled channels it is what the search for hotspots finds by chance, however many groups it looked at. The rule
+    of hotspots, which takes pairs from 0 to 1, says which group that is; its mean is that of the pairs as they are.
 
     Args:
         similarity: (C, C) as `recurring_groups` takes it.
@@ -164,24 +166,23 @@ def highest_inside(similarity: FloatArray, member: IntArray, config: HotspotConf
         config: its `member_share`; the defaults when not given.
 
     Returns:
-        0 to 1; 0 where no group spans enough members.
+        The mean; 0 where no group spans enough members.
     """
     place = np.unique(member, return_inverse=True)[1]
     span = required_members(int(place.max(initial=-1)) + 1, config or HotspotConfig())
     if len(similarity) < span:
         return 0.0
-    similarity = np.clip(np.nan_to_num((similarity + similarity.T) / 2), 0.0, 1.0)
-    tree = linkage_tree(similarity, place[:, None] != place[None, :])
-    highest = 0.0
+    by_rule = np.clip(np.nan_to_num((similarity + similarity.T) / 2), 0.0, 1.0)
+    tree = linkage_tree(by_rule, place[:, None] != place[None, :])
     for node in np.argsort(-tree.inside, kind="stable"):
-        if tree.end[node] - tree.start[node] >= span and len(np.unique(place[tree.channels(node)])) >= span:
-            highest = float(tree.inside[node])
-            break
-    return highest
+        group = tree.channels(node)
+        if len(group) >= span and len(np.unique(place[group])) >= span:
+            return mean_inside(similarity[np.ix_(group, group)], place[group])
+    return 0.0
 
 
 def mean_between_members(similarity: FloatArray, member: IntArray, group: IntArray) -> float:
-    """Average the similarity of the pairs of different members in a group.
+    """Average the similarity of the pairs of different members in a group, as the rule of hotspots takes it.
 
     Args:
         similarity: (C, C), symmetric, 0 to 1.

@@ -12,6 +12,7 @@ from vaefrag_core.array_types import FloatArray, IntArray
 from vaefrag_core.artifacts import ChannelMatrix, Hotspots, Recurrence
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.structure.hotspot_groups import mean_between_members, recurring_groups
+from vaefrag_core.structure.hotspots import comparable_channels
 
 SAME = 0.5  # Jaccard index from which on a group found without a member is taken for the hotspot
 FOLDS = 20  # groups in which members are held out at most: one by one up to 20 members
@@ -26,7 +27,7 @@ def hotspot_recurrence(matrix: ChannelMatrix, hotspots: Hotspots, config: Hotspo
         config: how they were found.
     """
     in_matrix = np.zeros(matrix.n_channels, dtype=np.int64)
-    live = np.flatnonzero(~hotspots.dead & ~np.isin(matrix.member, matrix.diverged))
+    live = comparable_channels(matrix, config)
     in_matrix[live] = np.arange(len(live))
     groups = [in_matrix[np.array(group.channels)] for group in hotspots.groups]
     return member_recurrence(matrix.corrected_similarity(config.measure, live), matrix.member[live], groups, config)

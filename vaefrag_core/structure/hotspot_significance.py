@@ -11,15 +11,15 @@ References:
     57(1), 289-300. https://doi.org/10.1111/j.2517-6161.1995.tb02031.x
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
-from vaefrag_core.array_types import FloatArray, IntArray
-from vaefrag_core.artifacts import ChannelMatrix, Posteriors
+from vaefrag_core.array_types import FloatArray
+from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.structure.chance_level import shuffle_images
-from vaefrag_core.structure.hotspot_groups import highest_inside, mean_between_members
+from vaefrag_core.structure.hotspot_groups import highest_inside
 from vaefrag_core.structure.hotspots import comparable_channels
 from vaefrag_core.structure.matrices import compare_channels
 
@@ -38,7 +38,9 @@ def shuffled(posteriors: Posteriors, seed: int) -> Posteriors:
     copies = posteriors.image_copies
     flat = shuffle_images(*posteriors.flat(), seed, copies)
     mean, logvar = ([part.T for part in np.split(array, starts)] for array in flat)
-    return Posteriors(mean, logvar, member_ids=posteriors.member_ids, copy_of=copies)
+    return Posteriors(
+        mean, logvar, member_ids=posteriors.member_ids, copy_of=copies, diverged=posteriors.diverged_members
+    )
 
 
 def highest_by_chance(
@@ -71,27 +73,6 @@ def highest_by_chance(
         highest[draw] = highest_inside(similarity, matrix.member[channels], config)
         on_progress(draw + 1, draws)
     return highest
-
-
-def similarity_inside(
-    matrix: ChannelMatrix, groups: Sequence[Sequence[int] | IntArray], config: HotspotConfig
-) -> FloatArray:
-    """Average the corrected similarity inside groups of channels, over pairs of different members.
-
-    Args:
-        matrix: of C channels.
-        groups: flat indices of the channels of each of G groups.
-        config: its `measure`.
-
-    Returns:
-        (G,) 0 to 1.
-    """
-    inside = []
-    for group in groups:
-        channels = np.array(group)
-        similarity = np.clip(np.nan_to_num(matrix.corrected_similarity(config.measure, channels)), 0.0, 1.0)
-        inside.append(mean_between_members(similarity, matrix.member[channels], np.arange(len(channels))))
-    return np.array(inside)
 
 
 def p_values_of(similarity: FloatArray, highest: FloatArray) -> FloatArray:

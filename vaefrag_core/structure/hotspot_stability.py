@@ -17,7 +17,6 @@ Reference: Hennig, C. (2007). Cluster-wise assessment of cluster stability. Comp
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 import numpy as np
 
@@ -27,6 +26,7 @@ from vaefrag_core.config import BootstrapConfig, HotspotConfig, Measure
 from vaefrag_core.structure.hotspots import find_hotspots
 from vaefrag_core.structure.matrices import compare_channels
 from vaefrag_core.structure.pairwise_information import Progress
+from vaefrag_core.structure.similarity_inside import similarity_inside
 
 FEWEST_MEMBERS = 3  # of which two can be drawn without all of them being drawn
 
@@ -86,7 +86,7 @@ def hotspot_stability(
             on_progress(r + 1, total)
     for r, images in enumerate(_draws(images_rng, posteriors.n_images, bootstrap.resamples)):
         others = np.setdiff1d(np.arange(posteriors.n_images), images)
-        on_drawn = replace(compare_channels(_on_images(posteriors, images), threads=threads), diverged=matrix.diverged)
+        on_drawn = compare_channels(_on_images(posteriors, images), threads=threads)
         on_others = compare_channels(_on_images(posteriors, others), threads=threads) if len(others) > 1 else None
         for measure, original in hotspots.items():
             labels = find_hotspots(on_drawn, settings[measure]).labels
@@ -120,18 +120,15 @@ def _on_images(posteriors: Posteriors, images: IntArray) -> Posteriors:
         [posteriors.mean[m][images] for m in order],
         [posteriors.logvar[m][images] for m in order],
         member_ids=posteriors.member_ids[order],
+        diverged=posteriors.diverged_members,
     )
 
 
 def _mean_inside(matrix: ChannelMatrix | None, measure: Measure, inside: BoolArray) -> float:
-    """Return the mean similarity of some channels, over pairs of different members; NaN of none, and without images."""
-    channels = np.flatnonzero(inside)
-    if matrix is None or not len(channels):
+    """Return the mean similarity inside some channels; NaN of none, and without images."""
+    if matrix is None or not inside.any():
         return float("nan")
-    similarity = matrix.corrected_similarity(measure, channels)
-    pairs = matrix.member[channels][:, None] != matrix.member[channels][None, :]
-    known = similarity[pairs & np.isfinite(similarity)]
-    return float(known.mean()) if len(known) else float("nan")
+    return float(similarity_inside(matrix, [np.flatnonzero(inside)], measure)[0])
 
 
 def _best_matches(

@@ -14,6 +14,7 @@ from vaefrag_core.config import HotspotConfig
 from vaefrag_core.measures.channel_states import dead_channels
 from vaefrag_core.structure.hotspot_groups import FEWEST_MEMBERS, recurring_groups
 from vaefrag_core.structure.optics import optics_walk
+from vaefrag_core.structure.similarity_inside import mean_inside
 
 SMALLEST_MIN_SAMPLES = 3  # neighbours: with fewer, reachability is the distance to the nearest channel
 NOTABLE_CHANCE = 0.05  # NMI of independent channels from which on a reader should be warned
@@ -188,9 +189,10 @@ def _diverged(matrix: ChannelMatrix) -> tuple[str, ...]:
     names = ", ".join(map(str, matrix.diverged))
     one = len(matrix.diverged) == 1
     return (
-        f"{'Member' if one else 'Members'} {names} diverged in training: {'its' if one else 'their'} loss is far beyond"
-        " that of the others, or no number. No hotspot is looked for in"
-        f" {'its' if one else 'their'} channels. Lower the learning rate.",
+        f"{'Member' if one else 'Members'} {names} diverged in training: {'its' if one else 'their'} loss, or KL from"
+        " the prior, is far beyond that of the others, or no number. No hotspot is looked for in"
+        f" {'its' if one else 'their'} channels. Lower the learning rate; of imported posteriors, see whether all"
+        " members are in the same units.",
     )
 
 
@@ -256,14 +258,13 @@ def _along_the_order(group: IntArray, order: IntArray) -> IntArray:
 
 def _describe(number: int, channels: IntArray, matrix: ChannelMatrix, distance: FloatArray) -> Hotspot:
     """Summarize a hotspot by the means over its pairs and channels, and by its medoid."""
-    square = np.ix_(channels, channels)
-    pairs = ~np.eye(len(channels), dtype=bool)
+    square, member = np.ix_(channels, channels), matrix.member[channels]
     return Hotspot(
         number=number,
         channels=tuple(int(c) for c in channels),
-        n_members=len(np.unique(matrix.member[channels])),
-        mean_nmi=float(matrix.nmi[square][pairs].mean()),
-        mean_vi_bits=float(matrix.vi_bits[square][pairs].mean()),
+        n_members=len(np.unique(member)),
+        mean_nmi=mean_inside(matrix.nmi[square], member),
+        mean_vi_bits=mean_inside(matrix.vi_bits[square], member),
         mean_bits=float(matrix.information_bits[channels].mean()),
         medoid=int(channels[distance[square].sum(axis=1).argmin()]),
         label_nmi=tuple(float(v) for v in matrix.label_nmi[channels].mean(axis=0)) if matrix.label_names else (),

@@ -121,6 +121,7 @@ def compare_channels(
         ),
         input_entropy_bits=ceiling_bits,
         member_keys=posteriors.member_keys,
+        diverged=posteriors.diverged_members,
         information_error=information_errors(mean, logvar, divergence) if errors else np.zeros(0),
     )
 

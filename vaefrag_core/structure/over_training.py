@@ -1,7 +1,5 @@
 """Channels and hotspots at several steps of training, and since when channels are what they are at the end."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from vaefrag_core.array_types import FloatArray
@@ -43,7 +41,7 @@ def follow_training(
             on_progress(before + done, count * n_images)
 
         comparison = compare_channels(at_step, earlier=matrix, on_progress=compared)
-        hotspots = find_hotspots(replace(comparison, diverged=matrix.diverged), config)
+        hotspots = find_hotspots(comparison, config)
         information.append(comparison.information_bits)
         nmi.append(_nmi_with_end(at_step, posteriors))
         live.append(~hotspots.dead)

@@ -30,9 +30,9 @@ from vaefrag_core.artifacts import ChannelMatrix, Posteriors, RotatedSearches
 from vaefrag_core.config import HotspotConfig
 from vaefrag_core.measures.gaussian import bhattacharyya_distance
 from vaefrag_core.measures.information import information_bits_from_overlap
-from vaefrag_core.structure.hotspot_significance import similarity_inside
 from vaefrag_core.structure.hotspots import comparable_channels, hotspot_of_channels
 from vaefrag_core.structure.matrices import compare_channels
+from vaefrag_core.structure.similarity_inside import similarity_inside
 
 MOST_MATCHED_IMAGES = 128  # on which bits are matched: they differ from those on all images by a few hundredths
 MATCHING_STEPS = 3  # each leaves a small part of the gap
@@ -72,7 +72,7 @@ def search_rotated(
             turned = compare_channels(rotated(posteriors, live, rng), threads=threads)
             hotspot = hotspot_of_channels(turned, config)
             groups = [np.flatnonzero(hotspot == number) for number in range(hotspot.max() + 1)]
-            inside[draw] = np.sort(similarity_inside(turned, groups, config))[::-1]
+            inside[draw] = np.sort(similarity_inside(turned, groups, config.measure))[::-1]
             channels[draw] = np.count_nonzero(hotspot >= 0)
         on_progress(draw + 1, draws)
     by_rank = np.zeros((draws, max((len(values) for values in inside), default=0) or 1))
@@ -115,6 +115,7 @@ def rotated(posteriors: Posteriors, live: IntArray, rng: np.random.Generator) ->
         [logvar[group].T for group in groups],
         member_ids=np.unique(member),
         copy_of=posteriors.image_copies,
+        diverged=np.intersect1d(member, posteriors.diverged_members).tolist(),
     )
 
 

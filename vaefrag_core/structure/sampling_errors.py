@@ -17,6 +17,7 @@ from vaefrag_core.artifacts import ChannelMatrix, Hotspots, NmiInside, Posterior
 from vaefrag_core.measures.gaussian import BHATTACHARYYA, DEFAULT_DIVERGENCE, Divergence
 from vaefrag_core.measures.sampling_error import standard_error
 from vaefrag_core.structure.pairwise_information import Rows, ratios_of_images
+from vaefrag_core.structure.similarity_inside import similarity_inside, weights_of_pairs
 
 STEP = 1e-5  # of central differences, in bits and in NMI
 MAX_CHANNELS_AT_ONCE = 64  # whose ratios stay in a core's cache
@@ -64,28 +65,16 @@ def corrected_nmi_inside(posteriors: Posteriors, matrix: ChannelMatrix, hotspots
         hotspots: G hotspots, found in the matrix.
 
     Returns:
-        Corrected NMI over the pairs of two different channels, as `Hotspot.mean_nmi`, and its errors. It takes about
-        twice as long as comparing the channels of each hotspot among themselves.
+        Corrected NMI over the pairs of different members, see `similarity_inside`, and its errors. It takes about twice
+        as long as comparing the channels of each hotspot among themselves.
     """
     mean, logvar = posteriors.flat()
     groups = [np.array(group.channels) for group in hotspots.groups]
     influences = [_influence_inside(mean[group], logvar[group], matrix, group) for group in groups]
     return NmiInside(
-        np.array([mean_corrected_nmi(matrix, group) for group in groups]),
+        similarity_inside(matrix, groups, "nmi"),
         np.array([float(standard_error(influence)) for influence in influences]),
     )
-
-
-def mean_corrected_nmi(matrix: ChannelMatrix, channels: IntArray) -> float:
-    """Average the corrected NMI of the pairs of two different channels; NaN where there is none."""
-    share = _share_of_pairs(len(channels))
-    return float((share * np.where(share > 0, matrix.corrected_nmi(channels), 0.0)).sum()) if share.any() else math.nan
-
-
-def _share_of_pairs(count: int) -> FloatArray:
-    """Return the weight of each pair of two different channels in the mean over K of them, (K, K)."""
-    pairs = ~np.eye(count, dtype=bool)
-    return np.asarray(pairs / max(int(pairs.sum()), 1))
 
 
 def _influence_inside(mean: FloatArray, logvar: FloatArray, matrix: ChannelMatrix, channels: IntArray) -> FloatArray:
@@ -139,8 +128,8 @@ class _Slopes:
 
 def _slopes(matrix: ChannelMatrix, channels: IntArray) -> _Slopes:
     """Differentiate the mean corrected NMI of K channels, by central differences, whatever its formula is."""
-    share = _share_of_pairs(len(channels))
     count, every = len(channels), np.arange(len(channels))
+    share = weights_of_pairs(matrix.corrected_similarity("nmi", channels), matrix.member[channels])
     nmi = np.where(share > 0, np.asarray(matrix.nmi, dtype=np.float64)[np.ix_(channels, channels)], 0.0)
     small = replace(matrix.subset(channels), nmi=nmi)
 
@@ -149,7 +138,7 @@ def _slopes(matrix: ChannelMatrix, channels: IntArray) -> _Slopes:
             replace(small, **dict[str, Any](zip(moved, side, strict=True)))
             for side in zip(*moved.values(), strict=True)
         )
-        change = up.corrected_nmi(every) - down.corrected_nmi(every)
+        change = up.corrected_similarity("nmi", every) - down.corrected_similarity("nmi", every)
         return np.asarray(share * np.where(share > 0, change, 0.0) / (2 * STEP))
 
     def ends(values: FloatArray, index: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:

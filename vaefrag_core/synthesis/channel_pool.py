@@ -72,6 +72,7 @@ def pool_ensembles(ensembles: Mapping[str, Posteriors]) -> ChannelPool:
     first = items[0][1]  # labels and images belong to the sample, which all share
     # They are of one sample: whichever knows its images, or its copies, knows them for all.
     copies = [part.image_copies for _, part in items if part.copy_of is not None or part.images is not None]
+    diverged = [int(member) in part.diverged_members for _, part in items for member in part.member_ids]
     pooled = Posteriors(
         [mean for _, part in items for mean in part.mean],
         [logvar for _, part in items for logvar in part.logvar],
@@ -81,6 +82,7 @@ def pool_ensembles(ensembles: Mapping[str, Posteriors]) -> ChannelPool:
         sample_id=first.sample_id,
         copy_of=copies[0] if copies else None,
         identifiers=first.identifiers,
+        diverged=[place for place, of_diverged in enumerate(diverged) if of_diverged],
     )
     return ChannelPool(pooled, names, {name: c for c, name in enumerate(names)})
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from vaefrag import terminal
 from vaefrag.commands import reports, space_reports, training_reports
-from vaefrag.commands.options import by_option
+from vaefrag.commands.options import by_option, warn_of_long_comparison
 
 if TYPE_CHECKING:
     from vaefrag.settings import Settings
@@ -52,6 +52,8 @@ def analyze_channels(
         )
     from vaefrag_core import pipeline
 
+    posteriors = store.posteriors(ensemble_id)
+    warn_of_long_comparison(posteriors.n_channels, posteriors.n_images)
     with terminal.analysis_progress() as on_stage:
         analysis = pipeline.analyze(ensemble_id, store, config, on_stage=on_stage)
         pipeline.renew_atlases(ensemble_id, store, on_stage=on_stage)

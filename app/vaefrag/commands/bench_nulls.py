@@ -20,12 +20,12 @@ from vaefrag_core.structure.hotspot_significance import (
     false_discovery_rates,
     highest_by_chance,
     p_values_of,
-    similarity_inside,
 )
 from vaefrag_core.structure.hotspots import comparable_channels
 from vaefrag_core.structure.matrices import compare_channels
 from vaefrag_core.structure.planted_ensembles import Planted, independent, plant, random_axes
 from vaefrag_core.structure.rotation_null import search_rotated
+from vaefrag_core.structure.similarity_inside import similarity_inside
 
 Kind = TypeVar("Kind")
 
@@ -106,7 +106,7 @@ def _hotspots_inside(posteriors: Posteriors) -> tuple[ChannelMatrix, FloatArray]
     matrix = compare_channels(posteriors)
     live = comparable_channels(matrix, CONFIG)
     groups = recurring_groups(matrix.corrected_similarity("nmi", live), matrix.member[live], CONFIG)
-    return matrix, np.sort(similarity_inside(matrix, [live[group] for group in groups], CONFIG))[::-1]
+    return matrix, np.sort(similarity_inside(matrix, [live[group] for group in groups], CONFIG.measure))[::-1]
 
 
 def _turned_p(settings: dict[str, Any], seed: int) -> float:
@@ -151,7 +151,7 @@ def false_discoveries(seeds: int) -> dict[str, float]:
             highest_inside(matrix.corrected_nmi(half), matrix.member[half], CONFIG)
             for half in np.array_split(private, 2)
         ]
-        inside = np.concatenate([similarity_inside(matrix, planted, CONFIG), noise])
+        inside = np.concatenate([similarity_inside(matrix, planted, CONFIG.measure), noise])
         highest = highest_by_chance(posteriors, CONFIG, FDR_DRAWS, seed=seed)
         significant = false_discovery_rates(p_values_of(inside, highest)) <= 0.05
         n_false = int(significant[MIXED.fragments :].sum())

@@ -34,8 +34,8 @@ def certificate(
     certified = certify(analysis.matrix, analysis.hotspots[config.measure], config)
     text = methods_paragraph(record, analysis, certified)
     result = certificate_reports.certificate_result(ensemble_id, analysis, certified, text)
-    certificate_reports.show_certificate(ensemble_id, certified, text)
+    certificate_reports.show_certificate(ensemble_id, analysis, certified, text)
     if output is not None:
-        write_text(output, certificate_reports.certificate_markdown(record.name, result, certified))
+        write_text(output, certificate_reports.certificate_markdown(record.name, result, analysis, certified))
     if as_json:
         terminal.print_json(result)

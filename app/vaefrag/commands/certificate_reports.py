@@ -5,14 +5,18 @@ from typing import TYPE_CHECKING, Any
 
 from vaefrag import terminal
 from vaefrag.certificate_text import (
+    EVIDENCE_COLUMNS,
+    EVIDENCE_NOTE,
     MEMBER_COLUMNS,
     NO_NULL,
-    hotspot_similarity,
+    evidence_cells,
+    evidence_of,
     member_rows,
-    number,
+    null_command,
     returns_text,
     verdict,
 )
+from vaefrag.commands.hotspot_reports import evidence_result, return_result
 
 if TYPE_CHECKING:
     from vaefrag_core.artifacts import Analysis
@@ -23,13 +27,7 @@ def certificate_result(ensemble_id: str, analysis: "Analysis", certificate: "Cer
     """Return a certificate as JSON content; names are those of `vaefrag analyze --json`."""
     hotspots = analysis.hotspots[analysis.config.hotspots.measure]
     names = [{"member": int(m), "channel": int(d)} for m, d in analysis.matrix.channel_names]
-    recurrence = hotspots.recurrence
-    returns: list[dict[str, Any]] = [{} for _ in hotspots.groups]
-    if recurrence is not None:
-        returns = [
-            {"return_probability": float(p), "return_interval": [float(end) for end in ends]}
-            for p, ends in zip(recurrence.probability, recurrence.interval, strict=True)
-        ]
+    evidence = evidence_of(analysis)
     nothing = {"return_probability": None, "return_interval": None}
     return {
         "id": ensemble_id,
@@ -39,12 +37,12 @@ def certificate_result(ensemble_id: str, analysis: "Analysis", certificate: "Cer
                 "hotspot": group.number,
                 "size": group.size,
                 "members": group.n_members,
-                "mean_nmi_corrected": similarity,
                 "medoid": names[group.medoid],
-                **returned,
+                **evidence_result(of_group),
             }
-            for group, similarity, returned in zip(hotspots.groups, hotspot_similarity(analysis), returns, strict=True)
+            for group, of_group in zip(hotspots.groups, evidence, strict=True)
         ],
+        "null_command": null_command(ensemble_id, analysis),
         "consensus": certificate.consensus,
         "outliers": list(certificate.outliers),
         "outliers_can_be_told": certificate.testable,
@@ -60,6 +58,7 @@ def certificate_result(ensemble_id: str, analysis: "Analysis", certificate: "Cer
                 "sum_bits": record.sum_bits,
                 "p_value": record.p_value,
                 "outlier": record.outlier,
+                "diverged": record.diverged,
             }
             for record in certificate.members
         ],
@@ -69,7 +68,7 @@ def certificate_result(ensemble_id: str, analysis: "Analysis", certificate: "Cer
                 "bits": float(analysis.matrix.information_bits[record.channel]),
                 "hotspot": record.hotspot,
                 "state": record.state,
-                **(nothing if record.hotspot is None else nothing | returns[record.hotspot]),
+                **(nothing if record.hotspot is None else return_result(evidence[record.hotspot])),
                 "copies": [
                     names[copy] | {"nmi_corrected": nmi}
                     for copy, nmi in zip(record.copies, record.copies_nmi, strict=True)
@@ -81,30 +80,40 @@ def certificate_result(ensemble_id: str, analysis: "Analysis", certificate: "Cer
     }
 
 
-def show_certificate(ensemble_id: str, certificate: "Certificate", text: str) -> None:
-    """Show what each member holds as a table, the verdict, and the paragraph."""
+def show_certificate(ensemble_id: str, analysis: "Analysis", certificate: "Certificate", text: str) -> None:
+    """Show what each member holds and how sure each hotspot is as tables, the verdict, and the paragraph."""
     terminal.show_table(MEMBER_COLUMNS, member_rows(certificate), right=["member", "NMI", "to medoids", "live", "bits"])
     terminal.print_message(
         "NMI: corrected for chance, of the member's channels with the other members' in the hotspots that it holds."
     )
+    _show_hotspots(analysis)
+    if command := null_command(ensemble_id, analysis):
+        terminal.print_message(NO_NULL.format(f"`{command}`"))
     for sentence in verdict(certificate):
         terminal.print_message(f"[bold]{sentence}[/]")
     terminal.print_message(f"\n{text}", markup=False)
-    terminal.print_message(f"\nChannels, with their nearest copies: --json. {NO_NULL.format(ensemble_id)}")
+    terminal.print_message("\nChannels, with their nearest copies: --json.")
 
 
-def certificate_markdown(name: str, result: dict[str, Any], certificate: "Certificate") -> str:
+def _show_hotspots(analysis: "Analysis") -> None:
+    groups = analysis.hotspots[analysis.config.hotspots.measure].groups
+    if not groups:
+        return
+    heads = ["NMI\ninside", "95 %", "p", "FDR", "above\nturned", "in new\nmember", "95 % "]
+    columns = ["hotspot", "members", *heads]
+    rows = [
+        [str(group.number), str(group.n_members), *evidence_cells(evidence)]
+        for group, evidence in zip(groups, evidence_of(analysis), strict=True)
+    ]
+    terminal.show_table(columns, rows, right=columns)
+    terminal.print_message(EVIDENCE_NOTE)
+
+
+def certificate_markdown(name: str, result: dict[str, Any], analysis: "Analysis", certificate: "Certificate") -> str:
     """Write a certificate as Markdown: the verdict, the paragraph, and tables of members, hotspots and channels."""
     hotspots = [
-        [
-            item["hotspot"],
-            item["size"],
-            item["members"],
-            number(item["mean_nmi_corrected"]),
-            _named(item["medoid"]),
-            _returns(item),
-        ]
-        for item in result["hotspots"]
+        [item["hotspot"], item["size"], item["members"], _named(item["medoid"]), *evidence_cells(evidence)]
+        for item, evidence in zip(result["hotspots"], evidence_of(analysis), strict=True)
     ]
     channels = [
         [
@@ -126,8 +135,9 @@ def certificate_markdown(name: str, result: dict[str, Any], certificate: "Certif
         _markdown_table([*MEMBER_COLUMNS[:-1], "standing"], member_rows(certificate)),
         "NMI is corrected for chance: of the member's channels with the other members' in the hotspots that it holds.",
         "## Hotspots",
-        _markdown_table(["hotspot", "channels", "members", "NMI inside", "medoid", "in a new member"], hotspots),
-        NO_NULL.format(result["id"]),
+        _markdown_table(["hotspot", "channels", "members", "medoid", *EVIDENCE_COLUMNS], hotspots),
+        EVIDENCE_NOTE,
+        *([NO_NULL.format(f"`{result['null_command']}`")] if result["null_command"] else []),
         "## Channels",
         _markdown_table(["channel", "bits", "hotspot", "in a new member", "nearest copies"], channels),
     ]

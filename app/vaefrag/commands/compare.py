@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vaefrag import terminal
+from vaefrag.certificate_text import NO_NULL, chance_text, evidence_of, null_command
+from vaefrag.commands.hotspot_reports import evidence_result
 from vaefrag.commands.options import Json, Workspace
 from vaefrag_core.errors import InvalidInputError
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from vaefrag_core.structure.hotspot_comparison import HotspotComparison
 
 MATRIX_HOTSPOTS = 9  # that fit side by side on a terminal
+LEAST_ERROR = 0.001  # that is written out
 
 
 def compare(
@@ -60,6 +63,7 @@ def _result(comparison: "HotspotComparison", analyses: "dict[str, Analysis]", dr
     first, second = analyses
     return {
         "ensembles": [first, second],
+        "null_commands": [c for c in (null_command(*pair) for pair in analyses.items()) if c is not None],
         "cohesion": analyses[first].config.hotspots.cohesion,
         "min_similarity": analyses[first].config.hotspots.min_similarity,
         "draws": draws,
@@ -77,7 +81,7 @@ def _result(comparison: "HotspotComparison", analyses: "dict[str, Analysis]", dr
 
 def _best_matches(comparison: "HotspotComparison", analysis: "Analysis") -> list[dict[str, Any]]:
     """Return for each hotspot of the first ensemble the one of the second that it shares most with."""
-    matrix = analysis.matrix
+    matrix, evidence = analysis.matrix, evidence_of(analysis)
     matches = []
     for group in analysis.hotspots[analysis.config.hotspots.measure].groups:
         row = comparison.between[group.number]
@@ -91,7 +95,7 @@ def _best_matches(comparison: "HotspotComparison", analysis: "Analysis") -> list
                 "size": group.size,
                 "members": group.n_members,
                 "medoid": {"member": int(member), "channel": int(channel)},
-                "mean_nmi_corrected": float(comparison.inside[0][group.number]),
+                **evidence_result(evidence[group.number]),
                 "best_match": best,
                 "best_match_nmi_corrected": None if best is None else float(row[best]),
                 "best_match_p_value": None if best is None else float(comparison.p_values[group.number, best]),
@@ -111,15 +115,18 @@ def _show(result: dict[str, Any]) -> None:
             [
                 str(item["hotspot"]),
                 str(item["members"]),
-                f"{item['mean_nmi_corrected']:.2f}",
+                _inside(item),
+                chance_text((item["null"] or {}).get("p_value")),
+                "–" if item["return_probability"] is None else f"{item['return_probability']:.0%}",
                 "–" if item["best_match"] is None else str(item["best_match"]),
                 "–" if item["best_match"] is None else f"{item['best_match_nmi_corrected']:.2f}",
                 "–" if item["best_match"] is None else f"{item['best_match_p_value']:.3g}",
-                "in both" if item["found_in_both"] else "here alone",
+                "in both" if item["found_in_both"] else "alone",
             ]
             for item in items
         ]
-        columns = ["hotspot", "members", "NMI inside", "best match", "NMI with it", "p", "found"]
+        heads = ["NMI\ninside", "p", "in new\nmember", "best\nmatch", "NMI\nwith it", "p of\nmatch", "found"]
+        columns = ["hotspot", "members", *heads]
         if rows:
             terminal.show_table(columns, rows, right=columns[:-1])
     matrix = result["mean_nmi_corrected"]
@@ -131,7 +138,19 @@ def _show(result: dict[str, Any]) -> None:
     elif matrix and matrix[0]:
         terminal.print_message("The matrix of mean corrected NMI is in --json.")
     terminal.print_message(
+        "NMI inside: corrected for chance, in brackets one standard error over images, of the last digit. p: of the"
+        " hotspot by itself, among shuffled images. In new member: how likely a new member is to hold it. Intervals:"
+        " --json."
+    )
+    terminal.print_message(
         f"In both: two hotspots share at least {result['cohesion']:g} of what the closer-knit one shares inside. With"
         f" the images of {second} shuffled {result['draws']} times, no two hotspots share more than"
         f" {result['highest_by_chance']:.2f}; p counts from there."
     )
+    for command in result["null_commands"]:
+        terminal.print_message(NO_NULL.format(f"`{command}`"))
+
+
+def _inside(item: dict[str, Any]) -> str:
+    value, error = item["mean_nmi_corrected"], item["mean_nmi_corrected_error"]
+    return f"{value:.2f}" if error is None else terminal.with_error(value, max(error, LEAST_ERROR))

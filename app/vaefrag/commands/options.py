@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vaefrag import terminal
 from vaefrag_core.errors import InvalidInputError, MissingDataError, VaefragError
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ Workspace = Annotated[
     Path | None,
     typer.Option(help="Folder of the ensembles.", show_default="VAEFRAG_WORKSPACE, or ./data"),
 ]
+MANY_IMAGES = 5_000  # from which on a comparison may take long
+LONG_SECONDS = 300.0  # of a comparison, from which on it is said beforehand
 Json = Annotated[bool, typer.Option("--json", help="Write one JSON object to standard output.")]
 
 
@@ -110,3 +113,24 @@ def by_option(fields_of_options: Mapping[str, str | Sequence[str]]) -> Iterator[
             texts = (f"{', '.join(named)}: {text}" if named else text for text, named in options_of_texts.items())
             error.args = (" ".join(texts),)
         raise
+
+
+def warn_of_long_comparison(n_channels: int, n_images: int, *, threads: int | None = None) -> None:
+    """Say before it begins that a comparison of all channels takes long.
+
+    Args:
+        n_channels: C.
+        n_images: N.
+        threads: CPU threads that it takes; None for as many as torch uses.
+    """
+    if n_images <= MANY_IMAGES:
+        return  # to try it takes a second
+    from vaefrag_core.structure.comparison_time import comparison_seconds
+
+    seconds = comparison_seconds(n_channels, n_images, threads=threads)
+    if seconds > LONG_SECONDS:
+        duration = f"{seconds / 3600:,.1f} hours" if seconds >= 3600 else f"{seconds / 60:.0f} minutes"
+        terminal.print_message(
+            f"Comparing {n_channels:,} channels on {n_images:,} images takes about {duration} here, and standard errors"
+            " come on top: time grows with the square of the images. A smaller --fingerprint-size takes less."
+        )

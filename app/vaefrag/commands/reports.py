@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vaefrag import terminal
+from vaefrag.commands.hotspot_reports import inside_result, return_result
 from vaefrag.commands.null_reports import curve_result, hotspot_null
 from vaefrag.plurals import about, counted, first_few
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from vaefrag_core.artifacts import Analysis, ChannelMatrix, Hotspot, Hotspots
     from vaefrag_core.artifacts.stability import Over
     from vaefrag_core.datasets.base import ImageDataset
+    from vaefrag_core.structure.hotspot_evidence import HotspotEvidence
     from vaefrag_core.structure.member_metrics import MemberMetrics
     from vaefrag_core.training.checkpoints import MemberStatus
 
@@ -47,9 +49,12 @@ def show_failures(statuses: "Sequence[MemberStatus]") -> None:
 def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
     """Return an analysis as JSON content: its hotspots by the measure of its config, with their channels."""
     from vaefrag_core.structure.hotspot_doubts import hotspot_doubts
+    from vaefrag_core.structure.hotspot_evidence import hotspot_evidence
+    from vaefrag_core.structure.similarity_inside import mean_inside
 
     measure = analysis.config.hotspots.measure
     matrix, hotspots = analysis.matrix, analysis.hotspots[measure]
+    evidence = hotspot_evidence(matrix, hotspots)
     names = [{"member": int(m), "channel": int(d)} for m, d in matrix.channel_names]
     doubts = hotspot_doubts(matrix, hotspots, analysis.null_tests.get(measure))
     groups = [
@@ -58,17 +63,19 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
             "size": group.size,
             "members": group.n_members,
             "mean_nmi": group.mean_nmi,
-            "mean_nmi_corrected": _corrected(matrix, hotspots, group),
-            "mean_nmi_by_chance": _inside(matrix.chance_nmi(list(group.channels))),
+            "mean_nmi_by_chance": mean_inside(
+                matrix.chance_nmi(list(group.channels)), matrix.member[list(group.channels)]
+            ),
+            **inside_result(evidence[group.number]),
             "mean_vi_bits": group.mean_vi_bits,
             "mean_bits": group.mean_bits,
             "medoid": names[group.medoid],
             "channels": [names[c] for c in group.channels],
             **_labels(matrix, group.channels),
             "best_label": _name(matrix, matrix.best_label(list(group.channels))),
-            **_inside_interval(hotspots, group.number),
             "doubts": list(doubts[group.number]),
-            **_recurrence(hotspots, group.number),
+            **return_result(evidence[group.number]),
+            **_lacking(hotspots, group.number),
             **_null(analysis, group.number),
             **_stability(analysis, group.number),
         }
@@ -95,23 +102,6 @@ def analysis_result(ensemble_id: str, analysis: "Analysis") -> dict[str, Any]:
     }
 
 
-def _corrected(matrix: "ChannelMatrix", hotspots: "Hotspots", group: "Hotspot") -> float:
-    """Return the corrected NMI inside a hotspot; of results of earlier versions, over all of its pairs."""
-    if hotspots.inside is not None:
-        return float(hotspots.inside.corrected[group.number])
-    return _inside(matrix.corrected_nmi(list(group.channels)))
-
-
-def _inside_interval(hotspots: "Hotspots", hotspot: int) -> dict[str, Any]:
-    """Return how sure the corrected NMI inside a hotspot is over images; nothing for results of earlier versions."""
-    if hotspots.inside is None:
-        return {}
-    return {
-        "mean_nmi_corrected_error": float(hotspots.inside.error[hotspot]),
-        "mean_nmi_corrected_interval": [float(end) for end in hotspots.inside.interval[hotspot]],
-    }
-
-
 def _labels(matrix: "ChannelMatrix", channels: "Sequence[int]") -> dict[str, Any]:
     """Return NMI with each label but identifiers, as it is and corrected, and bits told of binned ones without bins."""
     plain, corrected = matrix.label_nmi_of(list(channels))
@@ -124,16 +114,9 @@ def _labels(matrix: "ChannelMatrix", channels: "Sequence[int]") -> dict[str, Any
     }
 
 
-def _recurrence(hotspots: "Hotspots", hotspot: int) -> dict[str, Any]:
-    """Return how likely a new member is to hold a hotspot; nothing for results of earlier versions."""
-    recurrence = hotspots.recurrence
-    if recurrence is None:
-        return {}
-    return {
-        "return_probability": float(recurrence.probability[hotspot]),
-        "return_interval": [float(end) for end in recurrence.interval[hotspot]],
-        "members_lacking": recurrence.lacking(hotspot).tolist(),
-    }
+def _lacking(hotspots: "Hotspots", hotspot: int) -> dict[str, Any]:
+    """Return the members that lack a hotspot; nothing for results of earlier versions."""
+    return {} if hotspots.recurrence is None else {"members_lacking": hotspots.recurrence.lacking(hotspot).tolist()}
 
 
 def _curve(analysis: "Analysis") -> dict[str, Any]:
@@ -227,6 +210,9 @@ def show_analysis(analysis: "Analysis") -> None:
 
 
 def _show_hotspots(matrix: "ChannelMatrix", hotspots: "Hotspots", members: int) -> None:
+    from vaefrag_core.structure.hotspot_evidence import hotspot_evidence
+
+    evidence = hotspot_evidence(matrix, hotspots)
     shown = [(f, matrix.label_names[f]) for f in matrix.compared_labels]
     apart = sum(2 + len(name) for _, name in shown) <= LABEL_WIDTH
     columns = [
@@ -246,7 +232,7 @@ def _show_hotspots(matrix: "ChannelMatrix", hotspots: "Hotspots", members: int) 
             group.size,
             f"{group.n_members} of {members}",
             f"{group.mean_nmi:.2f}",
-            _corrected_with_error(matrix, hotspots, group),
+            _with_error(evidence[group.number]),
             f"{group.mean_bits:.2f}",
             ".".join(str(part) for part in matrix.channel_names[group.medoid]),
             "–" if hotspots.recurrence is None else f"{hotspots.recurrence.probability[group.number]:.0%}",
@@ -257,12 +243,11 @@ def _show_hotspots(matrix: "ChannelMatrix", hotspots: "Hotspots", members: int) 
     terminal.show_table(columns, rows, right=[c for c in columns if c not in ("medoid", "best\nlabel")])
 
 
-def _corrected_with_error(matrix: "ChannelMatrix", hotspots: "Hotspots", group: "Hotspot") -> str:
+def _with_error(evidence: "HotspotEvidence") -> str:
     """Write the corrected NMI inside a hotspot with its standard error, as 0.62(3)."""
-    corrected = _corrected(matrix, hotspots, group)
-    if hotspots.inside is None:
-        return _number(corrected)
-    return terminal.with_error(corrected, max(float(hotspots.inside.error[group.number]), LEAST_ERROR))
+    if evidence.nmi_error is None:
+        return _number(evidence.nmi)
+    return terminal.with_error(evidence.nmi, max(evidence.nmi_error, LEAST_ERROR))
 
 
 def _label_nmi(matrix: "ChannelMatrix", group: "Hotspot") -> "NDArray[np.float64]":
@@ -313,12 +298,6 @@ def show_metrics(metrics: "MemberMetrics") -> None:
         terminal.print_message(f"Factors: {', '.join(metrics.factors)}.")
     for message in metrics.messages:
         terminal.print_message(message)
-
-
-def _inside(square: "NDArray[np.float64]") -> float:
-    """Return the mean over pairs of two different channels; NaN of a single one."""
-    count = len(square)
-    return float(square.sum() - square.trace()) / (count * (count - 1)) if count > 1 else math.nan
 
 
 def _number(value: float) -> str:

@@ -8,7 +8,7 @@ import typer
 
 from vaefrag import terminal
 from vaefrag.commands.objective_options import option_name, with_objective_options
-from vaefrag.commands.options import Json, Workspace, by_option, flag
+from vaefrag.commands.options import Json, Workspace, by_option, flag, warn_of_long_comparison
 from vaefrag.commands.serve import prepare_to_serve, show_pages
 from vaefrag_core.objectives import OBJECTIVES, SETTINGS
 
@@ -128,7 +128,9 @@ def train(
         str, typer.Option(help="Of a pixel: bernoulli, gaussian or mse (the mean over pixels).")
     ] = "bernoulli",
     pixel_variance: Annotated[float, typer.Option(help="Of the gaussian likelihood.")] = 0.05,
-    fingerprint_size: Annotated[int, typer.Option(help="Images on which channels are compared.")] = 1000,
+    fingerprint_size: Annotated[
+        str, typer.Option(metavar="INTEGER|all", help="Images on which channels are compared; all of them by: all.")
+    ] = "1000",
     fingerprint_seed: Annotated[int, typer.Option(help="Which images are drawn.")] = 0,
     name: Annotated[str, typer.Option(help="What the pages call the ensemble.")] = "",
     workspace: Workspace = None,
@@ -150,6 +152,8 @@ def train(
         sweep, specs = resolve_sweep(values)
     _refuse_unread([option for option in FIELDS if _is_typed(ctx, option)], specs[0])
     _warn_of_slow_products(specs[0])
+    if analyze_after:  # by a job, in one thread
+        warn_of_long_comparison(specs[0].members * specs[0].model.channels, specs[0].fingerprint.size, threads=1)
     settings = load_settings(workspace=workspace)
     if detach:
         result = _train_detached(sweep, specs, settings, workers, analyze_after)

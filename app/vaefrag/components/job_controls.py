@@ -22,6 +22,7 @@ from vaefrag_core.training.collapse import collapse_sentence, collapsed_members,
 
 KINDS = {"train": "Training", "analyze": "Analysis", "fuse": "Fusion"}
 STAGES = {
+    "encode": "encoding images",
     "compare": "comparing channels",
     "hotspots": "finding hotspots",
     "maps": "mapping channels",

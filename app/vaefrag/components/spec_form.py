@@ -86,7 +86,9 @@ NETWORK = (
         (AUTO, *_choices(ModelConfig, "architecture")),
     ),
     Field("model.channels", "Latent channels", "Of each member.", "whole"),
-    Field("fingerprint.size", "Fingerprint sample", "Images on which channels are compared.", "whole"),
+    Field(
+        "fingerprint.size", "Fingerprint sample", "Images on which channels are compared: a number, or all.", "whole"
+    ),
     Field("fingerprint.seed", "Fingerprint seed", "Which images are drawn.", "whole"),
 )
 MORE = (

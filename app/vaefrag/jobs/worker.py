@@ -176,7 +176,7 @@ def _analyze(task: TaskSpec, reporter: _Reporter) -> dict[str, Any]:
         if share in (0.0, 1.0) or reporter.report_due():
             reporter.send("progress", stage=stage, share=share)
 
-    posteriors = pipeline.update_posteriors(task.ensemble_id, store)
+    posteriors = pipeline.update_posteriors(task.ensemble_id, store, on_stage=on_stage)
     pipeline.analyze(task.ensemble_id, store, parse(AnalysisConfig, task.request), on_stage=on_stage)
     pipeline.renew_atlases(task.ensemble_id, store, on_stage=on_stage)
     return {"analysed": posteriors.n_members}

@@ -6,7 +6,17 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from vaefrag.certificate_text import member_rows, methods_paragraph, number, returns_text, verdict
+from vaefrag.certificate_text import (
+    chance_text,
+    evidence_of,
+    interval_text,
+    member_rows,
+    methods_paragraph,
+    null_command,
+    number,
+    returns_text,
+    verdict,
+)
 from vaefrag.components.facts import swatch
 from vaefrag.components.glossary import help_mark
 from vaefrag.components.markup import Child
@@ -58,7 +68,7 @@ class CertificateView:
 
     def content(self) -> html.Div:
         """Lay the page out."""
-        parts = [self._heading(), self._methods(), self._members(), self._channels()]
+        parts = [self._heading(), self._methods(), *self._hotspots(), self._members(), self._channels()]
         return html.Div(parts, className="wide stack")
 
     def _heading(self) -> html.Div:
@@ -79,9 +89,43 @@ class CertificateView:
             value=text, children="Copy", copiedChildren="Copied", size="compact-xs", variant="subtle", color="gray"
         )
         head = html.Div([html.H2("For the methods section"), copy], className="card-head")
-        null = html.Code(f"vaefrag null {self.record.id}")
-        note = html.P([null, " says whether the hotspots could be chance."], className="note")
-        return html.Section([head, html.P(text, id="methods"), note], className="card")
+        return html.Section([head, html.P(text, id="methods")], className="card")
+
+    def _hotspots(self) -> list[html.Section]:
+        """Show how sure each hotspot is; nothing without any."""
+        if not self.hotspots.groups:
+            return []
+        heads: list[Any] = [
+            "hotspot",
+            "members",
+            ["NMI inside", help_mark("corrected inside")],
+            "95 %",
+            ["p", help_mark("p-value")],
+            "false discovery rate",
+            ["above turned axes", help_mark("turned axes")],
+            ["in a new member", help_mark("new member")],
+        ]
+        rows: list[html.Tr] = []
+        for group, evidence in zip(self.hotspots.groups, evidence_of(self.analysis), strict=True):
+            turned, probability = evidence.rotation_percentile, evidence.return_probability
+            search = Selection(measure=self.analysis.measure).select_hotspot(group.number).search()
+            link = dcc.Link(str(group.number), href=self.site.ensemble(self.record.id) + search)
+            cells: list[Child] = [
+                html.Span([swatch(hotspot_colour(group.number)), link]),
+                str(group.n_members),
+                number(evidence.nmi),
+                interval_text(evidence.nmi_interval),
+                chance_text(evidence.p_value),
+                chance_text(evidence.false_discovery_rate),
+                "–" if turned is None else f"{turned:.0f}%",
+                "–" if probability is None else returns_text(probability, evidence.return_interval or ()),
+            ]
+            rows.append(html.Tr([html.Td(cell) for cell in cells]))
+        notes: list[Child] = []
+        if command := null_command(self.record.id, self.analysis):
+            words: list[Child] = ["Not held against chance yet: ", html.Code(command), " does, and it is shown here."]
+            notes = [html.P(words, className="note")]
+        return [html.Section([html.H2("Hotspots"), _table(heads, rows), *notes], className="card")]
 
     def _members(self) -> html.Section:
         heads: list[Any] = [
@@ -97,8 +141,8 @@ class CertificateView:
         ]
         rows: list[html.Tr] = []
         for record, texts in zip(self.certificate.members, member_rows(self.certificate), strict=True):
-            standing = html.Span(texts[-1], className="bad" if record.outlier else "good")
-            p_value = f"{record.p_value:.2g}" if self.certificate.testable else "–"
+            standing = html.Span(texts[-1], className="bad" if record.outlier or record.diverged else "good")
+            p_value = f"{record.p_value:.2g}" if self.certificate.testable and not record.diverged else "–"
             cells: list[Child] = [*texts[:-1], p_value, standing]
             rows.append(html.Tr([html.Td(cell) for cell in cells]))
         return html.Section([html.H2("Members"), _table(heads, rows)], className="card")

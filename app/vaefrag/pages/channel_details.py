@@ -10,6 +10,7 @@ from vaefrag.components.facts import fact, section, swatch, with_error
 from vaefrag.components.glossary import help_mark
 from vaefrag.components.graph import graph
 from vaefrag.components.shell import segmented
+from vaefrag.drawn_images import errors_of_pair, shown_images
 from vaefrag.figures.channel_pair import pair_figure
 from vaefrag.figures.rasters import GAP, scale_for
 from vaefrag.figures.theme import hotspot_colour
@@ -22,7 +23,6 @@ from vaefrag.pages.site import CELL_PIXELS, SMALL_CELL_PIXELS
 from vaefrag.queries import (
     central_channel,
     channel_posterior,
-    errors_of_pair,
     kl_nats,
     nearest,
     pair_facts,
@@ -93,11 +93,7 @@ def _pair(view: ExplorerView, u: int, v: int) -> list[Component]:
     return [
         _head(view, f"Channels {names[0]} and {names[1]}"),
         html.Dl(entries, className="facts"),
-        *(
-            [html.P(["± one standard error over images ", help_mark("standard error")], className="note")]
-            if known
-            else []
-        ),
+        *([html.P([_meaning_of_errors(view), help_mark("standard error")], className="note")] if known else []),
         *([html.P(above, className="note")] if above else []),
         *(
             [section("Latent traversals", "traversal", html.Div(grids, className="halves"))]
@@ -107,6 +103,16 @@ def _pair(view: ExplorerView, u: int, v: int) -> list[Component]:
         *_scatter(view, u, v),
         *_encoded_anew(view),
     ]
+
+
+def _drawn(count: int, n_images: int) -> str:
+    return f"the {n_images:,} images" if count == n_images else f"{count:,} images drawn from the {n_images:,}"
+
+
+def _meaning_of_errors(view: ExplorerView) -> str:
+    n_images = view.analysis.matrix.n_images
+    count = len(shown_images(n_images))
+    return "± one standard error over images" + (f", from {_drawn(count, n_images)} " if count < n_images else " ")
 
 
 def _pair_errors(view: ExplorerView, u: int, v: int) -> PairErrors:
@@ -236,20 +242,21 @@ def _scatter(view: ExplorerView, u: int, v: int) -> list[Component]:
     posteriors = view.posteriors
     if posteriors is None:
         return []
-    means = (channel_posterior(posteriors, u)[0], channel_posterior(posteriors, v)[0])
+    images = shown_images(posteriors.n_images)
+    means = (channel_posterior(posteriors, u)[0][images], channel_posterior(posteriors, v)[0][images])
     names = (view.analysis.names[u], view.analysis.names[v])
     switch, label, values = None, None, None
     labels = tuple(posteriors.label_names or ())
     if posteriors.labels is not None:
         label = view.selection.label or labels[0]
-        values = known_texts(posteriors.labels[:, labels.index(label)])
+        values = known_texts(posteriors.labels[images, labels.index(label)])
         options = [(name, view.selection.replace(label=name).search(), name == label) for name in labels]
         switch = html.Div([html.Span("Colour"), segmented("Colour by label", options)], className="switch")
     figure = pair_figure(means, names, label, values)
     plot = graph(
         "pair-scatter", figure, f"Means of channels {names[0]} and {names[1]}", buttons=["zoom2d", "resetScale2d"]
     )
-    note = f"Posterior means of the {posteriors.n_images:,} images of the fingerprint sample."
+    note = f"Posterior means of {_drawn(len(images), posteriors.n_images)} of the fingerprint sample."
     return [section("Image by image", None, plot, note, switch)]
 
 

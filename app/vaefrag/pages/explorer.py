@@ -24,6 +24,7 @@ from vaefrag.pages.site import Site
 from vaefrag.plurals import about, counted
 from vaefrag_core.artifacts import Hotspot
 from vaefrag_core.ensemble_record import ImportedSource, TrainedSource
+from vaefrag_core.structure.hotspot_evidence import HotspotEvidence
 from vaefrag_core.structure.hotspots import more_live_channels
 
 
@@ -150,16 +151,19 @@ def _layouts(view: ExplorerView) -> html.Div:
 def _hotspot_table(view: ExplorerView) -> list[Component]:
     messages = [*view.hotspots.messages, *view.analysis.maps[view.selection.measure].messages]
     members = view.analysis.n_members
-    heads: list[Any] = ["", "channels", "members", "mean NMI", "bits", "medoid", "best label"]
-    if view.hotspots.inside is not None:
-        heads.insert(4, ["corrected", help_mark("corrected inside")])
+    corrected: list[Any] = ["corrected", help_mark("corrected inside")]
+    heads: list[Any] = ["", "channels", "members", "mean NMI", corrected, "bits", "medoid", "best label"]
     if view.hotspots.recurrence is not None:
         heads.append(["new member", help_mark("new member")])
     heads += null_heads(view)
     if view.stability is not None:
         heads.append(["returns", help_mark("returns")])
     doubts = view.analysis.doubts(view.selection.measure)
-    rows = [_hotspot_row(view, group, members, doubts[group.number]) for group in view.hotspots.groups]
+    evidence = view.analysis.evidence(view.selection.measure)
+    rows = [
+        _hotspot_row(view, group, members, doubts[group.number], evidence[group.number])
+        for group in view.hotspots.groups
+    ]
     noise = int(((view.hotspots.labels < 0) & ~view.hotspots.dead).sum())
     foot = f"{counted(noise, 'live channel')} in no hotspot."
     if view.stability is not None:
@@ -176,7 +180,11 @@ def _hotspot_table(view: ExplorerView) -> list[Component]:
         for label, sentences in enumerate(doubts)
         if sentences
     ]
-    content = [dmc.ScrollArea(table, type="auto"), *near_chance, html.P(foot, className="note")] if rows else []
+    content = (
+        [dmc.ScrollArea(table, type="auto", offsetScrollbars="present"), *near_chance, html.P(foot, className="note")]
+        if rows
+        else []
+    )
     return [title, remarks(messages), *content, *null_notes(view)]
 
 
@@ -191,17 +199,18 @@ def _in_a_new_member(view: ExplorerView, group: Hotspot) -> list[Component]:
     return [html.Span(f"{recurrence.probability[group.number]:.0%}", title=title)]
 
 
-def _corrected_inside(view: ExplorerView, group: Hotspot) -> list[Component]:
-    """Return the corrected NMI inside a hotspot with its standard error; nothing in earlier results."""
-    inside = view.hotspots.inside
-    if inside is None:
-        return []
-    low, high = inside.interval[group.number]
-    value, error = inside.corrected[group.number], inside.error[group.number]
-    return [html.Span(with_error(value, error), title=f"95 % interval over images {low:.3f} to {high:.3f}.")]
+def _corrected_inside(evidence: HotspotEvidence) -> html.Span:
+    """Return the corrected NMI inside a hotspot, with its standard error where that was worked out."""
+    if evidence.nmi_error is None or evidence.nmi_interval is None:
+        return html.Span(with_error(evidence.nmi, np.nan))
+    low, high = evidence.nmi_interval
+    title = f"95 % interval over images {low:.3f} to {high:.3f}."
+    return html.Span(with_error(evidence.nmi, evidence.nmi_error), title=title)
 
 
-def _hotspot_row(view: ExplorerView, group: Hotspot, members: int, doubts: tuple[str, ...]) -> html.Tr:
+def _hotspot_row(
+    view: ExplorerView, group: Hotspot, members: int, doubts: tuple[str, ...], evidence: HotspotEvidence
+) -> html.Tr:
     selected = view.selection.hotspot == group.number
     medoid = view.analysis.names[group.medoid]
     target = view.selection.select() if selected else view.selection.select_hotspot(group.number)
@@ -224,7 +233,7 @@ def _hotspot_row(view: ExplorerView, group: Hotspot, members: int, doubts: tuple
         group.size,
         f"{group.n_members} of {members}",
         f"{group.mean_nmi:.2f}",
-        *_corrected_inside(view, group),
+        _corrected_inside(evidence),
         f"{group.mean_bits:.2f}",
         html.A(medoid, href=view.selection.select(medoid).search(), className="stay"),
         label,

@@ -8,11 +8,11 @@ from vaefrag.pages.explorer_view import ExplorerView
 
 
 def corrected_inside(view: ExplorerView, hotspot: int) -> list[html.Div]:
-    """Return the interval of the corrected NMI inside a hotspot; nothing for results of earlier versions."""
-    inside = view.hotspots.inside
-    if inside is None:
-        return []
-    low, high = inside.interval[hotspot]
+    """Return the interval of the corrected NMI inside a hotspot; the number alone where there is none."""
+    evidence = view.analysis.evidence(view.selection.measure)[hotspot]
+    if evidence.nmi_interval is None:
+        return [fact("corrected NMI", f"{evidence.nmi:.2f}", "corrected inside")]
+    low, high = evidence.nmi_interval
     return [fact("corrected NMI, 95 %", f"{low:.2f} to {high:.2f}", "corrected inside")]
 
 
