@@ -161,6 +161,9 @@ def test_a_label_that_is_known_keeps_its_nmi_and_copies_count_as_one() -> None:
     mean = 1e3 * label[None, :, None].astype(np.float64)
     once = combine(Posteriors(mean, np.zeros_like(mean), labels=label[:, None]), [0])
     assert once.label_corrected_nmi == pytest.approx([1], abs=0.02)
+    codes = np.random.default_rng(1).integers(4, size=(2, 150))  # where chance alone makes 2.5 of 4 bits
+    cells = replace(hard(*codes.tolist()), labels=(4 * codes[0] + codes[1])[:, None], label_names=("cell",))
+    assert combine(cells, [0, 1]).label_corrected_nmi == pytest.approx([1], abs=0.04)
     twice = np.repeat(np.arange(300), 2)
     again = Posteriors(mean[:, twice], np.zeros((1, 600, 1)), labels=label[twice, None], copy_of=2 * twice)
     assert combine(again, [0]).label_chance_bits == pytest.approx(once.label_chance_bits, rel=0.6)
