@@ -80,6 +80,7 @@ def test_a_label_that_names_images_is_said_to_and_is_not_the_best(
     assert "file 0." not in tab.words
     assert "Label file was declared an identifier" in tab.words
     assert "Label one is known of 50 of 60 images" in tab.words
+    assert "Colour sign one" in Tab(app_of(store, tmp_path), path, "?pair=0.1,3.1").words
 
 
 def test_what_hotspots_were_held_against_stands_beside_them_once_it_has_been(

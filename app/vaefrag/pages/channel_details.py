@@ -247,10 +247,11 @@ def _scatter(view: ExplorerView, u: int, v: int) -> list[Component]:
     names = (view.analysis.names[u], view.analysis.names[v])
     switch, label, values = None, None, None
     labels = tuple(posteriors.label_names or ())
-    if posteriors.labels is not None:
-        label = view.selection.label or labels[0]
+    compared = view.compared_labels  # identifiers would give each image a colour of its own
+    if posteriors.labels is not None and compared:
+        label = view.selection.label or compared[0]
         values = known_texts(posteriors.labels[images, labels.index(label)])
-        options = [(name, view.selection.replace(label=name).search(), name == label) for name in labels]
+        options = [(name, view.selection.replace(label=name).search(), name == label) for name in compared]
         switch = html.Div([html.Span("Colour"), segmented("Colour by label", options)], className="switch")
     figure = pair_figure(means, names, label, values)
     plot = graph(

@@ -42,10 +42,16 @@ class ExplorerView:
             measure=self.analysis.measure,
             names=self.analysis.index,
             hotspots={measure: len(hotspots.groups) for measure, hotspots in self.analysis.hotspots.items()},
-            labels=self.analysis.matrix.label_names,
+            labels=self.compared_labels,
             base_images=0 if traversals is None else traversals.images.shape[1],
         )
         self.selection, self.problems = parse_search(search, choices)
+
+    @property
+    def compared_labels(self) -> list[str]:
+        """The names of the labels that are no identifiers."""
+        matrix = self.analysis.matrix
+        return [matrix.label_names[f] for f in matrix.compared_labels]
 
     @property
     def hotspots(self) -> Hotspots:
@@ -196,7 +202,7 @@ class ExplorerView:
             measure_title="NMI of two channels" if nmi else "VI of two channels, bits",
             high=self.analysis.colour_maximum(measure),
             reverse=not nmi,
-            label_names=[self.analysis.matrix.label_names[f] for f in self.analysis.matrix.compared_labels],
+            label_names=self.compared_labels,
             label_nmi=self._label_nmi()[self.order][:, list(self.analysis.matrix.compared_labels)],
         )
 
