@@ -31,9 +31,7 @@ def detached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(training_runs, "ensure_engine", lambda settings, slots: nullcontext())
     sweep, specs = resolve_sweep({"dataset": {"name": "digits"}, "train": {"beta": "1,2,4"}, "members": 2})
     assert sweep is not None
-    return training_runs.train_sweep_detached(
-        sweep, specs, Settings(workspace=tmp_path), workers=1, analyze_after=False
-    )
+    return training_runs.train_sweep_detached(sweep, specs, Settings(workspace=tmp_path), workers=1, estimator=None)
 
 
 def test_a_detached_sweep_is_one_job_for_each_value(detached: dict[str, Any], tmp_path: Path) -> None:

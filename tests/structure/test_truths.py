@@ -51,6 +51,14 @@ def ensembles(draw: st.DrawFn) -> Posteriors:
     return Posteriors(np.array([mean], dtype=dtype), np.array([logvar], dtype=dtype))
 
 
+def test_a_narrow_posterior_that_is_alone_takes_no_digits_from_the_others() -> None:
+    mean, logvar = np.zeros((2, 1, 7, 1))
+    mean[0, 4:6, 0] = 1000, 1.51480496
+    logvar[0, [4, 6], 0] = -80, 80
+    posteriors = Posteriors(mean, logvar)
+    np.testing.assert_allclose(compare_channels(posteriors).information_bits, slowly(*posteriors.flat())[0], atol=1e-6)
+
+
 @settings(deadline=None, derandomize=True, max_examples=80)
 @given(ensembles())
 def test_plain_loops_agree_and_nothing_is_nan_in_silence(posteriors: Posteriors) -> None:

@@ -41,7 +41,7 @@ def posterior_grid(mean: FloatArray, sigma: FloatArray, spacing: float = SPACING
     Example:
         >>> points, weights = posterior_grid(np.zeros(3), np.ones(3))
         >>> len(points), round(float(np.exp(-(points**2) / 2) @ weights / math.sqrt(2 * math.pi)), 6)
-        (13, 1.0)
+        (11, 1.0)
     """
     # a walk as fine as this stays below twice the points that the least σ was chosen by
     grid = _grid(mean, sigma, spacing, math.ceil(2 * MAX_POINTS / spacing))

@@ -196,12 +196,16 @@ def _in_units_of_sigma(mean: FloatArray, logvar: FloatArray) -> tuple[FloatArray
     """Return means and ln σ of each channel, in units of its middle σ.
 
     Means are taken from where half of all precision (1/σ²) lies below: near it single precision keeps most digits, and
-    the narrowest posteriors need them most.
+    the narrowest posteriors need them most. One that is alone needs no more of them than the gap beside it.
     """
     middle = (logvar.max(axis=1, keepdims=True) + logvar.min(axis=1, keepdims=True)) / 2
     log_sigma = np.clip((logvar - middle) / 2, -MAX_LOG_SIGMA, MAX_LOG_SIGMA)
     order = np.argsort(mean, axis=1, kind="stable")
-    precision = np.take_along_axis(np.exp(-2 * log_sigma), order, axis=1).cumsum(axis=1)
+    gaps = np.diff(np.take_along_axis(mean, order, axis=1), axis=1) * np.exp(-middle / 2)
+    beside = np.pad(gaps, ((0, 0), (1, 1)), constant_values=np.inf)
+    nearest = np.minimum(beside[:, :-1], beside[:, 1:])  # ∞ of a single image
+    scale = np.maximum(np.take_along_axis(np.exp(log_sigma), order, axis=1), np.where(np.isinf(nearest), 0, nearest))
+    precision = (scale**-2.0).cumsum(axis=1)
     half = (precision < precision[:, -1:] / 2).sum(axis=1, keepdims=True)
     origin = np.take_along_axis(mean, np.take_along_axis(order, half, axis=1), axis=1)
     return (mean - origin) * np.exp(-middle / 2), log_sigma
