@@ -7,12 +7,17 @@ import numpy as np
 from vaefrag import __version__
 from vaefrag.plurals import counted
 from vaefrag_core.artifacts import Analysis, NullTests
+from vaefrag_core.config import Estimator
 from vaefrag_core.ensemble_record import EnsembleRecord, ImportedSource, TrainedSource
 from vaefrag_core.structure.certificate import Certificate, MemberRecord
 from vaefrag_core.structure.hotspot_evidence import HotspotEvidence, hotspot_evidence
 from vaefrag_core.structure.hotspot_groups import required_members
 from vaefrag_core.structure.hotspots import comparable_channels
 
+ESTIMATORS: Mapping[Estimator, str] = {
+    "bound": "from the bound on information by Kolchinsky and Tracey (2017)",
+    "exact": "integrated exactly",
+}
 MOST_LISTED = 4  # hotspots whose figures are given one by one
 NO_NULL = "The hotspots have not been held against chance: {} works out p, false discovery rates and turned axes."
 EVIDENCE_NOTE = (
@@ -178,9 +183,8 @@ def _comparison(record: EnsembleRecord, analysis: Analysis) -> list[str]:
     measure = "normalized mutual information" if config.measure == "nmi" else "variation of information"
     return [
         f"Their posteriors of {matrix.n_images:,} images{drawn} were compared by the {measure} of single channels,"
-        f" {'integrated exactly' if matrix.estimator == 'exact' else 'from the bound on information by Kolchinsky and'}"
-        f"{'' if matrix.estimator == 'exact' else ' Tracey (2017)'} and"
-        f" corrected for what channels share whose images are shuffled (vaefrag {__version__};"
+        f" {ESTIMATORS[matrix.estimator]} and corrected for what channels share whose images are shuffled"
+        f" (vaefrag {__version__};"
         f" settings {analysis.config.key}, posteriors {analysis.posteriors_key}).",
         f"{live} of {counted(matrix.n_channels, 'channel')} carried {config.min_bits:g} bits or more.",
         f"A hotspot is a group of channels of at least {required_members(members, config)} of"

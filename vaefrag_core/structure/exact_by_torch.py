@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 
 from vaefrag_core.array_types import BoolArray, FloatArray
-from vaefrag_core.structure.exact_information import Comparison
-from vaefrag_core.structure.posterior_tiles import Tile
+from vaefrag_core.structure.exact_information import Comparison, bits_of_terms
+from vaefrag_core.structure.posterior_tiles import MAX_EXPONENT, Tile
 
 SLICE_IMAGES = 2_048  # written at a time: a few hundred MB on the device
-MAX_Q = 40.0  # see `exact_kernels`
 
 
 def compare_on(device: torch.device) -> Comparison:
@@ -38,8 +37,7 @@ def compare_on(device: torch.device) -> Comparison:
         terms = product * (ratio.clamp_min(1e-37).log() - 1)
         by_second = _sums(terms.T, second, device)  # (L, G)
         block = _sums(by_second.T, first, device).double().cpu().numpy()
-        totals = [np.add.reduceat(p, tile.edges[:-1]) for p, tile in ((p_first, first), (p_second, second))]
-        return np.asarray((block + np.outer(*totals)) / math.log(2))
+        return bits_of_terms(block, (first, p_first), (second, p_second))
 
     return compare
 
@@ -57,7 +55,7 @@ def _written(tile: Tile, images: slice, device: torch.device) -> Tensor:
     column = torch.tensor(of_column, device=device)
     z = ((points - mean[:, column]) / sigma[:, column]).float()
     scale = (weights / sigma[:, column] / math.sqrt(2 * math.pi)).float()
-    written = torch.exp(-(z * z / 2).clamp_max(MAX_Q)) * scale
+    written = torch.exp(-(z * z / 2).clamp_max(MAX_EXPONENT)) * scale
     labels = [
         torch.tensor(
             source.codes[row - len(source.mean), images, None] == np.arange(stop - start), device=device

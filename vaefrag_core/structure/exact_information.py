@@ -132,9 +132,24 @@ def compare_tiles(first: Tile, second: Tile, p_first: FloatArray, p_second: Floa
     block = np.empty((len(first.rows), len(second.rows)))
     inverse_first, inverse_second = (_inverse(p).astype(np.float32) for p in (p_first, p_second))
     sum_terms(product, n_images, inverse_first, inverse_second, first.edges, second.edges, block)
-    # Σ p ln r − p + p(u) p(v), the last of which is a product of sums: what rounding does to p cancels where r is 1.
-    totals = [np.add.reduceat(p, tile.edges[:-1]) for p, tile in ((p_first, first), (p_second, second))]
-    return np.asarray((block + np.outer(*totals)) / math.log(2))
+    return bits_of_terms(block, (first, p_first), (second, p_second))
+
+
+def bits_of_terms(terms: FloatArray, first: tuple[Tile, FloatArray], second: tuple[Tile, FloatArray]) -> FloatArray:
+    """Return what rows share, from Σ p(u,v) ( ln r − 1 ) with r = p(u,v) / (p(u) p(v)).
+
+    Σ p(u) p(v), a product of sums, is added: what rounding does to p(u,v) then cancels where r is 1.
+
+    Args:
+        terms: (K, L) nats, of K rows with L.
+        first: the tile of the K rows, and p(u) of its columns.
+        second: likewise of the L rows.
+
+    Returns:
+        (K, L) bits.
+    """
+    totals = [np.add.reduceat(p, tile.edges[:-1]) for tile, p in (first, second)]
+    return np.asarray((terms + np.outer(*totals)) / math.log(2))
 
 
 def _inverse(values: FloatArray) -> FloatArray:

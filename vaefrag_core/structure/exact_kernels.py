@@ -7,10 +7,8 @@ import numpy as np
 
 from vaefrag_core.measures.numba_compile import compiled
 from vaefrag_core.structure.pairwise_kernels import bits_of_float, exponential, float_of_bits
+from vaefrag_core.structure.posterior_tiles import MAX_EXPONENT
 
-# Beyond, a posterior counts as exp(−40): 4e-18 adds nothing to any sum, and products of two stay normal numbers, which
-# single precision multiplies far faster than denormal ones.
-_MAX_Q = 40.0
 _HALF = 0.5
 _ROOT_HALF_BITS = np.int32(0x3F3504F3)  # of √½ in single precision
 _ONE, _TWO, _LN2, _LEAST = np.float32(1), np.float32(2), np.float32(math.log(2)), np.float32(1e-37)
@@ -43,7 +41,7 @@ def _fill_posteriors(
             row = out[i - images[0]]
             for g in range(edges[k], edges[k + 1]):
                 z = (points[g] - mean[c, i]) * inverse
-                power, p = exponential(np.float32(min(z * z * _HALF, _MAX_Q)))
+                power, p = exponential(np.float32(min(z * z * _HALF, MAX_EXPONENT)))
                 row[g] = np.float32(weights[g] * factor) * (power + power * p)
 
 

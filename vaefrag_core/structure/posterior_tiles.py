@@ -19,6 +19,9 @@ MOST_COLUMNS = 2_048  # of a tile: a product of two is 16 MB in single precision
 FEWEST_COLUMNS = 256  # smaller products waste the processor
 TILES = 4  # that few columns are cut into, so that all threads have some
 SLICE_IMAGES = 1_024  # whose posteriors are written, and multiplied, at a time
+# Beyond, a posterior counts as exp(−40): 4e-18 adds nothing to any sum, and products of two stay normal numbers, which
+# single precision multiplies far faster than denormal ones.
+MAX_EXPONENT = 40.0
 ASKED_IMAGES = 256  # that a channel which no grid resolves is asked about
 
 

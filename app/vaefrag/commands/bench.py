@@ -102,12 +102,12 @@ def _row(channels: int, images: int, repeats: int, threads: int) -> dict[str, An
     for turn in range(repeats):
         if turn == 0:
             _forget_peak()  # that of compiling, which happens once on a machine
-        streamed.append(_seconds(lambda: shared_bits(rows, threads=threads)))
+        streamed.append(seconds_of(lambda: shared_bits(rows, threads=threads)))
         if turn == 0:
             peak = _peak_megabytes()  # before the others add to it
         gram.append(_gram_seconds(rows))
         loop.append(_loop_seconds(rows))
-        product.append(_product_seconds(channels, images))
+        product.append(product_seconds(channels, images))
     best = min(streamed)
     return {
         "channels": channels,
@@ -148,7 +148,7 @@ def _gram_seconds(rows: Rows) -> float:
         except StopIteration:
             return
 
-    return _seconds(run) * images / part
+    return seconds_of(run) * images / part
 
 
 def _loop_seconds(rows: Rows) -> float:
@@ -156,16 +156,17 @@ def _loop_seconds(rows: Rows) -> float:
     count = rows.shape[0]
     few = [torch.tensor(array[:SAMPLE_OF_PAIRS])[..., None] for array in (rows.mean, rows.logvar)]
     distance = bhattacharyya_distance(few[0], few[1])
-    channel = _seconds(lambda: bhattacharyya_distance(few[0][0], few[1][0]))
+    channel = seconds_of(lambda: bhattacharyya_distance(few[0][0], few[1][0]))
 
     def pairs() -> None:
         for k in range(SAMPLE_OF_PAIRS):
             information_bits(distance[k] + distance[k - 1])
 
-    return count * channel + count * (count + 1) / 2 * _seconds(pairs) / SAMPLE_OF_PAIRS
+    return count * channel + count * (count + 1) / 2 * seconds_of(pairs) / SAMPLE_OF_PAIRS
 
 
-def _product_seconds(channels: int, images: int) -> float:
+def product_seconds(channels: int, images: int) -> float:
+    """Time one plain matrix product of all channels on so many images, single precision."""
     matrix = torch.randn(channels, images)
     out = torch.empty(channels, channels)
     count = max(1, int(2e10 / (2 * channels**2 * images)))  # one small product is too quick to be timed
@@ -174,7 +175,7 @@ def _product_seconds(channels: int, images: int) -> float:
         for _ in range(count):
             torch.mm(matrix, matrix.T, out=out)
 
-    return _seconds(products) / count
+    return seconds_of(products) / count
 
 
 def _exponent(sizes: list[tuple[int, int]], axis: int, repeats: int, threads: int) -> float:
@@ -182,12 +183,13 @@ def _exponent(sizes: list[tuple[int, int]], axis: int, repeats: int, threads: in
     seconds = []
     for channels, images in sizes:
         compare = partial(shared_bits, _random_channels(channels, images), threads=threads)
-        seconds.append(min(_seconds(compare) for _ in range(repeats)))
+        seconds.append(min(seconds_of(compare) for _ in range(repeats)))
     grown = [size[axis] for size in sizes]
     return float(np.polyfit(np.log(grown), np.log(seconds), 1)[0])
 
 
-def _seconds(work: Callable[[], Any]) -> float:
+def seconds_of(work: Callable[[], Any]) -> float:
+    """Time a piece of work once, seconds."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start

@@ -3,14 +3,13 @@
 Both stand in the table for what the machine can do at the time: it may have other work.
 """
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 
 from vaefrag import terminal
+from vaefrag.commands.bench import product_seconds, seconds_of
 from vaefrag_core.structure.compared_rows import Rows
 from vaefrag_core.structure.exact_information import exact_bits
 from vaefrag_core.structure.pairwise_information import shared_bits
@@ -79,10 +78,10 @@ def _row(channels: int, images: int, repeats: int, threads: int) -> dict[str, An
     bound: list[float] = []
     product: list[float] = []
     while not exact or (len(exact) < repeats and min(exact) < 60):
-        exact.append(_seconds(lambda: exact_bits(rows, threads=threads)))
-        product.append(_product_seconds())
+        exact.append(seconds_of(lambda: exact_bits(rows, threads=threads)))
+        product.append(product_seconds(PRODUCT_COLUMNS, PRODUCT_IMAGES))
         if images <= MOST_BY_BOUND and channels <= 1_000:
-            bound.append(_seconds(lambda: shared_bits(rows, threads=threads)))
+            bound.append(seconds_of(lambda: shared_bits(rows, threads=threads)))
     return {
         "channels": channels,
         "images": images,
@@ -99,14 +98,3 @@ def _ordinary_channels(channels: int, images: int) -> Rows:
     rng = np.random.default_rng(0)
     mean, logvar = rng.normal(size=(channels, images)), rng.normal(-2, 0.3, size=(channels, images))
     return Rows(mean, logvar, np.zeros((0, images), dtype=np.int64))
-
-
-def _product_seconds() -> float:
-    matrix = torch.randn(PRODUCT_IMAGES, PRODUCT_COLUMNS)
-    return min(_seconds(lambda: torch.mm(matrix.T, matrix)) for _ in range(2))
-
-
-def _seconds(work: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
