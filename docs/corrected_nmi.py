@@ -44,7 +44,7 @@ def main() -> None:
             np.mean([mean_nmi(bits, rho, images, seed, estimator) for seed in seeds], axis=0)
             for estimator in ("bound", "exact")
         )
-        figures = " | ".join(f"{value:.2f}" for value in (bound[1], *exact, shared / own))
+        figures = " | ".join(f"{round(value, 2) + 0.0:.2f}" for value in (bound[1], *exact, shared / own))
         print(f"| {bits} | {rho:g} | {images:,} | {figures} |", flush=True)
 
 
