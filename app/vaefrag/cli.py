@@ -21,7 +21,7 @@ from vaefrag.commands.jobs import jobs
 from vaefrag.commands.listing import list_workspace
 from vaefrag.commands.metrics import metrics
 from vaefrag.commands.null import null
-from vaefrag.commands.options import EstimatorChoice, EstimatorOption, Json, Workspace
+from vaefrag.commands.options import Device, EstimatorChoice, EstimatorOption, Json, Workspace
 from vaefrag.commands.sensitivity import sensitivity
 from vaefrag.commands.serve import serve
 from vaefrag.commands.train import demo, train
@@ -262,12 +262,19 @@ def engine(
         float | None,
         typer.Option(min=0.1, help="Seconds without work, after which it ends.", show_default="never"),
     ] = None,
+    device: Device = None,
 ) -> None:
     """Do the work of a workspace in the background, until Ctrl-C. `serve` and `train` start one by themselves."""
     from vaefrag.jobs.engine_process import run_engine
 
     settings = _settings(
-        workspace=workspace, slots=slots, scheduler=scheduler, engine_host=host, engine_port=port, tls=tls
+        workspace=workspace,
+        slots=slots,
+        scheduler=scheduler,
+        engine_host=host,
+        engine_port=port,
+        tls=tls,
+        device=device,
     )
     run_engine(settings, idle_seconds=idle)
 

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -11,6 +11,7 @@ from vaefrag_core.config_errors import field_errors
 from vaefrag_core.errors import InvalidInputError
 
 SETTINGS_FILE = "vaefrag.toml"
+DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
 
 
 class Settings(BaseSettings):
@@ -64,7 +65,12 @@ class Settings(BaseSettings):
     )
     turn_seconds: float = Field(20.0, ge=0, description="that work keeps its slot before it makes room for other jobs")
     analysis_seconds: float = Field(60.0, ge=0, description="between analyses of an ensemble that is still trained")
-    gpu_device: str = Field("cuda", min_length=1, description="torch's name for the GPUs of workers")
+    device: DeviceChoice = Field(
+        "auto", description="of the engine's own machine: auto, cpu, cuda or mps; auto takes a GPU where there is one"
+    )
+    gpu_device: str | None = Field(
+        None, min_length=1, description="torch's name for GPUs; default that of the kind found, else cuda"
+    )
     gpu_members: int = Field(32, ge=1, le=4096, description="members trained together on one GPU: as many as fit")
     url_prefix: str = Field(
         "/", description="path under which the pages are served, such as /lab/, whether a proxy strips it or not"

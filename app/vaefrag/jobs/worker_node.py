@@ -12,6 +12,8 @@ from typing import Any
 from distributed import Nanny
 
 from vaefrag.jobs.dask_cluster import SlotNanny, check_address, configure_dask, nanny_options, read_security
+from vaefrag.jobs.engine_config import GpuConfig
+from vaefrag.jobs.gpu_detection import count_gpus
 from vaefrag.jobs.safe_path import use_safe_path
 from vaefrag.plurals import counted
 from vaefrag_core.errors import InvalidInputError
@@ -29,7 +31,7 @@ def run_worker_node(
     host: str | None = None,
     tls: Path | None = None,
     once: bool = False,
-    device: str = "cuda",
+    device: str | None = None,
 ) -> None:
     """Do the work of an engine until Ctrl-C or SIGTERM.
 
@@ -41,7 +43,7 @@ def run_worker_node(
         host: the address of this machine at which the engine reaches it; None for the one that leads there.
         tls: the folder of certificates.
         once: whether to end when the engine is lost, as a batch job should, instead of joining again.
-        device: torch's name for a GPU.
+        device: torch's name for a GPU; None for that of CUDA.
 
     Raises:
         InvalidInputError: when the address can be reached from other machines and there are no certificates, or
@@ -49,7 +51,7 @@ def run_worker_node(
     """
     security = read_security(tls)
     check_address(address, security)
-    _check_gpus(gpus, device)
+    _check_gpus(gpus, device or GpuConfig.device)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     log.setLevel(logging.INFO)
     configure_dask()
@@ -61,10 +63,7 @@ def run_worker_node(
 def _check_gpus(gpus: int, device: str) -> None:
     if not gpus:
         return
-    import torch
-
-    kind = torch.device(device).type
-    usable = torch.cuda.device_count() if kind == "cuda" else gpus
+    usable = count_gpus(device) if device.startswith("cuda") else gpus
     if usable < gpus:
         raise InvalidInputError(
             f"Expected {counted(gpus, 'GPU')} on this machine, got {usable} that torch can use. Ask for fewer with"
