@@ -98,7 +98,7 @@ def test_trainings_and_exact_comparisons_run_on_gpus(
 
 
 def test_a_gpu_has_one_process_that_sees_no_other() -> None:
-    training, beside = nanny_options(None, gpu=1), nanny_options(None, beside_gpu=True)
+    training, beside = nanny_options(gpu=1), nanny_options(beside_gpu=True)
     assert training["resources"] == {"gpu": 1}
     assert training["env"]["CUDA_VISIBLE_DEVICES"] == "1"
     assert beside["resources"] == {"cpu": 1, BESIDE_GPU: 1}

@@ -56,18 +56,22 @@ def run_engine(settings: "Settings", *, slots: int | None = None, idle_seconds: 
 
     Raises:
         BusyError: when there is one already.
-        InvalidInputError: when it would be reached from other machines without TLS, or there is no GPU of the kind that
-            is asked for.
+        InvalidInputError: when it would be reached from other machines, or reach a scheduler, without certificates; or
+            when there is no GPU of the kind that is asked for.
     """
     from vaefrag.jobs.checkpoint_transfer import TOKEN_FILE
-    from vaefrag.jobs.dask_cluster import Cluster, check_address, configure_dask, read_security
+    from vaefrag.jobs.cluster_security import check_host, check_scheduler, delete_security, make_security, read_security
+    from vaefrag.jobs.dask_cluster import Cluster, configure_dask
     from vaefrag.jobs.engine import Engine
     from vaefrag.jobs.engine_config import EngineTimeouts, GpuConfig
     from vaefrag.jobs.engine_job_store import EngineJobStore
     from vaefrag.jobs.gpu_detection import find_gpus
 
-    security = read_security(settings.tls)
-    check_address(settings.scheduler or settings.engine_host, security)
+    given = None if settings.tls is None else read_security(settings.tls)
+    if settings.scheduler:
+        check_scheduler(settings.scheduler, given)
+    else:
+        check_host(settings.engine_host, given)
     folder = jobs_folder(settings.workspace)
     with _exclusive_lock(folder) as lock:
         _configure_log()
@@ -78,6 +82,7 @@ def run_engine(settings: "Settings", *, slots: int | None = None, idle_seconds: 
         token = secrets.token_hex(16)
         write_text(folder / TOKEN_FILE, token)
         configure_dask()
+        security = given or make_security(folder)
         engine_store = EngineJobStore(settings.workspace)
         cluster = Cluster(
             engine_store.workspace,
@@ -108,6 +113,7 @@ def run_engine(settings: "Settings", *, slots: int | None = None, idle_seconds: 
         finally:
             (folder / ADDRESS_FILE).unlink(missing_ok=True)
             (folder / DEVICE_FILE).unlink(missing_ok=True)
+            delete_security(folder)
             cluster.close()  # before the lock, so that no other engine starts while workers still end
             lock.close()
 
