@@ -25,6 +25,7 @@ from vaefrag.commands.options import EstimatorChoice, EstimatorOption, Json, Wor
 from vaefrag.commands.sensitivity import sensitivity
 from vaefrag.commands.serve import serve
 from vaefrag.commands.train import demo, train
+from vaefrag.fault_sentences import MACHINE_FAULTS, fault_sentence
 from vaefrag_core.errors import VaefragError
 
 if TYPE_CHECKING:
@@ -307,6 +308,11 @@ def main() -> None:
         cli(prog_name="vaefrag")
     except VaefragError as error:
         terminal.print_error(str(error))
+        raise SystemExit(1) from None
+    except BrokenPipeError:
+        raise  # whoever read the output has gone
+    except MACHINE_FAULTS as error:
+        terminal.print_error(fault_sentence(error))
         raise SystemExit(1) from None
 
 

@@ -11,6 +11,7 @@ from vaefrag.auth import sign_in
 from vaefrag.auth.guard import HEALTH, SIGN_OUT, guard
 from vaefrag.components.notices import notice, remarks
 from vaefrag.components.shell import shell
+from vaefrag.fault_sentences import MACHINE_FAULTS, fault_sentence
 from vaefrag.jobs.job_store import JobStore
 from vaefrag.pages import (
     atlas,
@@ -91,6 +92,7 @@ def create_app(settings: Settings, store: EnsembleStore, pages: Sequence[Page] =
     )
     app.server.config["MAX_CONTENT_LENGTH"] = MOST_REQUEST_BYTES
     undo_proxies(app.server, settings)
+    _answer_faults(app.server)
     auth = guard(app.server, settings)
     health_route.register(app.server, settings.url_prefix + HEALTH, settings.workspace)
     if auth.sessions is not None:
@@ -113,9 +115,23 @@ def create_app(settings: Settings, store: EnsembleStore, pages: Sequence[Page] =
 
 def _show_error(error: Exception) -> None:
     """Show what a user can mend above the page; anything else is a fault of ours and goes to the log."""
-    if not isinstance(error, VaefragError):
+    if not isinstance(error, VaefragError | MACHINE_FAULTS):
         raise error
-    set_props("alarm", {"children": remarks([str(error)], tone="alarm")})
+    sentence = str(error) if isinstance(error, VaefragError) else fault_sentence(error)
+    set_props("alarm", {"children": remarks([sentence], tone="alarm")})
+
+
+def _answer_faults(server: Flask) -> None:
+    """Answer a request that a fault of the machine keeps from being served in a sentence, with status 503."""
+
+    def answer(error: Exception) -> Response:
+        if isinstance(error, VaefragError):
+            raise error
+        server.logger.warning("%s", fault_sentence(error))
+        return Response(fault_sentence(error), 503, mimetype="text/plain")
+
+    for fault in MACHINE_FAULTS:
+        server.register_error_handler(fault, answer)
 
 
 def _register_router(app: Dash, site: Site, pages: Sequence[Page]) -> None:
@@ -127,7 +143,7 @@ def _register_router(app: Dash, site: Site, pages: Sequence[Page]) -> None:
         Input("url", "pathname"),
         State("url", "search"),
     )
-    def route(path: str | None, search: str | None) -> tuple[html.Div, list[html.Span], str, None]:
+    def route(path: str | None, search: str | None) -> tuple[html.Div, list[html.Span], str, html.Div | None]:
         """The path → a page."""
         for page in pages:
             request = page.request(site, path, search)
@@ -137,7 +153,8 @@ def _register_router(app: Dash, site: Site, pages: Sequence[Page]) -> None:
         else:
             shown, in_bar = _not_found(site, path or ""), False
         crumbs = [] if in_bar else [html.Span(shown.title)]
-        return shown.content, crumbs, f"{shown.title} · vaefrag", None
+        problem = site.job_store.problem
+        return shown.content, crumbs, f"{shown.title} · vaefrag", remarks([problem], tone="alarm") if problem else None
 
     app.clientside_callback(
         ClientsideFunction("pages", "title"),

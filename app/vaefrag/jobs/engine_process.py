@@ -10,11 +10,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from vaefrag.jobs.record_file import examine, restore_record
 from vaefrag.jobs.safe_path import use_safe_path
 from vaefrag_core.ensemble_store import write_text
 from vaefrag_core.errors import BusyError
@@ -66,6 +67,8 @@ def run_engine(settings: "Settings", *, slots: int | None = None, idle_seconds: 
     with _exclusive_lock(folder) as lock:
         _configure_log()
         use_safe_path()
+        if done := restore_record(folder):
+            log.warning(done)
         began = time.monotonic()
         # Another at every start: a copy of the workspace elsewhere does not pass for this one.
         token = secrets.token_hex(16)
@@ -144,6 +147,9 @@ def ensure_engine(settings: "Settings", *, slots: int | None = None) -> Iterator
     folder = jobs_folder(settings.workspace)
     with (folder / NEEDED_FILE).open("a") as needed:
         fcntl.flock(needed, fcntl.LOCK_SH)  # waits for an engine that is about to end
+        if examine(folder).sentence:  # before anything is written to it; an engine that runs ends, and mends it itself
+            with suppress(BusyError):
+                restore(settings.workspace)
         supervisor = EngineSupervisor(settings, slots)
         supervisor.ensure()
         yield supervisor
@@ -192,6 +198,20 @@ class EngineSupervisor:
         path = jobs_folder(self._settings.workspace) / LOG_FILE
         lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return f"{lines[-1] if lines else 'the engine ended'} ({path} says more)"
+
+
+def restore(workspace: Path) -> str:
+    """Put the good copy in the place of a record of jobs that is damaged, lost or emptied.
+
+    Returns:
+        What was done, in a sentence; an empty text when there was nothing to do.
+
+    Raises:
+        BusyError: when an engine runs.
+    """
+    folder = jobs_folder(workspace)
+    with _exclusive_lock(folder):
+        return restore_record(folder)
 
 
 def engine_state(workspace: Path) -> EngineState:
