@@ -8,7 +8,7 @@ from flask import Flask, Response
 from flask_caching import Cache
 
 from vaefrag.auth import sign_in
-from vaefrag.auth.guard import HEALTH, SIGN_OUT, guard
+from vaefrag.auth.guard import HEALTH, READY, SIGN_OUT, guard
 from vaefrag.components.notices import notice, remarks
 from vaefrag.components.shell import shell
 from vaefrag.fault_sentences import MACHINE_FAULTS, fault_sentence
@@ -94,13 +94,15 @@ def create_app(settings: Settings, store: EnsembleStore, pages: Sequence[Page] =
     undo_proxies(app.server, settings)
     _answer_faults(app.server)
     auth = guard(app.server, settings)
-    health_route.register(app.server, settings.url_prefix + HEALTH, settings.workspace)
+    job_store = JobStore(store.workspace)
+    health_paths = settings.url_prefix + HEALTH, settings.url_prefix + READY
+    health_route.register(app.server, health_paths, settings, job_store)
     if auth.sessions is not None:
         sign_in.register(app.server, auth, auth.sessions)
     app.index_string = INDEX.replace("FAVICON", app.get_asset_url("logo.svg")).replace(
         "EARLY", app.get_asset_url("early.js")
     )
-    site = Site(Queries(store, _cache(app, settings)), settings.url_prefix, JobStore(store.workspace))
+    site = Site(Queries(store, _cache(app, settings)), settings.url_prefix, job_store)
     links = [(page.link, site.prefix + page.path) for page in pages if page.link]
     sign_out_path = site.prefix + SIGN_OUT if auth.sessions is not None else None
     logo = app.get_asset_url("logo.svg")
