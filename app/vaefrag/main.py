@@ -49,6 +49,7 @@ PAGES = (
     job_list.PAGE,
     job.PAGE,
 )
+HTTPS_SECONDS = 365 * 24 * 3600  # for which browsers open the public address by HTTPS alone
 MOST_REQUEST_BYTES = 2**20  # no page sends more than a selection
 
 INDEX = """<!DOCTYPE html>
@@ -108,7 +109,8 @@ def create_app(settings: Settings, store: EnsembleStore, pages: Sequence[Page] =
     notifications.register(app, site)  # on every page
     for register in dict.fromkeys(register for page in pages for register in page.register):
         register(app, site)
-    _add_security_headers(app.server, app.csp_hashes())  # of the inline scripts of all callbacks, so at the end
+    # At the end, as it hashes the inline scripts of all callbacks.
+    _add_security_headers(app.server, app.csp_hashes(), auth.origin)
     return app
 
 
@@ -163,7 +165,7 @@ def _cache(app: Dash, settings: Settings) -> Cache:
     return Cache(app.server, config=config)
 
 
-def _add_security_headers(server: Flask, script_hashes: Sequence[str]) -> None:
+def _add_security_headers(server: Flask, script_hashes: Sequence[str], origin: str) -> None:
     """Let the browser refuse whatever is not ours: no script, picture or request from or to anywhere else."""
 
     @server.after_request
@@ -179,4 +181,6 @@ def _add_security_headers(server: Flask, script_hashes: Sequence[str]) -> None:
         response.headers["Referrer-Policy"] = "same-origin"
         response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
         response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        if origin.startswith("https://"):
+            response.headers["Strict-Transport-Security"] = f"max-age={HTTPS_SECONDS}"
         return response

@@ -35,7 +35,9 @@ class Settings(BaseSettings):
     public_url: str | None = Field(
         None, description="address by which people reach the pages through a proxy, such as https://lab.example"
     )
-    proxies: int = Field(0, ge=0, le=10, description="proxies in front whose word on the client's address is believed")
+    proxies: int = Field(
+        0, ge=0, le=10, description="proxies in front whose word on the client's address and scheme is believed"
+    )
     web_processes: int = Field(1, ge=1, le=64, description="processes that answer requests side by side")
     start_engine: bool = Field(True, description="whether `serve` starts an engine when none runs")
     workspace: Path = Field(Path("data"), description="folder of the ensembles")
