@@ -274,7 +274,14 @@ def engine(
 
 @cli.command()
 def worker(
-    address: Annotated[str, typer.Argument(help="Where the engine takes workers; `vaefrag jobs list` shows it.")],
+    address: Annotated[
+        str | None,
+        typer.Argument(
+            help="Where an engine with certificates of its own takes workers; `vaefrag jobs list` shows it.",
+            show_default="the engine of the workspace, on this machine",
+        ),
+    ] = None,
+    workspace: Workspace = None,
     slots: Annotated[int, typer.Option(min=1, help="Processes that train side by side.")] = 1,
     gpus: Annotated[int, typer.Option(min=0, help="GPUs that they train on, in turn; 0 for the CPU.")] = 0,
     host: Annotated[
@@ -286,10 +293,11 @@ def worker(
     once: Annotated[bool, typer.Option("--once", help="End when the engine is lost, as a batch job should.")] = False,
 ) -> None:
     """Lend this machine's cores to an engine, and join it again whenever it was lost."""
-    from vaefrag.jobs.worker_node import run_worker_node
+    from vaefrag.jobs.worker_node import meet_at, meet_engine_of, run_worker_node
 
-    settings = _settings(tls=tls)
-    run_worker_node(address, slots=slots, gpus=gpus, host=host, tls=settings.tls, once=once, device=settings.gpu_device)
+    settings = _settings(workspace=workspace, tls=tls)
+    meet = meet_at(address, settings.tls) if address else meet_engine_of(settings.workspace)
+    run_worker_node(meet, slots=slots, gpus=gpus, host=host, once=once, device=settings.gpu_device)
 
 
 def _settings(**flags: object) -> "Settings":

@@ -12,6 +12,7 @@ from vaefrag.auth.guard import HEALTH, SIGN_OUT, guard
 from vaefrag.components.notices import notice, remarks
 from vaefrag.components.shell import shell
 from vaefrag.jobs.job_store import JobStore
+from vaefrag.page_cache import PageCache
 from vaefrag.pages import (
     atlas,
     certificate,
@@ -48,6 +49,7 @@ PAGES = (
     job_list.PAGE,
     job.PAGE,
 )
+HTTPS_SECONDS = 365 * 24 * 3600  # for which browsers open the public address by HTTPS alone
 MOST_REQUEST_BYTES = 2**20  # no page sends more than a selection
 
 INDEX = """<!DOCTYPE html>
@@ -107,7 +109,8 @@ def create_app(settings: Settings, store: EnsembleStore, pages: Sequence[Page] =
     notifications.register(app, site)  # on every page
     for register in dict.fromkeys(register for page in pages for register in page.register):
         register(app, site)
-    _add_security_headers(app.server, app.csp_hashes())  # of the inline scripts of all callbacks, so at the end
+    # At the end, as it hashes the inline scripts of all callbacks.
+    _add_security_headers(app.server, app.csp_hashes(), auth.origin)
     return app
 
 
@@ -153,23 +156,16 @@ def _not_found(site: Site, path: str) -> RenderedPage:
 
 
 def _cache(app: Dash, settings: Settings) -> Cache:
-    """Keep derived pictures in a folder of our own.
-
-    What is read from it is unpickled, so it must never be writable by others.
-    """
-    folder = settings.cache_folder
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.chmod(0o700)
+    """Keep what pages derive in a folder of our own."""
     config = {
-        "CACHE_TYPE": "FileSystemCache",
-        "CACHE_DIR": str(folder),
-        "CACHE_THRESHOLD": settings.cache_files,
-        "CACHE_DEFAULT_TIMEOUT": 0,  # keys name what they depend on: nothing grows old
+        "CACHE_TYPE": f"{PageCache.__module__}.{PageCache.__qualname__}",
+        "CACHE_DIR": str(settings.cache_folder),
+        "CACHE_BYTES": int(settings.cache_megabytes * 1e6),
     }
     return Cache(app.server, config=config)
 
 
-def _add_security_headers(server: Flask, script_hashes: Sequence[str]) -> None:
+def _add_security_headers(server: Flask, script_hashes: Sequence[str], origin: str) -> None:
     """Let the browser refuse whatever is not ours: no script, picture or request from or to anywhere else."""
 
     @server.after_request
@@ -185,4 +181,6 @@ def _add_security_headers(server: Flask, script_hashes: Sequence[str]) -> None:
         response.headers["Referrer-Policy"] = "same-origin"
         response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
         response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        if origin.startswith("https://"):
+            response.headers["Strict-Transport-Security"] = f"max-age={HTTPS_SECONDS}"
         return response

@@ -132,12 +132,13 @@ def _require_token(auth: AuthContext, sessions: Sessions) -> "BaseResponse | Non
     """Let in whoever shows the token or a session; send people to sign in, and tell programs why not."""
     kind, _, shown = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() == "bearer":
+        # Before the throttle: else whoever guesses from behind the same address would shut out those who know it.
+        if sessions.is_token(shown.strip()):
+            return None
         client = request.remote_addr or ""
         seconds = auth.throttle.seconds_to_wait(client)
         if seconds:
             return refuse_for(seconds)
-        if sessions.is_token(shown.strip()):
-            return None
         auth.throttle.record_failure(client, shown.strip())
     elif sessions.is_valid(request.cookies.get(sessions.cookie)):
         return None

@@ -52,16 +52,20 @@ def run_engine(settings: "Settings", *, slots: int | None = None, idle_seconds: 
 
     Raises:
         BusyError: when there is one already.
-        InvalidInputError: when it would be reached from other machines without TLS.
+        InvalidInputError: when it would be reached from other machines, or reach a scheduler, without certificates.
     """
     from vaefrag.jobs.checkpoint_transfer import TOKEN_FILE
-    from vaefrag.jobs.dask_cluster import Cluster, check_address, configure_dask, read_security
+    from vaefrag.jobs.cluster_security import check_host, check_scheduler, delete_security, make_security, read_security
+    from vaefrag.jobs.dask_cluster import Cluster, configure_dask
     from vaefrag.jobs.engine import Engine
     from vaefrag.jobs.engine_config import EngineTimeouts, GpuConfig
     from vaefrag.jobs.engine_job_store import EngineJobStore
 
-    security = read_security(settings.tls)
-    check_address(settings.scheduler or settings.engine_host, security)
+    given = None if settings.tls is None else read_security(settings.tls)
+    if settings.scheduler:
+        check_scheduler(settings.scheduler, given)
+    else:
+        check_host(settings.engine_host, given)
     folder = jobs_folder(settings.workspace)
     with _exclusive_lock(folder) as lock:
         _configure_log()
@@ -71,6 +75,7 @@ def run_engine(settings: "Settings", *, slots: int | None = None, idle_seconds: 
         token = secrets.token_hex(16)
         write_text(folder / TOKEN_FILE, token)
         configure_dask()
+        security = given or make_security(folder)
         engine_store = EngineJobStore(settings.workspace)
         cluster = Cluster(
             engine_store.workspace,
@@ -97,6 +102,7 @@ def run_engine(settings: "Settings", *, slots: int | None = None, idle_seconds: 
             log.info("Ends: %s.", shutdown.reason)
         finally:
             (folder / ADDRESS_FILE).unlink(missing_ok=True)
+            delete_security(folder)
             cluster.close()  # before the lock, so that no other engine starts while workers still end
             lock.close()
 
