@@ -115,8 +115,8 @@ class EnsembleStore:
         record, identifiers = self.record(ensemble_id or self.id_of(spec)), spec.dataset.identifiers
         if ensemble_id is None and identifiers != record.spec.dataset.identifiers:
             record = record.with_identifiers(identifiers)
-            text = record_to_text(record.source, record.created, record.versions)
-            write_text(self.folder(record.id) / "spec.json", text)
+            content = record_to_text(record.source, record.created, record.versions)
+            write_text(self.folder(record.id) / "spec.json", content)
         return record
 
     def id_of(self, spec: EnsembleSpec) -> str:
@@ -138,9 +138,8 @@ class EnsembleStore:
         Raises:
             InvalidInputError: when there is one image alone, which no channel can tell from another.
         """
-        members, images = posteriors.n_members, posteriors.n_images
-        values = {"name": name, "posteriors_key": posteriors.key, "members": members, "images": images}
-        source = parse(ImportedSource, values)  # before anything is written
+        counts = {"members": posteriors.n_members, "images": posteriors.n_images}
+        source = parse(ImportedSource, {"name": name, "posteriors_key": posteriors.key, **counts})  # before any writing
         ensemble_id = self._imported_id(source.posteriors_key)
         self._write_record(ensemble_id, source)
         self.save_posteriors(ensemble_id, posteriors)
