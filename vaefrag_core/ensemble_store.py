@@ -74,13 +74,19 @@ class EnsembleStore:
     def create(self, spec: EnsembleSpec, ensemble_id: str | None = None) -> EnsembleRecord:
         """Return the ensemble of a spec, new or as it stands: equal specs are the same ensemble.
 
+        The first name stands, and the last identifiers.
+
         Args:
             spec: what its members are trained by.
-            ensemble_id: its id, where a job has named it already; by default `id_of`.
+            ensemble_id: its id, where a job, maybe of older identifiers, has named it already; by default `id_of`.
         """
-        ensemble_id = ensemble_id or self.id_of(spec)
-        self._write_record(ensemble_id, TrainedSource(spec=spec))
-        return self.record(ensemble_id)
+        self._write_record(ensemble_id or self.id_of(spec), TrainedSource(spec=spec))
+        record, identifiers = self.record(ensemble_id or self.id_of(spec)), spec.dataset.identifiers
+        if ensemble_id is None and identifiers != record.spec.dataset.identifiers:
+            record = record.with_identifiers(identifiers)
+            content = record_to_text(record.source, record.created, record.versions)
+            write_text(self.folder(record.id) / "spec.json", content)
+        return record
 
     def id_of(self, spec: EnsembleSpec) -> str:
         """Return the id of the ensemble of a spec: that of its folder, whichever version named it, or a new one."""
@@ -101,13 +107,8 @@ class EnsembleStore:
         Raises:
             InvalidInputError: when there is one image alone, which no channel can tell from another.
         """
-        values = {
-            "name": name,
-            "posteriors_key": posteriors.key,
-            "members": posteriors.n_members,
-            "images": posteriors.n_images,
-        }
-        source = parse(ImportedSource, values)  # before anything is written
+        counts = {"members": posteriors.n_members, "images": posteriors.n_images}
+        source = parse(ImportedSource, {"name": name, "posteriors_key": posteriors.key, **counts})  # before any writing
         ensemble_id = self._imported_id(source.posteriors_key)
         is_new = not self.folder(ensemble_id).exists()
         try:
@@ -121,8 +122,7 @@ class EnsembleStore:
 
     def _imported_id(self, posteriors_key: str) -> str:
         """Return the id of imported posteriors: that of their folder, whichever version named it, or a new one."""
-        ids = [ensemble_id for ensemble_id in self.ids() if ensemble_id.startswith(f"{IMPORTED}-")]
-        for record in read_undamaged(ids, self.record):
+        for record in read_undamaged((key for key in self.ids() if key.startswith(f"{IMPORTED}-")), self.record):
             if isinstance(record.source, ImportedSource) and record.source.posteriors_key == posteriors_key:
                 return record.id
         return f"{IMPORTED}-{posteriors_key[:KEY_DIGITS]}"

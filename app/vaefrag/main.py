@@ -13,6 +13,7 @@ from vaefrag.components.notices import notice, remarks
 from vaefrag.components.shell import shell
 from vaefrag.fault_sentences import MACHINE_FAULTS, fault_sentence
 from vaefrag.jobs.job_store import JobStore
+from vaefrag.page_cache import PageCache
 from vaefrag.pages import (
     atlas,
     certificate,
@@ -174,18 +175,11 @@ def _not_found(site: Site, path: str) -> RenderedPage:
 
 
 def _cache(app: Dash, settings: Settings) -> Cache:
-    """Keep derived pictures in a folder of our own.
-
-    What is read from it is unpickled, so it must never be writable by others.
-    """
-    folder = settings.cache_folder
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.chmod(0o700)
+    """Keep what pages derive in a folder of our own."""
     config = {
-        "CACHE_TYPE": "FileSystemCache",
-        "CACHE_DIR": str(folder),
-        "CACHE_THRESHOLD": settings.cache_files,
-        "CACHE_DEFAULT_TIMEOUT": 0,  # keys name what they depend on: nothing grows old
+        "CACHE_TYPE": f"{PageCache.__module__}.{PageCache.__qualname__}",
+        "CACHE_DIR": str(settings.cache_folder),
+        "CACHE_BYTES": int(settings.cache_megabytes * 1e6),
     }
     return Cache(app.server, config=config)
 

@@ -1,9 +1,11 @@
 """Settings of pages and engine: a flag wins over the environment, that over a file, and that over the default."""
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Any
 
+from platformdirs import user_cache_path
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
@@ -40,9 +42,9 @@ class Settings(BaseSettings):
     start_engine: bool = Field(True, description="whether `serve` starts an engine when none runs")
     workspace: Path = Field(Path("data"), description="folder of the ensembles")
     cache_dir: Path | None = Field(
-        None, description="folder of derived pictures, safe to delete; default .cache within the workspace"
+        None, description="folder of derived pictures, safe to delete; default one within the user's own cache folder"
     )
-    cache_files: int = Field(5_000, ge=10, le=1_000_000, description="most files kept in the cache")
+    cache_megabytes: float = Field(500.0, ge=10, description="most that the cache holds, MB")
     slots: int | None = Field(
         None, ge=1, le=4096, description="processes of the engine that train side by side; default one per core"
     )
@@ -92,8 +94,12 @@ class Settings(BaseSettings):
 
     @property
     def cache_folder(self) -> Path:
-        """The folder of derived pictures, whether it exists or not."""
-        return self.cache_dir or self.workspace / ".cache"
+        """The folder of derived pictures, whether it exists or not.
+
+        It is not in the workspace, which may come from somebody else.
+        """
+        name = hashlib.sha256(str(self.workspace.resolve()).encode()).hexdigest()[:16]
+        return self.cache_dir or user_cache_path("vaefrag") / "pages" / name
 
     @classmethod
     def settings_customise_sources(
