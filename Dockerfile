@@ -2,9 +2,10 @@
 ARG BASE_IMAGE=docker.io/library/python:3.13-slim
 
 FROM ${BASE_IMAGE} AS build
-# Where packages come from. PyTorch's own index has the small build for CPUs; another one, or none, has others.
-ARG PIP_INDEX_URL=https://pypi.org/simple
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# Where packages come from: pip's own default, unless an index is named. One that has PyTorch's builds for CPUs makes the
+# image smaller by gigabytes.
+ARG PIP_INDEX_URL
+ARG TORCH_INDEX
 RUN python3 -m venv --without-pip /opt/venv
 WORKDIR /opt/vaefrag
 # The packages first, and alone: they are a layer that a change of our own files leaves as it is. PyTorch brings its own

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from distributed import Scheduler
 
-from vaefrag.jobs.dask_cluster import configure_dask
+from vaefrag.jobs.dask_cluster import SilentScheduler, configure_dask
 from vaefrag.jobs.engine_process import engine_state
 from vaefrag.jobs.job_models import JobSnapshot
 from vaefrag.jobs.job_store import JobStore
@@ -24,7 +24,7 @@ from vaefrag_core.training.checkpoints import load_checkpoint, member_status
 from vaefrag_core.training.ensemble_training import train_ensemble
 
 LONG = 1_000_000  # steps that no test waits for
-HERE = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
+HERE = {"host": "127.0.0.1", "dashboard": False}
 
 _seeds = count(1)
 
@@ -62,8 +62,8 @@ class Lab:
         return process
 
     def worker(self, *arguments: str, before: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
-        """Start a worker by hand."""
-        return self.start("worker", self.address(), *arguments, before=before)
+        """Start a worker by hand, for the workspace's engine unless an address is given."""
+        return self.start("worker", *arguments, "--workspace", str(self.workspace), before=before)
 
     def start(self, *arguments: str, before: tuple[str, ...] = (), **settings: object) -> subprocess.Popen[bytes]:
         """Start a command of ours in a session of its own."""
@@ -163,7 +163,7 @@ def with_a_scheduler(look: Callable[[Scheduler], Awaitable[object]]) -> None:
 
     async def run() -> None:
         configure_dask()
-        async with Scheduler(port=0, **HERE) as scheduler, asyncio.timeout(60):
+        async with SilentScheduler(port=0, **HERE) as scheduler, asyncio.timeout(60):
             await look(scheduler)
 
     with ThreadPoolExecutor(1) as thread:

@@ -83,6 +83,7 @@ def test_the_container_sets_what_can_be_set_and_calls_what_can_be_called(file: s
     assert len(lists) >= 2
     for called in lists:
         test_every_command_has_the_options_it_is_given(called.replace(",", ""))
+    assert "://" not in text, "packages come from wherever pip is set to take them"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

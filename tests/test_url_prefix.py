@@ -6,7 +6,7 @@ import re
 import threading
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.cookiejar import CookieJar
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -160,3 +160,40 @@ def test_without_the_token_a_stripped_path_opens_nothing_else(site: str) -> None
 def test_the_path_without_its_slash_is_the_same_page(trained: Trained, tmp_path: Path) -> None:
     with served(trained.store.workspace, "--no-engine", VAEFRAG_URL_PREFIX="/lab/") as (_, url):
         assert b"_dash-config" in Visitor().ask(url.removesuffix("/"))[1]
+
+
+HOP_HEADERS = {
+    "SCRIPT_NAME": "/elsewhere",
+    "Script-Name": "/elsewhere",
+    "PATH_INFO": "/elsewhere",
+    "X-Forwarded-Proto": "https",
+    "X-Forwarded-Ssl": "on",
+    "X-Forwarded-Protocol": "ssl",
+    "X-Forwarded-Prefix": "/elsewhere",
+    "X-Forwarded-Host": "evil.example",
+    "Forwarded": "for=192.0.2.1;proto=https;host=evil.example",
+    "X-Script-Name": "/elsewhere",
+    "X-Original-URL": "/elsewhere",
+    "Remote-User": "root",
+    "REMOTE_ADDR": "192.0.2.1",
+    "wsgi.url_scheme": "https",
+}
+
+
+def test_headers_that_servers_and_proxies_read_change_nothing(trained: Trained) -> None:
+    with served(trained.store.workspace, "--no-engine", VAEFRAG_TOKEN=TOKEN) as (_, url):
+
+        def answer(headers: dict[str, str]) -> tuple[int, str, str]:
+            body = urlencode({"token": TOKEN, "next": "/"})
+            form = {"Content-Type": "application/x-www-form-urlencoded"}
+            with closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=20)) as connection:
+                connection.request("POST", "/sign-in", body, form | headers)
+                response = connection.getresponse()
+                cookie = response.getheader("Set-Cookie", "").partition(";")[2]
+                return response.status, response.getheader("Location", ""), re.sub(r"Expires=[^;]*", "", cookie)
+
+        plain = answer({})
+        assert plain[:2] == (303, "/")
+        together = [{"X-Forwarded-Proto": "https", "X-Forwarded-Ssl": "off"}]
+        for headers in [*({name: value} for name, value in HOP_HEADERS.items()), *together]:
+            assert answer(headers) == plain, headers

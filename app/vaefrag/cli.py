@@ -25,6 +25,7 @@ from vaefrag.commands.options import EstimatorChoice, EstimatorOption, Json, Wor
 from vaefrag.commands.sensitivity import sensitivity
 from vaefrag.commands.serve import serve
 from vaefrag.commands.train import demo, train
+from vaefrag.fault_sentences import MACHINE_FAULTS, fault_sentence
 from vaefrag_core.errors import VaefragError
 
 if TYPE_CHECKING:
@@ -233,16 +234,21 @@ def bench(
 @cli.command()
 def health(
     of_engine: Annotated[bool, typer.Option("--engine", help="Ask for the engine of the workspace instead.")] = False,
+    ready: Annotated[
+        bool, typer.Option("--ready", help="Ask whether they take work: the record of jobs, its disk, the engine.")
+    ] = False,
     workspace: Workspace = None,
     as_json: Json = False,
 ) -> None:
     """Ask the pages on this machine whether they are alive; exit code 1 when they are not."""
-    from vaefrag.health_check import check_engine, check_pages
+    from vaefrag.health_check import check_engine, check_pages, check_readiness
 
     settings = _settings(workspace=workspace)
-    result = check_engine(settings) if of_engine else check_pages(settings)
+    result = check_engine(settings) if of_engine else check_readiness(settings) if ready else check_pages(settings)
     if as_json:
         terminal.print_json(result)
+    elif ready:
+        terminal.print_message("Ready.")
     else:
         terminal.print_message("Alive." if result["engine"] else "Alive, without an engine.")
 
@@ -278,7 +284,14 @@ def engine(
 
 @cli.command()
 def worker(
-    address: Annotated[str, typer.Argument(help="Where the engine takes workers; `vaefrag jobs list` shows it.")],
+    address: Annotated[
+        str | None,
+        typer.Argument(
+            help="Where an engine with certificates of its own takes workers; `vaefrag jobs list` shows it.",
+            show_default="the engine of the workspace, on this machine",
+        ),
+    ] = None,
+    workspace: Workspace = None,
     slots: Annotated[int, typer.Option(min=1, help="Processes that train side by side.")] = 1,
     gpus: Annotated[int, typer.Option(min=0, help="GPUs that they train on, in turn; 0 for the CPU.")] = 0,
     host: Annotated[
@@ -290,10 +303,11 @@ def worker(
     once: Annotated[bool, typer.Option("--once", help="End when the engine is lost, as a batch job should.")] = False,
 ) -> None:
     """Lend this machine's cores to an engine, and join it again whenever it was lost."""
-    from vaefrag.jobs.worker_node import run_worker_node
+    from vaefrag.jobs.worker_node import meet_at, meet_engine_of, run_worker_node
 
-    settings = _settings(tls=tls)
-    run_worker_node(address, slots=slots, gpus=gpus, host=host, tls=settings.tls, once=once, device=settings.gpu_device)
+    settings = _settings(workspace=workspace, tls=tls)
+    meet = meet_at(address, settings.tls) if address else meet_engine_of(settings.workspace)
+    run_worker_node(meet, slots=slots, gpus=gpus, host=host, once=once, device=settings.gpu_device)
 
 
 def _settings(**flags: object) -> "Settings":
@@ -311,6 +325,11 @@ def main() -> None:
         cli(prog_name="vaefrag")
     except VaefragError as error:
         terminal.print_error(str(error))
+        raise SystemExit(1) from None
+    except BrokenPipeError:
+        raise  # whoever read the output has gone
+    except MACHINE_FAULTS as error:
+        terminal.print_error(fault_sentence(error))
         raise SystemExit(1) from None
 
 

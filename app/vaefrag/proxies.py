@@ -42,11 +42,12 @@ def undo_proxies(server: "Flask", settings: "Settings") -> None:
 
     Args:
         server: the server.
-        settings: `proxies` tells how many are believed about the client's address, `url_prefix` what they may strip.
+        settings: `proxies` tells how many are believed about the client's address and scheme, `url_prefix` what they
+            may strip.
     """
     application: WSGIApplication = server.wsgi_app
     if settings.url_prefix != "/":
         application = RestoredPrefix(application, settings.url_prefix)
     if settings.proxies:
-        application = ProxyFix(application, x_for=settings.proxies, x_proto=0)
+        application = ProxyFix(application, x_for=settings.proxies, x_proto=settings.proxies)
     server.wsgi_app = application  # type: ignore[assignment, method-assign]  # Flask's own way of adding middleware

@@ -104,6 +104,9 @@ def serve_until_stopped(
         "timeout": HUNG_SECONDS,
         "graceful_timeout": SHUTDOWN_SECONDS,
         "worker_tmp_dir": str(SHARED_MEMORY) if SHARED_MEMORY.is_dir() else None,
+        # No header of a request names our path or scheme: `vaefrag.proxies` alone decides which proxies are believed.
+        "forwarder_headers": "",
+        "secure_scheme_headers": {},
         "limit_request_line": 8190,  # a selection is part of an address
         "control_socket_disable": True,
         "loglevel": "warning",

@@ -17,7 +17,7 @@ from vaefrag_core.errors import InvalidInputError
 from webpages import app_of, post_to, text_of
 
 PAGE = {"Accept": "text/html,application/xhtml+xml", "Sec-Fetch-Mode": "navigate"}
-OPEN = {"/healthz", "/sign-in", "/assets/app.css", "/assets/early.js", "/assets/logo.svg"}
+OPEN = {"/healthz", "/readyz", "/sign-in", "/assets/app.css", "/assets/early.js", "/assets/logo.svg"}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,8 @@ def test_every_route_is_closed_but_those_listed_here(closed: Dash, client: Flask
     methods = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
     answered = {p for p in paths for m in methods if client.open(p, method=m, buffered=True).status_code != 401}
     assert answered == OPEN
-    assert {path for path in paths if client.get(path, buffered=True).status_code == 200} == OPEN
+    found = {path for path in paths if client.get(path, buffered=True).status_code == 200}
+    assert found == OPEN - {"/readyz"}  # which answers 503 as long as no engine runs
 
 
 def all_assets() -> list[str]:
@@ -87,6 +88,25 @@ def test_behind_a_proxy_with_https_the_cookie_is_secure_and_its_origin_ours(trai
     entered = app.server.test_client().post("/lab/sign-in", data={"token": TOKEN}, headers=headers)
     assert entered.location == "/lab/"
     assert {"Secure", "Path=/lab/"} <= set(entered.headers["Set-Cookie"].split("; "))
+
+
+def test_browsers_keep_to_https_where_the_public_address_has_it(trained: Trained, tmp_path: Path) -> None:
+    for address, expected in (("https://lab.example", "max-age=31536000"), ("http://lab.example", None), (None, None)):
+        client = app_of(trained.store, tmp_path, token=TOKEN, public_url=address).server.test_client()
+        for path in ("/healthz", "/", "/sign-in", "/nowhere"):
+            assert client.get(path, buffered=True).headers.get("Strict-Transport-Security") == expected
+
+
+HOSTS = ("", "[", "[::1", "]:80", "a b", "a:b:c", "x:99999999999", "ä.example", "\x7f", "//evil.example", "@x")
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_host_of_no_known_form_is_no_fault_of_ours(app: Dash, client: FlaskClient, host: str) -> None:
+    for asked, allowed in ((app.server.test_client(), (200, 400, 403)), (client, (303, 400, 401, 403))):
+        for origin in ({}, {"Origin": f"http://{host}"}, {"Referer": f"http://{host}/", "X-Forwarded-Host": host}):
+            for path in ("/", "/sign-in?next=//[", "/_dash-layout"):
+                status = asked.get(path, environ_overrides={"HTTP_HOST": host}, headers=PAGE | origin).status_code
+                assert status in (*allowed, 200), (path, origin)
 
 
 def test_signing_out_ends_the_session(client: FlaskClient) -> None:
@@ -150,11 +170,11 @@ def test_a_wrong_token_is_said_in_words_and_who_goes_on_has_to_wait(
         answer = sign_in(client, f"wrong {number}")
         assert (answer.status_code, "Set-Cookie" in answer.headers) == (403, False)
         assert "This is not the token." in answer.text
-    stopped = sign_in(client)
+    stopped = sign_in(client, "wrong again")
     assert stopped.status_code == 429
     assert "Try again in" in stopped.text
     assert 0 < int(stopped.headers["Retry-After"]) <= SECONDS_EACH
-    assert client.get("/_dash-layout", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 429
+    assert client.get("/_dash-layout", headers={"Authorization": "Bearer wrong too"}).status_code == 429
     assert caplog.messages == ["A wrong token came from '127.0.0.1'."] * FREE_ATTEMPTS
     assert inside.get("/_dash-layout").status_code == 200
     neighbour = {"environ_base": {"REMOTE_ADDR": "192.0.2.7"}}
@@ -163,9 +183,21 @@ def test_a_wrong_token_is_said_in_words_and_who_goes_on_has_to_wait(
 
 def test_a_program_that_guesses_has_to_wait(trained: Trained, tmp_path: Path) -> None:
     client = app_of(trained.store, tmp_path, token=TOKEN).server.test_client()
-    shown = [f"Bearer wrong {number}" for number in range(FREE_ATTEMPTS)] + [f"Bearer {TOKEN}"]
+    shown = [f"Bearer wrong {number}" for number in range(FREE_ATTEMPTS + 1)]
     codes = [client.get("/", headers={"Authorization": text}).status_code for text in shown]
     assert codes == [401] * FREE_ATTEMPTS + [429]
+
+
+def test_whoever_knows_the_token_comes_in_from_an_address_that_others_guess_from(
+    trained: Trained, tmp_path: Path
+) -> None:
+    client = app_of(trained.store, tmp_path, token=TOKEN).server.test_client()
+    for number in range(3 * FREE_ATTEMPTS):
+        refused = sign_in(client, f"wrong {number}")
+    assert refused.status_code == 429
+    assert client.get("/_dash-layout", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
+    assert sign_in(client).status_code == 303
+    assert sign_in(client, "wrong again").status_code == 429
 
 
 def test_a_program_with_an_old_token_locks_nobody_out(client: FlaskClient) -> None:

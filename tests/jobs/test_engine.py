@@ -229,6 +229,7 @@ def _alive(pid: int) -> bool:
         (("engine", "--scheduler", "tcp://10.1.2.3:8786"), "whoever reaches a Dask scheduler can run code as you"),
         (("worker", "tcp://10.1.2.3:8786"), "whoever reaches a Dask scheduler can run code as you"),
         (("worker", "tls://10.1.2.3:8786"), "needs certificates"),
+        (("worker", "tcp://127.0.0.1:8786"), "whoever reaches a Dask scheduler can run code as you"),
         (("engine", "--tls", "/nowhere"), "ca.pem, cert.pem, key.pem is not there"),
     ],
 )

@@ -23,7 +23,7 @@ def test_a_slot_that_is_to_close_and_to_start_anew_closes() -> None:
     """Else a process joins that no nanny knows of: one slot too many, under a name that its successor needs."""
 
     async def look(scheduler: Scheduler) -> None:
-        slot = await SlotNanny(scheduler.address, **nanny_options(None, "127.0.0.1"))
+        slot = await SlotNanny(scheduler.address, **nanny_options("127.0.0.1"))
         assert slot.process is not None
         slot.close_gracefully()
         await slot.restart()
@@ -40,7 +40,7 @@ def test_a_slot_whose_name_is_taken_tries_again(caplog: pytest.LogCaptureFixture
 
     async def look(scheduler: Scheduler) -> None:
         async with Worker(scheduler.address, name=f"{socket.gethostname()} {os.getpid()}.0", **HERE):
-            lent = asyncio.create_task(run_slots(scheduler.address, [nanny_options(None, "127.0.0.1")]))
+            lent = asyncio.create_task(run_slots(lambda: (scheduler.address, None), [nanny_options("127.0.0.1")]))
             await until(lambda: "name taken" in caplog.text or lent.done())
             assert not lent.done()
         await until(lambda: any(worker.nanny for worker in scheduler.workers.values()))
@@ -52,7 +52,7 @@ def test_a_slot_whose_name_is_taken_tries_again(caplog: pytest.LogCaptureFixture
 
 def test_a_slot_that_is_lost_alone_joins_again_alone() -> None:
     async def look(scheduler: Scheduler) -> None:
-        lent = asyncio.create_task(run_slots(scheduler.address, [nanny_options(None, "127.0.0.1")] * 2))
+        lent = asyncio.create_task(run_slots(lambda: (scheduler.address, None), [nanny_options("127.0.0.1")] * 2))
         await until(lambda: len(scheduler.workers) == 2)
         lost, other = scheduler.workers.values()
         nanny = scheduler.rpc(lost.nanny)

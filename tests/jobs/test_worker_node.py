@@ -1,13 +1,19 @@
 """Workers started by hand: on a second address, with and without the engine's folder, over TLS, cut off and back."""
 
+import contextlib
+import http.client
 import os
+import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from support import wait_until
@@ -46,7 +52,12 @@ def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 def _with_a_worker(lab: Lab, *, shared: bool) -> Iterator[Lab]:
     lab.engine(worker_lost_seconds=ALLOWED_SILENCE, checkpoint_seconds=OFTEN)
-    lab.worker("--host", "127.0.0.2", before=() if shared else hidden(lab.workspace))
+    if shared:
+        lab.worker("--host", "127.0.0.2")
+    else:
+        elsewhere = shutil.copytree(lab.workspace / "jobs" / "tls", lab.workspace.parent / "tls")
+        place = (lab.address(), "--tls", str(elsewhere))
+        lab.start("worker", *place, "--host", "127.0.0.2", before=hidden(lab.workspace))
     joined(lab, 2)
     yield lab
     lab.close()
@@ -84,12 +95,11 @@ def test_an_analysis_waits_for_a_worker_that_sees_the_folder(apart: Lab) -> None
 
 def test_a_worker_joins_the_next_engine_by_itself(lab: Lab) -> None:
     engine = lab.engine()
-    port = lab.address().rsplit(":", 1)[1]
     lab.worker("--host", "127.0.0.2")
     joined(lab, 2)
     engine.kill()
     engine.wait()
-    lab.engine("--port", port)
+    lab.engine()  # at another port, with other certificates
     assert joined(lab, 2)
 
 
@@ -123,8 +133,8 @@ def test_tls_lets_in_whom_the_lab_has_signed_and_nobody_else(lab: Lab, tmp_path:
     ours, theirs = certificates(tmp_path / "ours"), certificates(tmp_path / "theirs")
     lab.engine("--tls", str(ours))
     assert lab.address().startswith("tls://")
-    stranger = lab.worker("--tls", str(theirs), "--host", "127.0.0.3", "--once")
-    lab.worker("--tls", str(ours), "--host", "127.0.0.2")
+    stranger = lab.worker(lab.address(), "--tls", str(theirs), "--host", "127.0.0.3", "--once")
+    lab.worker(lab.address(), "--tls", str(ours), "--host", "127.0.0.2")
     joined(lab, 2)
     wait_until(lambda: stranger.poll() is not None, 60)
     assert not any("127.0.0.3" in row.address for row in lab.job_store.workers())
@@ -146,7 +156,8 @@ def certificates(folder: Path) -> Path:
 def test_members_train_on_gpus_alone_as_long_as_there_are_any(lab: Lab, tmp_path: Path) -> None:
     """No GPU is at hand: the CPU stands in its place, and all else is as it would be."""
     lab.engine(gpu_device="cpu", gpu_members=1, checkpoint_seconds=OFTEN)
-    worker = lab.start("worker", lab.address(), "--gpus", "1", "--slots", "2", "--host", "127.0.0.2", gpu_device="cpu")
+    place = ("--workspace", str(lab.workspace), "--host", "127.0.0.2")
+    worker = lab.start("worker", *place, "--gpus", "1", "--slots", "2", gpu_device="cpu")
     lab.wait(lambda: [row for row in joined(lab, 3) if row.offers.get("gpu")])
     spec = spec_of(members=4, steps=300)
     job_id = lab.job_store.submit_training(spec, analyze=False)
@@ -168,9 +179,60 @@ def test_members_train_on_gpus_alone_as_long_as_there_are_any(lab: Lab, tmp_path
 
 def test_a_worker_without_the_gpus_it_promises_does_not_join(lab: Lab) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "vaefrag.cli", "worker", "tcp://127.0.0.1:1", "--gpus", "99"],
+        [sys.executable, "-m", "vaefrag.cli", "worker", "--workspace", str(lab.workspace), "--gpus", "99"],
         capture_output=True,
         text=True,
     )
     assert done.returncode == 1
     assert "Expected 99 GPUs on this machine, got" in done.stderr
+
+
+def _listening(session: int) -> list[tuple[str, int]]:
+    """Return where the processes of a session listen."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            if os.getsid(process.pid) == session:
+                found += [c.laddr[:2] for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+    return found
+
+
+def test_nobody_else_on_this_machine_runs_code_in_an_engine_or_reads_its_pages(lab: Lab, tmp_path: Path) -> None:
+    engine = lab.engine(slots=2)
+    joined(lab, 2)
+    folder = lab.workspace / "jobs" / "tls"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+    mark = tmp_path / "ran"
+    places = _listening(engine.pid)
+    assert len(places) >= 5  # the scheduler, and of each slot a nanny and a worker
+    for host, port in places:
+        with pytest.raises((OSError, http.client.HTTPException)):
+            urllib.request.urlopen(f"http://{host}:{port}/health", timeout=5)
+    address = lab.address()
+    for stranger, shown in ((address.replace("tls://", "tcp://"), "None"), (address, "None"), (address, THEIRS)):
+        assert "Error" in _run_there(stranger, shown, mark).stderr
+    assert not mark.exists()
+    ours = f"read_security(Path({str(folder)!r}))"
+    assert not _run_there(address, ours, mark).returncode  # the same, with what the engine has left to its user
+    assert mark.exists()
+    engine.terminate()
+    engine.wait(30)
+    assert not folder.exists()
+
+
+THEIRS = "Security.temporary()"
+
+
+def _run_there(address: str, security: str, mark: Path) -> subprocess.CompletedProcess[str]:
+    """Have a scheduler run a function, as whoever reaches it could."""
+    script = f"""
+from pathlib import Path
+from distributed import Client
+from distributed.security import Security
+from vaefrag.jobs.cluster_security import read_security
+
+client = Client({address!r}, security={security}, timeout=5)
+client.run_on_scheduler(Path({str(mark)!r}).touch)
+"""
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)

@@ -72,17 +72,22 @@ def test_few_channels_are_mapped_with_fewer_neighbours_or_not_at_all() -> None:
     assert two.messages == ("Too few live channels for a map.",)
 
 
-def test_machine_code_of_layouts_is_kept(tmp_path: Path) -> None:
+def test_machine_code_of_layouts_is_kept(laid_out: ChannelMap) -> None:
+    del laid_out
+    assert sys.modules["umap.utils"].fast_knn_indices.stats.cache_path is not None
+
+
+def test_machine_code_of_other_packages_is_read_again_by_another_process(tmp_path: Path) -> None:
+    (tmp_path / "strangers.py").write_text("import numba\n\n\n@numba.njit\ndef twice(x):\n    return 2 * x\n")
     script = (
-        "import numpy; from umap import utils; from vaefrag_core.measures.numba_compile import keep_compiled;"
-        "keep_compiled('umap'); utils.fast_knn_indices(numpy.eye(4), 2);"
-        "print(sum(utils.fast_knn_indices.stats.cache_hits.values()))"
+        "import strangers; from vaefrag_core.measures.numba_compile import keep_compiled; keep_compiled('strangers');"
+        "print(strangers.twice(21), sum(strangers.twice.stats.cache_hits.values()))"
     )
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
-    hits = [
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "kept"), "PYTHONPATH": str(tmp_path)}
+    told = [
         subprocess.run(
             [sys.executable, "-c", script], env=environment, check=True, capture_output=True, text=True
-        ).stdout
+        ).stdout.split()
         for _ in range(2)
     ]
-    assert [int(hit) for hit in hits] == [0, 1]
+    assert told == [["42", "0"], ["42", "1"]]

@@ -61,6 +61,12 @@ def register(server: Flask, auth: AuthContext, sessions: Sessions) -> None:
 
     @server.post(auth.prefix + SIGN_IN)
     def check_token() -> Response:
+        shown = request.form.get("token", "").strip()
+        if sessions.is_token(shown):
+            response = redirect(_next_page(auth), 303)
+            age = int(sessions.seconds)
+            response.set_cookie(sessions.cookie, sessions.issue(), max_age=age, **_cookie_options(auth))
+            return response
         client = request.remote_addr or ""
         seconds = auth.throttle.seconds_to_wait(client)
         if seconds:
@@ -68,13 +74,8 @@ def register(server: Flask, auth: AuthContext, sessions: Sessions) -> None:
             response = _page(auth, sessions, words, status=429)
             response.headers["Retry-After"] = refuse_for(seconds).headers["Retry-After"]
             return response
-        shown = request.form.get("token", "").strip()
-        if not sessions.is_token(shown):
-            auth.throttle.record_failure(client, shown)
-            return _page(auth, sessions, "This is not the token.", status=403)
-        response = redirect(_next_page(auth), 303)
-        response.set_cookie(sessions.cookie, sessions.issue(), max_age=int(sessions.seconds), **_cookie_options(auth))
-        return response
+        auth.throttle.record_failure(client, shown)
+        return _page(auth, sessions, "This is not the token.", status=403)
 
     @server.post(auth.prefix + SIGN_OUT)
     def sign_out() -> Response:

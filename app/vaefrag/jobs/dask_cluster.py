@@ -16,22 +16,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import dask
-from distributed import Client, Future, Nanny, Scheduler, SpecCluster, fire_and_forget
+from distributed import Client, Future, Nanny, Scheduler, SpecCluster, Worker, fire_and_forget
 from distributed.core import Status
 from distributed.security import Security
 
 from vaefrag.jobs.checkpoint_transfer import CheckpointTransfer, WorkspaceProbe
 from vaefrag.jobs.heartbeat import HeartbeatMonitor
-from vaefrag.loopback import is_loopback
-from vaefrag_core.errors import InvalidInputError, MissingDataError
 
 TOPIC = "vaefrag"
 OFFER, GPU_OFFER = "cpu", "gpu"  # a process offers one of them, so that it never has two tasks
 WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-TLS_FILES = ("ca.pem", "cert.pem", "key.pem")
 
 
 @dataclass(frozen=True)
@@ -86,44 +82,18 @@ def configure_dask() -> None:
     )
 
 
-def check_address(address: str, security: Security | None) -> None:
-    """Refuse an address beyond this machine unless TLS is set.
+class SilentScheduler(Scheduler):
+    """A scheduler that serves no pages: Dask's would tell every account of the machine what is done here."""
 
-    Args:
-        address: a host, or a scheduler's tcp:// or tls:// address.
-        security: the certificates, from `read_security`; None for no TLS.
-
-    Raises:
-        InvalidInputError: when other machines can reach the address, or it needs certificates.
-    """
-    host = urlsplit(address).hostname if "://" in address else address
-    if address.startswith("tls://") and security is None:
-        raise InvalidInputError(f"{address} needs certificates. Give their folder with --tls (docs/engine.md).")
-    if security is None and not is_loopback(host or ""):
-        raise InvalidInputError(
-            f"{address} can be reached from other machines, and whoever reaches a Dask scheduler can run code as you."
-            " Give a folder of certificates with --tls (docs/engine.md says how to make them), or use 127.0.0.1."
-        )
+    def start_http_server(self, *arguments: Any, **options: Any) -> None:
+        """Start none."""
 
 
-def read_security(folder: Path | None) -> Security | None:
-    """Read the certificates with which engine and workers prove, each to the other, that one authority signed them.
+class SlotWorker(Worker):
+    """The process of one slot; it serves no pages either."""
 
-    Args:
-        folder: the folder of ca.pem, cert.pem and key.pem; None for no TLS.
-
-    Raises:
-        MissingDataError: when a file is missing.
-    """
-    if folder is None:
-        return None
-    missing = [name for name in TLS_FILES if not (folder / name).is_file()]
-    if missing:
-        raise MissingDataError(f"{folder}: expected {', '.join(TLS_FILES)}; {', '.join(missing)} is not there.")
-    authority, certificate, key = (str(folder.absolute() / name) for name in TLS_FILES)
-    sides = {f"tls_{side}_cert": certificate for side in ("scheduler", "worker", "client")}
-    sides |= {f"tls_{side}_key": key for side in ("scheduler", "worker", "client")}
-    return Security(require_encryption=True, tls_ca_file=authority, **sides)
+    def start_http_server(self, *arguments: Any, **options: Any) -> None:
+        """Start none."""
 
 
 class SlotNanny(Nanny):
@@ -138,11 +108,10 @@ class SlotNanny(Nanny):
         return await super().instantiate()
 
 
-def nanny_options(security: Security | None, host: str | None = None, gpu: int | None = None) -> dict[str, Any]:
-    """Return the options of the nanny that starts one slot's process.
+def nanny_options(host: str | None = None, gpu: int | None = None) -> dict[str, Any]:
+    """Return the options of the nanny that starts one slot's process, all but its certificates.
 
     Args:
-        security: the certificates; None for no TLS.
         host: the address at which the engine reaches it.
         gpu: the number of the GPU that it trains on; None for the CPU.
     """
@@ -153,9 +122,8 @@ def nanny_options(security: Security | None, host: str | None = None, gpu: int |
         "resources": {OFFER if gpu is None else GPU_OFFER: 1},
         "env": WORKER_ENVIRONMENT | device,
         "host": host,
-        "security": security,
+        "worker_class": SlotWorker,
         "dashboard": False,
-        "dashboard_address": "127.0.0.1:0",
         "silence_logs": logging.WARNING,
     }
 
@@ -176,7 +144,7 @@ class Cluster:
         scheduler: the address of a scheduler that runs elsewhere; None for our own.
         host: the address that our own listens on.
         port: the port that our own listens on; 0 for any.
-        security: the certificates; None for no TLS.
+        security: the certificates that all sides show.
         worker_lost_seconds: the time that a worker may be silent before its task is lost.
     """
 
@@ -185,14 +153,13 @@ class Cluster:
         workspace: Path,
         token: str,
         *,
+        security: Security,
         slots: int = 1,
         scheduler: str | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
-        security: Security | None = None,
         worker_lost_seconds: float = 60.0,
     ) -> None:
-        check_address(scheduler or host, security)
         self.events: queue.Queue[dict[str, Any] | FinishedTask] = queue.Queue()
         self.outlives_us = scheduler is not None
         self._own = None if scheduler else _own_cluster(slots, host, port, security)
@@ -289,18 +256,12 @@ class Cluster:
                 self._own.close(timeout=10)
 
 
-def _own_cluster(slots: int, host: str, port: int, security: Security | None) -> SpecCluster:
-    scheduler = {
-        "host": host,
-        "port": port,
-        "security": security,
-        "dashboard": False,
-        "dashboard_address": "127.0.0.1:0",
-    }
-    worker = {"cls": SlotNanny, "options": nanny_options(security, host)}
+def _own_cluster(slots: int, host: str, port: int, security: Security) -> SpecCluster:
+    scheduler = {"host": host, "port": port, "security": security, "protocol": "tls", "dashboard": False}
+    worker = {"cls": SlotNanny, "options": nanny_options(host) | {"security": security}}
     return SpecCluster(
         workers=dict.fromkeys(range(slots), worker),
-        scheduler={"cls": Scheduler, "options": scheduler},
+        scheduler={"cls": SilentScheduler, "options": scheduler},
         security=security,
         silence_logs=logging.WARNING,
     )
