@@ -173,7 +173,8 @@ def test_the_rules_are_set_side_by_side(monkeypatch: pytest.MonkeyPatch, capsys:
     bench_hotspots.show_hotspots(result)
     table = capsys.readouterr().err.split("First table")[0].splitlines()
     assert max(len(line) for line in table) <= 80
-    assert result["all_nulls"]["tried"] == 8 and result["all_nulls"]["false_alarms"][OURS] == 0
+    assert result["all_nulls"]["tried"] == 8
+    assert result["all_nulls"]["false_alarms"][OURS] == 0
     assert [line.split()[0] for line in table if "100%" in line].count("members") == 1
 
 
