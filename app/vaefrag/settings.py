@@ -69,6 +69,10 @@ class Settings(BaseSettings):
     )
     turn_seconds: float = Field(20.0, ge=0, description="that work keeps its slot before it makes room for other jobs")
     analysis_seconds: float = Field(60.0, ge=0, description="between analyses of an ensemble that is still trained")
+    engine_silent_seconds: float = Field(
+        60.0, ge=1, description="without a sign of life, after which an engine counts as hung"
+    )
+    least_free_mb: float = Field(200.0, ge=0, description="megabytes of the workspace's disk that work leaves free")
     gpu_device: str = Field("cuda", min_length=1, description="torch's name for the GPUs of workers")
     gpu_members: int = Field(32, ge=1, le=4096, description="members trained together on one GPU: as many as fit")
     url_prefix: str = Field(
