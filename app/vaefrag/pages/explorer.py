@@ -163,8 +163,9 @@ def _layouts(view: ExplorerView) -> html.Div:
 def _hotspot_table(view: ExplorerView) -> list[Component]:
     messages = [*view.hotspots.messages, *view.analysis.maps[view.selection.measure].messages]
     members = view.analysis.n_members
-    corrected: list[Any] = ["corrected", help_mark("corrected inside")]
-    heads: list[Any] = ["", "channels", "members", "mean NMI", corrected, "bits", "medoid", "best label"]
+    # What tells whether a hotspot is to be believed; its plain mean and its medoid are among the details.
+    corrected: list[Any] = ["corrected NMI", help_mark("corrected inside")]
+    heads: list[Any] = ["", "channels", "members", corrected, "bits", "best label"]
     if view.hotspots.recurrence is not None:
         heads.append(["new member", help_mark("new member")])
     heads += null_heads(view)
@@ -224,7 +225,6 @@ def _hotspot_row(
     view: ExplorerView, group: Hotspot, members: int, doubts: tuple[str, ...], evidence: HotspotEvidence
 ) -> html.Tr:
     selected = view.selection.hotspot == group.number
-    medoid = view.analysis.names[group.medoid]
     target = view.selection.select() if selected else view.selection.select_hotspot(group.number)
     spoken: dict[str, Any] = {
         "aria-label": f"Hotspot {group.number}",
@@ -244,10 +244,8 @@ def _hotspot_row(
         number,
         group.size,
         f"{group.n_members} of {members}",
-        f"{group.mean_nmi:.2f}",
         _corrected_inside(evidence),
         f"{group.mean_bits:.2f}",
-        html.A(medoid, href=view.selection.select(medoid).search(), className="stay"),
         label,
         *_in_a_new_member(view, group),
         *null_cells(view, group),
