@@ -11,6 +11,7 @@ from vaefrag.auth import sign_in
 from vaefrag.auth.guard import HEALTH, SIGN_OUT, guard
 from vaefrag.components.notices import notice, remarks
 from vaefrag.components.shell import shell
+from vaefrag.data_folders import data_folders
 from vaefrag.jobs.job_store import JobStore
 from vaefrag.pages import (
     atlas,
@@ -99,7 +100,9 @@ def create_app(settings: Settings, store: EnsembleStore, pages: Sequence[Page] =
     app.index_string = INDEX.replace("FAVICON", app.get_asset_url("logo.svg")).replace(
         "EARLY", app.get_asset_url("early.js")
     )
-    site = Site(Queries(store, _cache(app, settings)), settings.url_prefix, JobStore(store.workspace))
+    site = Site(
+        Queries(store, _cache(app, settings)), settings.url_prefix, JobStore(store.workspace), data_folders(settings)
+    )
     links = [(page.link, site.prefix + page.path) for page in pages if page.link]
     sign_out_path = site.prefix + SIGN_OUT if auth.sessions is not None else None
     logo = app.get_asset_url("logo.svg")

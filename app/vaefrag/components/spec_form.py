@@ -58,7 +58,7 @@ IMAGES = (
     Field(
         "dataset.path",
         "Folder or file",
-        "Of its images, on the server's disk.",
+        "Of its images, in a folder that the server may read: `datasets` in the workspace, or those of --data-folder.",
         "text",
     ),
     Field(

@@ -10,6 +10,7 @@ from vaefrag.components import spec_form
 from vaefrag.components.notices import remarks
 from vaefrag.components.number_inputs import clear_errors
 from vaefrag.components.spec_form import IMAGES, LOSS, MORE, NETWORK, SIZE
+from vaefrag.data_folders import check_data_path
 from vaefrag.pages.job_polling import requester
 from vaefrag.pages.page import Page, PageRequest, RenderedPage
 from vaefrag.pages.site import Site
@@ -131,7 +132,11 @@ def register(app: Dash, site: Site) -> None:
         if not set(paths) <= set(spec_form.FIELDS):  # no request of the form's own: it may name code to be run
             raise PreventUpdate
         try:
-            sweep, (spec, *more) = resolve_sweep(spec_form.read_fields(dict(zip(paths, values, strict=True))))
+            content = spec_form.read_fields(dict(zip(paths, values, strict=True)))
+            data_path = content["dataset"].get("path")
+            if data_path is not None:
+                check_data_path(str(data_path), site.data_folders)
+            sweep, (spec, *more) = resolve_sweep(content)
             if sweep is not None:
                 sweep = _launch_sweep(site, sweep, [spec, *more])
                 return [None] * len(paths), None, no_update, site.atlas(sweep.id), ""
