@@ -11,7 +11,6 @@
 Nothing here is ever unpickled, and nothing is changed in place: a new file takes the old one's name.
 """
 
-import json
 import os
 import re
 import shutil
@@ -40,6 +39,7 @@ from vaefrag_core.artifacts import (
     Traversals,
 )
 from vaefrag_core.artifacts.files import recomputed_by
+from vaefrag_core.artifacts.zip_limits import read_json
 from vaefrag_core.config import AnalysisConfig, Config, EnsembleSpec, Measure, content_key
 from vaefrag_core.config_errors import parse
 from vaefrag_core.ensemble_record import (
@@ -173,7 +173,7 @@ class EnsembleStore:
             ids = ", ".join(self.ids()) or "none"
             raise MissingDataError(f"There is no ensemble {ensemble_id!r} in {self.workspace}. Ensembles there: {ids}.")
         try:
-            facts = json.loads(path.read_text(encoding="utf-8"))
+            facts = read_json(path)
             return EnsembleRecord(ensemble_id, source_from_json(facts), facts["created"], facts["versions"])
         except (ValueError, KeyError, TypeError) as error:
             raise BrokenFileError(

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from vaefrag_core.array_types import AnyArray
+from vaefrag_core.artifacts.zip_limits import read_npy_header
 
 MAPPED_BYTES = 2**24  # from which on an array is mapped; reading a smaller one whole checks it against its checksum
 ALIGNMENT = 64
@@ -89,8 +90,6 @@ def _places(file: IO[bytes], archive: zipfile.ZipFile) -> Iterator[tuple[str, _P
         file.seek(entry.header_offset)
         name_bytes, extra_bytes = struct.unpack("<26xHH", file.read(LOCAL_HEADER_BYTES))
         file.seek(name_bytes + extra_bytes, 1)
-        version = npy_format.read_magic(file)
-        read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
-        shape, fortran, dtype = read(file)
+        shape, fortran, dtype = read_npy_header(file)
         if dtype.kind in "biuf":
             yield entry.filename.removesuffix(".npy"), _Place(file.tell(), dtype, shape, fortran)
