@@ -18,9 +18,12 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from support import Trained, wait_until
+from vaefrag.cli import cli
 from vaefrag_core.ensemble_store import EnsembleStore
+from webpages import Tab, app_of
 
 TINY = ["--members", "2", "--steps", "50", "--widths", "8", "--channels", "2", "--fingerprint-size", "40"]
 
@@ -47,6 +50,33 @@ def test_train_writes_one_json_object_and_tells_people_the_rest(tmp_path: Path) 
     assert result["members_done"] == 2
     assert isinstance(result["hotspots"], list)
     assert "Training" in done.stderr
+
+
+def test_a_covariate_that_was_named_an_identifier_is_no_finding_until_it_is_named_no_more(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    batch = rng.integers(0, 6, 120)
+    images = (40 * batch[:, None, None] + rng.integers(0, 30, (120, 8, 8))).astype(np.uint8)
+    labels = np.stack([batch, rng.integers(0, 3, 120)], axis=1)
+    np.savez(tmp_path / "x.npz", images=images, labels=labels, label_names=["batch", "kind"])
+    place = ("--workspace", str(tmp_path / "here"), "--json")
+    typed = ("train", "--dataset", "npz", "--path", str(tmp_path / "x.npz"), "--fingerprint-size", "all", *place)
+    typed = (*typed, "--members", "2", "--steps", "60", "--channels", "2", "--widths", "8", "--workers", "1")
+    ids = []
+    for named in (("--identifier", "batch"), ()):
+        done = vaefrag(*typed, *named)
+        assert done.returncode == 0, done.stderr
+        result, told = json.loads(done.stdout), ["kind"] if named else ["batch", "kind"]
+        ids.append(result["id"])
+        assert result["identifiers"] == (["batch"] if named else [])
+        for hotspot in result["hotspots"]:
+            assert set(hotspot["label_nmi"]) == set(told)
+        metrics = CliRunner().invoke(cli, ["metrics", result["id"], *place])
+        assert metrics.exit_code == 0, metrics.exception
+        assert json.loads(metrics.stdout)["factors"] == told
+        app = app_of(EnsembleStore(tmp_path / "here"), tmp_path / "cache")
+        words = Tab(app, f"/ensemble/{result['id']}", "?pair=0.0,1.0").words
+        assert f"Colour {' '.join(told)}" in words
+    assert len(set(ids)) == 1
 
 
 def test_a_list_trains_a_sweep_that_takes_over_what_is_there_and_draws_its_atlas(tmp_path: Path) -> None:

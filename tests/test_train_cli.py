@@ -1,7 +1,9 @@
 """What `vaefrag train` makes of its options, without training."""
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -9,6 +11,7 @@ from vaefrag.cli import cli
 from vaefrag.commands import training_runs
 from vaefrag_core.config import EnsembleSpec, FingerprintConfig
 from vaefrag_core.config_errors import parse
+from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.errors import InvalidInputError
 from vaefrag_core.presets import with_preset
 from vaefrag_core.spec_validation import resolve
@@ -112,3 +115,53 @@ def test_all_images_are_as_many_as_the_data_set_has(specs: list[EnsembleSpec]) -
     assert str(refused.exception) == "--fingerprint-size: expected a whole number, or all, got 'every'."
     with pytest.raises(InvalidInputError, match=r"expected a number here; `spec_validation.resolve` takes all"):
         parse(FingerprintConfig, {"size": "all"})
+
+
+def arrays_of_labels(folder: Path, **more: Any) -> list[str]:
+    """Write images with three labels, and return the options that name the file."""
+    rng = np.random.default_rng(0)
+    labels = np.stack([np.arange(40), rng.integers(0, 4, 40), rng.integers(0, 900, 40)], axis=1)
+    images = rng.integers(0, 256, (40, 8, 8), dtype=np.uint8)
+    np.savez(folder / "x.npz", images=images, labels=labels, label_names=["row", "kind", "size"], **more)
+    return ["train", "--dataset", "npz", "--path", str(folder / "x.npz"), "--fingerprint-size", "all"]
+
+
+def test_naming_an_identifier_leaves_the_ensemble_the_same(specs: list[EnsembleSpec], tmp_path: Path) -> None:
+    typed = arrays_of_labels(tmp_path)
+    for more in ([], ["--identifier", "size", "--identifier", "row"]):
+        assert CliRunner().invoke(cli, [*typed, *more]).exit_code == 0
+    plain, named = specs
+    assert (plain.dataset.identifiers, named.dataset.identifiers) == ((), ("row", "size"))
+    assert plain.key == named.key
+    assert "identifiers" not in plain.model_dump(mode="json")["dataset"]  # as earlier versions wrote it, and read it
+    assert parse(EnsembleSpec, named.model_dump(mode="json")) == named
+
+
+def test_identifiers_that_the_file_names_are_the_specs(specs: list[EnsembleSpec], tmp_path: Path) -> None:
+    assert (
+        CliRunner().invoke(cli, [*arrays_of_labels(tmp_path, identifiers="size"), "--identifier", "row"]).exit_code == 0
+    )
+    assert specs[0].dataset.identifiers == ("row", "size")
+
+
+@pytest.mark.parametrize("dataset", ["npz", "digits"])
+def test_an_identifier_that_is_no_label_is_refused_before_training(
+    specs: list[EnsembleSpec], tmp_path: Path, dataset: str
+) -> None:
+    typed = arrays_of_labels(tmp_path) if dataset == "npz" else ["train"]
+    refused = CliRunner().invoke(cli, [*typed, "--identifier", "sise"])
+    labels = "row, kind, size" if dataset == "npz" else "digit"
+    assert str(refused.exception) == f"--identifier: expected identifiers among the labels, {labels}, got 'sise'."
+    assert specs == []
+
+
+def test_the_last_identifiers_stand_but_not_those_of_an_earlier_job(tmp_path: Path) -> None:
+    store = EnsembleStore(tmp_path)
+    plain, named = (resolve({"dataset": {"identifiers": names}}) for names in ((), ("digit",)))
+    created = store.create(plain)
+    for spec in (named, plain, named):
+        record = store.create(spec)
+        assert (record.id, record.created) == (created.id, created.created)
+        assert store.record(record.id).spec.dataset.identifiers == spec.dataset.identifiers
+    store.create(plain, created.id)  # as the engine does when it comes to a job
+    assert store.record(created.id).spec == named

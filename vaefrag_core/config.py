@@ -50,6 +50,15 @@ class DatasetConfig(Config):
     image_size: int | None = Field(
         None, ge=8, le=512, description="pixels of a side to which pictures of a folder are scaled"
     )
+    identifiers: tuple[str, ...] = Field((), description="labels that name images, and are compared with nothing")
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `identifiers` out where there are none: specs and jobs of such ensembles are older than the field."""
+        content: dict[str, Any] = dump(self)
+        if not self.identifiers:
+            content.pop("identifiers", None)
+        return content
 
 
 class ModelConfig(Config):
@@ -360,7 +369,8 @@ def legacy_spec_key(spec: EnsembleSpec) -> str:
     # What was added after ensembles had been trained counts only where it is used: their keys are older.
     omitted = {
         "train": set(spec.train.unread_settings) | _at_default(spec.train, "clip_gradient", "precision", "snapshots"),
-        "dataset": _at_default(spec.dataset, "image_size"),
+        # Identifiers change what is shown of an ensemble, not its training: whoever names one has the same ensemble.
+        "dataset": _at_default(spec.dataset, "image_size") | {"identifiers"},
         "model": _at_default(spec.model, "network") or {"architecture", "widths", "activation"},
     }
     return content_key(spec.model_dump(mode="json", exclude={"name": True, **omitted}))

@@ -38,7 +38,7 @@ def encode_members(
         on_progress: called with images encoded and N; an exception that it raises ends the work.
 
     Returns:
-        Posteriors (M, N, D) with the sample's labels, images, copies and id, members in ascending order.
+        Posteriors (M, N, D) with the sample's labels, identifiers, images, copies and id, members in ascending order.
 
     Raises:
         OSError: when the disk of `scratch` is full.
@@ -64,6 +64,7 @@ def encode_members(
         sample_id=sample.sample_id,
         member_ids=np.array(order),
         copy_of=sample.copy_of,
+        identifiers=sample.identifiers,
     )
 
 

@@ -9,7 +9,7 @@ Whoever needs to know which of the two it is matches on the type.
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -119,6 +119,11 @@ class EnsembleRecord:
         if isinstance(self.source, TrainedSource):
             return self.source.spec
         raise MissingDataError(f"{self.name} was imported: nothing is known of how it was trained.")
+
+    def with_identifiers(self, names: tuple[str, ...]) -> "EnsembleRecord":
+        """Return the record of the same trained ensemble with these labels of its data set declared identifiers."""
+        dataset = self.spec.dataset.model_copy(update={"identifiers": names})
+        return replace(self, source=TrainedSource(spec=self.spec.model_copy(update={"dataset": dataset})))
 
 
 def source_to_json(source: TrainedSource | ImportedSource) -> dict[str, Any]:

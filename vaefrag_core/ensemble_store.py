@@ -21,11 +21,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from filelock import FileLock, Timeout
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
+from vaefrag_core.analysis_index import AnalysisIndex as AnalysisIndex
 from vaefrag_core.artifacts import (
     Analysis,
     ChannelMap,
@@ -40,7 +40,7 @@ from vaefrag_core.artifacts import (
 )
 from vaefrag_core.artifacts.files import recomputed_by
 from vaefrag_core.artifacts.zip_limits import read_json
-from vaefrag_core.config import AnalysisConfig, Config, EnsembleSpec, Measure, content_key
+from vaefrag_core.config import EnsembleSpec, Measure, content_key
 from vaefrag_core.config_errors import parse
 from vaefrag_core.ensemble_record import (
     IMPORTED,
@@ -60,37 +60,6 @@ Content = TypeVar("Content")
 _ID = re.compile(r"[a-z0-9][a-z0-9.\-]{0,99}")
 
 
-class AnalysisIndex(Config):
-    """The settings of an analysis, and the folders within `analysis/` that hold its results."""
-
-    config: AnalysisConfig
-    posteriors_key: str
-    matrix: str
-    hotspots: dict[Measure, str]
-    maps: dict[Measure, str]
-    traversals: str | None = None
-    stability: str | None = None
-    over_training: str | None = None
-    null_tests: dict[Measure, str] = Field(default_factory=dict)
-    inside: str | None = None
-
-    @property
-    def key(self) -> str:
-        """Name the analysis by all but its `null_tests`, which change nothing that is derived from it."""
-        content = self.model_dump(mode="json")
-        content.pop("null_tests", None)
-        return content_key(content)
-
-    @model_serializer(mode="wrap")
-    def _without_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what is not there: the keys of such analyses are older than these fields."""
-        content: dict[str, Any] = dump(self)
-        for name in ("over_training", "null_tests", "inside"):
-            if not getattr(self, name):
-                content.pop(name, None)
-        return content
-
-
 class EnsembleStore:
     """The ensembles of one workspace.
 
@@ -105,13 +74,19 @@ class EnsembleStore:
     def create(self, spec: EnsembleSpec, ensemble_id: str | None = None) -> EnsembleRecord:
         """Return the ensemble of a spec, new or as it stands: equal specs are the same ensemble.
 
+        The first name stands, and the last identifiers.
+
         Args:
             spec: what its members are trained by.
-            ensemble_id: its id, where a job has named it already; by default `id_of`.
+            ensemble_id: its id, where a job, maybe of older identifiers, has named it already; by default `id_of`.
         """
-        ensemble_id = ensemble_id or self.id_of(spec)
-        self._write_record(ensemble_id, TrainedSource(spec=spec))
-        return self.record(ensemble_id)
+        self._write_record(ensemble_id or self.id_of(spec), TrainedSource(spec=spec))
+        record, identifiers = self.record(ensemble_id or self.id_of(spec)), spec.dataset.identifiers
+        if ensemble_id is None and identifiers != record.spec.dataset.identifiers:
+            record = record.with_identifiers(identifiers)
+            content = record_to_text(record.source, record.created, record.versions)
+            write_text(self.folder(record.id) / "spec.json", content)
+        return record
 
     def id_of(self, spec: EnsembleSpec) -> str:
         """Return the id of the ensemble of a spec: that of its folder, whichever version named it, or a new one."""
@@ -132,22 +107,22 @@ class EnsembleStore:
         Raises:
             InvalidInputError: when there is one image alone, which no channel can tell from another.
         """
-        values = {
-            "name": name,
-            "posteriors_key": posteriors.key,
-            "members": posteriors.n_members,
-            "images": posteriors.n_images,
-        }
-        source = parse(ImportedSource, values)  # before anything is written
+        counts = {"members": posteriors.n_members, "images": posteriors.n_images}
+        source = parse(ImportedSource, {"name": name, "posteriors_key": posteriors.key, **counts})  # before any writing
         ensemble_id = self._imported_id(source.posteriors_key)
-        self._write_record(ensemble_id, source)
-        self.save_posteriors(ensemble_id, posteriors)
+        is_new = not self.folder(ensemble_id).exists()
+        try:
+            self.save_posteriors(ensemble_id, posteriors)
+            self._write_record(ensemble_id, source)  # last: with it the folder becomes an ensemble
+        except BaseException:
+            if is_new:
+                shutil.rmtree(self.folder(ensemble_id), ignore_errors=True)
+            raise
         return self.record(ensemble_id)
 
     def _imported_id(self, posteriors_key: str) -> str:
         """Return the id of imported posteriors: that of their folder, whichever version named it, or a new one."""
-        ids = [ensemble_id for ensemble_id in self.ids() if ensemble_id.startswith(f"{IMPORTED}-")]
-        for record in read_undamaged(ids, self.record):
+        for record in read_undamaged((key for key in self.ids() if key.startswith(f"{IMPORTED}-")), self.record):
             if isinstance(record.source, ImportedSource) and record.source.posteriors_key == posteriors_key:
                 return record.id
         return f"{IMPORTED}-{posteriors_key[:KEY_DIGITS]}"

@@ -22,7 +22,7 @@ from vaefrag_core.artifacts import Analysis, ChannelMatrix, Hotspots, Posteriors
 from vaefrag_core.atlas_pipeline import follow_hotspots as follow_hotspots
 from vaefrag_core.atlas_pipeline import renew_atlases as renew_atlases
 from vaefrag_core.config import AnalysisConfig, EnsembleSpec, HotspotConfig, Measure, SpaceConfig
-from vaefrag_core.datasets.catalog import dataset_size, load_dataset, point_format
+from vaefrag_core.datasets.catalog import dataset_identifiers, dataset_size, load_dataset, point_format
 from vaefrag_core.datasets.fingerprint import draw_fingerprint
 from vaefrag_core.encoding import encode_members
 from vaefrag_core.ensemble_record import TrainedSource
@@ -97,6 +97,8 @@ def train(
 def update_posteriors(ensemble_id: str, store: EnsembleStore, *, on_stage: OnStage = ignore_stage) -> Posteriors:
     """Return the posteriors of an ensemble, encoded again when members have been trained since.
 
+    Labels are declared identifiers, or are so no longer, as the ensemble's spec says now.
+
     Args:
         ensemble_id: the ensemble.
         store: where it lives.
@@ -110,8 +112,22 @@ def update_posteriors(ensemble_id: str, store: EnsembleStore, *, on_stage: OnSta
         posteriors = store.posteriors(ensemble_id)
     except MissingDataError:
         return encode(ensemble_id, store, on_stage=on_stage)
-    up_to_date = not trained or trained == set(posteriors.member_ids.tolist())
-    return posteriors if up_to_date else encode(ensemble_id, store, on_stage=on_stage)
+    if not trained:
+        return posteriors
+    if trained != set(posteriors.member_ids.tolist()):
+        return encode(ensemble_id, store, on_stage=on_stage)
+    return _with_identifiers_of_spec(ensemble_id, store, posteriors)
+
+
+def _with_identifiers_of_spec(ensemble_id: str, store: EnsembleStore, posteriors: Posteriors) -> Posteriors:
+    """Return posteriors whose identifiers are those of the ensemble's spec, written anew where they were others."""
+    dataset = store.record(ensemble_id).spec.dataset
+    if set(dataset.identifiers) == set(posteriors.identifiers):
+        return posteriors
+    names = dataset_identifiers(dataset)  # a spec that was not resolved lacks those that the file names
+    if set(names) != set(posteriors.identifiers):
+        store.save_posteriors(ensemble_id, posteriors.with_identifiers(names))
+    return store.posteriors(ensemble_id)
 
 
 def encode(ensemble_id: str, store: EnsembleStore, *, on_stage: OnStage = ignore_stage) -> Posteriors:

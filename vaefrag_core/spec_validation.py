@@ -5,7 +5,7 @@ from typing import Any
 
 from vaefrag_core.config import ALL_IMAGES, EnsembleSpec
 from vaefrag_core.config_errors import parse
-from vaefrag_core.datasets.catalog import dataset_size, point_format
+from vaefrag_core.datasets.catalog import dataset_identifiers, dataset_size, point_format
 from vaefrag_core.errors import InvalidInputError, VaefragError
 from vaefrag_core.models.image_shapes import architecture_for, check_image_shape
 
@@ -18,11 +18,12 @@ def resolve(values: Mapping[str, Any]) -> EnsembleSpec:
             conv64 for those of 64×64, and mlp for others; the fingerprint size "all" the number of images.
 
     Returns:
-        A spec that can be trained.
+        A spec that can be trained. Its identifiers are those that were named and those that the data set's file names.
 
     Raises:
         InvalidInputError: for a value out of bounds, an unknown data set, a fingerprint larger than the data, an
-            architecture or a likelihood that does not take the images. `fields` names the field at fault.
+            identifier that is no label, an architecture or a likelihood that does not take the images. `fields` names
+            the field at fault.
         MissingDataError: when the data set's files are not to be found.
     """
     model = dict(values.get("model", {}))
@@ -37,6 +38,7 @@ def resolve(values: Mapping[str, Any]) -> EnsembleSpec:
     # A spec with some architecture has to be valid first: only its data set tells which one takes the images.
     try:
         n_images, (height, width, image_channels) = dataset_size(spec.dataset)
+        identifiers = dataset_identifiers(spec.dataset)
     except VaefragError as error:
         error.fields = error.fields or {"dataset.name": str(error)}
         raise
@@ -44,7 +46,8 @@ def resolve(values: Mapping[str, Any]) -> EnsembleSpec:
         model["architecture"] = architecture_for(height, width)
     if all_images:
         fingerprint["size"] = n_images
-    spec = parse(EnsembleSpec, {**values, "model": model, "fingerprint": fingerprint})
+    dataset = spec.dataset.model_copy(update={"identifiers": identifiers}).model_dump(mode="json")
+    spec = parse(EnsembleSpec, {**values, "dataset": dataset, "model": model, "fingerprint": fingerprint})
     if spec.fingerprint.size > n_images:
         sentence = (
             f"The fingerprint asks for {spec.fingerprint.size:,} images; {spec.dataset.name!r} has {n_images:,}."

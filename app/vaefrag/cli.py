@@ -25,6 +25,7 @@ from vaefrag.commands.options import EstimatorChoice, EstimatorOption, Json, Wor
 from vaefrag.commands.sensitivity import sensitivity
 from vaefrag.commands.serve import serve
 from vaefrag.commands.train import demo, train
+from vaefrag.fault_sentences import MACHINE_FAULTS, fault_sentence
 from vaefrag_core.errors import VaefragError
 
 if TYPE_CHECKING:
@@ -229,16 +230,21 @@ def bench(
 @cli.command()
 def health(
     of_engine: Annotated[bool, typer.Option("--engine", help="Ask for the engine of the workspace instead.")] = False,
+    ready: Annotated[
+        bool, typer.Option("--ready", help="Ask whether they take work: the record of jobs, its disk, the engine.")
+    ] = False,
     workspace: Workspace = None,
     as_json: Json = False,
 ) -> None:
     """Ask the pages on this machine whether they are alive; exit code 1 when they are not."""
-    from vaefrag.health_check import check_engine, check_pages
+    from vaefrag.health_check import check_engine, check_pages, check_readiness
 
     settings = _settings(workspace=workspace)
-    result = check_engine(settings) if of_engine else check_pages(settings)
+    result = check_engine(settings) if of_engine else check_readiness(settings) if ready else check_pages(settings)
     if as_json:
         terminal.print_json(result)
+    elif ready:
+        terminal.print_message("Ready.")
     else:
         terminal.print_message("Alive." if result["engine"] else "Alive, without an engine.")
 
@@ -315,6 +321,11 @@ def main() -> None:
         cli(prog_name="vaefrag")
     except VaefragError as error:
         terminal.print_error(str(error))
+        raise SystemExit(1) from None
+    except BrokenPipeError:
+        raise  # whoever read the output has gone
+    except MACHINE_FAULTS as error:
+        terminal.print_error(fault_sentence(error))
         raise SystemExit(1) from None
 
 

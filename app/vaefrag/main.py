@@ -8,11 +8,13 @@ from flask import Flask, Response
 from flask_caching import Cache
 
 from vaefrag.auth import sign_in
-from vaefrag.auth.guard import HEALTH, SIGN_OUT, guard
+from vaefrag.auth.guard import HEALTH, READY, SIGN_OUT, guard
 from vaefrag.components.notices import notice, remarks
 from vaefrag.components.shell import shell
 from vaefrag.data_folders import data_folders
+from vaefrag.fault_sentences import MACHINE_FAULTS, fault_sentence
 from vaefrag.jobs.job_store import JobStore
+from vaefrag.page_cache import PageCache
 from vaefrag.pages import (
     atlas,
     certificate,
@@ -93,16 +95,17 @@ def create_app(settings: Settings, store: EnsembleStore, pages: Sequence[Page] =
     )
     app.server.config["MAX_CONTENT_LENGTH"] = MOST_REQUEST_BYTES
     undo_proxies(app.server, settings)
+    _answer_faults(app.server)
     auth = guard(app.server, settings)
-    health_route.register(app.server, settings.url_prefix + HEALTH, settings.workspace)
+    job_store = JobStore(store.workspace)
+    health_paths = settings.url_prefix + HEALTH, settings.url_prefix + READY
+    health_route.register(app.server, health_paths, settings, job_store)
     if auth.sessions is not None:
         sign_in.register(app.server, auth, auth.sessions)
     app.index_string = INDEX.replace("FAVICON", app.get_asset_url("logo.svg")).replace(
         "EARLY", app.get_asset_url("early.js")
     )
-    site = Site(
-        Queries(store, _cache(app, settings)), settings.url_prefix, JobStore(store.workspace), data_folders(settings)
-    )
+    site = Site(Queries(store, _cache(app, settings)), settings.url_prefix, job_store, data_folders(settings))
     links = [(page.link, site.prefix + page.path) for page in pages if page.link]
     sign_out_path = site.prefix + SIGN_OUT if auth.sessions is not None else None
     logo = app.get_asset_url("logo.svg")
@@ -118,9 +121,23 @@ def create_app(settings: Settings, store: EnsembleStore, pages: Sequence[Page] =
 
 def _show_error(error: Exception) -> None:
     """Show what a user can mend above the page; anything else is a fault of ours and goes to the log."""
-    if not isinstance(error, VaefragError):
+    if not isinstance(error, VaefragError | MACHINE_FAULTS):
         raise error
-    set_props("alarm", {"children": remarks([str(error)], tone="alarm")})
+    sentence = str(error) if isinstance(error, VaefragError) else fault_sentence(error)
+    set_props("alarm", {"children": remarks([sentence], tone="alarm")})
+
+
+def _answer_faults(server: Flask) -> None:
+    """Answer a request that a fault of the machine keeps from being served in a sentence, with status 503."""
+
+    def answer(error: Exception) -> Response:
+        if isinstance(error, VaefragError):
+            raise error
+        server.logger.warning("%s", fault_sentence(error))
+        return Response(fault_sentence(error), 503, mimetype="text/plain")
+
+    for fault in MACHINE_FAULTS:
+        server.register_error_handler(fault, answer)
 
 
 def _register_router(app: Dash, site: Site, pages: Sequence[Page]) -> None:
@@ -132,7 +149,7 @@ def _register_router(app: Dash, site: Site, pages: Sequence[Page]) -> None:
         Input("url", "pathname"),
         State("url", "search"),
     )
-    def route(path: str | None, search: str | None) -> tuple[html.Div, list[html.Span], str, None]:
+    def route(path: str | None, search: str | None) -> tuple[html.Div, list[html.Span], str, html.Div | None]:
         """The path → a page."""
         for page in pages:
             request = page.request(site, path, search)
@@ -142,7 +159,8 @@ def _register_router(app: Dash, site: Site, pages: Sequence[Page]) -> None:
         else:
             shown, in_bar = _not_found(site, path or ""), False
         crumbs = [] if in_bar else [html.Span(shown.title)]
-        return shown.content, crumbs, f"{shown.title} · vaefrag", None
+        problem = site.job_store.problem
+        return shown.content, crumbs, f"{shown.title} · vaefrag", remarks([problem], tone="alarm") if problem else None
 
     app.clientside_callback(
         ClientsideFunction("pages", "title"),
@@ -158,18 +176,11 @@ def _not_found(site: Site, path: str) -> RenderedPage:
 
 
 def _cache(app: Dash, settings: Settings) -> Cache:
-    """Keep derived pictures in a folder of our own.
-
-    What is read from it is unpickled, so it must never be writable by others.
-    """
-    folder = settings.cache_folder
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.chmod(0o700)
+    """Keep what pages derive in a folder of our own."""
     config = {
-        "CACHE_TYPE": "FileSystemCache",
-        "CACHE_DIR": str(folder),
-        "CACHE_THRESHOLD": settings.cache_files,
-        "CACHE_DEFAULT_TIMEOUT": 0,  # keys name what they depend on: nothing grows old
+        "CACHE_TYPE": f"{PageCache.__module__}.{PageCache.__qualname__}",
+        "CACHE_DIR": str(settings.cache_folder),
+        "CACHE_BYTES": int(settings.cache_megabytes * 1e6),
     }
     return Cache(app.server, config=config)
 

@@ -1,10 +1,12 @@
 """Settings of pages and engine: a flag wins over the environment, that over a file, and that over the default."""
 
+import hashlib
 import os
 import re
 from pathlib import Path
 from typing import Annotated, Any
 
+from platformdirs import user_cache_path
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
@@ -52,9 +54,9 @@ class Settings(BaseSettings):
         " separated by colons",
     )
     cache_dir: Path | None = Field(
-        None, description="folder of derived pictures, safe to delete; default .cache within the workspace"
+        None, description="folder of derived pictures, safe to delete; default one within the user's own cache folder"
     )
-    cache_files: int = Field(5_000, ge=10, le=1_000_000, description="most files kept in the cache")
+    cache_megabytes: float = Field(500.0, ge=10, description="most that the cache holds, MB")
     slots: int | None = Field(
         None, ge=1, le=4096, description="processes of the engine that train side by side; default one per core"
     )
@@ -78,6 +80,10 @@ class Settings(BaseSettings):
     )
     turn_seconds: float = Field(20.0, ge=0, description="that work keeps its slot before it makes room for other jobs")
     analysis_seconds: float = Field(60.0, ge=0, description="between analyses of an ensemble that is still trained")
+    engine_silent_seconds: float = Field(
+        60.0, ge=1, description="without a sign of life, after which an engine counts as hung"
+    )
+    least_free_mb: float = Field(200.0, ge=0, description="megabytes of the workspace's disk that work leaves free")
     gpu_device: str = Field("cuda", min_length=1, description="torch's name for the GPUs of workers")
     gpu_members: int = Field(32, ge=1, le=4096, description="members trained together on one GPU: as many as fit")
     url_prefix: str = Field(
@@ -110,8 +116,12 @@ class Settings(BaseSettings):
 
     @property
     def cache_folder(self) -> Path:
-        """The folder of derived pictures, whether it exists or not."""
-        return self.cache_dir or self.workspace / ".cache"
+        """The folder of derived pictures, whether it exists or not.
+
+        It is not in the workspace, which may come from somebody else.
+        """
+        name = hashlib.sha256(str(self.workspace.resolve()).encode()).hexdigest()[:16]
+        return self.cache_dir or user_cache_path("vaefrag") / "pages" / name
 
     @classmethod
     def settings_customise_sources(

@@ -16,7 +16,7 @@ from vaefrag.data_folders import check_data_path, data_folders
 from vaefrag.jobs.job_store import JobStore
 from vaefrag.settings import Settings, load_settings
 from vaefrag_core.artifacts import Posteriors
-from vaefrag_core.config import EnsembleSpec, ModelConfig, TrainConfig
+from vaefrag_core.config import DatasetConfig, EnsembleSpec, ModelConfig, TrainConfig
 from vaefrag_core.datasets.image_cache import cache_folder
 from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.errors import InvalidInputError
@@ -82,7 +82,8 @@ def test_every_setting_of_a_spec_has_a_field() -> None:
         return found
 
     # Code by name from a web page would be a hole in the wall.
-    assert set(FIELDS) == paths(EnsembleSpec().model_dump(mode="json")) - {"model.network"}
+    spec = EnsembleSpec(dataset=DatasetConfig(identifiers=("digit",)))
+    assert set(FIELDS) == paths(spec.model_dump(mode="json")) - {"model.network"}
 
 
 def test_only_the_coefficients_of_the_objective_are_asked_for(form: Form) -> None:
@@ -121,6 +122,14 @@ def test_a_path_that_was_typed_for_another_data_set_is_left_out(form: Form, work
     form.launch(dataset__path="/x", dataset__image_size=32, members=3)
     (job,) = JobStore(workspace.workspace).jobs()
     assert job.submission.request["dataset"] == {"name": "digits", "path": None, "image_size": None}
+
+
+def test_identifiers_are_typed_between_commas_and_are_labels(form: Form, workspace: EnsembleStore) -> None:
+    refused = form.launch(dataset__identifiers="digit, row")
+    assert errors(refused) == {"dataset.identifiers": "Expected identifiers among the labels, digit, got 'row'."}
+    form.launch(dataset__identifiers=" digit ,", members=3)
+    (ensemble_id,) = workspace.ids()
+    assert workspace.record(ensemble_id).spec.dataset.identifiers == ("digit",)
 
 
 def test_what_was_typed_becomes_one_job_however_often_it_is_clicked(form: Form, workspace: EnsembleStore) -> None:

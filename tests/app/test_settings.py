@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from platformdirs import user_cache_path
 
 from vaefrag.settings import Settings, load_settings
 from vaefrag_core.errors import InvalidInputError
@@ -19,14 +20,16 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_defaults_listen_to_this_machine_alone() -> None:
     settings = load_settings()
     assert (settings.host, settings.port, settings.workspace) == ("127.0.0.1", 8050, Path("data"))
-    assert settings.cache_folder == Path("data/.cache")
+    assert not settings.cache_folder.is_relative_to(settings.workspace.absolute())  # which may be somebody else's
+    assert settings.cache_folder.is_relative_to(user_cache_path("vaefrag"))
+    assert settings.cache_folder != load_settings(workspace=Path("other")).cache_folder
 
 
 def test_each_source_wins_over_the_one_below_it(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (elsewhere / "vaefrag.toml").write_text("port = 1111\nhost = '0.0.0.0'\ncache_files = 77\n")
+    (elsewhere / "vaefrag.toml").write_text("port = 1111\nhost = '0.0.0.0'\ncache_megabytes = 77\n")
     assert (load_settings().port, load_settings().host) == (1111, "0.0.0.0")
     monkeypatch.setenv("VAEFRAG_PORT", "2222")
-    assert (load_settings().port, load_settings().cache_files) == (2222, 77)
+    assert (load_settings().port, load_settings().cache_megabytes) == (2222, 77)
     assert (load_settings(port=3333).port, load_settings(port=None).port) == (3333, 2222)
 
 

@@ -152,3 +152,15 @@ def test_a_file_that_ends_early_is_named(tmp_path: Path) -> None:
         archive.writestr("images.npy", whole[:-5])
     with pytest.raises(BrokenFileError, match="expected a whole array 'images', got one that cannot be read"):
         load_npz_images(tmp_path / "a.npz")
+
+
+def test_identifiers_are_read_from_the_file_and_from_the_cache(tmp_path: Path) -> None:
+    content = {"images": BYTES, "labels": np.stack([EVERY % 3, EVERY], axis=1), "label_names": ["kind", "number"]}
+    assert load_npz_images(saved(tmp_path, **content)).identifiers == ()
+    for _ in range(2):
+        named = load_npz_images(saved(tmp_path, **content, identifiers=["number"]))
+        assert named.identifiers == ("number",)
+    both = load_dataset(DatasetConfig(name="npz", path=str(tmp_path / "mine.npz"), identifiers=("kind",)))
+    assert both.identifiers == ("kind", "number")
+    with pytest.raises(InvalidInputError, match="Expected identifiers among the labels, kind, number, got 'colour'"):
+        load_npz_images(saved(tmp_path, **content, identifiers=["colour"]))

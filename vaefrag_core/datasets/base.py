@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from vaefrag_core.array_types import Float32Array, ImageArray, IntArray, TextArray
+from vaefrag_core.artifacts.posterior_arrays import as_identifiers
 from vaefrag_core.errors import InvalidInputError
 
 
@@ -100,9 +101,11 @@ class ImageDataset:
         remarks: sentences that whoever trains on the images should read.
         report: the name of each source file and how it was read; empty for data sets of one file.
         point_format: set when "images" are points, (N, H, W) float32, which networks take unscaled.
+        identifiers: names of factors that name images rather than tell something of them.
 
     Raises:
-        InvalidInputError: when an array has the wrong shape or type; the message gives the expected one.
+        InvalidInputError: when an array has the wrong shape or type; the message gives the expected one. When an
+            identifier is no factor.
 
     Example:
         >>> dataset = ImageDataset("two", np.array([[[0, 255]], [[51, 0]]], dtype=np.uint8), (), "typed in")
@@ -117,6 +120,7 @@ class ImageDataset:
     remarks: Sequence[str] = ()
     report: Sequence[tuple[str, str]] = ()
     point_format: PointFormat | None = None
+    identifiers: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         shape, dtype = tuple(self.images.shape), self.images.dtype
@@ -137,6 +141,7 @@ class ImageDataset:
             raise InvalidInputError(
                 f"Expected a different name for each factor of {self.name!r}, got {', '.join(names)}."
             )
+        object.__setattr__(self, "identifiers", as_identifiers(self.identifiers, names))
         for factor in self.factors:
             if len(factor.codes) != shape[0]:
                 raise InvalidInputError(

@@ -2,10 +2,11 @@
 
 import difflib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Literal
 
+from vaefrag_core.artifacts.posterior_arrays import as_identifiers
 from vaefrag_core.config import DatasetConfig
 from vaefrag_core.datasets.archives import Archive
 from vaefrag_core.datasets.base import ImageDataset, PointFormat
@@ -69,11 +70,12 @@ def load_dataset(config: DatasetConfig) -> ImageDataset:
     """Load a data set by its name.
 
     Args:
-        config: the name, with the path or image size of a data set that takes them.
+        config: the name, with the path or image size of a data set that takes them, and labels that are identifiers
+            beside those that its file names.
 
     Raises:
-        InvalidInputError: when there is no such name, a setting is missing or has no effect, or nothing can be learned
-            from the files. `fields` names the setting at fault.
+        InvalidInputError: when there is no such name, a setting is missing or has no effect, an identifier is no label,
+            or nothing can be learned from the files. `fields` names the setting at fault.
         MissingDataError: when files are missing and cannot be downloaded.
         BrokenFileError: when a file cannot be read.
 
@@ -83,10 +85,35 @@ def load_dataset(config: DatasetConfig) -> ImageDataset:
     """
     definition = _definition_of(config)
     try:
-        return definition.load(config)
+        dataset = definition.load(config)
     except VaefragError as error:
         error.fields = error.fields or {"dataset.path" if config.path else "dataset.name": str(error)}
         raise
+    return replace(dataset, identifiers=_identifiers(config, dataset.factor_names(), dataset.identifiers))
+
+
+def dataset_identifiers(config: DatasetConfig) -> tuple[str, ...]:
+    """Return the labels that are identifiers: those that the config names, and those that the data set's file names.
+
+    The data set is loaded only if its labels depend on the user's files.
+
+    Args:
+        config: the data set's name and settings, as for `load_dataset`.
+
+    Raises:
+        InvalidInputError, MissingDataError, BrokenFileError: as `load_dataset`.
+    """
+    definition = _definition_of(config)
+    if definition.n_images is None:
+        return tuple(load_dataset(config).identifiers)
+    return _identifiers(config, definition.factors)
+
+
+def _identifiers(config: DatasetConfig, labels: tuple[str, ...], own: Sequence[str] = ()) -> tuple[str, ...]:
+    try:
+        return as_identifiers((*own, *config.identifiers), labels)
+    except InvalidInputError as error:
+        raise _setting_error("identifiers", str(error)) from None
 
 
 def dataset_size(config: DatasetConfig) -> tuple[int, tuple[int, int, int]]:

@@ -29,6 +29,7 @@ class FingerprintSample:
         label_names: the names of the F factors.
         sample_id: identifies the sample and its order: data set, size, seed and a hash of the images.
         copy_of: (N,) the position in the sample of the first image that each one equals, pixel for pixel.
+        identifiers: names of the factors that name images rather than tell something of them.
     """
 
     index: IntArray
@@ -37,6 +38,7 @@ class FingerprintSample:
     label_names: tuple[str, ...]
     sample_id: str
     copy_of: IntArray
+    identifiers: tuple[str, ...] = ()
 
     @property
     def duplicates(self) -> int:
@@ -111,4 +113,5 @@ def draw_fingerprint(
         label_names=dataset.factor_names(),
         sample_id=f"{dataset.name}, {config.size} images, seed {config.seed}, {digest.hexdigest()[:12]}",
         copy_of=copy_of,
+        identifiers=tuple(dataset.identifiers),
     )

@@ -39,11 +39,13 @@ class ImageNotes:
         factors: the properties known of every image.
         remarks: sentences that whoever trains on the images should read.
         files: the name of each source file and how it was read.
+        identifiers: names of factors that name images rather than tell something of them.
     """
 
     factors: Sequence[Factor] = ()
     remarks: Sequence[str] = ()
     files: Sequence[tuple[str, str]] = ()
+    identifiers: Sequence[str] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +58,15 @@ class CachedImages:
     def dataset(self, name: str, origin: str) -> ImageDataset:
         """Return the images and notes as a data set."""
         notes = self.notes
-        return ImageDataset(name, self.images, notes.factors, origin, remarks=notes.remarks, report=notes.files)
+        return ImageDataset(
+            name,
+            self.images,
+            notes.factors,
+            origin,
+            remarks=notes.remarks,
+            report=notes.files,
+            identifiers=notes.identifiers,
+        )
 
 
 class ImageStatistics:
@@ -201,6 +211,7 @@ def _build(folder: Path, build: Callable[[Path], ImageNotes]) -> None:
             "factors": [{"name": factor.name, "levels": factor.levels} for factor in notes.factors],
             "remarks": list(notes.remarks),
             "files": list(notes.files),
+            "identifiers": list(notes.identifiers),
         }
         np.save(temporary / "codes.npy", np.array([factor.codes for factor in notes.factors], dtype=np.int64))
         (temporary / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
@@ -217,6 +228,7 @@ def _read_cache(folder: Path) -> CachedImages | None:
         facts = read_json(folder / "facts.json")
         factors = [Factor(f["name"], c, tuple(f["levels"])) for f, c in zip(facts["factors"], codes, strict=True)]
         files = [(name, outcome) for name, outcome in facts["files"]]
+        identifiers = tuple(facts.get("identifiers", ()))  # caches of files without are older than the field
     except (OSError, ValueError, KeyError, TypeError):  # whatever a damaged file, or other JSON, makes of it
         return None
-    return CachedImages(images, ImageNotes(tuple(factors), tuple(facts["remarks"]), tuple(files)))
+    return CachedImages(images, ImageNotes(tuple(factors), tuple(facts["remarks"]), tuple(files), identifiers))

@@ -4,7 +4,7 @@ Values are checked before anything is trained: with a Bernoulli loss on grey lev
 would be learned.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from vaefrag_core.array_types import AnyArray, ImageArray
+from vaefrag_core.artifacts.posterior_arrays import as_identifiers
 from vaefrag_core.datasets.base import Factor, ImageDataset
 from vaefrag_core.datasets.image_cache import (
     IMAGES,
@@ -34,7 +35,8 @@ def load_npz_images(path: str | Path) -> ImageDataset:
     """Load the images of an `.npz` or `.npy` file, memory-mapped.
 
     An `.npz` has `images` (N, H, W), (N, H, W, 1) or (N, H, W, 3), and may have `labels` (N,) or (N, F) with
-    `label_names`. Images of type uint8 have 0…255, others 0…255 or 0…1; black and white may be 0 and 1 of any type.
+    `label_names`, and `identifiers`, names of labels that name images. Images of type uint8 have 0…255, others 0…255 or
+    0…1; black and white may be 0 and 1 of any type.
     An `.npy` holds the images alone; one of uint8 is mapped without a copy.
 
     Args:
@@ -43,7 +45,8 @@ def load_npz_images(path: str | Path) -> ImageDataset:
     Raises:
         MissingDataError: when there is no such file.
         BrokenFileError: when it cannot be read.
-        InvalidInputError: when the images have the wrong shape, or values from which nothing can be learned.
+        InvalidInputError: when the images have the wrong shape, or values from which nothing can be learned; when an
+            identifier is no label.
     """
     file = Path(path)
     if file.suffix == ".npy":
@@ -58,11 +61,10 @@ def load_npz_images(path: str | Path) -> ImageDataset:
                 f"{file}: expected an array named images, got {', '.join(sorted(checksums)) or 'none'}. Name it by"
                 " numpy.savez(file, images=…)."
             )
-        relevant = {name: checksums[name] for name in ("images", "labels", "label_names") if name in checksums}
+        names = ("images", "labels", "label_names", "identifiers")
+        relevant = {name: checksums[name] for name in names if name in checksums}
         version, stored = relevant, find_array(file, "images")
-    cached = cached_images(
-        NAME, version, lambda folder: _unpack(stored, "labels" in relevant, "label_names" in relevant, folder)
-    )
+    cached = cached_images(NAME, version, lambda folder: _unpack(stored, relevant, folder))
     return cached.dataset(NAME, str(file))
 
 
@@ -84,13 +86,18 @@ class _PixelRange:
             self.low, self.high = min(self.low, float(part.min())), max(self.high, float(part.max()))
 
 
-def _unpack(stored: StoredArray, with_labels: bool, with_names: bool, folder: Path) -> ImageNotes:
+def _unpack(stored: StoredArray, beside: Collection[str], folder: Path) -> ImageNotes:
+    """Write the images into a folder, and return what the arrays beside them say."""
     shape = _image_shape(stored)
     factors: tuple[Factor, ...] = ()
-    if with_labels:
-        names = find_array(stored.path, "label_names").read() if with_names else None
+    if "labels" in beside:
+        names = find_array(stored.path, "label_names").read() if "label_names" in beside else None
         texts = None if names is None else np.atleast_1d(names).tolist()
         factors = factors_of(find_array(stored.path, "labels").read(), texts, stored.shape[0])
+    identifiers: tuple[str, ...] = ()
+    if "identifiers" in beside:
+        label_names = tuple(factor.name for factor in factors)
+        identifiers = as_identifiers(find_array(stored.path, "identifiers").read(), label_names)
     values = _PixelRange()
     for part in stored.chunks():
         values.update(part)
@@ -108,7 +115,7 @@ def _unpack(stored: StoredArray, with_labels: bool, with_names: bool, folder: Pa
     remarks = statistics.remarks(str(stored.path))
     if stored.dtype == np.uint8 and 1 < values.high < _BRIGHT:
         remarks.append(f"The brightest pixel is {values.high:g} of 255: the images are dark.")
-    return ImageNotes(factors, remarks)
+    return ImageNotes(factors, remarks, identifiers=identifiers)
 
 
 def _image_shape(stored: StoredArray) -> tuple[int, ...]:

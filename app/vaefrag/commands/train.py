@@ -38,6 +38,7 @@ FIELDS = {
     "dataset": "dataset.name",
     "path": "dataset.path",
     "image_size": "dataset.image_size",
+    "identifier": "dataset.identifiers",
     "fingerprint_size": "fingerprint.size",
     "fingerprint_seed": "fingerprint.seed",
     "members": "members",
@@ -109,6 +110,13 @@ def train(
     path: Annotated[Path | None, typer.Option(help="The data set's folder or file.", show_default=False)] = None,
     image_size: Annotated[
         int | None, typer.Option(help="Of pictures of a folder: pixels of a side.", show_default=False)
+    ] = None,
+    identifier: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A label that names images, so that it is compared with nothing; repeat for several.",
+            show_default=False,
+        ),
     ] = None,
     objective: Annotated[str, typer.Option(help=f"Loss: {', '.join(OBJECTIVES)}.")] = "beta-vae",
     members: Annotated[int, typer.Option(help="VAEs to train, each from its own seed.")] = 20,
@@ -220,6 +228,8 @@ def _field_value(option: str, value: Any) -> Any:
     """Return the value of an option in the form that its field of an `EnsembleSpec` takes."""
     if option in LISTS:
         return [part.strip() for part in value.split(",")]
+    if option == "identifier":
+        return list(value or ())
     if option == "path":
         return str(Path(value).absolute()) if value else None  # the engine runs in another folder
     return value.value if isinstance(value, StrEnum) else value

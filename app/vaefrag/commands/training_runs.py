@@ -34,6 +34,7 @@ def train_detached(
         The job, as JSON content.
     """
     show_remarks(spec)
+    EnsembleStore(settings.workspace).create(spec)
     job_store = JobStore(settings.workspace)
     with ensure_engine(settings, slots=_slots(settings, workers)):
         job_id = job_store.submit_training(spec, **after_training(estimator), most_slots=workers)
@@ -68,6 +69,7 @@ def train_and_wait(
         VaefragError: when the analysis fails, or the engine.
     """
     show_remarks(spec)
+    EnsembleStore(settings.workspace).create(spec)
     job_store = JobStore(settings.workspace)
     with (
         terminal.stop_on_interrupt() as should_stop,

@@ -92,6 +92,12 @@ NETWORK = (
     Field("fingerprint.seed", "Fingerprint seed", "Which images are drawn.", "whole"),
 )
 MORE = (
+    Field(
+        "dataset.identifiers",
+        "Identifiers",
+        "Labels that name images, separated by commas: compared with nothing.",
+        "text",
+    ),
     Field("train.batch_size", "Batch size", "Images in a step.", "whole"),
     Field("train.learning_rate", "Learning rate", "Of Adam.", "real"),
     Field("train.clip_gradient", "Longest gradient", "Norm to which longer ones are cut. Empty: not cut.", "real"),
@@ -119,7 +125,11 @@ MORE = (
     ),
     Field("model.pixel_variance", "Pixel variance", "Of the Gaussian likelihood, for images in 0…1.", "real"),
 )
-LISTS = ("model.widths", *(f"train.{setting.name}" for setting in SETTINGS.values() if setting.kind == "widths"))
+LISTS = (
+    "dataset.identifiers",
+    "model.widths",
+    *(f"train.{setting.name}" for setting in SETTINGS.values() if setting.kind == "widths"),
+)
 OPTIONAL = ("dataset.path", "dataset.image_size", "train.clip_gradient")  # may be left empty
 OF_OBJECTIVE = ("train.lambda_d",)  # left empty, each objective takes its own default
 FIELDS = {field.path: field for field in (*IMAGES, *LOSS, *SIZE, *NETWORK, *MORE)}
@@ -135,6 +145,7 @@ def initial_values(spec: EnsembleSpec | None = None) -> dict[str, Any]:
         Values by the path of their field.
     """
     content = (spec or EnsembleSpec()).model_dump(mode="json")
+    content["dataset"].setdefault("identifiers", [])  # left out of what is stored where there are none
     values = {path: _value_at(content, path) for path in FIELDS}
     values["name"] = ""  # of the other ensemble: two would be told apart by their ids alone
     for path in LISTS:
@@ -200,7 +211,8 @@ def read_fields(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _field_value(path: str, value: Any) -> Any:
     if path in LISTS:
-        return [part.strip() for part in str(value).split(",")]
+        parts = [part.strip() for part in str(value).split(",")]
+        return [part for part in parts if part] if path == "dataset.identifiers" else parts
     text = value.strip() if isinstance(value, str) else value
     if path in OPTIONAL and text == "":  # Dash sends "" for a box that was emptied
         return None

@@ -29,14 +29,14 @@ from vaefrag.jobs.job_results import (
     request_analysis,
     worker_records,
 )
-from vaefrag.jobs.scheduling import SlotRequest, assign_slot, choose_group, choose_preemption, fits
-from vaefrag.jobs.slot_requests import GPU, slot_requests
+from vaefrag.jobs.record_file import RecordDamagedError
+from vaefrag.jobs.scheduling import SlotRequest, assign_slot, choose_preemption, fits
+from vaefrag.jobs.slot_requests import GPU, next_members, slot_requests
 from vaefrag.jobs.worker import TaskSpec, run
 from vaefrag_core.config import EnsembleSpec
 from vaefrag_core.config_errors import parse
 from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.errors import VaefragError
-from vaefrag_core.training.group_size import group_size
 
 log = logging.getLogger("vaefrag.engine")
 
@@ -89,6 +89,9 @@ class Engine:
                 # A full disk, most likely. Workers go on; what they report is kept until it can be written.
                 log.error("The record cannot be written (%s). Trying again.", error)
                 time.sleep(RETRY_SECONDS)
+            except (RecordDamagedError, sqlite3.DatabaseError) as error:
+                log.error("The engine ends; the next one mends the record of jobs. %s", error)
+                return
 
     def step(self) -> None:
         """Handle the events that have come, decide what follows, and write it down."""
@@ -302,12 +305,7 @@ class Engine:
 
     def _dispatch_task(self, job: OpenJob, needs: tuple[str, ...], address: str, slots: int) -> None:
         """Write down that a task begins, then submit it; with several slots it is a share of what is queued."""
-        members: list[int] = []
-        if job.submission.kind == "train":
-            queued = len(job.members_in("queued"))
-            gpu_members = self.gpus.members if needs == GPU else None
-            size = group_size(parse(EnsembleSpec, job.submission.request), queued, slots, gpu_members=gpu_members)
-            members = choose_group(job.members, size)
+        members = next_members(job, slots, self.gpus.members if needs == GPU else None)
         attempt = max((job.members[m].attempt for m in members), default=job.progress.attempt) + 1
         # The time makes the key unlike that of any other group that began with the same member and attempt.
         # The suffix tells the next engine what the task needs.

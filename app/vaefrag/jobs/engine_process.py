@@ -10,11 +10,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from vaefrag.fault_sentences import fault_sentence
+from vaefrag.jobs.record_file import examine, restore_record
 from vaefrag.jobs.safe_path import use_safe_path
 from vaefrag_core.ensemble_store import write_text
 from vaefrag_core.errors import BusyError
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("vaefrag.engine")
 
 LOCK_FILE, NEEDED_FILE, LOG_FILE, ADDRESS_FILE = "engine.lock", "engine.needed", "engine.log", "engine.address"
+HEARTBEAT_FILE = "engine.heartbeat"  # its time is that of the last beat; its content the engine's process id
+BEAT_SECONDS = 1.0  # between two beats
 MOST_LOG_BYTES = 2**20
 CHECK_SECONDS = 5.0  # between two checks whether the engine is alive
 
@@ -36,10 +40,18 @@ class EngineState:
     Args:
         running: whether there is one.
         address: the address at which workers join; empty until it is ready.
+        silent_seconds: since its main loop last came round.
+        pid: its process id; 0 when it is not known.
     """
 
     running: bool
     address: str = ""
+    silent_seconds: float = 0.0
+    pid: int = 0
+
+    def responds(self, allowed_seconds: float) -> bool:
+        """Return whether it runs and its main loop has come round within that time."""
+        return self.running and self.silent_seconds <= allowed_seconds
 
 
 def run_engine(settings: "Settings", *, slots: int | None = None, idle_seconds: float | None = None) -> None:
@@ -70,6 +82,9 @@ def run_engine(settings: "Settings", *, slots: int | None = None, idle_seconds: 
     with _exclusive_lock(folder) as lock:
         _configure_log()
         use_safe_path()
+        if done := restore_record(folder):
+            log.warning(done)
+        write_text(folder / HEARTBEAT_FILE, str(os.getpid()))
         began = time.monotonic()
         # Another at every start: a copy of the workspace elsewhere does not pass for this one.
         token = secrets.token_hex(16)
@@ -119,6 +134,7 @@ class _Shutdown:
         self.reason = ""
         self._idle_seconds, self._busy_at = idle_seconds, time.monotonic()
         self._needed = (folder / NEEDED_FILE).open("a")
+        self._heartbeat, self._beat_at = folder / HEARTBEAT_FILE, 0.0
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
 
@@ -127,6 +143,10 @@ class _Shutdown:
         if self.reason:
             return True
         now = time.monotonic()
+        if now - self._beat_at > BEAT_SECONDS:
+            self._beat_at = now
+            with suppress(OSError):
+                os.utime(self._heartbeat)  # which a full disk does not keep from being done
         if busy:
             self._busy_at = now
         if self._idle_seconds is None or now - self._busy_at < self._idle_seconds:
@@ -150,6 +170,9 @@ def ensure_engine(settings: "Settings", *, slots: int | None = None) -> Iterator
     folder = jobs_folder(settings.workspace)
     with (folder / NEEDED_FILE).open("a") as needed:
         fcntl.flock(needed, fcntl.LOCK_SH)  # waits for an engine that is about to end
+        if examine(folder).sentence:  # before anything is written to it; an engine that runs ends, and mends it itself
+            with suppress(BusyError):
+                restore(settings.workspace)
         supervisor = EngineSupervisor(settings, slots)
         supervisor.ensure()
         yield supervisor
@@ -164,7 +187,14 @@ def supervise_engine(settings: "Settings") -> Iterator[None]:
         while not ended.wait(CHECK_SECONDS):
             supervisor.ensure()
 
-    with ensure_engine(settings) as supervisor:
+    try:
+        needed = ExitStack()
+        supervisor = needed.enter_context(ensure_engine(settings))
+    except OSError as error:
+        log.warning("No engine is started: %s What is there is shown all the same.", fault_sentence(error))
+        yield
+        return
+    with needed:
         threading.Thread(target=supervise, args=(supervisor,), daemon=True).start()
         try:
             yield
@@ -195,9 +225,26 @@ class EngineSupervisor:
         """Return the reason why the engine that this process started has failed; an empty text when it has not."""
         if self._child is None or self._child.poll() in (None, 0):
             return ""
+        if engine_state(self._settings.workspace).running:
+            self._child = None  # another command's engine was first, and does the work of both
+            return ""
         path = jobs_folder(self._settings.workspace) / LOG_FILE
         lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return f"{lines[-1] if lines else 'the engine ended'} ({path} says more)"
+
+
+def restore(workspace: Path) -> str:
+    """Put the good copy in the place of a record of jobs that is damaged, lost or emptied.
+
+    Returns:
+        What was done, in a sentence; an empty text when there was nothing to do.
+
+    Raises:
+        BusyError: when an engine runs.
+    """
+    folder = jobs_folder(workspace)
+    with _exclusive_lock(folder):
+        return restore_record(folder)
 
 
 def engine_state(workspace: Path) -> EngineState:
@@ -210,8 +257,24 @@ def engine_state(workspace: Path) -> EngineState:
     except FileNotFoundError:
         return EngineState(False)
     except OSError:  # locked
-        path = folder / ADDRESS_FILE
-        return EngineState(True, path.read_text(encoding="utf-8") if path.is_file() else "")
+        return EngineState(True, _text_of(folder / ADDRESS_FILE), *_heartbeat(folder / HEARTBEAT_FILE))
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:  # not written yet, or of an engine that has just ended
+        return ""
+
+
+def _heartbeat(path: Path) -> tuple[float, int]:
+    """Return the seconds since the last beat, and the engine's process id."""
+    try:
+        silent = max(0.0, time.time() - path.stat().st_mtime)
+    except OSError:  # of an engine of an earlier version, or one that has just begun
+        return 0.0, 0
+    content = _text_of(path)
+    return silent, int(content) if content.isdecimal() else 0
 
 
 def jobs_folder(workspace: Path) -> Path:

@@ -7,7 +7,10 @@ from vaefrag.jobs.engine_job_store import OpenJob
 from vaefrag.jobs.job_kinds import KINDS
 from vaefrag.jobs.job_models import ACTIVE
 from vaefrag.jobs.job_results import RunningTask
-from vaefrag.jobs.scheduling import SlotRequest
+from vaefrag.jobs.scheduling import SlotRequest, choose_group
+from vaefrag_core.config import EnsembleSpec
+from vaefrag_core.config_errors import parse
+from vaefrag_core.training.group_size import group_size
 
 GPU = (GPU_OFFER,)  # the needs of a task that trains on a GPU
 
@@ -39,3 +42,18 @@ def slot_requests(jobs: Iterable[OpenJob], running: Sequence[RunningTask], *, ha
             )
         )
     return requests
+
+
+def next_members(job: OpenJob, slots: int, gpu_members: int | None) -> list[int]:
+    """Return the members of a job that train together in its next slot; none of a job without members.
+
+    Args:
+        job: the job.
+        slots: the number of slots that its queued members share.
+        gpu_members: the number of members that train together on a GPU; None for the CPU.
+    """
+    if job.submission.kind != "train":
+        return []
+    queued = len(job.members_in("queued"))
+    size = group_size(parse(EnsembleSpec, job.submission.request), queued, slots, gpu_members=gpu_members)
+    return choose_group(job.members, size)

@@ -14,6 +14,7 @@ from typing import Any
 
 from distributed import get_worker
 
+from vaefrag.fault_sentences import fault_sentence
 from vaefrag.jobs.attempt_lease import LeaseLostError, acquire_lease, write_checkpoint
 from vaefrag.jobs.checkpoint_transfer import begin_remotely, save_remotely, sees_workspace
 from vaefrag.jobs.job_kinds import JobKind
@@ -307,7 +308,4 @@ def _member_report(status: MemberStatus, steps_per_second: float | None = None) 
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        where = f" ({error.filename})" if error.filename else ""
-        return f"{error.strerror}{where}. Mend that, then retry."
-    return str(error)
+    return str(error) if isinstance(error, VaefragError) else fault_sentence(error)

@@ -141,7 +141,7 @@ def register(app: Dash, site: Site) -> None:
                 sweep = _launch_sweep(site, sweep, [spec, *more])
                 return [None] * len(paths), None, no_update, site.atlas(sweep.id), ""
             ensemble_id = site.queries.store.id_of(spec)
-            if _is_trained(site, ensemble_id):
+            if _is_trained(site, spec):
                 link = dcc.Link("Open it", href=site.ensemble(ensemble_id), className="button small")
                 text = "An ensemble with exactly these settings has been trained. Change a setting, such as the seed."
                 already = html.Div([remarks([text]), link], className="already")
@@ -161,15 +161,19 @@ def _launch_sweep(site: Site, sweep: Sweep, specs: list[EnsembleSpec]) -> Sweep:
     """Submit the training of each ensemble of a sweep, but for those that are trained."""
     sweep = site.queries.sweeps.create(sweep, specs)
     for spec in specs:
-        if not _is_trained(site, site.queries.store.id_of(spec)):
+        if not _is_trained(site, spec):
             site.job_store.submit_training(spec, who=requester())
     return sweep
 
 
-def _is_trained(site: Site, ensemble_id: str) -> bool:
+def _is_trained(site: Site, spec: EnsembleSpec) -> bool:
+    """Return whether nothing would come of a job: all members are trained, and the identifiers are the same."""
     try:
-        members = site.queries.members(site.queries.store.record(ensemble_id))
+        record = site.queries.store.record(site.queries.store.id_of(spec))
+        members = site.queries.members(record)
     except VaefragError:
+        return False
+    if record.spec.dataset.identifiers != spec.dataset.identifiers:
         return False
     return all(member.state == "done" for member in members)
 
