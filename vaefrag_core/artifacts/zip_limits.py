@@ -62,7 +62,9 @@ def read_npy_header(file: IO[bytes], file_bytes: int | None = None) -> tuple[tup
     shape, fortran, dtype = read(file)
     needed = math.prod(shape) * dtype.itemsize
     if file_bytes is not None and not dtype.hasobject and needed > file_bytes - file.tell():
-        raise ValueError(f"its header declares {needed:,} bytes of shape {shape}, more than the file holds")
+        raise ValueError(
+            f"its header declares {needed:,} bytes of shape {shape}, more than the file holds: it ends early"
+        )
     return shape, fortran, dtype
 
 
