@@ -109,7 +109,7 @@ def update_posteriors(ensemble_id: str, store: EnsembleStore, *, on_stage: OnSta
     """
     trained = trained_members(ensemble_id, store)  # none of an imported ensemble: its posteriors stay as they came
     try:
-        posteriors = store.posteriors(ensemble_id)
+        posteriors = sound_posteriors(ensemble_id, store, on_stage=on_stage)
     except MissingDataError:
         return encode(ensemble_id, store, on_stage=on_stage)
     if not trained:
@@ -128,6 +128,26 @@ def _with_identifiers_of_spec(ensemble_id: str, store: EnsembleStore, posteriors
     if set(names) != set(posteriors.identifiers):
         store.save_posteriors(ensemble_id, posteriors.with_identifiers(names))
     return store.posteriors(ensemble_id)
+
+
+def sound_posteriors(ensemble_id: str, store: EnsembleStore, *, on_stage: OnStage = ignore_stage) -> Posteriors:
+    """Return the posteriors of an ensemble, compared with their checksums; damaged ones are encoded again.
+
+    Args:
+        ensemble_id: the ensemble.
+        store: where it lives.
+        on_stage: called with "encode" and the share of it that is done, where that is needed.
+
+    Raises:
+        MissingDataError: when there are none.
+        BrokenFileError: when they are damaged and there are no members to encode them by, as of an imported ensemble.
+    """
+    try:
+        return store.posteriors(ensemble_id, checked=True)
+    except BrokenFileError:
+        if not trained_members(ensemble_id, store):
+            raise
+        return encode(ensemble_id, store, on_stage=on_stage)
 
 
 def encode(ensemble_id: str, store: EnsembleStore, *, on_stage: OnStage = ignore_stage) -> Posteriors:
@@ -188,7 +208,7 @@ def analyze(
         MissingDataError: when there is no such ensemble, or no posteriors yet.
     """
     config = config or AnalysisConfig()
-    posteriors = _with_diverged(ensemble_id, store, store.posteriors(ensemble_id))
+    posteriors = _with_diverged(ensemble_id, store, sound_posteriors(ensemble_id, store, on_stage=on_stage))
     source, estimator = result_inputs(posteriors.key), config.hotspots.estimator
 
     def compare(folder: Path) -> None:
@@ -276,7 +296,7 @@ def analyze_spaces(
         MissingDataError: when there is no such ensemble, or no posteriors yet.
     """
     config = config or SpaceConfig()
-    posteriors = store.posteriors(ensemble_id)
+    posteriors = sound_posteriors(ensemble_id, store, on_stage=on_stage)
 
     def compare(folder: Path) -> None:
         compare_spaces(posteriors, config, on_progress=lambda done, n: on_stage("spaces", done / n)).save(folder)
