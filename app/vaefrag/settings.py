@@ -71,7 +71,9 @@ class Settings(BaseSettings):
     engine_silent_seconds: float = Field(
         60.0, ge=1, description="without a sign of life, after which an engine counts as hung"
     )
-    least_free_mb: float = Field(200.0, ge=0, description="megabytes of the workspace's disk that work leaves free")
+    least_free_mb: float = Field(
+        200.0, ge=0, description="megabytes of room on the workspace's disk, below which it is not ready"
+    )
     gpu_device: str = Field("cuda", min_length=1, description="torch's name for the GPUs of workers")
     gpu_members: int = Field(32, ge=1, le=4096, description="members trained together on one GPU: as many as fit")
     url_prefix: str = Field(

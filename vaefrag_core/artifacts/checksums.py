@@ -33,6 +33,8 @@ def check_files(folder: Path) -> None:
         expected = {folder / name: str(digest) for name, digest in sums.items()}
     except (OSError, ValueError, AttributeError) as error:
         raise BrokenFileError(f"{path} cannot be read ({error}).") from error
+    if not expected:
+        raise BrokenFileError(f"{path} cannot be read (it names no file).")
     for file, digest in expected.items():
         try:
             facts = file.stat()
