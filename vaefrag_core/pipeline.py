@@ -25,12 +25,11 @@ from vaefrag_core.config import AnalysisConfig, EnsembleSpec, HotspotConfig, Mea
 from vaefrag_core.datasets.catalog import dataset_identifiers, dataset_size, load_dataset, point_format
 from vaefrag_core.datasets.fingerprint import draw_fingerprint
 from vaefrag_core.encoding import encode_members
-from vaefrag_core.ensemble_record import TrainedSource
 from vaefrag_core.ensemble_store import AnalysisIndex, EnsembleStore
 from vaefrag_core.errors import BrokenFileError, MissingDataError
 from vaefrag_core.null_pipeline import run_null_tests as run_null_tests
 from vaefrag_core.null_pipeline import stored_null_tests
-from vaefrag_core.restored_members import encode_snapshots, restorable_steps, restore_networks
+from vaefrag_core.restored_members import encode_snapshots, restorable_steps, restore_networks, with_diverged
 from vaefrag_core.restored_members import trained_members as trained_members
 from vaefrag_core.result_inputs import (
     OnStage,
@@ -54,7 +53,6 @@ from vaefrag_core.structure.sampling_errors import corrected_nmi_inside
 from vaefrag_core.structure.space_comparison import compare_spaces
 from vaefrag_core.synthesis.traversals import traverse_members
 from vaefrag_core.training.checkpoints import MemberStatus, member_statuses
-from vaefrag_core.training.divergence import diverged
 from vaefrag_core.training.ensemble_training import train_ensemble
 from vaefrag_core.training.ensemble_training import train_group as train_group
 
@@ -191,6 +189,7 @@ def analyze(
     store: EnsembleStore,
     config: AnalysisConfig | None = None,
     *,
+    device: str = "cpu",
     on_stage: OnStage = ignore_stage,
 ) -> Analysis:
     """Compare the channels of an ensemble, find its hotspots, map them and paint its traversals.
@@ -202,13 +201,14 @@ def analyze(
         ensemble_id: an ensemble with posteriors.
         store: where it lives.
         config: settings of every stage.
+        device: where exact information is compared; no part of what names a result.
         on_stage: called with the stage at work and the share of it that is done.
 
     Raises:
         MissingDataError: when there is no such ensemble, or no posteriors yet.
     """
     config = config or AnalysisConfig()
-    posteriors = _with_diverged(ensemble_id, store, sound_posteriors(ensemble_id, store, on_stage=on_stage))
+    posteriors = with_diverged(ensemble_id, store, sound_posteriors(ensemble_id, store, on_stage=on_stage))
     source, estimator = result_inputs(posteriors.key), config.hotspots.estimator
 
     def compare(folder: Path) -> None:
@@ -217,6 +217,7 @@ def analyze(
             posteriors,
             estimator=estimator,
             earlier=earlier,
+            device=device if estimator == "exact" else "cpu",
             errors=True,
             on_progress=lambda done, n: on_stage("compare", done / n),
         )
@@ -324,16 +325,6 @@ def _save_hotspots(matrix: ChannelMatrix, config: HotspotConfig, posteriors: Pos
 
 def _save_inside(posteriors: Posteriors, matrix: ChannelMatrix, hotspots: Hotspots, folder: Path) -> None:
     corrected_nmi_inside(posteriors, matrix, hotspots).save(folder)
-
-
-def _with_diverged(ensemble_id: str, store: EnsembleStore, posteriors: Posteriors) -> Posteriors:
-    """Return the posteriors with the members whose training diverged, by their losses where there are some."""
-    if not isinstance(store.record(ensemble_id).source, TrainedSource):
-        return posteriors
-    members = posteriors.member_ids.tolist()
-    statuses = member_statuses(store.members_folder(ensemble_id), max(members) + 1)
-    by_losses = diverged({m: statuses[m].loss for m in members})
-    return replace(posteriors, diverged=(*by_losses, *posteriors.diverged_members))
 
 
 def _save_map(matrix: ChannelMatrix, hotspots: HotspotConfig, config: AnalysisConfig, folder: Path) -> None:

@@ -51,7 +51,7 @@ class TaskSpec:
         request: the fields of the kind's config.
         attempts: the number of the attempt at each member.
         checkpoint_seconds: the time between two checkpoints.
-        device: where networks run: "cpu", or the name of its GPU in the worker's settings.
+        device: where networks run and exact information is compared: "cpu", or torch's name of a GPU.
     """
 
     key: str
@@ -180,7 +180,8 @@ def _analyze(task: TaskSpec, reporter: _Reporter) -> dict[str, Any]:
             reporter.send("progress", stage=stage, share=share)
 
     posteriors = pipeline.update_posteriors(task.ensemble_id, store, on_stage=on_stage)
-    pipeline.analyze(task.ensemble_id, store, parse(AnalysisConfig, task.request), on_stage=on_stage)
+    config = parse(AnalysisConfig, task.request)
+    pipeline.analyze(task.ensemble_id, store, config, device=task.device, on_stage=on_stage)
     pipeline.renew_atlases(task.ensemble_id, store, on_stage=on_stage)
     return {"analysed": posteriors.n_members}
 
