@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     proxies: int = Field(
         0, ge=0, le=10, description="proxies in front whose word on the client's address and scheme is believed"
     )
+    request_seconds: float = Field(30.0, gt=0, description="in which a client has to send a request whole")
     web_processes: int = Field(1, ge=1, le=64, description="processes that answer requests side by side")
     start_engine: bool = Field(True, description="whether `serve` starts an engine when none runs")
     workspace: Path = Field(Path("data"), description="folder of the ensembles")
