@@ -67,7 +67,7 @@ def test_shares_are_those_of_a_search_in_trees(classes: IntArray, heavy: bool) -
     for values in (rare, classes[1]):
         entropy = mutual_info_score(values, values)
         expected = mutual_info_classif(codes, values, n_neighbors=10, random_state=0) / entropy
-        np.testing.assert_allclose(told_shares(codes, values[None])[0], expected, atol=1e-9)
+        np.testing.assert_allclose(told_shares(codes, values[None])[0], expected, atol=5e-4)
 
 
 def test_what_cannot_be_told_is_undefined(classes: IntArray) -> None:
