@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import socket
@@ -12,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -324,6 +325,32 @@ def test_a_process_that_dies_is_replaced(trained: Trained) -> None:
         os.kill(first, signal.SIGKILL)
         wait_until(lambda: children(process.pid) not in ([first], []))
         assert json.loads(fetch(f"{url}healthz"))["web"] is True
+
+
+def test_half_open_requests_hold_nobody_up_and_are_cut_off(trained: Trained) -> None:
+    halves = (b"GET / HTTP/1.1\r\nHost: localhost\r\nX-", b"POST /sign-in HTTP/1.1\r\nContent-Length: 99\r\n\r\ntoken=")
+    with (
+        served(trained.store.workspace, "--no-engine", VAEFRAG_REQUEST_SECONDS="4") as (_, url),
+        ExitStack() as stack,
+    ):
+        fetch(url)
+        where = urlsplit(url)
+        began = time.monotonic()
+        held = [stack.enter_context(socket.create_connection((where.hostname, where.port), 20)) for _ in range(40)]
+        for number, connection in enumerate(held):
+            connection.sendall(halves[number % 2])
+        assert json.loads(fetch(f"{url}healthz"))["web"] is True
+        assert b"vaefrag" in fetch(url)
+        assert time.monotonic() - began < 4  # else they may have been cut off already
+        trickle, *silent = held
+        with suppress(OSError):
+            while time.monotonic() - began < 20:  # one that goes on, byte by byte, has no more time than others
+                trickle.sendall(b"a")
+                if select.select([trickle], [], [], 0.2)[0]:
+                    assert trickle.recv(1) == b""
+                    break
+        assert 4 < time.monotonic() - began < 10
+        assert all(connection.recv(1) == b"" for connection in silent)
 
 
 def test_without_a_token_nothing_is_served_to_others(tmp_path: Path) -> None:

@@ -12,11 +12,12 @@ from vaefrag.cli import cli
 from vaefrag.commands import bench_hotspots
 from vaefrag.commands.bench_rules import OURS, RULES
 from vaefrag_core import pipeline
-from vaefrag_core.artifacts import Posteriors
+from vaefrag_core.artifacts import ChannelMatrix, Posteriors
 from vaefrag_core.config import NullConfig
 from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.errors import BrokenFileError, MissingDataError
 from vaefrag_core.null_pipeline import run_null_tests
+from vaefrag_core.structure.matrices import compare_channels
 from vaefrag_core.structure.planted_ensembles import Planted, independent, plant
 
 
@@ -128,6 +129,26 @@ def test_an_ensemble_that_has_not_been_analysed_is_refused(tmp_path: Path) -> No
     assert "vaefrag analyze" in str(refused.exception)
 
 
+def test_rules_are_tried_by_the_estimator_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = "nearly deterministic"  # of exact information, a smaller one
+    monkeypatch.setattr(bench_hotspots, "NULLS", {kind: bench_hotspots.NULLS[kind]})
+    monkeypatch.setattr(bench_hotspots, "PLANTED_PER_SEED", 0)
+    monkeypatch.setattr(bench_hotspots, "VARIANTS", {})
+    seen = []
+
+    def compared(posteriors: Posteriors, *, estimator: str) -> ChannelMatrix:
+        seen.append((posteriors.n_channels, estimator))
+        return compare_channels(independent(3, 4, 60, seed=0), estimator="bound")
+
+    monkeypatch.setattr(bench_hotspots, "compare_channels", compared)
+    bench_hotspots.bench_hotspots(seeds=3, estimator="exact")
+    assert seen == [(16, "exact")] * 3
+    planted = bench_hotspots.Planted(members=4, fragments=1, images=100)
+    monkeypatch.setattr(bench_hotspots, "compare_channels", compare_channels)
+    inside = [bench_hotspots.try_rules(planted, 0, {}, estimator=e)["similarity"] for e in ("bound", "exact")]
+    assert inside[1] < inside[0] - 0.02  # the bound tells too much of what is alike
+
+
 def test_the_rules_are_set_side_by_side(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     small = {"members": (6,), "fragments": (2,), "held": (1.0,), "idle": (0.2,), "images": (150,)}
     kinds = ("independent, 0.5 to 6 bits", "deterministic encoders")
@@ -152,6 +173,8 @@ def test_the_rules_are_set_side_by_side(monkeypatch: pytest.MonkeyPatch, capsys:
     bench_hotspots.show_hotspots(result)
     table = capsys.readouterr().err.split("First table")[0].splitlines()
     assert max(len(line) for line in table) <= 80
+    assert result["all_nulls"]["tried"] == 8
+    assert result["all_nulls"]["false_alarms"][OURS] == 0
     assert [line.split()[0] for line in table if "100%" in line].count("members") == 1
 
 

@@ -22,11 +22,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from filelock import FileLock, Timeout
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
+from vaefrag_core.analysis_index import AnalysisIndex as AnalysisIndex
 from vaefrag_core.artifacts import (
     Analysis,
     ChannelMap,
@@ -40,7 +40,7 @@ from vaefrag_core.artifacts import (
     Traversals,
 )
 from vaefrag_core.artifacts.files import recomputed_by
-from vaefrag_core.config import AnalysisConfig, Config, EnsembleSpec, Measure, content_key
+from vaefrag_core.config import EnsembleSpec, Measure, content_key
 from vaefrag_core.config_errors import parse
 from vaefrag_core.ensemble_record import (
     IMPORTED,
@@ -58,37 +58,6 @@ from vaefrag_core.errors import BrokenFileError, BusyError, InvalidInputError, M
 Content = TypeVar("Content")
 
 _ID = re.compile(r"[a-z0-9][a-z0-9.\-]{0,99}")
-
-
-class AnalysisIndex(Config):
-    """The settings of an analysis, and the folders within `analysis/` that hold its results."""
-
-    config: AnalysisConfig
-    posteriors_key: str
-    matrix: str
-    hotspots: dict[Measure, str]
-    maps: dict[Measure, str]
-    traversals: str | None = None
-    stability: str | None = None
-    over_training: str | None = None
-    null_tests: dict[Measure, str] = Field(default_factory=dict)
-    inside: str | None = None
-
-    @property
-    def key(self) -> str:
-        """Name the analysis by all but its `null_tests`, which change nothing that is derived from it."""
-        content = self.model_dump(mode="json")
-        content.pop("null_tests", None)
-        return content_key(content)
-
-    @model_serializer(mode="wrap")
-    def _without_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what is not there: the keys of such analyses are older than these fields."""
-        content: dict[str, Any] = dump(self)
-        for name in ("over_training", "null_tests", "inside"):
-            if not getattr(self, name):
-                content.pop(name, None)
-        return content
 
 
 class EnsembleStore:
@@ -141,8 +110,14 @@ class EnsembleStore:
         counts = {"members": posteriors.n_members, "images": posteriors.n_images}
         source = parse(ImportedSource, {"name": name, "posteriors_key": posteriors.key, **counts})  # before any writing
         ensemble_id = self._imported_id(source.posteriors_key)
-        self._write_record(ensemble_id, source)
-        self.save_posteriors(ensemble_id, posteriors)
+        is_new = not self.folder(ensemble_id).exists()
+        try:
+            self.save_posteriors(ensemble_id, posteriors)
+            self._write_record(ensemble_id, source)  # last: with it the folder becomes an ensemble
+        except BaseException:
+            if is_new:
+                shutil.rmtree(self.folder(ensemble_id), ignore_errors=True)
+            raise
         return self.record(ensemble_id)
 
     def _imported_id(self, posteriors_key: str) -> str:

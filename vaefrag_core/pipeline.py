@@ -171,6 +171,7 @@ def analyze(
     store: EnsembleStore,
     config: AnalysisConfig | None = None,
     *,
+    device: str = "cpu",
     on_stage: OnStage = ignore_stage,
 ) -> Analysis:
     """Compare the channels of an ensemble, find its hotspots, map them and paint its traversals.
@@ -182,6 +183,7 @@ def analyze(
         ensemble_id: an ensemble with posteriors.
         store: where it lives.
         config: settings of every stage.
+        device: where exact information is compared; no part of what names a result.
         on_stage: called with the stage at work and the share of it that is done.
 
     Raises:
@@ -197,6 +199,7 @@ def analyze(
             posteriors,
             estimator=estimator,
             earlier=earlier,
+            device=device if estimator == "exact" else "cpu",
             errors=True,
             on_progress=lambda done, n: on_stage("compare", done / n),
         )

@@ -8,7 +8,7 @@ from typing import Literal
 
 from vaefrag_core.config import Estimator, HotspotConfig, NullConfig, SpaceConfig
 
-RESULTS_FORMAT = 7  # raised when a stage computes something else from the same inputs
+RESULTS_FORMAT = 8  # raised when a stage computes something else from the same inputs
 
 Stage = Literal[
     "encode",

@@ -8,9 +8,10 @@ from flask import Flask, Response
 from flask_caching import Cache
 
 from vaefrag.auth import sign_in
-from vaefrag.auth.guard import HEALTH, SIGN_OUT, guard
+from vaefrag.auth.guard import HEALTH, READY, SIGN_OUT, guard
 from vaefrag.components.notices import notice, remarks
 from vaefrag.components.shell import shell
+from vaefrag.fault_sentences import MACHINE_FAULTS, fault_sentence
 from vaefrag.jobs.job_store import JobStore
 from vaefrag.page_cache import PageCache
 from vaefrag.pages import (
@@ -93,14 +94,17 @@ def create_app(settings: Settings, store: EnsembleStore, pages: Sequence[Page] =
     )
     app.server.config["MAX_CONTENT_LENGTH"] = MOST_REQUEST_BYTES
     undo_proxies(app.server, settings)
+    _answer_faults(app.server)
     auth = guard(app.server, settings)
-    health_route.register(app.server, settings.url_prefix + HEALTH, settings.workspace)
+    job_store = JobStore(store.workspace)
+    health_paths = settings.url_prefix + HEALTH, settings.url_prefix + READY
+    health_route.register(app.server, health_paths, settings, job_store)
     if auth.sessions is not None:
         sign_in.register(app.server, auth, auth.sessions)
     app.index_string = INDEX.replace("FAVICON", app.get_asset_url("logo.svg")).replace(
         "EARLY", app.get_asset_url("early.js")
     )
-    site = Site(Queries(store, _cache(app, settings)), settings.url_prefix, JobStore(store.workspace))
+    site = Site(Queries(store, _cache(app, settings)), settings.url_prefix, job_store)
     links = [(page.link, site.prefix + page.path) for page in pages if page.link]
     sign_out_path = site.prefix + SIGN_OUT if auth.sessions is not None else None
     logo = app.get_asset_url("logo.svg")
@@ -116,9 +120,23 @@ def create_app(settings: Settings, store: EnsembleStore, pages: Sequence[Page] =
 
 def _show_error(error: Exception) -> None:
     """Show what a user can mend above the page; anything else is a fault of ours and goes to the log."""
-    if not isinstance(error, VaefragError):
+    if not isinstance(error, VaefragError | MACHINE_FAULTS):
         raise error
-    set_props("alarm", {"children": remarks([str(error)], tone="alarm")})
+    sentence = str(error) if isinstance(error, VaefragError) else fault_sentence(error)
+    set_props("alarm", {"children": remarks([sentence], tone="alarm")})
+
+
+def _answer_faults(server: Flask) -> None:
+    """Answer a request that a fault of the machine keeps from being served in a sentence, with status 503."""
+
+    def answer(error: Exception) -> Response:
+        if isinstance(error, VaefragError):
+            raise error
+        server.logger.warning("%s", fault_sentence(error))
+        return Response(fault_sentence(error), 503, mimetype="text/plain")
+
+    for fault in MACHINE_FAULTS:
+        server.register_error_handler(fault, answer)
 
 
 def _register_router(app: Dash, site: Site, pages: Sequence[Page]) -> None:
@@ -130,7 +148,7 @@ def _register_router(app: Dash, site: Site, pages: Sequence[Page]) -> None:
         Input("url", "pathname"),
         State("url", "search"),
     )
-    def route(path: str | None, search: str | None) -> tuple[html.Div, list[html.Span], str, None]:
+    def route(path: str | None, search: str | None) -> tuple[html.Div, list[html.Span], str, html.Div | None]:
         """The path → a page."""
         for page in pages:
             request = page.request(site, path, search)
@@ -140,7 +158,8 @@ def _register_router(app: Dash, site: Site, pages: Sequence[Page]) -> None:
         else:
             shown, in_bar = _not_found(site, path or ""), False
         crumbs = [] if in_bar else [html.Span(shown.title)]
-        return shown.content, crumbs, f"{shown.title} · vaefrag", None
+        problem = site.job_store.problem
+        return shown.content, crumbs, f"{shown.title} · vaefrag", remarks([problem], tone="alarm") if problem else None
 
     app.clientside_callback(
         ClientsideFunction("pages", "title"),

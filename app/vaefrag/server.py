@@ -1,4 +1,4 @@
-"""Serves the pages until Ctrl-C or SIGTERM, by gunicorn: on a laptop the same server as in a lab."""
+"""Serves the pages until Ctrl-C or SIGTERM, by gunicorn and waitress: on a laptop the same server as in a lab."""
 
 import socket
 import threading
@@ -12,6 +12,7 @@ from gunicorn.app.base import BaseApplication
 
 from vaefrag import terminal
 from vaefrag.auth.token import reachable_address
+from vaefrag.web_worker import PageWorker
 from vaefrag_core.errors import BusyError
 
 if TYPE_CHECKING:
@@ -96,18 +97,17 @@ def serve_until_stopped(
         if browser and worker.age == 1:
             threading.Timer(0.3, webbrowser.open, (url,)).start()
 
+    class TimedWorker(PageWorker):
+        request_seconds = settings.request_seconds
+
     options = {
         "bind": f"fd://{bound.detach()}",
-        "worker_class": "gthread",
+        "worker_class": TimedWorker,
         "workers": settings.web_processes,
         "threads": THREADS,
         "timeout": HUNG_SECONDS,
         "graceful_timeout": SHUTDOWN_SECONDS,
         "worker_tmp_dir": str(SHARED_MEMORY) if SHARED_MEMORY.is_dir() else None,
-        # No header of a request names our path or scheme: `vaefrag.proxies` alone decides which proxies are believed.
-        "forwarder_headers": "",
-        "secure_scheme_headers": {},
-        "limit_request_line": 8190,  # a selection is part of an address
         "control_socket_disable": True,
         "loglevel": "warning",
         "proc_name": "vaefrag",

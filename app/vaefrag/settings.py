@@ -3,7 +3,7 @@
 import hashlib
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from platformdirs import user_cache_path
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -13,6 +13,7 @@ from vaefrag_core.config_errors import field_errors
 from vaefrag_core.errors import InvalidInputError
 
 SETTINGS_FILE = "vaefrag.toml"
+DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
 
 
 class Settings(BaseSettings):
@@ -38,6 +39,7 @@ class Settings(BaseSettings):
     proxies: int = Field(
         0, ge=0, le=10, description="proxies in front whose word on the client's address and scheme is believed"
     )
+    request_seconds: float = Field(30.0, gt=0, description="in which a client has to send a request whole")
     web_processes: int = Field(1, ge=1, le=64, description="processes that answer requests side by side")
     start_engine: bool = Field(True, description="whether `serve` starts an engine when none runs")
     workspace: Path = Field(Path("data"), description="folder of the ensembles")
@@ -68,7 +70,16 @@ class Settings(BaseSettings):
     )
     turn_seconds: float = Field(20.0, ge=0, description="that work keeps its slot before it makes room for other jobs")
     analysis_seconds: float = Field(60.0, ge=0, description="between analyses of an ensemble that is still trained")
-    gpu_device: str = Field("cuda", min_length=1, description="torch's name for the GPUs of workers")
+    engine_silent_seconds: float = Field(
+        60.0, ge=1, description="without a sign of life, after which an engine counts as hung"
+    )
+    least_free_mb: float = Field(200.0, ge=0, description="megabytes of the workspace's disk that work leaves free")
+    device: DeviceChoice = Field(
+        "auto", description="of the engine's own machine: auto, cpu, cuda or mps; auto takes a GPU where there is one"
+    )
+    gpu_device: str | None = Field(
+        None, min_length=1, description="torch's name for GPUs; default that of the kind found, else cuda"
+    )
     gpu_members: int = Field(32, ge=1, le=4096, description="members trained together on one GPU: as many as fit")
     url_prefix: str = Field(
         "/", description="path under which the pages are served, such as /lab/, whether a proxy strips it or not"

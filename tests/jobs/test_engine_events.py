@@ -27,6 +27,7 @@ class FakeCluster:
 
     def __init__(self, slots: int) -> None:
         self.events: queue.Queue[dict[str, Any] | FinishedTask] = queue.Queue()
+        self.has_gpu = False
         self.present = [f"tcp://127.0.0.1:{port}" for port in range(1, slots + 1)]
         self.submitted: dict[str, str] = {}  # addresses by key, in the order of submission
         self.cancelled: list[str] = []

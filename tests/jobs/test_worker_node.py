@@ -155,7 +155,7 @@ def certificates(folder: Path) -> Path:
 
 def test_members_train_on_gpus_alone_as_long_as_there_are_any(lab: Lab, tmp_path: Path) -> None:
     """No GPU is at hand: the CPU stands in its place, and all else is as it would be."""
-    lab.engine(gpu_device="cpu", gpu_members=1, checkpoint_seconds=OFTEN)
+    lab.engine(device="cpu", gpu_device="cpu", gpu_members=1, checkpoint_seconds=OFTEN)
     place = ("--workspace", str(lab.workspace), "--host", "127.0.0.2")
     worker = lab.start("worker", *place, "--gpus", "1", "--slots", "2", gpu_device="cpu")
     lab.wait(lambda: [row for row in joined(lab, 3) if row.offers.get("gpu")])

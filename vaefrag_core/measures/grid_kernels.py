@@ -6,7 +6,6 @@ from typing import Any
 from vaefrag_core.measures.numba_compile import compiled
 
 _FALL = 4.0  # distance from an interval, in its w, at which points stand √2 times as far apart
-_SUBSTEPS = 4  # of the Runge-Kutta method, from one point to the next
 _FAR = 36.0  # beyond, ln(1 + exp(x)) is x, or 0, to the last bit
 
 
@@ -39,13 +38,14 @@ def _density(u: float, intervals: Any) -> float:
 _density = compiled(_density)
 
 
-def _lay_points(start: float, stop: float, spacing: float, intervals: Any, points: Any, rho: Any) -> int:
+def _lay_points(start: float, stop: float, spacing: float, steps: int, intervals: Any, points: Any, rho: Any) -> int:
     """Write points that are equally spaced in t, from start until one is beyond stop.
 
     Args:
         start: the first point.
         stop: to be passed.
         spacing: in t.
+        steps: of the Runge-Kutta method, from one point to the next.
         intervals: (K, 3), see `_density`.
         points: (G,), written.
         rho: (G,), dt/du at each of them, written.
@@ -53,12 +53,12 @@ def _lay_points(start: float, stop: float, spacing: float, intervals: Any, point
     Returns:
         Number of points; G when they did not suffice.
     """
-    u, step = start, spacing / _SUBSTEPS
+    u, step = start, spacing / steps
     for g in range(points.shape[0]):
         points[g], rho[g] = u, _density(u, intervals)
         if u >= stop:
             return g + 1
-        for _ in range(_SUBSTEPS):
+        for _ in range(steps):
             first = 1 / _density(u, intervals)
             second = 1 / _density(u + step / 2 * first, intervals)
             third = 1 / _density(u + step / 2 * second, intervals)

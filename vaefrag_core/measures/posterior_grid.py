@@ -24,7 +24,8 @@ SPACING = 1.0  # of points, in the σ of the narrowest posteriors around; at 1.2
 MAX_POINTS = 1_024  # of a channel at that spacing
 REACH_SIGMA = 6.0  # of each posterior that a grid covers; 5 would cost 1e-5 bits
 MAX_GAP_SIGMA = 8.0  # between neighbouring means of one interval, in its w
-BISECTIONS = 30  # of the logarithm of the least σ
+SIGMA_TOLERANCE = 0.005  # of the logarithm of the least σ
+STEP = 0.25  # of the Runge-Kutta method, in t: halving it changes integrals by 1e-7 bits
 
 
 def posterior_grid(mean: FloatArray, sigma: FloatArray, spacing: float = SPACING) -> tuple[FloatArray, FloatArray]:
@@ -32,26 +33,43 @@ def posterior_grid(mean: FloatArray, sigma: FloatArray, spacing: float = SPACING
 
     Args:
         mean: (N,) posterior means.
-        sigma: (N,) posterior standard deviations in the same units, above 0, as `resolved_sigma` gives them.
+        sigma: (N,) posterior standard deviations in the same units, above 0, none narrower than `least_sigma`.
         spacing: of the points, in the σ of the narrowest posteriors around.
 
     Returns:
         The points (G,), ascending, and their weights du (G,).
+
+    Raises:
+        ValueError: when it takes more than twice `MAX_POINTS` at a spacing of 1.
 
     Example:
         >>> points, weights = posterior_grid(np.zeros(3), np.ones(3))
         >>> len(points), round(float(np.exp(-(points**2) / 2) @ weights / math.sqrt(2 * math.pi)), 6)
         (11, 1.0)
     """
-    # a walk as fine as this stays below twice the points that the least σ was chosen by
+    # the walk that chose the least σ was coarser: this one may take a little more points
     grid = _grid(mean, sigma, spacing, math.ceil(2 * MAX_POINTS / spacing))
     if grid is None:
-        raise ValueError(f"expected posteriors that {MAX_POINTS:,} points can resolve; widen them by resolved_sigma")
+        raise ValueError(f"expected posteriors that {MAX_POINTS:,} points can resolve; widen them by least_sigma")
     return grid
 
 
-def resolved_sigma(mean: FloatArray, sigma: FloatArray, max_points: int = MAX_POINTS) -> FloatArray:
-    """Widen the narrowest posteriors of a channel, as little as it takes for its grid to have so many points at most.
+def resolved_grid(mean: FloatArray, sigma: FloatArray, spacing: float) -> tuple[FloatArray, FloatArray] | None:
+    """Lay the grid of one channel, where it takes no more than `MAX_POINTS` at a spacing of 1.
+
+    Args:
+        mean: (N,) posterior means.
+        sigma: (N,) posterior standard deviations in the same units, above 0.
+        spacing: of the points, in the σ of the narrowest posteriors around.
+
+    Returns:
+        The points (G,) and their weights du (G,); None when narrow posteriors have to be widened, by `least_sigma`.
+    """
+    return _grid(mean, sigma, spacing, math.ceil(MAX_POINTS / spacing))
+
+
+def least_sigma(mean: FloatArray, sigma: FloatArray, max_points: int = MAX_POINTS) -> float:
+    """Return what the narrowest posteriors of a channel have to be widened to, for a grid of so many points at most.
 
     Args:
         mean: (N,) posterior means.
@@ -59,24 +77,26 @@ def resolved_sigma(mean: FloatArray, sigma: FloatArray, max_points: int = MAX_PO
         max_points: largest size of the grid at a spacing of 1.
 
     Returns:
-        (N,) standard deviations; the ones given, where they need no widening.
+        A standard deviation, half a percent or less above the least that will do.
 
     Example:
-        >>> resolved_sigma(np.arange(5.0), np.full(5, 0.1)).tolist()
-        [0.1, 0.1, 0.1, 0.1, 0.1]
+        >>> mean, sigma = np.array([0.0, 500.0, 1000.0]), np.full(3, 1e-3)
+        >>> least = least_sigma(mean, sigma, max_points=50)
+        >>> len(posterior_grid(mean, np.full(3, least))[0])
+        50
     """
-    if _grid(mean, sigma, SPACING, max_points) is not None:
-        return sigma
     low, high = math.log(float(sigma.min())), math.log(float(sigma.max()) + float(np.ptp(mean)))
-    for _ in range(BISECTIONS):
+    while high - low > SIGMA_TOLERANCE:
         middle = (low + high) / 2
-        fits = _grid(mean, np.maximum(sigma, math.exp(middle)), SPACING, max_points) is not None
+        fits = _grid(mean, np.maximum(sigma, math.exp(middle)), SPACING, max_points, SPACING) is not None
         low, high = (low, middle) if fits else (middle, high)
-    return np.maximum(sigma, math.exp(high))
+    return math.exp(high)
 
 
-def _grid(mean: FloatArray, sigma: FloatArray, spacing: float, most: int) -> tuple[FloatArray, FloatArray] | None:
-    """Lay a grid; None when it would take more than `most` points."""
+def _grid(
+    mean: FloatArray, sigma: FloatArray, spacing: float, most: int, step: float = STEP
+) -> tuple[FloatArray, FloatArray] | None:
+    """Lay a grid by steps of so much; None when it would take more than `most` points."""
     from vaefrag_core.measures.grid_kernels import lay_points
 
     narrowest = float(sigma.min())
@@ -92,5 +112,5 @@ def _grid(mean: FloatArray, sigma: FloatArray, spacing: float, most: int) -> tup
         intervals += [(width, sorted_mean[i], sorted_mean[j]) for i, j in zip(firsts, lasts, strict=True)]
     start, stop = float((mean - REACH_SIGMA * sigma).min()), float((mean + REACH_SIGMA * sigma).max())
     points, rho = np.empty((2, most + 1))
-    count = lay_points(start, stop, spacing, np.array(intervals), points, rho)
+    count = lay_points(start, stop, spacing, max(1, round(spacing / step)), np.array(intervals), points, rho)
     return (points[:count], spacing / rho[:count]) if count <= most else None

@@ -66,6 +66,7 @@ def estimated_bits(
         ceiling_bits=ceiling_bits,
         threads=threads or torch.get_num_threads(),
         on_progress=on_progress,
-        compare=None if on_device.type == "cpu" else compare_on(on_device),
+        # "cpu:0" stands for a GPU: its way, on the CPU, tries what no GPU is at hand for.
+        compare=None if on_device == torch.device("cpu") else compare_on(on_device),
     )
     return EstimatedBits(found.information, found.shared, found.error_bits, found.widened)

@@ -12,7 +12,7 @@ import numpy as np
 from vaefrag_core.array_types import Float32Array, FloatArray, IntArray
 from vaefrag_core.measures.channel_states import saturated_channels
 from vaefrag_core.measures.gaussian import DEFAULT_DIVERGENCE
-from vaefrag_core.measures.posterior_grid import SPACING, posterior_grid, resolved_sigma
+from vaefrag_core.measures.posterior_grid import SPACING, least_sigma, posterior_grid, resolved_grid
 from vaefrag_core.structure.compared_rows import Rows
 
 MOST_COLUMNS = 2_048  # of a tile: a product of two is 16 MB in single precision
@@ -44,7 +44,7 @@ class Grid:
     @property
     def widened(self) -> bool:
         """Whether narrow posteriors count as wider."""
-        return self.least_sigma > 0 and not self.tells_all
+        return self.least_sigma > 0
 
 
 def lay_grid(mean: FloatArray, logvar: FloatArray, ceiling_bits: float, spacing: float = SPACING / 2) -> Grid:
@@ -57,12 +57,14 @@ def lay_grid(mean: FloatArray, logvar: FloatArray, ceiling_bits: float, spacing:
         spacing: of the points, in σ of the narrowest posteriors around.
     """
     sigma = np.exp(logvar / 2)
-    resolved = resolved_sigma(mean, sigma)
-    least = 0.0 if resolved is sigma else float(resolved.min())
+    grid = resolved_grid(mean, sigma, spacing)
+    if grid is not None:
+        return Grid(*grid)
     # What no grid resolves is nearly always an encoder without noise: the bound, on some images, says so for certain.
-    if least and saturated_channels(_bound_on_some(mean, logvar), len(mean), ceiling_bits):
-        return Grid(np.zeros(0), np.zeros(0), least, tells_all=True)
-    return Grid(*posterior_grid(mean, resolved, spacing), least)
+    if saturated_channels(_bound_on_some(mean, logvar), len(mean), ceiling_bits):
+        return Grid(np.zeros(0), np.zeros(0), tells_all=True)
+    least = least_sigma(mean, sigma)
+    return Grid(*posterior_grid(mean, np.maximum(sigma, least), spacing), least)
 
 
 def _bound_on_some(mean: FloatArray, logvar: FloatArray) -> float:

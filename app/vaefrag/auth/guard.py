@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from vaefrag.settings import Settings
 
-HEALTH, SIGN_IN, SIGN_OUT = "healthz", "sign-in", "sign-out"
+HEALTH, READY, SIGN_IN, SIGN_OUT = "healthz", "readyz", "sign-in", "sign-out"
 PUBLIC_ASSETS = ("assets/app.css", "assets/early.js", "assets/logo.svg")  # of the sign-in page; they reveal nothing
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")  # that change nothing (RFC 9110, section 9.2.1)
 
@@ -69,7 +69,7 @@ def guard(server: Flask, settings: "Settings") -> AuthContext:
         hosts=frozenset(name.lower() for name in (settings.host, public.hostname) if name),
         origin=f"{public.scheme}://{public.netloc}".lower() if public.netloc else "",
     )
-    public_paths = frozenset(auth.prefix + path for path in (HEALTH, SIGN_IN, *PUBLIC_ASSETS))
+    public_paths = frozenset(auth.prefix + path for path in (HEALTH, READY, SIGN_IN, *PUBLIC_ASSETS))
 
     def check_request() -> "BaseResponse | None":
         refusal = _refuse_other_sites(auth)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from vaefrag.commands.bench_rules import OURS, RULES, Rule
 from vaefrag_core.array_types import FloatArray, IntArray
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.artifacts.recurrence import wilson_interval
-from vaefrag_core.config import HotspotConfig
+from vaefrag_core.config import DEFAULT_ESTIMATOR, Estimator, HotspotConfig
 from vaefrag_core.structure.hotspots import comparable_channels
 from vaefrag_core.structure.matrices import compare_channels
 from vaefrag_core.structure.planted_ensembles import (
@@ -36,8 +37,12 @@ SETTINGS: dict[str, tuple[int | float, ...]] = {
     "images": (100, 200, 300),
 }
 LARGEST = 60_000  # channels × images of a planted ensemble; larger ones are drawn again
+SEEDS: Mapping[Estimator, int] = {"bound": 20, "exact": 4}  # integrals of a hundred small ensembles take longer
 NULLS_PER_SEED, PLANTED_PER_SEED, VARIANTS_PER_SEED = 4, 15, 3  # ensembles of each kind, for each seed asked for
-SLOW_NULLS = ("5,000 images",)  # one for each seed
+SLOW_NULLS: Mapping[Estimator, Sequence[str]] = {  # one for each seed
+    "bound": ("5,000 images",),
+    "exact": ("5,000 images", "heavy tails", "nearly deterministic", "one diverged run"),  # of hundreds of points each
+}
 VARIANTS: dict[str, dict[str, Any]] = {
     "merged in a fifth": {"variant": "merged"},
     "split in a fifth": {"variant": "split"},
@@ -87,23 +92,28 @@ NULLS: dict[str, Null] = {
     "1,000 images": _null(members=4, channels=4, images=1_000),
     "5,000 images": _null(members=3, channels=2, images=5_000),
 }
+# By integrals, a thousand points for each channel: small ensembles.
+NULLS_BY_INTEGRALS: dict[str, Null] = NULLS | {"nearly deterministic": _null(members=4, channels=4, bits=(6.0, 12.0))}
 
 
-def bench_hotspots(seeds: int) -> dict[str, Any]:
+def bench_hotspots(seeds: int, estimator: Estimator = DEFAULT_ESTIMATOR) -> dict[str, Any]:
     """Try each rule on ensembles in which nothing comes back, and on ones with planted fragments.
 
     Args:
         seeds: how many ensembles: four times as many of each kind of null, 15 times as many planted ones.
+        estimator: of the information that all rules see.
 
     Returns:
         JSON content: for each rule the share of false alarms by kind of null, and the share found by setting, by
         variant, and by similarity inside hotspots.
     """
+    slow, of_kind = SLOW_NULLS[estimator], NULLS_BY_INTEGRALS if estimator == "exact" else NULLS
     nulls = [
-        _null_row(kind, draw, seeds if kind in SLOW_NULLS else NULLS_PER_SEED * seeds) for kind, draw in NULLS.items()
+        _null_row(kind, of_kind[kind], seeds if kind in slow else NULLS_PER_SEED * seeds, estimator) for kind in NULLS
     ]
     terminal.print_message(f"Planting {PLANTED_PER_SEED * seeds} ensembles …")
-    tried = [try_rules(_drawn(seed), seed) for seed in range(PLANTED_PER_SEED * seeds)]
+    try_on = partial(try_rules, estimator=estimator)
+    tried = [try_on(_drawn(seed), seed) for seed in range(PLANTED_PER_SEED * seeds)]
     resolved = [trial for trial in tried if trial["settings"].noise <= RESOLVED_NOISE]
     settings = [
         {"setting": name, "value": value}
@@ -114,14 +124,16 @@ def bench_hotspots(seeds: int) -> dict[str, Any]:
     variants = []
     for name, variant in VARIANTS.items():
         terminal.print_message(f"Fragments {name} …")
-        trials = [try_rules(_drawn(seed, variant), seed) for seed in range(VARIANTS_PER_SEED * seeds)]
+        trials = [try_on(_drawn(seed, variant), seed) for seed in range(VARIANTS_PER_SEED * seeds)]
         variants.append({"variant": name} | _summary(trials))
     by_noise = [
         {"noise": noise} | _summary(trial for trial in tried if trial["settings"].noise == noise) for noise in NOISES
     ]
     return {
         "seeds": seeds,
+        "estimator": estimator,
         "nulls": nulls,
+        "all_nulls": _all_nulls(nulls),
         "above_resolution": _summary(resolved),
         "settings": settings,
         "variants": variants,
@@ -131,7 +143,8 @@ def bench_hotspots(seeds: int) -> dict[str, Any]:
 
 def show_hotspots(result: Mapping[str, Any]) -> None:
     """Show the result as tables: a column for each rule, a row for each kind of ensemble."""
-    _show_rows("nothing comes back", [(row["kind"], row) for row in result["nulls"]], "false_alarms")
+    nulls = [*((row["kind"], row) for row in result["nulls"]), ("all", result["all_nulls"])]
+    _show_rows("nothing comes back", nulls, "false_alarms")
     planted = [("all", result["above_resolution"])]
     planted += [(f"{row['setting']} {row['value']}", row) for row in result["settings"]]
     planted += [(row["variant"], row) for row in result["variants"]]
@@ -139,7 +152,8 @@ def show_hotspots(result: Mapping[str, Any]) -> None:
     curve = [(f"{row['similarity']:.2f}", row) for row in result["resolution"] if row["tried"]]
     _show_rows("planted, NMI inside", curve, "found")
     terminal.print_message(
-        "First table: ensembles in which nothing comes back, and the share of them with a hotspot. The others: planted"
+        f"Information by the estimator {result['estimator']}. First table: ensembles in which nothing comes back, and"
+        " the share of them with a hotspot. The others: planted"
         " fragments, and the share of ensembles in which each of them was found (their number, and an adjusted Rand"
         f" index of {AGREEMENT} or more). 95 %: Wilson's interval, of our rule. Resolved: a corrected NMI inside of"
         " about .3 or more. `held` is the share of members that hold a fragment, three at least, and `idle` the share"
@@ -164,11 +178,11 @@ def _show_rows(head: str, rows: Iterable[tuple[str, Mapping[str, Any]]], figure:
     terminal.show_table(columns, cells, right=columns[1:])
 
 
-def _null_row(kind: str, draw: Null, count: int) -> dict[str, Any]:
+def _null_row(kind: str, draw: Null, count: int, estimator: Estimator) -> dict[str, Any]:
     terminal.print_message(f"Comparing the channels of {count} ensembles: {kind} …")
     alarms: dict[str, list[bool]] = {name: [] for name in RULES}
     for seed in range(count):
-        similarity, member, _ = _compare(draw(np.random.default_rng([1, seed]), seed))
+        similarity, member, _ = _compare(draw(np.random.default_rng([1, seed]), seed), estimator)
         for name, cut in RULES.items():
             # Other rules cannot do with fewer channels than a hotspot has.
             alarms[name].append(len(similarity) >= 3 and bool(cut(similarity, member)))
@@ -177,6 +191,17 @@ def _null_row(kind: str, draw: Null, count: int) -> dict[str, Any]:
         "tried": count,
         "false_alarms": {name: _share(values) for name, values in alarms.items()},
         "interval": _interval(alarms[OURS]),
+    }
+
+
+def _all_nulls(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Put all kinds in which nothing comes back together."""
+    tried = sum(row["tried"] for row in rows)
+    alarms = {name: round(sum(row["false_alarms"][name] * row["tried"] for row in rows)) for name in RULES}
+    return {
+        "tried": tried,
+        "false_alarms": {name: count / tried for name, count in alarms.items()},
+        "interval": [float(end) for end in wilson_interval(np.array(alarms[OURS]), tried)],
     }
 
 
@@ -196,20 +221,23 @@ def _drawn(seed: int, variant: Mapping[str, Any] | None = None) -> Planted:
             return planted
 
 
-def try_rules(planted: Planted, seed: int, rules: Mapping[str, Rule] = RULES) -> dict[str, Any]:
+def try_rules(
+    planted: Planted, seed: int, rules: Mapping[str, Rule] = RULES, *, estimator: Estimator = DEFAULT_ESTIMATOR
+) -> dict[str, Any]:
     """Try rules on one planted ensemble.
 
     Args:
         planted: what is in it.
         seed: of everything that is drawn.
         rules: by name.
+        estimator: of the information that they see.
 
     Returns:
         `settings` (what was planted), `similarity` (corrected NMI inside fragments), and by rule `found`, whether it
         gave the fragments and nothing else, and `seconds`.
     """
     posteriors, truth = plant(planted, seed)
-    similarity, member, live = _compare(posteriors)
+    similarity, member, live = _compare(posteriors, estimator)
     right, seconds = {}, {}
     for name, cut in rules.items():
         begin = time.perf_counter()
@@ -235,9 +263,9 @@ def _summary(trials: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _compare(posteriors: Posteriors) -> tuple[FloatArray, IntArray, IntArray]:
+def _compare(posteriors: Posteriors, estimator: Estimator) -> tuple[FloatArray, IntArray, IntArray]:
     """Return the corrected NMI of channels that can be compared, their members, and their flat indices."""
-    matrix = compare_channels(posteriors)
+    matrix = compare_channels(posteriors, estimator=estimator)
     live = comparable_channels(matrix, HotspotConfig())
     return matrix.corrected_nmi(live), matrix.member[live], live
 

@@ -84,6 +84,18 @@ def retry(job_id: Id, workspace: Workspace = None, as_json: Json = False) -> Non
     _request(job_id, "retry", workspace, as_json)
 
 
+@jobs.command()
+def restore(workspace: Workspace = None, as_json: Json = False) -> None:
+    """Bring back the good copy of a record of jobs that is damaged, gone or emptied; ensembles are not touched."""
+    from vaefrag.jobs.engine_process import restore as restore_record
+    from vaefrag.settings import load_settings
+
+    folder = load_settings(workspace=workspace).workspace
+    done = restore_record(folder)
+    words = done or "The record of jobs is sound: nothing was done."
+    _report({"restored": bool(done), "message": words}, as_json, lambda: terminal.print_message(words, markup=False))
+
+
 def _open_job_store(workspace: Path | None) -> "tuple[JobStore, Settings]":
     from vaefrag.jobs.job_store import JobStore
     from vaefrag.settings import load_settings

@@ -32,6 +32,23 @@ class EstimatorChoice(StrEnum):
 EstimatorOption = Annotated[
     EstimatorChoice, typer.Option(help="Of information: the published bound, or exact integrals.")
 ]
+
+
+class DeviceName(StrEnum):
+    """Devices of the engine's own machine."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
+Device = Annotated[
+    DeviceName | None,
+    typer.Option(
+        help="Where networks train: a GPU that is found, the CPU, or one that has to be there.", show_default="auto"
+    ),
+]
 MANY_IMAGES = 5_000  # from which on a comparison may take long
 LONG_SECONDS = 300.0  # of a comparison, from which on it is said beforehand
 Json = Annotated[bool, typer.Option("--json", help="Write one JSON object to standard output.")]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vaefrag import terminal
-from vaefrag.commands.options import Json, Workspace
+from vaefrag.commands.options import Device, Json, Workspace
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -29,6 +29,7 @@ def serve(
         bool | None,
         typer.Option("--engine/--no-engine", help="Start an engine when none runs.", show_default="yes"),
     ] = None,
+    device: Device = None,
     browser: Annotated[bool, typer.Option(help="Open the pages in a browser.")] = True,
     as_json: Json = False,
 ) -> None:
@@ -40,7 +41,7 @@ def serve(
     from vaefrag.server import claim_port
     from vaefrag.settings import load_settings
 
-    settings = load_settings(workspace=workspace, host=host, port=port, start_engine=start_engine)
+    settings = load_settings(workspace=workspace, host=host, port=port, start_engine=start_engine, device=device)
     if not new_token:
         bound = prepare_to_serve(settings)
     else:
@@ -62,13 +63,17 @@ def prepare_to_serve(settings: "Settings") -> socket.socket:
         The socket that the pages will be served on.
 
     Raises:
-        InvalidInputError: when the pages need a token and have none, or the token is no good.
+        InvalidInputError: when the pages need a token and have none, the token is no good, or the engine cannot
+            have the device that is asked for.
         BusyError: when the port is taken.
     """
     from vaefrag.auth.token import find_token
+    from vaefrag.jobs.engine_process import check_device
     from vaefrag.server import claim_port
 
     find_token(settings)
+    if settings.start_engine:
+        check_device(settings)
     return claim_port(settings)
 
 

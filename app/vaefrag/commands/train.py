@@ -9,6 +9,7 @@ import typer
 from vaefrag import terminal
 from vaefrag.commands.objective_options import option_name, with_objective_options
 from vaefrag.commands.options import (
+    Device,
     EstimatorChoice,
     EstimatorOption,
     Json,
@@ -72,6 +73,7 @@ def demo(
     steps: Annotated[int, typer.Option(help="Gradient steps of each.")] = 1500,
     workspace: Workspace = None,
     workers: Workers = None,
+    device: Device = None,
     host: Annotated[str | None, typer.Option(help="Address to serve on.", show_default=False)] = None,
     port: Annotated[int | None, typer.Option(help="Port to serve on.", show_default=False)] = None,
     browser: Annotated[bool, typer.Option(help="Open the explorer in a browser.")] = True,
@@ -82,7 +84,7 @@ def demo(
     from vaefrag.settings import load_settings
     from vaefrag_core.spec_validation import resolve
 
-    settings = load_settings(workspace=workspace, host=host, port=port)
+    settings = load_settings(workspace=workspace, host=host, port=port, device=device)
     values = {
         "name": "Demo: handwritten digits",
         "dataset": {"name": "digits"},
@@ -152,6 +154,7 @@ def train(
     name: Annotated[str, typer.Option(help="What the pages call the ensemble.")] = "",
     workspace: Workspace = None,
     workers: Workers = None,
+    device: Device = None,
     analyze_after: Annotated[bool, typer.Option("--analyze/--no-analyze", help="Analyse when all are trained.")] = True,
     estimator: EstimatorOption = EstimatorChoice.bound,
     detach: Annotated[bool, typer.Option("--detach", help="Leave it to the engine, and return at once.")] = False,
@@ -172,7 +175,7 @@ def train(
     _warn_of_slow_products(specs[0])
     if analyze_after and estimator is EstimatorChoice.bound:  # by a job, in one thread
         warn_of_long_comparison(specs[0].members * specs[0].model.channels, specs[0].fingerprint.size, threads=1)
-    settings = load_settings(workspace=workspace)
+    settings = load_settings(workspace=workspace, device=device)
     after: Estimator | None = estimator.value if analyze_after else None
     if detach:
         result = _train_detached(sweep, specs, settings, workers, after)

@@ -176,8 +176,16 @@ def member_facts(snapshot: JobSnapshot, member: int) -> list[Component]:
         fact("live channels", f"{live_channels(row.kl_nats)} of {len(row.kl_nats)}" if row.kl_nats else "–", "live_kl"),
         fact("attempt", row.attempt or "–", "attempt"),
         fact("worker", row.worker or "–"),
+        fact("device", device_word(row.device)),
     ]
     return [html.H2(f"Member {member}"), html.Dl(facts, className="facts")]
+
+
+def device_word(device: str) -> str:
+    """Return torch's name of a device as people say it."""
+    kind, _, number = device.partition(":")
+    word = {"": "–", "cpu": "CPU", "cuda": "GPU (CUDA)", "mps": "GPU (Apple)"}.get(kind, kind)
+    return f"{word} {number}".strip()
 
 
 def log_lines(lines: Sequence[LogLine]) -> html.Ol:

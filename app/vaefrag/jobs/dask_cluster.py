@@ -27,6 +27,7 @@ from vaefrag.jobs.heartbeat import HeartbeatMonitor
 
 TOPIC = "vaefrag"
 OFFER, GPU_OFFER = "cpu", "gpu"  # a process offers one of them, so that it never has two tasks
+BESIDE_GPU = "beside-gpu"  # such a process has a core, and the GPU of its machine for short work beside the training
 WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
@@ -108,18 +109,19 @@ class SlotNanny(Nanny):
         return await super().instantiate()
 
 
-def nanny_options(host: str | None = None, gpu: int | None = None) -> dict[str, Any]:
+def nanny_options(host: str | None = None, gpu: int | None = None, *, beside_gpu: bool = False) -> dict[str, Any]:
     """Return the options of the nanny that starts one slot's process, all but its certificates.
 
     Args:
         host: the address at which the engine reaches it.
         gpu: the number of the GPU that it trains on; None for the CPU.
+        beside_gpu: whether a process of the CPU may use a GPU of the engine's machine in analyses.
     """
     device = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": _visible_gpu(gpu)}
     return {
         "nthreads": 1,
         "memory_limit": 0,  # a member that needs more than others is not to be ended half-way
-        "resources": {OFFER if gpu is None else GPU_OFFER: 1},
+        "resources": {OFFER if gpu is None else GPU_OFFER: 1} | ({BESIDE_GPU: 1} if beside_gpu else {}),
         "env": WORKER_ENVIRONMENT | device,
         "host": host,
         "worker_class": SlotWorker,
@@ -141,6 +143,7 @@ class Cluster:
         workspace: the workspace's folder, with the checkpoints.
         token: the text by which workers recognize that folder.
         slots: the number of our own processes; unused with `scheduler`.
+        gpus: the number of GPUs, each with one more process of our own that trains on it; unused with `scheduler`.
         scheduler: the address of a scheduler that runs elsewhere; None for our own.
         host: the address that our own listens on.
         port: the port that our own listens on; 0 for any.
@@ -155,6 +158,7 @@ class Cluster:
         *,
         security: Security,
         slots: int = 1,
+        gpus: int = 0,
         scheduler: str | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -162,7 +166,8 @@ class Cluster:
     ) -> None:
         self.events: queue.Queue[dict[str, Any] | FinishedTask] = queue.Queue()
         self.outlives_us = scheduler is not None
-        self._own = None if scheduler else _own_cluster(slots, host, port, security)
+        self.has_gpu = gpus > 0 and not self.outlives_us
+        self._own = None if scheduler else _own_cluster(slots, gpus, host, port, security)
         self._client = Client(scheduler or self._own, security=security, timeout=30)
         self._client.register_plugin(CheckpointTransfer(str(workspace)))
         self._client.register_plugin(HeartbeatMonitor(worker_lost_seconds))
@@ -256,11 +261,14 @@ class Cluster:
                 self._own.close(timeout=10)
 
 
-def _own_cluster(slots: int, host: str, port: int, security: Security) -> SpecCluster:
+def _own_cluster(slots: int, gpus: int, host: str, port: int, security: Security) -> SpecCluster:
     scheduler = {"host": host, "port": port, "security": security, "protocol": "tls", "dashboard": False}
-    worker = {"cls": SlotNanny, "options": nanny_options(host) | {"security": security}}
+    options = [nanny_options(host, beside_gpu=gpus > 0)] * slots + [nanny_options(host, gpu) for gpu in range(gpus)]
     return SpecCluster(
-        workers=dict.fromkeys(range(slots), worker),
+        workers={
+            slot: {"cls": SlotNanny, "options": of_slot | {"security": security}}
+            for slot, of_slot in enumerate(options)
+        },
         scheduler={"cls": SilentScheduler, "options": scheduler},
         security=security,
         silence_logs=logging.WARNING,

@@ -29,14 +29,14 @@ from vaefrag.jobs.job_results import (
     request_analysis,
     worker_records,
 )
-from vaefrag.jobs.scheduling import SlotRequest, assign_slot, choose_group, choose_preemption, fits
-from vaefrag.jobs.slot_requests import GPU, slot_requests
+from vaefrag.jobs.record_file import RecordDamagedError
+from vaefrag.jobs.scheduling import SlotRequest, assign_slot, choose_preemption, fits
+from vaefrag.jobs.slot_requests import GPU, next_members, runs_on_gpu, slot_requests
 from vaefrag.jobs.worker import TaskSpec, run
 from vaefrag_core.config import EnsembleSpec
 from vaefrag_core.config_errors import parse
 from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.errors import VaefragError
-from vaefrag_core.training.group_size import group_size
 
 log = logging.getLogger("vaefrag.engine")
 
@@ -89,6 +89,9 @@ class Engine:
                 # A full disk, most likely. Workers go on; what they report is kept until it can be written.
                 log.error("The record cannot be written (%s). Trying again.", error)
                 time.sleep(RETRY_SECONDS)
+            except (RecordDamagedError, sqlite3.DatabaseError) as error:
+                log.error("The engine ends; the next one mends the record of jobs. %s", error)
+                return
 
     def step(self) -> None:
         """Handle the events that have come, decide what follows, and write it down."""
@@ -297,25 +300,21 @@ class Engine:
 
     def _slot_requests(self) -> list[SlotRequest]:
         jobs = [job for job in self.engine_store.open.values() if job.id not in self._locked_out]
-        has_gpu = any(GPU_OFFER in offers for offers in self._offers.values())
+        # Our own may still be starting: members wait for it.
+        has_gpu = self.cluster.has_gpu or any(GPU_OFFER in offers for offers in self._offers.values())
         return slot_requests(jobs, list(self.running.values()), has_gpu=has_gpu)
 
     def _dispatch_task(self, job: OpenJob, needs: tuple[str, ...], address: str, slots: int) -> None:
         """Write down that a task begins, then submit it; with several slots it is a share of what is queued."""
-        members: list[int] = []
-        if job.submission.kind == "train":
-            queued = len(job.members_in("queued"))
-            gpu_members = self.gpus.members if needs == GPU else None
-            size = group_size(parse(EnsembleSpec, job.submission.request), queued, slots, gpu_members=gpu_members)
-            members = choose_group(job.members, size)
+        members = next_members(job, slots, self.gpus.members if needs == GPU else None)
         attempt = max((job.members[m].attempt for m in members), default=job.progress.attempt) + 1
-        # The time makes the key unlike that of any other group that began with the same member and attempt.
-        # The suffix tells the next engine what the task needs.
-        key = f"{job.id}-{members[0] if members else 'all'}-{attempt}-{time.time_ns():x}"
-        key += GPU_SUFFIX if needs == GPU else ""
+        # The time makes the key unlike any other's; the suffix tells the next engine what the task needs.
+        key = f"{job.id}-{members[0] if members else 'all'}-{attempt}-{time.time_ns():x}{GPU_SUFFIX * (needs == GPU)}"
+        device = self.gpus.device if runs_on_gpu(job.submission, needs, self._offers[address]) else "cpu"
+        begins = {"state": "running", "task": key, "error": "", "worker": "", "device": device}
         for m in members:
-            job.update_member(m, state="running", attempt=job.members[m].attempt + 1, task=key, error="", worker="")
-        job.update(state="running", attempt=attempt, started=job.progress.started or time.time())
+            job.update_member(m, attempt=job.members[m].attempt + 1, **begins)
+        job.update(state="running", attempt=attempt, started=job.progress.started or time.time(), device=device)
         try:
             self.engine_store.flush()
         except Exception:
@@ -334,7 +333,7 @@ class Engine:
             request=job.submission.request,
             attempts={m: job.members[m].attempt for m in members},
             checkpoint_seconds=self.timeouts.checkpoint_seconds,
-            device=self.gpus.device if needs == GPU else "cpu",
+            device=job.progress.device or "cpu",
         )
         self.running[key] = RunningTask(job.id, spec, address)
         self.cluster.submit(key, run, spec, address=address, needs=needs)

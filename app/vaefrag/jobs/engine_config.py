@@ -22,7 +22,7 @@ class EngineTimeouts:
 
 @dataclass(frozen=True)
 class GpuConfig:
-    """The GPUs of workers.
+    """The GPUs of workers, our own among them.
 
     Args:
         device: torch's name for a GPU.

@@ -1,5 +1,7 @@
 """The engine's side of the job store, the one writer of states: open jobs in memory, changes written together."""
 
+import logging
+import sqlite3
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -22,7 +24,12 @@ from vaefrag.jobs.job_models import (
     to_json,
 )
 from vaefrag.jobs.job_store import BLOCK, LOG_LINES, JobStore, count_blocks
+from vaefrag.jobs.record_file import copy_record
 
+log = logging.getLogger("vaefrag.engine")
+
+COPY_SECONDS = 10.0  # between two copies of the record, while it changes
+COPY_REQUESTS_SECONDS = 1.0  # where people have requested something since
 FLUSH_SECONDS = 0.3  # progress is written at most this often; changes of state at once
 
 
@@ -91,11 +98,14 @@ class EngineJobStore(JobStore):
         self._inbox = -1
         self._flushed = 0.0
         self._workers: list[dict[str, Any]] | None = None
+        self._copied_at, self._copied_state = 0.0, (-1, -1)  # inbox and revision that the good copy has
+        self._open()
         migrate(self._cache)
 
     def sync(self) -> None:
         """Read what people requested since the last time: new jobs, desired states, retries of jobs that had ended."""
         inbox = int(self._get("inbox", 0))
+        self._copy_when_due(inbox)
         if inbox == self._inbox:
             return
         for job_id in self.job_ids():
@@ -116,6 +126,22 @@ class EngineJobStore(JobStore):
                 )
         # Only now, and as it was before the jobs were read: a read that failed, or a change meanwhile, is made up for.
         self._inbox = inbox
+
+    def _copy_when_due(self, inbox: int) -> None:
+        """Keep a good copy of the record: soon after people have requested something, else now and then.
+
+        Raises:
+            sqlite3.DatabaseError: when the record is damaged, which writing it alone may not meet for long.
+        """
+        state = (inbox, self.revision())
+        rest = COPY_REQUESTS_SECONDS if inbox != self._copied_state[0] else COPY_SECONDS
+        if state == self._copied_state or time.monotonic() - self._copied_at < rest:
+            return
+        try:
+            copy_record(self.folder)
+        except (sqlite3.OperationalError, OSError) as error:
+            log.warning("The record of jobs cannot be copied (%s).", error)
+        self._copied_at, self._copied_state = time.monotonic(), state
 
     def flush(self, *, progress_too: bool = True) -> None:
         """Write all changes in one transaction, and close jobs that have ended.

@@ -77,6 +77,7 @@ class Progress:
         share: the part of that stage that is done, 0…1.
         attempt: the number of the newest attempt, of a job without members.
         deaths: how many workers died at a job without members.
+        device: torch's name of the device that its newest task runs on; empty before the first.
         counts: the number of members in each state; empty before the engine has accepted the job.
     """
 
@@ -91,6 +92,7 @@ class Progress:
     share: float = 0.0
     attempt: int = 0
     deaths: int = 0
+    device: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -112,6 +114,7 @@ class MemberRecord:
         task: the key of the task that it is part of.
         deaths: how many workers died at it without progress in between.
         died_at: the furthest step at which one died.
+        device: torch's name of the device that its newest attempt runs on; empty before the first.
     """
 
     index: int
@@ -127,6 +130,7 @@ class MemberRecord:
     task: str = ""
     deaths: int = 0
     died_at: int = -1
+    device: str = ""
 
 
 @dataclass(frozen=True)

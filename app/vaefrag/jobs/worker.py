@@ -14,6 +14,7 @@ from typing import Any
 
 from distributed import get_worker
 
+from vaefrag.fault_sentences import fault_sentence
 from vaefrag.jobs.attempt_lease import LeaseLostError, acquire_lease, write_checkpoint
 from vaefrag.jobs.checkpoint_transfer import begin_remotely, save_remotely, sees_workspace
 from vaefrag.jobs.job_kinds import JobKind
@@ -48,7 +49,7 @@ class TaskSpec:
         request: the fields of the kind's config.
         attempts: the number of the attempt at each member.
         checkpoint_seconds: the time between two checkpoints.
-        device: where networks run: "cpu", or the name of its GPU in the worker's settings.
+        device: where networks run and exact information is compared: "cpu", or torch's name of a GPU.
     """
 
     key: str
@@ -177,7 +178,8 @@ def _analyze(task: TaskSpec, reporter: _Reporter) -> dict[str, Any]:
             reporter.send("progress", stage=stage, share=share)
 
     posteriors = pipeline.update_posteriors(task.ensemble_id, store, on_stage=on_stage)
-    pipeline.analyze(task.ensemble_id, store, parse(AnalysisConfig, task.request), on_stage=on_stage)
+    config = parse(AnalysisConfig, task.request)
+    pipeline.analyze(task.ensemble_id, store, config, device=task.device, on_stage=on_stage)
     pipeline.renew_atlases(task.ensemble_id, store, on_stage=on_stage)
     return {"analysed": posteriors.n_members}
 
@@ -307,7 +309,4 @@ def _member_report(status: MemberStatus, steps_per_second: float | None = None) 
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        where = f" ({error.filename})" if error.filename else ""
-        return f"{error.strerror}{where}. Mend that, then retry."
-    return str(error)
+    return str(error) if isinstance(error, VaefragError) else fault_sentence(error)

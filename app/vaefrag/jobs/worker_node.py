@@ -15,7 +15,9 @@ from distributed.security import Security
 
 from vaefrag.jobs.cluster_security import OWN_FOLDER, check_scheduler, read_security
 from vaefrag.jobs.dask_cluster import SlotNanny, configure_dask, nanny_options
+from vaefrag.jobs.engine_config import GpuConfig
 from vaefrag.jobs.engine_process import engine_state, jobs_folder
+from vaefrag.jobs.gpu_detection import count_gpus
 from vaefrag.jobs.safe_path import use_safe_path
 from vaefrag.plurals import counted
 from vaefrag_core.errors import InvalidInputError, MissingDataError
@@ -34,7 +36,7 @@ def run_worker_node(
     gpus: int = 0,
     host: str | None = None,
     once: bool = False,
-    device: str = "cuda",
+    device: str | None = None,
 ) -> None:
     """Do the work of an engine until Ctrl-C or SIGTERM.
 
@@ -45,12 +47,12 @@ def run_worker_node(
             than GPUs, several slots share one.
         host: the address of this machine at which the engine reaches it; None for the one that leads there.
         once: whether to end when the engine is lost, as a batch job should, instead of joining again.
-        device: torch's name for a GPU.
+        device: torch's name for a GPU; None for that of CUDA.
 
     Raises:
         InvalidInputError: when there are fewer GPUs.
     """
-    _check_gpus(gpus, device)
+    _check_gpus(gpus, device or GpuConfig.device)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     log.setLevel(logging.INFO)
     configure_dask()
@@ -89,10 +91,7 @@ def meet_engine_of(workspace: Path) -> Callable[[], Meeting]:
 def _check_gpus(gpus: int, device: str) -> None:
     if not gpus:
         return
-    import torch
-
-    kind = torch.device(device).type
-    usable = torch.cuda.device_count() if kind == "cuda" else gpus
+    usable = count_gpus(device) if device.startswith("cuda") else gpus
     if usable < gpus:
         raise InvalidInputError(
             f"Expected {counted(gpus, 'GPU')} on this machine, got {usable} that torch can use. Ask for fewer with"

@@ -50,7 +50,11 @@ def null_notes(view: ExplorerView) -> list[Component]:
         if measure or not view.hotspots.groups:
             return []
         command = html.Code(f"vaefrag null {view.analysis.ensemble_id}")
-        return [html.P(["Could they be chance? ", command, " tries them, and shows it here."], className="note")]
+        shown = (
+            " tries them, and shows it here. Tests belong to one estimator: those of the other come back with it, and"
+            " none is taken over."
+        )
+        return [html.P(["Could they be chance? ", command, shown], className="note")]
     curve = tests.curve
     if not len(curve.members):
         return []
