@@ -85,7 +85,8 @@ def test_corrected_similarity_is_off_by_as_much_as_its_error_says() -> None:
         found = compare_spaces(Posteriors(mean, [np.full((40, 2), -2.0)] * 2), SpaceConfig(draws=400, seed=seed))
         off.append(found.nmi_corrected[0, 1] / found.nmi_corrected_error[0, 1])
         off.append(found.vi_corrected[0, 1] / found.vi_corrected_error[0, 1])
-    assert 0.3 < np.sqrt(np.mean(np.square(off))) < 2
+    assert np.isfinite(off).sum() >= 10
+    assert 0.5 < np.sqrt(np.nanmean(np.square(off))) < 2
 
 
 def test_of_too_few_draws_no_correction_is_told_whatever_it_would_be() -> None:
