@@ -121,7 +121,7 @@ def create_app(settings: Settings, store: EnsembleStore, pages: Sequence[Page] =
 
 def _show_error(error: Exception) -> None:
     """Show what a user can mend above the page; anything else is a fault of ours and goes to the log."""
-    if not isinstance(error, VaefragError | MACHINE_FAULTS):
+    if not isinstance(error, (VaefragError, *MACHINE_FAULTS)):
         raise error
     sentence = str(error) if isinstance(error, VaefragError) else fault_sentence(error)
     set_props("alarm", {"children": remarks([sentence], tone="alarm")})

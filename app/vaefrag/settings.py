@@ -85,7 +85,9 @@ class Settings(BaseSettings):
     engine_silent_seconds: float = Field(
         60.0, ge=1, description="without a sign of life, after which an engine counts as hung"
     )
-    least_free_mb: float = Field(200.0, ge=0, description="megabytes of the workspace's disk that work leaves free")
+    least_free_mb: float = Field(
+        200.0, ge=0, description="megabytes of room on the workspace's disk, below which it is not ready"
+    )
     device: DeviceChoice = Field(
         "auto", description="of the engine's own machine: auto, cpu, cuda or mps; auto takes a GPU where there is one"
     )

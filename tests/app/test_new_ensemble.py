@@ -198,6 +198,23 @@ def test_the_newer_settings_arrive_as_they_were_typed(form: Form, workspace: Ens
     assert again.key == spec.key
 
 
+@pytest.mark.parametrize("estimator", ["bound", "exact"])
+def test_the_analysis_after_training_goes_by_the_estimator_chosen(
+    form: Form, workspace: EnsembleStore, estimator: str
+) -> None:
+    form.fire("launch-problem.children", LAUNCH, **{"launch.n_clicks": 1, "estimator.value": estimator})
+    (job,) = JobStore(workspace.workspace).jobs()
+    assert job.submission.estimator == estimator
+    words = Tab(form.app, f"/jobs/{job.id}").words
+    assert {"bound": "analysed by the published bound", "exact": "analysed by exact integrals"}[estimator] in words
+
+
+def test_no_estimator_is_made_up(form: Form, workspace: EnsembleStore) -> None:
+    made_up = {"launch.n_clicks": 1, "estimator.value": "guess"}
+    assert form.fire("launch-problem.children", LAUNCH, **made_up) == 204
+    assert workspace.ids() == []
+
+
 def test_a_page_takes_no_code_by_name(form: Form, workspace: EnsembleStore) -> None:
     made_up = form.holding({"field": "train.seed"})
     made_up |= {"id": {"field": "model.network"}, "value": "os.path:join"}

@@ -13,6 +13,7 @@ from numpy.lib import format as npy_format
 from numpy.typing import ArrayLike
 
 from vaefrag_core.array_types import AnyArray
+from vaefrag_core.artifacts.checksums import check_files
 from vaefrag_core.artifacts.mapped_npz import map_npz
 from vaefrag_core.artifacts.zip_limits import check_entries, damage_reason, read_json, read_npy_header
 from vaefrag_core.errors import BrokenFileError, MissingDataError
@@ -117,13 +118,14 @@ def reports_damage(load: Callable[[Any, Path], Artifact]) -> Callable[[Any, Path
 
 @contextmanager
 def recomputed_by(command: str, folder: Path) -> Iterator[None]:
-    """Add to what is said of a damaged artifact how to mend it.
+    """Compare an artifact with its checksums, and add to what is said of a damaged one how to mend it.
 
     Args:
         command: computes the artifact again when its folder is not there.
         folder: of the artifact.
     """
     try:
+        check_files(folder)
         yield
     except BrokenFileError as error:
         raise BrokenFileError(f"{error} Delete {folder} and run `{command}`.") from error

@@ -9,6 +9,7 @@ import struct
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.lib import format as npy_format
 
 from vaefrag_core.array_types import AnyArray
 from vaefrag_core.artifacts.zip_limits import read_npy_header
+from vaefrag_core.errors import BrokenFileError
 
 MAPPED_BYTES = 2**24  # from which on an array is mapped; reading a smaller one whole checks it against its checksum
 ALIGNMENT = 64
@@ -81,6 +83,21 @@ def map_npz(file: IO[bytes]) -> dict[str, AnyArray]:
         name: StoredMap(file, place.dtype, "r", place.offset, place.shape, "F" if place.fortran else "C")
         for name, place in places.items()
     }
+
+
+def check_npz(path: Path) -> None:
+    """Compare every array of an `.npz` with its checksum, those that are mapped included.
+
+    Raises:
+        BrokenFileError: when one differs, or the file is no `.npz`.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except Exception as error:  # zipfile, zlib, EOFError or OSError, by what is damaged
+        raise BrokenFileError(f"{path} is not a whole .npz file ({error}).") from error
+    if damaged is not None:
+        raise BrokenFileError(f"the checksum of {damaged.removesuffix('.npy')} is not that of what was written")
 
 
 def _places(file: IO[bytes], archive: zipfile.ZipFile) -> Iterator[tuple[str, _Place]]:
