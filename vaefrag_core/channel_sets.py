@@ -16,6 +16,7 @@ import numpy as np
 
 from vaefrag_core.array_types import FloatArray
 from vaefrag_core.artifacts import Posteriors
+from vaefrag_core.artifacts.zip_limits import read_json
 from vaefrag_core.config import HotspotConfig, content_key
 from vaefrag_core.ensemble_store import EnsembleStore, read_undamaged, write_text
 from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
@@ -92,7 +93,7 @@ class SetStore:
         if not path.is_file():
             raise MissingDataError(f"There is no set {set_id[:80]!r}. Sets there: {', '.join(self.ids()) or 'none'}.")
         try:
-            facts = json.loads(path.read_text(encoding="utf-8"))
+            facts = read_json(path)
             channels = tuple(ChannelName(str(e), int(m), int(d)) for e, m, d in facts["channels"])
             return ChannelSet(set_id, str(facts["name"]), channels, facts["sample_id"], facts["created"])
         except (ValueError, KeyError, TypeError) as error:

@@ -11,7 +11,6 @@
 Nothing here is ever unpickled, and nothing is changed in place: a new file takes the old one's name.
 """
 
-import json
 import os
 import re
 import shutil
@@ -39,7 +38,10 @@ from vaefrag_core.artifacts import (
     Stability,
     Traversals,
 )
+from vaefrag_core.artifacts.checksums import write_checksums
 from vaefrag_core.artifacts.files import recomputed_by
+from vaefrag_core.artifacts.mapped_npz import check_npz
+from vaefrag_core.artifacts.zip_limits import read_json
 from vaefrag_core.config import EnsembleSpec, Measure, content_key
 from vaefrag_core.config_errors import parse
 from vaefrag_core.ensemble_record import (
@@ -148,7 +150,7 @@ class EnsembleStore:
             ids = ", ".join(self.ids()) or "none"
             raise MissingDataError(f"There is no ensemble {ensemble_id!r} in {self.workspace}. Ensembles there: {ids}.")
         try:
-            facts = json.loads(path.read_text(encoding="utf-8"))
+            facts = read_json(path)
             return EnsembleRecord(ensemble_id, source_from_json(facts), facts["created"], facts["versions"])
         except (ValueError, KeyError, TypeError) as error:
             raise BrokenFileError(
@@ -199,8 +201,12 @@ class EnsembleStore:
         with replacing(path) as temporary:
             posteriors.save(temporary)
 
-    def posteriors(self, ensemble_id: str) -> Posteriors:
+    def posteriors(self, ensemble_id: str, *, checked: bool = False) -> Posteriors:
         """Read the posteriors of an ensemble; large arrays stay on disk, memory-mapped.
+
+        Args:
+            ensemble_id: the ensemble.
+            checked: whether mapped arrays are compared with their checksums, for which the whole file is read.
 
         Raises:
             MissingDataError: when its members have not been encoded yet.
@@ -214,6 +220,8 @@ class EnsembleStore:
                 " says how it stands; `vaefrag train` with the same settings goes on with it."
             )
         try:
+            if checked:
+                check_npz(path)
             return Posteriors.load(path, mapped=True)
         except (BrokenFileError, InvalidInputError) as error:
             remedy = self.record(ensemble_id).source.remedy
@@ -327,6 +335,7 @@ def write_once(folder: Path, write: Callable[[Path], None]) -> Path:
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name.split('-')[0]}-", dir=folder.parent))
         try:
             write(temporary)
+            write_checksums(temporary)
             temporary.chmod(0o755)  # mkdtemp's 0o700 would hide it from a web process of another user
             temporary.rename(folder)
         except OSError:

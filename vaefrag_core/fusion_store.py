@@ -9,13 +9,13 @@
 A fusion lives with the ensemble that it was asked of; one of channels of several ensembles with that of the first.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vaefrag_core.artifacts import FusedSpace, FusionState, Posteriors
+from vaefrag_core.artifacts.zip_limits import read_json
 from vaefrag_core.config import FusionConfig, content_key
 from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.errors import BrokenFileError, MissingDataError
@@ -115,7 +115,7 @@ class FusionStore:
         """
         path = self.folder(ensemble_id, fusion_id) / "report.json"
         try:
-            report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+            report: dict[str, Any] = read_json(path) if path.is_file() else {}
         except ValueError as error:
             raise BrokenFileError(f"{path} cannot be read. Delete its folder, and fuse again.") from error
         return report

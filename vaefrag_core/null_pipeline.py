@@ -47,7 +47,7 @@ def run_null_tests(
     """
     config = config or NullConfig()
     index = store.analysis_index(ensemble_id)
-    posteriors = store.posteriors(ensemble_id)
+    posteriors = store.posteriors(ensemble_id, checked=True)
     if posteriors.key != index.posteriors_key:
         raise MissingDataError(
             f"The members of {ensemble_id} have been encoded anew since its analysis. Run `vaefrag analyze"

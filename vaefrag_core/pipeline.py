@@ -25,12 +25,11 @@ from vaefrag_core.config import AnalysisConfig, EnsembleSpec, HotspotConfig, Mea
 from vaefrag_core.datasets.catalog import dataset_identifiers, dataset_size, load_dataset, point_format
 from vaefrag_core.datasets.fingerprint import draw_fingerprint
 from vaefrag_core.encoding import encode_members
-from vaefrag_core.ensemble_record import TrainedSource
 from vaefrag_core.ensemble_store import AnalysisIndex, EnsembleStore
 from vaefrag_core.errors import BrokenFileError, MissingDataError
 from vaefrag_core.null_pipeline import run_null_tests as run_null_tests
 from vaefrag_core.null_pipeline import stored_null_tests
-from vaefrag_core.restored_members import encode_snapshots, restorable_steps, restore_networks
+from vaefrag_core.restored_members import encode_snapshots, restorable_steps, restore_networks, with_diverged
 from vaefrag_core.restored_members import trained_members as trained_members
 from vaefrag_core.result_inputs import (
     OnStage,
@@ -54,7 +53,6 @@ from vaefrag_core.structure.sampling_errors import corrected_nmi_inside
 from vaefrag_core.structure.space_comparison import compare_spaces
 from vaefrag_core.synthesis.traversals import traverse_members
 from vaefrag_core.training.checkpoints import MemberStatus, member_statuses
-from vaefrag_core.training.divergence import diverged
 from vaefrag_core.training.ensemble_training import train_ensemble
 from vaefrag_core.training.ensemble_training import train_group as train_group
 
@@ -109,7 +107,7 @@ def update_posteriors(ensemble_id: str, store: EnsembleStore, *, on_stage: OnSta
     """
     trained = trained_members(ensemble_id, store)  # none of an imported ensemble: its posteriors stay as they came
     try:
-        posteriors = store.posteriors(ensemble_id)
+        posteriors = sound_posteriors(ensemble_id, store, on_stage=on_stage)
     except MissingDataError:
         return encode(ensemble_id, store, on_stage=on_stage)
     if not trained:
@@ -128,6 +126,26 @@ def _with_identifiers_of_spec(ensemble_id: str, store: EnsembleStore, posteriors
     if set(names) != set(posteriors.identifiers):
         store.save_posteriors(ensemble_id, posteriors.with_identifiers(names))
     return store.posteriors(ensemble_id)
+
+
+def sound_posteriors(ensemble_id: str, store: EnsembleStore, *, on_stage: OnStage = ignore_stage) -> Posteriors:
+    """Return the posteriors of an ensemble, compared with their checksums; damaged ones are encoded again.
+
+    Args:
+        ensemble_id: the ensemble.
+        store: where it lives.
+        on_stage: called with "encode" and the share of it that is done, where that is needed.
+
+    Raises:
+        MissingDataError: when there are none.
+        BrokenFileError: when they are damaged and there are no members to encode them by, as of an imported ensemble.
+    """
+    try:
+        return store.posteriors(ensemble_id, checked=True)
+    except BrokenFileError:
+        if not trained_members(ensemble_id, store):
+            raise
+        return encode(ensemble_id, store, on_stage=on_stage)
 
 
 def encode(ensemble_id: str, store: EnsembleStore, *, on_stage: OnStage = ignore_stage) -> Posteriors:
@@ -190,7 +208,7 @@ def analyze(
         MissingDataError: when there is no such ensemble, or no posteriors yet.
     """
     config = config or AnalysisConfig()
-    posteriors = _with_diverged(ensemble_id, store, store.posteriors(ensemble_id))
+    posteriors = with_diverged(ensemble_id, store, sound_posteriors(ensemble_id, store, on_stage=on_stage))
     source, estimator = result_inputs(posteriors.key), config.hotspots.estimator
 
     def compare(folder: Path) -> None:
@@ -279,7 +297,7 @@ def analyze_spaces(
         MissingDataError: when there is no such ensemble, or no posteriors yet.
     """
     config = config or SpaceConfig()
-    posteriors = store.posteriors(ensemble_id)
+    posteriors = sound_posteriors(ensemble_id, store, on_stage=on_stage)
 
     def compare(folder: Path) -> None:
         compare_spaces(posteriors, config, on_progress=lambda done, n: on_stage("spaces", done / n)).save(folder)
@@ -307,16 +325,6 @@ def _save_hotspots(matrix: ChannelMatrix, config: HotspotConfig, posteriors: Pos
 
 def _save_inside(posteriors: Posteriors, matrix: ChannelMatrix, hotspots: Hotspots, folder: Path) -> None:
     corrected_nmi_inside(posteriors, matrix, hotspots).save(folder)
-
-
-def _with_diverged(ensemble_id: str, store: EnsembleStore, posteriors: Posteriors) -> Posteriors:
-    """Return the posteriors with the members whose training diverged, by their losses where there are some."""
-    if not isinstance(store.record(ensemble_id).source, TrainedSource):
-        return posteriors
-    members = posteriors.member_ids.tolist()
-    statuses = member_statuses(store.members_folder(ensemble_id), max(members) + 1)
-    by_losses = diverged({m: statuses[m].loss for m in members})
-    return replace(posteriors, diverged=(*by_losses, *posteriors.diverged_members))
 
 
 def _save_map(matrix: ChannelMatrix, hotspots: HotspotConfig, config: AnalysisConfig, folder: Path) -> None:

@@ -1,6 +1,7 @@
 """The fully trained members of an ensemble: their networks, at the end and at snapshots along the way."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.models.vae import VAE, restore_member
 from vaefrag_core.training.batch_schedule import snapshot_steps
 from vaefrag_core.training.checkpoints import load_checkpoint, member_statuses
+from vaefrag_core.training.divergence import diverged
 
 
 def trained_members(ensemble_id: str, store: EnsembleStore) -> set[int]:
@@ -82,3 +84,13 @@ def encode_snapshots(
             for m, values in enumerate(of_members):
                 array.write((s, m), values)
     return Snapshots(np.array(steps), mean.read(), logvar.read())
+
+
+def with_diverged(ensemble_id: str, store: EnsembleStore, posteriors: Posteriors) -> Posteriors:
+    """Return the posteriors with the members whose training diverged, by their losses where there are some."""
+    if not isinstance(store.record(ensemble_id).source, TrainedSource):
+        return posteriors
+    members = posteriors.member_ids.tolist()
+    statuses = member_statuses(store.members_folder(ensemble_id), max(members) + 1)
+    by_losses = diverged({m: statuses[m].loss for m in members})
+    return replace(posteriors, diverged=(*by_losses, *posteriors.diverged_members))

@@ -11,6 +11,7 @@ from vaefrag.auth import sign_in
 from vaefrag.auth.guard import HEALTH, READY, SIGN_OUT, guard
 from vaefrag.components.notices import notice, remarks
 from vaefrag.components.shell import shell
+from vaefrag.data_folders import data_folders
 from vaefrag.fault_sentences import MACHINE_FAULTS, fault_sentence
 from vaefrag.jobs.job_store import JobStore
 from vaefrag.page_cache import PageCache
@@ -104,7 +105,7 @@ def create_app(settings: Settings, store: EnsembleStore, pages: Sequence[Page] =
     app.index_string = INDEX.replace("FAVICON", app.get_asset_url("logo.svg")).replace(
         "EARLY", app.get_asset_url("early.js")
     )
-    site = Site(Queries(store, _cache(app, settings)), settings.url_prefix, job_store)
+    site = Site(Queries(store, _cache(app, settings)), settings.url_prefix, job_store, data_folders(settings))
     links = [(page.link, site.prefix + page.path) for page in pages if page.link]
     sign_out_path = site.prefix + SIGN_OUT if auth.sessions is not None else None
     logo = app.get_asset_url("logo.svg")
@@ -120,7 +121,7 @@ def create_app(settings: Settings, store: EnsembleStore, pages: Sequence[Page] =
 
 def _show_error(error: Exception) -> None:
     """Show what a user can mend above the page; anything else is a fault of ours and goes to the log."""
-    if not isinstance(error, VaefragError | MACHINE_FAULTS):
+    if not isinstance(error, (VaefragError, *MACHINE_FAULTS)):
         raise error
     sentence = str(error) if isinstance(error, VaefragError) else fault_sentence(error)
     set_props("alarm", {"children": remarks([sentence], tone="alarm")})

@@ -1,13 +1,20 @@
 """Settings of pages and engine: a flag wins over the environment, that over a file, and that over the default."""
 
 import hashlib
+import os
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from platformdirs import user_cache_path
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 from vaefrag_core.config_errors import field_errors
 from vaefrag_core.errors import InvalidInputError
@@ -43,6 +50,11 @@ class Settings(BaseSettings):
     web_processes: int = Field(1, ge=1, le=64, description="processes that answer requests side by side")
     start_engine: bool = Field(True, description="whether `serve` starts an engine when none runs")
     workspace: Path = Field(Path("data"), description="folder of the ensembles")
+    data_folders: Annotated[tuple[Path, ...], NoDecode] = Field(
+        (),
+        description="folders whose files the pages may read as data sets, besides `datasets` in the workspace;"
+        " separated by colons",
+    )
     cache_dir: Path | None = Field(
         None, description="folder of derived pictures, safe to delete; default one within the user's own cache folder"
     )
@@ -73,7 +85,9 @@ class Settings(BaseSettings):
     engine_silent_seconds: float = Field(
         60.0, ge=1, description="without a sign of life, after which an engine counts as hung"
     )
-    least_free_mb: float = Field(200.0, ge=0, description="megabytes of the workspace's disk that work leaves free")
+    least_free_mb: float = Field(
+        200.0, ge=0, description="megabytes of room on the workspace's disk, below which it is not ready"
+    )
     device: DeviceChoice = Field(
         "auto", description="of the engine's own machine: auto, cpu, cuda or mps; auto takes a GPU where there is one"
     )
@@ -91,6 +105,16 @@ class Settings(BaseSettings):
         if not all(part.replace("-", "").replace("_", "").isalnum() for part in value.split("/") if part):
             raise ValueError("a path of letters, digits, - and _, such as /lab/")
         return f"/{value.strip('/')}/".replace("//", "/")
+
+    @field_validator("data_folders", mode="before")
+    @classmethod
+    def _split_folders(cls, value: object) -> object:
+        return [part for part in value.split(os.pathsep) if part] if isinstance(value, str) else value
+
+    @field_validator("data_folders")
+    @classmethod
+    def _absolute_folders(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        return tuple(folder.expanduser().absolute() for folder in value)
 
     @field_validator("public_url")
     @classmethod

@@ -11,6 +11,7 @@ from dash import Dash
 
 from support import Trained
 from vaefrag.jobs.engine_job_store import EngineJobStore
+from vaefrag.jobs.ensemble_status import continue_training
 from vaefrag.jobs.job_models import JobSnapshot
 from vaefrag.jobs.job_store import JobStore
 from vaefrag_core.config import EnsembleSpec, TrainConfig
@@ -18,6 +19,7 @@ from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.training.checkpoints import Checkpoint, History, save_checkpoint
 from webpages import Tab, app_of, text_of
 
+GPU = "cuda:1"
 TICK = ("jobs-tick", "n_intervals")
 POLL = "jobs-seen.data"
 
@@ -352,3 +354,26 @@ def test_the_explorer_says_which_members_are_not_in_it_as_they_failed(trained: T
     engine_store.flush()
     words = Tab(app_of(workspace, tmp_path / "cache"), f"/ensemble/{trained.id}").words
     assert "1 of 6 members failed. Member 5 stopped: its worker died 3 times." in words
+
+
+def test_a_job_says_which_device_it_ran_on(scene: Scene) -> None:
+    assert "on the" not in Tab(scene.app, f"/jobs/{scene.jobs[0]}").words
+    scene.train(0, device=GPU)
+    scene.engine_store.open[scene.jobs[0]].update(device=GPU)
+    scene.engine_store.flush()
+    words = Tab(scene.app, f"/jobs/{scene.jobs[0]}").words
+    assert "on the GPU (CUDA) 1" in words
+
+
+def test_who_goes_on_with_an_ensemble_keeps_its_estimator(scene: Scene) -> None:
+    record, job_store = scene.store.record(scene.ensembles[0]), scene.job_store
+    scene.end(0, "cancelled")
+    job_id = job_store.submit_training(record.spec, estimator="exact")
+    scene.engine_store.sync()
+    scene.engine_store.open[job_id].update(state="cancelled", ended=time.time())
+    scene.engine_store.flush()
+    continue_training(record, job_store, who="ada")
+    newest = job_store.newest_job(record.id, "train")
+    assert newest is not None
+    assert newest.id != job_id
+    assert newest.submission.estimator == "exact"

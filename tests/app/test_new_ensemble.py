@@ -1,6 +1,7 @@
 """The form: what was typed becomes a job, or an error at its field."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,14 @@ import pytest
 
 from support import Trained
 from vaefrag.components.spec_form import FIELDS, initial_values, read_fields
+from vaefrag.data_folders import check_data_path, data_folders
 from vaefrag.jobs.job_store import JobStore
+from vaefrag.settings import Settings, load_settings
 from vaefrag_core.artifacts import Posteriors
 from vaefrag_core.config import DatasetConfig, EnsembleSpec, ModelConfig, TrainConfig
+from vaefrag_core.datasets.image_cache import cache_folder
 from vaefrag_core.ensemble_store import EnsembleStore
+from vaefrag_core.errors import InvalidInputError
 from vaefrag_core.presets import with_preset
 from vaefrag_core.spec_validation import resolve
 from vaefrag_core.sweeps import SweepStore
@@ -34,7 +39,7 @@ class Form(Tab):
 
 @pytest.fixture
 def form(workspace: EnsembleStore, tmp_path: Path) -> Form:
-    return Form(app_of(workspace, tmp_path / "cache"), "/new")
+    return Form(app_of(workspace, tmp_path / "cache", data_folders=(Path("/nowhere"),)), "/new")
 
 
 def errors(answer: dict[str, Any]) -> dict[str, str]:
@@ -193,6 +198,23 @@ def test_the_newer_settings_arrive_as_they_were_typed(form: Form, workspace: Ens
     assert again.key == spec.key
 
 
+@pytest.mark.parametrize("estimator", ["bound", "exact"])
+def test_the_analysis_after_training_goes_by_the_estimator_chosen(
+    form: Form, workspace: EnsembleStore, estimator: str
+) -> None:
+    form.fire("launch-problem.children", LAUNCH, **{"launch.n_clicks": 1, "estimator.value": estimator})
+    (job,) = JobStore(workspace.workspace).jobs()
+    assert job.submission.estimator == estimator
+    words = Tab(form.app, f"/jobs/{job.id}").words
+    assert {"bound": "analysed by the published bound", "exact": "analysed by exact integrals"}[estimator] in words
+
+
+def test_no_estimator_is_made_up(form: Form, workspace: EnsembleStore) -> None:
+    made_up = {"launch.n_clicks": 1, "estimator.value": "guess"}
+    assert form.fire("launch-problem.children", LAUNCH, **made_up) == 204
+    assert workspace.ids() == []
+
+
 def test_a_page_takes_no_code_by_name(form: Form, workspace: EnsembleStore) -> None:
     made_up = form.holding({"field": "train.seed"})
     made_up |= {"id": {"field": "model.network"}, "value": "os.path:join"}
@@ -227,7 +249,11 @@ def test_each_field_says_what_is_wrong_with_it_and_nothing_is_begun(form: Form, 
         ({"model__architecture": "conv28"}, "model.architecture", "expects images of 28×28 pixels, got 8×8"),
         ({"dataset__name": "circle"}, "model.likelihood", "Use the likelihood gaussian"),
         ({"dataset__name": "images"}, "dataset.path", "'images' needs a folder or a zip archive"),
-        ({"dataset__name": "npz", "dataset__path": "/nowhere.npz"}, "dataset.path", "There is no file /nowhere.npz"),
+        (
+            {"dataset__name": "npz", "dataset__path": "/nowhere/x.npz"},
+            "dataset.path",
+            "There is no file /nowhere/x.npz",
+        ),
         ({"dataset__name": "images", "dataset__image_size": 5}, "dataset.image_size", "greater than or equal to 8"),
         ({"dataset__name": "fashion-mnist", "dataset__path": "/nowhere"}, "dataset.path", "/nowhere"),
     ],
@@ -238,6 +264,54 @@ def test_what_does_not_fit_the_images_is_said_at_its_field(
     found = errors(form.launch(**typed))
     assert list(found) == [field]
     assert sentence in found[field]
+
+
+def write_images(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, images=np.random.default_rng(0).integers(0, 256, (300, 8, 8), dtype=np.uint8))
+
+
+def test_a_page_reads_data_from_its_folders_alone(workspace: EnsembleStore, tmp_path: Path) -> None:
+    mine, secret = tmp_path / "mine", tmp_path / "other" / "secret.npz"
+    form = Form(app_of(workspace, tmp_path / "cache", data_folders=(mine,)), "/new")
+    own = workspace.workspace / "datasets" / "a.npz"
+    for path in (own, mine / "b.npz", secret):
+        write_images(path)
+    (mine / "link.npz").symlink_to(secret)
+    (mine / "inner").symlink_to(mine)
+    (mine / "pictures").mkdir()
+    (mine / "pictures" / "a.png").symlink_to(secret)
+    (mine / "circle").symlink_to(mine / "circle")
+    outside = [secret, secret.parent, tmp_path / "other" / "nothing.npz", mine / ".." / "other" / "secret.npz"]
+    outside += [mine / "link.npz", mine / "circle", mine / "pictures", Path("/etc/passwd"), Path("/proc/self/environ")]
+    sentences = set()
+    for path in [*map(str, outside), "\0", "~", "a" * 5000]:
+        for name in ("npz", "images", "mnist"):
+            answer = form.launch(dataset__name=name, dataset__path=path, fingerprint__size=100)
+            sentences |= set(errors(answer).values())
+    (sentence,) = sentences  # the same, whether anything is there or not
+    assert f"Pages read data sets only from {mine}, {own.parent} and" in sentence
+    assert "secret" not in sentence
+    assert JobStore(workspace.workspace).jobs() == []
+    for path in (own, mine / "b.npz", mine / "inner" / "b.npz"):
+        answer = form.launch(dataset__name="npz", dataset__path=str(path), fingerprint__size=100)
+        assert not errors(answer)
+
+
+def test_what_the_cache_keeps_of_peoples_own_files_is_nobody_elses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folders = data_folders(Settings(workspace=tmp_path / "w"))
+    check_data_path(str(cache_folder("mnist")), folders)
+    for name in ("npz", "images", ""):
+        with pytest.raises(InvalidInputError, match="Pages read data sets only from"):
+            check_data_path(str(cache_folder(name)), folders)
+
+
+def test_folders_of_the_setting_are_separated_as_in_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VAEFRAG_DATA_FOLDERS", f"/a{os.pathsep}/b c{os.pathsep}")
+    assert load_settings().data_folders == (Path("/a"), Path("/b c"))
 
 
 def test_what_was_trained_already_is_not_trained_again(trained: Trained, tmp_path: Path) -> None:

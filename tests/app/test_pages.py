@@ -127,13 +127,18 @@ def test_an_ensemble_that_failed_whole_says_why(workspace: EnsembleStore, traine
     assert "… and 3 more." in words
 
 
-def test_imported_posteriors_wait_for_the_analysis(workspace: EnsembleStore, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("ask", "estimator"), [("analyze", "bound"), ("exact", "exact")])
+def test_imported_posteriors_wait_for_the_analysis(
+    workspace: EnsembleStore, tmp_path: Path, ask: str, estimator: str
+) -> None:
     record = workspace.add(Posteriors(np.zeros((2, 5, 3)), np.zeros((2, 5, 3))), "mine")
     tab = Tab(app_of(workspace, tmp_path / "cache"), f"/ensemble/{record.id}")
     assert "The posteriors are here. Their channels have not been compared yet." in tab.words
-    pressed = {"ask": "analyze", "ensemble": record.id}
+    pressed = {"ask": ask, "ensemble": record.id}
     tab.fire("tick.n_intervals", (pressed, "n_clicks"), **{f"{Tab.name_of(pressed)}.n_clicks": 1})
-    assert JobStore(workspace.workspace).open_job(record.id, "analyze") is not None
+    job = JobStore(workspace.workspace).open_job(record.id, "analyze")
+    assert job is not None
+    assert parse(AnalysisConfig, dict(job.submission.request)).hotspots.estimator == estimator
 
 
 def test_the_other_estimator_is_a_press_away(workspace: EnsembleStore, tmp_path: Path) -> None:

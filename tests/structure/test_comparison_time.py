@@ -34,3 +34,15 @@ def test_a_long_comparison_is_said_before_it_begins(
     options.warn_of_long_comparison(300, images)
     assert len(messages) == bool(words)
     assert all(words in message for message in messages)
+
+
+@pytest.mark.parametrize(("images", "words"), [(2_000, ""), (3_000, "198 times, takes about 10 minutes")])
+def test_comparisons_again_and_again_are_said_of_fewer_images(
+    monkeypatch: pytest.MonkeyPatch, images: int, words: str
+) -> None:
+    messages: list[str] = []
+    monkeypatch.setattr(comparison_time, "comparison_seconds", lambda *_, **__: 600 / 198)
+    monkeypatch.setattr("vaefrag.terminal.print_message", messages.append)
+    options.warn_of_long_comparison(300, images, comparisons=198)
+    assert len(messages) == bool(words)
+    assert all(words in message for message in messages)

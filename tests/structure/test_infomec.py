@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.feature_selection import mutual_info_classif
 from sklearn.metrics import mutual_info_score
 
 from vaefrag_core.array_types import FloatArray, IntArray
@@ -55,6 +56,18 @@ def test_shares_of_hard_codes_are_those_of_counting(classes: IntArray) -> None:
     for f, d in np.ndindex(3, 3):
         expected = mutual_info_score(classes[f], merged[d]) / mutual_info_score(classes[f], classes[f])
         assert found[f, d] == pytest.approx(expected, abs=0.03)
+
+
+@pytest.mark.parametrize("heavy", [False, True])
+def test_shares_are_those_of_a_search_in_trees(classes: IntArray, heavy: bool) -> None:
+    rng = np.random.default_rng(4)
+    rare = np.where(np.arange(N) < 7, np.arange(N), 7 + classes[0] % 2)  # values of one image, and two of many
+    told = rare + (rng.standard_t(1.5, (4, N)) if heavy else rng.normal(0, 0.3, (4, N))) * np.array([[0, 0.1, 1, 9]]).T
+    codes = standardized(told.T + 1e-6 * rng.normal(size=(N, 4)))
+    for values in (rare, classes[1]):
+        entropy = mutual_info_score(values, values)
+        expected = mutual_info_classif(codes, values, n_neighbors=10, random_state=0) / entropy
+        np.testing.assert_allclose(told_shares(codes, values[None])[0], expected, atol=5e-4)
 
 
 def test_what_cannot_be_told_is_undefined(classes: IntArray) -> None:

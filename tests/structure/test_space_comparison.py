@@ -53,7 +53,10 @@ def test_spaces_that_tell_all_images_apart_are_named() -> None:
     logvar = [np.full((60, 2), level) for level in (-60.0, -60.0, -1.0)]
     matrix = compare_spaces(Posteriors([mean, other, mean], logvar), SpaceConfig(draws=200))
     assert matrix.saturated.tolist() == [True, True, False]
-    (message,) = matrix.messages
+    message, correction = matrix.messages
+    assert correction.startswith(
+        "Of 3 of 3 pairs corrected VI or NMI is undefined: by chance they share nearly as much"
+    )
     assert message.startswith("2 of 3 members tell every one of the 60 images from every other")
     assert "near 1 whatever they are" in message
 
@@ -73,6 +76,29 @@ def test_independent_spaces_show_nothing_above_chance() -> None:
     assert np.mean([matrix.vi_corrected[upper] for matrix in found]) == pytest.approx(0, abs=0.05)
     above = {s.name: np.mean([m.summaries[k].above for m in found]) for k, s in enumerate(found[0].summaries)}
     assert max(above.values()) < 0.4  # 5 % of 9 pairs
+
+
+def test_corrected_similarity_is_off_by_as_much_as_its_error_says() -> None:
+    off = []
+    for seed in range(0, 80, 10):  # the shuffles take the seeds that follow
+        mean = list(np.random.default_rng(seed).normal(size=(2, 40, 2)))  # of spaces that share nothing
+        found = compare_spaces(Posteriors(mean, [np.full((40, 2), -2.0)] * 2), SpaceConfig(draws=400, seed=seed))
+        off.append(found.nmi_corrected[0, 1] / found.nmi_corrected_error[0, 1])
+        off.append(found.vi_corrected[0, 1] / found.vi_corrected_error[0, 1])
+    assert np.isfinite(off).sum() >= 10
+    assert 0.5 < np.sqrt(np.nanmean(np.square(off))) < 2
+
+
+def test_of_too_few_draws_no_correction_is_told_whatever_it_would_be() -> None:
+    rng = np.random.default_rng(0)
+    mean, other = rng.normal(size=(2, 200, 4))
+    spaces = [mean, mean @ np.linalg.qr(rng.normal(size=(4, 4)))[0], other]
+    matrix = compare_spaces(Posteriors(spaces, [np.full((200, 4), -2.7)] * 3), SpaceConfig(draws=400))
+    assert (matrix.nmi_chance[np.triu_indices(3, 1)] > 0.9).all()
+    assert np.isnan(matrix.nmi_corrected[np.triu_indices(3, 1)]).all()
+    assert np.isnan(matrix.vi_corrected[np.triu_indices(3, 1)]).all()
+    assert np.isfinite(matrix.nmi).all()
+    assert np.isfinite(matrix.vi_bits).all()
 
 
 def test_the_same_space_is_the_same_by_every_measure_after_correction(posteriors: Posteriors) -> None:

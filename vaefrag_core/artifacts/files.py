@@ -2,15 +2,20 @@
 
 import functools
 import json
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.lib import format as npy_format
 from numpy.typing import ArrayLike
 
+from vaefrag_core.array_types import AnyArray
+from vaefrag_core.artifacts.checksums import check_files
 from vaefrag_core.artifacts.mapped_npz import map_npz
+from vaefrag_core.artifacts.zip_limits import check_entries, damage_reason, read_json, read_npy_header
 from vaefrag_core.errors import BrokenFileError, MissingDataError
 
 ZIP_BEGINS, NPY_BEGINS = b"PK", b"\x93NUMPY"
@@ -42,7 +47,7 @@ def load_arrays(folder: Path, *names: str, mmap: bool = False) -> dict[str, Any]
         try:
             arrays[name] = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:  # numpy raises any of them, by where the file ends
-            raise BrokenFileError(f"{path} cannot be read ({_reason(error)}).") from error
+            raise BrokenFileError(f"{path} cannot be read ({damage_reason(error)}).") from error
         if not isinstance(arrays[name], np.ndarray) or arrays[name].dtype.kind not in "biuf":
             raise BrokenFileError(f"{path}: expected an array of numbers, got a file of another kind.")
     return arrays
@@ -90,9 +95,9 @@ def load_json(folder: Path) -> dict[str, Any]:
     """
     path = folder / "facts.json"
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = read_json(path)
     except (OSError, ValueError) as error:
-        raise BrokenFileError(f"{path} cannot be read ({_reason(error)}).") from error
+        raise BrokenFileError(f"{path} cannot be read ({damage_reason(error)}).") from error
     if not isinstance(facts, dict):
         raise BrokenFileError(f"{path}: expected a JSON object, got {type(facts).__name__}.")
     return facts
@@ -106,30 +111,32 @@ def reports_damage(load: Callable[[Any, Path], Artifact]) -> Callable[[Any, Path
         try:
             return load(cls, folder)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-            raise BrokenFileError(f"{folder} cannot be read ({_reason(error)}).") from error
+            raise BrokenFileError(f"{folder} cannot be read ({damage_reason(error)}).") from error
 
     return checked
 
 
 @contextmanager
 def recomputed_by(command: str, folder: Path) -> Iterator[None]:
-    """Add to what is said of a damaged artifact how to mend it.
+    """Compare an artifact with its checksums, and add to what is said of a damaged one how to mend it.
 
     Args:
         command: computes the artifact again when its folder is not there.
         folder: of the artifact.
     """
     try:
+        check_files(folder)
         yield
     except BrokenFileError as error:
         raise BrokenFileError(f"{error} Delete {folder} and run `{command}`.") from error
 
 
-def read_npz(path: Path, *, mapped: bool = False) -> dict[str, Any]:
-    """Read every array of an `.npz`, refusing pickles and whatever is not whole.
+def read_npz(path: Path, is_known: Callable[[str], bool], *, mapped: bool = False) -> dict[str, Any]:
+    """Read the arrays of an `.npz` that somebody asks for, refusing pickles, bombs and whatever is not whole.
 
     Args:
         path: the file.
+        is_known: whether an array of this name is read; others are not even unpacked.
         mapped: whether large arrays stay on disk, memory-mapped and read-only.
 
     Raises:
@@ -147,31 +154,45 @@ def read_npz(path: Path, *, mapped: bool = False) -> dict[str, Any]:
                 got = "a single array (.npy)" if begins == NPY_BEGINS else "a file of another kind, whatever its name"
                 raise BrokenFileError(f"{path}: expected an .npz file, got {got}. Write it with numpy.savez.")
             maps = map_npz(stream) if mapped else {}
-            stream.seek(0)
-            with np.load(stream, allow_pickle=False) as file:
-                return maps | {name: _plain(file, name, path) for name in file.files if name not in maps}
+            maps = {name: array for name, array in maps.items() if is_known(name)}
+            with zipfile.ZipFile(stream) as archive:
+                entries = {_array_name(entry): entry for entry in archive.infolist()}
+                entries = {name: e for name, e in entries.items() if is_known(name) and name not in maps}
+                check_entries(list(entries.values()), path.stat().st_size)
+                return maps | {name: _plain(archive, entry, path) for name, entry in entries.items()}
     except BrokenFileError:
         raise
     except Exception as error:
         # A damaged archive surfaces as zipfile, zlib, EOFError or OSError: all the same to a user.
         raise BrokenFileError(
-            f"{path}: expected a whole .npz file, got one that cannot be read ({error}). Write it again with"
-            " numpy.savez."
+            f"{path}: expected a whole .npz file, got one that cannot be read ({damage_reason(error)}). Write it again"
+            " with numpy.savez."
         ) from error
 
 
-def _plain(file: Any, name: str, path: Path) -> Any:
+def npz_names(path: Path) -> list[str]:
+    """Return the names of all arrays of an `.npz` that can be read, sorted."""
+    with zipfile.ZipFile(path) as archive:
+        return sorted(map(_array_name, archive.infolist()))
+
+
+def _array_name(entry: zipfile.ZipInfo) -> str:
+    return entry.filename.removesuffix(".npy")
+
+
+def _plain(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> AnyArray:
     """Read one array, unless it holds Python objects: to read those is to run what a file says."""
     try:
-        return file[name]
+        with archive.open(entry) as file:
+            _, _, dtype = read_npy_header(file, entry.file_size)
+        if not dtype.hasobject:
+            with archive.open(entry) as file:
+                array: AnyArray = npy_format.read_array(file, allow_pickle=False)
+            return array
+        got = "Python objects"
     except ValueError as error:
-        raise BrokenFileError(
-            f"{path}: expected plain numbers or text in {name}, got Python objects or a damaged array."
-            " Write it again with numpy.savez, of an array that is not of dtype object."
-        ) from error
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return f"no {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
+        got = f"a damaged array ({damage_reason(error)})"
+    raise BrokenFileError(
+        f"{path}: expected plain numbers or text in {_array_name(entry)}, got {got}."
+        " Write it again with numpy.savez, of an array that is not of dtype object."
+    )

@@ -115,7 +115,7 @@ class FusedSpace:
             MissingDataError: when there is no such file.
             BrokenFileError: when it cannot be read.
         """
-        arrays = read_npz(path)
+        arrays = read_npz(path, {"facts", *_ARRAYS}.__contains__)
         try:
             facts: dict[str, Any] = json.loads(str(arrays["facts"]))
             texts: dict[str, Any] = {name: tuple(facts.pop(name)) for name in ("learner_names", "warnings")}

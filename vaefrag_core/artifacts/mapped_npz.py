@@ -9,12 +9,15 @@ import struct
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy_format
 
 from vaefrag_core.array_types import AnyArray
+from vaefrag_core.artifacts.zip_limits import read_npy_header
+from vaefrag_core.errors import BrokenFileError
 
 MAPPED_BYTES = 2**24  # from which on an array is mapped; reading a smaller one whole checks it against its checksum
 ALIGNMENT = 64
@@ -82,6 +85,21 @@ def map_npz(file: IO[bytes]) -> dict[str, AnyArray]:
     }
 
 
+def check_npz(path: Path) -> None:
+    """Compare every array of an `.npz` with its checksum, those that are mapped included.
+
+    Raises:
+        BrokenFileError: when one differs, or the file is no `.npz`.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except Exception as error:  # zipfile, zlib, EOFError or OSError, by what is damaged
+        raise BrokenFileError(f"{path} is not a whole .npz file ({error}).") from error
+    if damaged is not None:
+        raise BrokenFileError(f"the checksum of {damaged.removesuffix('.npy')} is not that of what was written")
+
+
 def _places(file: IO[bytes], archive: zipfile.ZipFile) -> Iterator[tuple[str, _Place]]:
     for entry in archive.infolist():
         if entry.compress_type != zipfile.ZIP_STORED or entry.file_size < MAPPED_BYTES:
@@ -89,8 +107,6 @@ def _places(file: IO[bytes], archive: zipfile.ZipFile) -> Iterator[tuple[str, _P
         file.seek(entry.header_offset)
         name_bytes, extra_bytes = struct.unpack("<26xHH", file.read(LOCAL_HEADER_BYTES))
         file.seek(name_bytes + extra_bytes, 1)
-        version = npy_format.read_magic(file)
-        read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
-        shape, fortran, dtype = read(file)
+        shape, fortran, dtype = read_npy_header(file)
         if dtype.kind in "biuf":
             yield entry.filename.removesuffix(".npy"), _Place(file.tell(), dtype, shape, fortran)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from vaefrag_core.array_types import AnyArray, FloatArray, ImageArray, IntArray, RealArray
 from vaefrag_core.artifacts import posterior_arrays
-from vaefrag_core.artifacts.files import read_npz
+from vaefrag_core.artifacts.files import npz_names, read_npz
 from vaefrag_core.artifacts.image_copies import (
     Evidence,
     copies_by_images,
@@ -27,6 +28,8 @@ from vaefrag_core.measures.kl_divergence import diverged_posteriors
 
 MOST_NAMED = 6  # arrays of a file that is none of posteriors
 STORED_KEY = "content_key"
+_OPTIONAL = ("labels", "label_names", "images", "sample_id", "member_ids", "copy_of", "identifiers")
+_OF_A_MEMBER = re.compile(r"(mean|logvar)_\d{1,9}", flags=re.ASCII)
 
 # (M, N, D), or M arrays (N, D_m) where members differ in channels: both are indexed by member, then by image.
 MemberArrays = RealArray | tuple[RealArray, ...]
@@ -241,7 +244,7 @@ class Posteriors:
             BrokenFileError: when it cannot be read, or lacks what it needs.
             InvalidInputError: when an array has the wrong shape or values.
         """
-        arrays = read_npz(Path(path), mapped=mapped)
+        arrays = read_npz(Path(path), _is_read, mapped=mapped)
         mean: Any
         logvar: Any
         if "mean" in arrays:
@@ -253,14 +256,17 @@ class Posteriors:
             logvar = [arrays.get(f"logvar_{m}") for m in range(count)]
             complete = count > 0 and all(array is not None for array in (*mean, *logvar))
         if not complete:
-            named = sorted(arrays)
+            named = npz_names(Path(path))
             more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
             raise BrokenFileError(
                 f"{path}: expected arrays mean and logvar, or mean_0, logvar_0, mean_1, … without a gap,"
                 f" got {', '.join(named[:MOST_NAMED]) or 'none'}{more}. docs/posteriors.md says more."
             )
-        optional = ("labels", "label_names", "images", "sample_id", "member_ids", "copy_of", "identifiers")
-        posteriors = cls(mean, logvar, **{name: arrays[name] for name in optional if name in arrays})
+        posteriors = cls(mean, logvar, **{name: arrays[name] for name in _OPTIONAL if name in arrays})
         if isinstance(posteriors.mean[0], StoredMap) and STORED_KEY in arrays:
             posteriors.__dict__["key"] = str(arrays[STORED_KEY])  # else the whole file is read to work it out
         return posteriors
+
+
+def _is_read(name: str) -> bool:
+    return name in ("mean", "logvar", STORED_KEY, *_OPTIONAL) or _OF_A_MEMBER.fullmatch(name) is not None

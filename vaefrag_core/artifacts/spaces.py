@@ -22,6 +22,8 @@ _SHAPES = {
     **dict.fromkeys(("infomec", "infomec_chance"), "M 3"),
 }
 _FACTS = ("n_images", "draws", "shuffles", "input_entropy_bits")
+MOST_ERROR = 0.1  # standard error of a corrected VI or NMI, above which neither is told
+ROUNDING = 1e-9  # within which a level of chance is 1
 ABOVE_ERRORS = 1.645  # standard errors that chance alone exceeds in one of twenty pairs
 
 
@@ -130,9 +132,18 @@ class SpaceMatrix:
 
     @cached_property
     def vi_corrected(self) -> FloatArray:
-        """(M, M) 1 − VI / E[VI], E[VI] being that of shuffled images: 0 by chance, 1 of equal spaces."""
-        expected = np.where(np.isnan(self.nmi) | self._full(), np.nan, self.vi_chance)
-        return 1 - self.vi_bits / expected
+        """(M, M) 1 − VI / E[VI], E[VI] being that of shuffled images: 0 by chance, 1 of equal spaces.
+
+        NaN where NMI is, or where the errors of both would be enlarged beyond `MOST_ERROR`.
+        """
+        error = np.hypot(self.vi_error, 2 * self.chance_error)
+        known = error < MOST_ERROR * self.vi_chance - ROUNDING
+        return 1 - self.vi_bits / np.where(np.isnan(self.nmi) | ~known, np.nan, self.vi_chance)
+
+    @cached_property
+    def vi_corrected_error(self) -> FloatArray:
+        """(M, M) the standard error of `vi_corrected`, NaN where that is."""
+        return np.hypot(self.vi_error, 2 * self.chance_error * (1 - self.vi_corrected)) / self.vi_chance
 
     @cached_property
     def nmi_chance(self) -> FloatArray:
@@ -141,16 +152,24 @@ class SpaceMatrix:
 
     @cached_property
     def nmi_corrected(self) -> FloatArray:
-        """(M, M) NMI corrected for chance; NaN where chance is as near to 1 as it is known."""
-        return above_chance(self.nmi, np.where(self._full(), np.nan, self.nmi_chance))
+        """(M, M) (NMI − level) / (1 − level), the level being that of shuffled images: 0 by chance, 1 of equal spaces.
+
+        NaN where NMI is, or where the errors of both would be enlarged beyond `MOST_ERROR`.
+        """
+        # Whatever the value is: else alike pairs, whose errors are smaller, would be shown more often than others.
+        error = np.hypot(self.nmi_error, self.chance_error / self._scale())
+        known = error < MOST_ERROR * (1 - self.nmi_chance) - ROUNDING
+        return above_chance(self.nmi, np.where(known, self.nmi_chance, np.nan))
+
+    @cached_property
+    def nmi_corrected_error(self) -> FloatArray:
+        """(M, M) the standard error of `nmi_corrected`, NaN where that is."""
+        of_level = self.chance_error / self._scale() * (1 - self.nmi_corrected)
+        return np.hypot(self.nmi_error, of_level) / (1 - self.nmi_chance)
 
     def _scale(self) -> FloatArray:
         root = np.sqrt(np.where(self.own_bits > 0, self.own_bits, np.nan))
         return np.outer(root, root)
-
-    def _full(self) -> BoolArray:
-        """(M, M) True where shuffled spaces share as much as a space with itself, to within 5 standard errors."""
-        return np.asarray(self._scale() - self.chance_bits < 5 * self.chance_error + 1e-9)
 
     @property
     def summaries(self) -> tuple[MeasureSummary, ...]:
@@ -197,6 +216,14 @@ class SpaceMatrix:
                 f" ({', '.join(map(str, self.member_ids[self.faint]))}) tell so little that their own information is"
                 " within 5 standard errors of 0: NMI would be a ratio of noise and is undefined; VI holds. More"
                 " draws would settle spaces that are faint and not empty."
+            )
+        pairs = np.triu(np.isfinite(self.nmi), 1)
+        unknown = int((pairs & (np.isnan(self.nmi_corrected) | np.isnan(self.vi_corrected))).sum())
+        if unknown:
+            messages.append(
+                f"Of {unknown:,} of {int(pairs.sum()):,} pairs corrected VI or NMI is undefined: by chance they share"
+                " nearly as much as a space with itself, which would enlarge the error of the draws to more than"
+                f" {MOST_ERROR:g}. Take more images, or more draws."
             )
         return tuple(messages)
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
+from vaefrag_core.artifacts.zip_limits import check_entries
 from vaefrag_core.datasets.image_cache import file_versions
 from vaefrag_core.errors import BrokenFileError, MissingDataError
 
@@ -57,6 +58,8 @@ def open_file_source(path: Path) -> Iterator[FileSource]:
                 f"{path}: expected a folder or a zip archive of PNG and JPEG files, got a file that is none ({error})."
             ) from error
         with archive:
+            if sum(info.compress_size for info in archive.infolist()) > path.stat().st_size:
+                raise BrokenFileError(f"{path}: expected a zip archive, got one whose entries overlap. Pack it again.")
             yield _ZipSource(path, archive)
     else:
         raise MissingDataError(
@@ -82,7 +85,7 @@ class _FolderSource:
 
 class _ZipSource:
     def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
-        self._archive = archive
+        self._archive, self._bytes = archive, path.stat().st_size
         self._infos = {
             info.filename: info
             for info in sorted(archive.infolist(), key=lambda info: info.filename)
@@ -93,6 +96,7 @@ class _ZipSource:
 
     def read(self, name: str) -> bytes:
         try:
+            check_entries([self._infos[name]], self._bytes)
             with self._archive.open(self._infos[name]) as file:
                 return _within_limit(file.read(MAX_FILE_BYTES + 1))
         except UnreadableFileError:

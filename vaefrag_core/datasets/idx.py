@@ -15,7 +15,7 @@ import numpy as np
 
 from vaefrag_core.array_types import ImageArray
 from vaefrag_core.datasets.base import Factor, ImageDataset
-from vaefrag_core.datasets.download import fetch, unpack
+from vaefrag_core.datasets.download import MAX_BYTES, fetch, unpack
 from vaefrag_core.datasets.image_cache import cache_folder
 from vaefrag_core.errors import BrokenFileError, MissingDataError
 
@@ -139,7 +139,8 @@ def read_idx(path: Path, n_axes: int, sha256: str | None = None) -> ImageArray:
         BrokenFileError: when the file is damaged or another; the message says what was expected and what it is.
     """
     try:
-        content = unpack(path.read_bytes(), str(path))
+        with path.open("rb") as file:
+            content = unpack(file.read(MAX_BYTES + 1), str(path))
     except OSError as error:
         raise BrokenFileError(f"{path}: expected a readable IDX file, got an error ({error}).") from error
     start = 4 + 4 * n_axes

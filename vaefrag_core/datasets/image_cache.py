@@ -21,6 +21,7 @@ import platformdirs
 from filelock import FileLock
 
 from vaefrag_core.array_types import ImageArray
+from vaefrag_core.artifacts.zip_limits import read_json
 from vaefrag_core.config import content_key
 from vaefrag_core.datasets.base import Factor, ImageDataset
 from vaefrag_core.errors import InvalidInputError, MissingDataError
@@ -224,7 +225,7 @@ def _read_cache(folder: Path) -> CachedImages | None:
     try:
         images = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
         codes = np.load(folder / "codes.npy", allow_pickle=False)
-        facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+        facts = read_json(folder / "facts.json")
         factors = [Factor(f["name"], c, tuple(f["levels"])) for f, c in zip(facts["factors"], codes, strict=True)]
         files = [(name, outcome) for name, outcome in facts["files"]]
         identifiers = tuple(facts.get("identifiers", ()))  # caches of files without are older than the field

@@ -12,6 +12,7 @@ from typing import IO, Any
 import numpy as np
 
 from vaefrag_core.array_types import AnyArray
+from vaefrag_core.artifacts.zip_limits import check_entries, damage_reason, read_npy_header
 from vaefrag_core.errors import BrokenFileError, InvalidInputError, MissingDataError
 
 CHUNK_BYTES = 2**24
@@ -46,7 +47,7 @@ class StoredArray:
         row_bytes = math.prod(self.shape[1:]) * self.dtype.itemsize
         rows = max(1, CHUNK_BYTES // max(1, row_bytes))
         with _open_array(self.path, self.name) as file:
-            _read_header(file)
+            read_npy_header(file)
             if self.fortran or not self.shape:  # rare; in Fortran order no part along the first axis is contiguous
                 yield _read_exactly(file, self.shape[::-1], self.dtype, self).transpose()
                 return
@@ -99,7 +100,7 @@ def find_array(path: Path, name: str = "") -> StoredArray:
         InvalidInputError: when it holds pickled objects.
     """
     with _open_array(path, name) as file:
-        shape, fortran, dtype = _read_header(file)
+        shape, fortran, dtype = read_npy_header(file, _unpacked_bytes(path, name))
     if dtype.hasobject or dtype.names is not None:
         raise InvalidInputError(
             f"{path}: expected {name or 'an array'} of plain numbers or text, got type {dtype}. Objects are never"
@@ -112,8 +113,10 @@ def find_array(path: Path, name: str = "") -> StoredArray:
 def _open_array(path: Path, name: str) -> Iterator[IO[bytes]]:
     try:
         if name:
-            with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
-                yield file
+            with zipfile.ZipFile(path) as archive:
+                check_entries([archive.getinfo(f"{name}.npy")], path.stat().st_size)
+                with archive.open(f"{name}.npy") as file:
+                    yield file
         else:
             with path.open("rb") as file:
                 yield file
@@ -126,17 +129,15 @@ def _open_array(path: Path, name: str) -> Iterator[IO[bytes]]:
 def _broken(path: Path, name: str, error: Exception) -> BrokenFileError:
     return BrokenFileError(
         f"{path}: expected {f'a whole array {name!r}' if name else 'a whole .npy file'}, got one that cannot be read"
-        f" ({error}). Write it again."
+        f" ({damage_reason(error)}). Write it again."
     )
 
 
-def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"it has version {version} of the format, not 1.0 or 2.0")
-    shape, fortran, dtype = read(file)
-    return shape, fortran, dtype
+def _unpacked_bytes(path: Path, name: str) -> int:
+    if not name:
+        return path.stat().st_size
+    with zipfile.ZipFile(path) as archive:
+        return archive.getinfo(f"{name}.npy").file_size
 
 
 def _read_exactly(file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any], array: StoredArray) -> AnyArray:

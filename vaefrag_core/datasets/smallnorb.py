@@ -34,6 +34,7 @@ _KINDS = ("dat", "cat", "info")
 _CATEGORIES = ("animal", "human", "airplane", "truck", "car")
 _TYPES: dict[int, np.dtype[Any]] = {0x1E3D4C55: np.dtype("u1"), 0x1E3D4C54: np.dtype("<i4")}
 _MAX_AXES, _MAX_SIDE = 8, 1_024
+_MOST_ROWS = 1_000_000  # of a split; the published ones have 24,300
 _PART = 500  # pairs read at a time
 _PIECE_BYTES = 2**24
 
@@ -149,6 +150,10 @@ def _expect(
     expected_shape: tuple[int, ...],
     expected_dtype: np.dtype[Any],
 ) -> None:
+    if shape and shape[0] > _MOST_ROWS:
+        raise BrokenFileError(
+            f"{path}: expected at most {_MOST_ROWS:,} rows, got {shape[0]:,} by its head. That is another file."
+        )
     # Rows are as many as the data set has; the axes behind them are sides of pictures, or columns.
     if shape != expected_shape or dtype != expected_dtype or not all(1 <= length <= _MAX_SIDE for length in shape[1:]):
         raise BrokenFileError(

@@ -3,6 +3,8 @@
 Reading a member's state needs no torch, so that pages can show it.
 """
 
+import hashlib
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,13 +13,18 @@ from typing import Any, Literal
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors.numpy import load, save
 
 from vaefrag_core.array_types import AnyArray, FloatArray, IntArray
 from vaefrag_core.errors import BrokenFileError
 
 FORMAT = "1"
+CHECKSUM, BLANK = "checksum", 32 * "0"  # of the whole file, with a blank in its place
 MemberState = Literal["waiting", "running", "done", "failed"]
+
+
+class DamagedCheckpointError(BrokenFileError):
+    """A checkpoint that is not what was written: its member can be trained anew, to the same weights."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +149,9 @@ def pack_checkpoint(checkpoint: Checkpoint) -> bytes:
         "loss": repr(float(last_loss)),
         "message": checkpoint.message,
     }
-    return save({name: np.ascontiguousarray(a) for name, a in arrays.items()}, metadata=header)
+    header[CHECKSUM] = BLANK
+    content = save({name: np.ascontiguousarray(a) for name, a in arrays.items()}, metadata=header)
+    return content.replace(BLANK.encode(), _checksum(content).encode(), 1)
 
 
 def replace_checkpoint(folder: Path, content: bytes, *, staging: Path) -> None:
@@ -178,20 +187,31 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
     Raises:
         BrokenFileError: when the file is damaged or not a checkpoint of this project.
     """
-    opened = _open_checkpoint(folder)
-    if opened is None:
+    path = checkpoint_path(folder)
+    try:
+        content = path.read_bytes()  # once: another checkpoint may take its place meanwhile
+        arrays, header = load(content), _header_of(content)
+    except FileNotFoundError:
         return None
-    header, file = opened
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise _unreadable(path, error) from error
+    _check_format(path, header)
+    expected = header.get(CHECKSUM)  # None in a file of before there were any
+    if expected is not None and _checksum(content.replace(expected.encode(), BLANK.encode(), 1)) != expected:
+        raise DamagedCheckpointError(
+            f"{path}: its checksum is not that of what was written. Delete it to train this member again, which leads"
+            " to the same weights."
+        )
     names = ("weights", "optimizer", "history", "discriminator", "snapshots")
     groups: dict[str, dict[str, Any]] = {name: {} for name in names}
-    for name in file.keys():  # noqa: SIM118 - a safetensors file is no mapping
+    for name, array in arrays.items():
         group, _, rest = name.partition(".")
         if group not in groups:
             raise BrokenFileError(
-                f"{checkpoint_path(folder)}: expected {', '.join(groups)}, got {name!r}: a later vaefrag wrote it, or"
+                f"{path}: expected {', '.join(groups)}, got {name!r}: a later vaefrag wrote it, or"
                 " another program. Update vaefrag, or delete the file to train this member again."
             )
-        groups[group][rest] = file.get_tensor(name)
+        groups[group][rest] = array
     return Checkpoint(
         step=int(header["step"]),
         state=header["state"],
@@ -243,6 +263,13 @@ def member_statuses(members: Path, count: int) -> list[MemberStatus]:
     return statuses
 
 
+def set_aside(folder: Path) -> Path:
+    """Rename a damaged checkpoint, so that its member begins anew; return its new path."""
+    aside = folder / "damaged.safetensors"
+    checkpoint_path(folder).replace(aside)
+    return aside
+
+
 def checkpoint_path(folder: Path) -> Path:
     """Return the path of the checkpoint file in a member's folder."""
     return folder / "checkpoint.safetensors"
@@ -271,13 +298,32 @@ def _open_checkpoint(folder: Path) -> tuple[dict[str, Any], Any] | None:
         file: Any = safe_open(path, framework="numpy")
         header = file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise BrokenFileError(
-            f"{path}: expected a whole checkpoint, got a file that cannot be read ({error})."
-            " Delete it to train this member again."
-        ) from error
+        raise _unreadable(path, error) from error
+    _check_format(path, header)
+    return header, file
+
+
+def _header_of(content: bytes) -> dict[str, Any]:
+    """Return the facts in the header of a safetensors file: a length of 8 bytes, then JSON."""
+    length = int.from_bytes(content[:8], "little")
+    header: dict[str, Any] = json.loads(content[8 : 8 + length]).get("__metadata__", {})
+    return header
+
+
+def _checksum(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=len(BLANK) // 2).hexdigest()
+
+
+def _unreadable(path: Path, error: Exception) -> "DamagedCheckpointError":
+    return DamagedCheckpointError(
+        f"{path}: expected a whole checkpoint, got a file that cannot be read ({error})."
+        " Delete it to train this member again."
+    )
+
+
+def _check_format(path: Path, header: Mapping[str, str]) -> None:
     if header.get("format") != FORMAT:
         raise BrokenFileError(
             f"{path}: expected a checkpoint of format {FORMAT}, got"
             f" {header.get('format', 'a file of another program')}. Delete it to train this member again."
         )
-    return header, file

@@ -6,7 +6,7 @@ import typer
 
 from vaefrag import terminal
 from vaefrag.commands import null_reports
-from vaefrag.commands.options import Json, Workspace, by_option
+from vaefrag.commands.options import Json, Workspace, by_option, warn_of_long_comparison
 
 if TYPE_CHECKING:
     from vaefrag_core.ensemble_store import EnsembleStore
@@ -55,7 +55,10 @@ def null_tests(ensemble_id: str, store: "EnsembleStore", values: dict[str, Any],
 
     with by_option(OPTIONS):
         config = parse(NullConfig, values)
-    store.analysis_index(ensemble_id)  # before anything is shown
+    index = store.analysis_index(ensemble_id)  # before anything is shown
+    if index.config.hotspots.estimator == "bound":
+        posteriors = store.posteriors(ensemble_id)
+        warn_of_long_comparison(posteriors.n_channels, posteriors.n_images, comparisons=2 * config.draws)
     from vaefrag_core.null_pipeline import run_null_tests
     from vaefrag_core.structure.hotspot_recurrence import hotspot_recurrence
 

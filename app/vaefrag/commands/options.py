@@ -50,6 +50,7 @@ Device = Annotated[
     ),
 ]
 MANY_IMAGES = 5_000  # from which on a comparison may take long
+MANY_IMAGES_AGAIN = 2_000  # from which on many comparisons may
 LONG_SECONDS = 300.0  # of a comparison, from which on it is said beforehand
 Json = Annotated[bool, typer.Option("--json", help="Write one JSON object to standard output.")]
 
@@ -145,23 +146,27 @@ def by_option(fields_of_options: Mapping[str, str | Sequence[str]]) -> Iterator[
         raise
 
 
-def warn_of_long_comparison(n_channels: int, n_images: int, *, threads: int | None = None) -> None:
-    """Say before it begins that a comparison of all channels by the bound takes long.
+def warn_of_long_comparison(
+    n_channels: int, n_images: int, *, comparisons: float = 1, threads: int | None = None
+) -> None:
+    """Say before they begin that comparisons of all channels by the bound take long.
 
     Args:
         n_channels: C.
         n_images: N.
+        comparisons: how many are made of N images, one after the other.
         threads: CPU threads that it takes; None for as many as torch uses.
     """
-    if n_images <= MANY_IMAGES:
+    if n_images <= (MANY_IMAGES if comparisons == 1 else MANY_IMAGES_AGAIN):
         return  # to try it takes a second
     from vaefrag_core.structure.comparison_time import comparison_seconds
 
-    seconds = comparison_seconds(n_channels, n_images, threads=threads)
+    seconds = comparisons * comparison_seconds(n_channels, n_images, threads=threads)
     if seconds > LONG_SECONDS:
         duration = f"{seconds / 3600:,.1f} hours" if seconds >= 3600 else f"{seconds / 60:.0f} minutes"
+        again = "" if comparisons == 1 else f", {comparisons:,.0f} times,"
         terminal.print_message(
-            f"Comparing {n_channels:,} channels on {n_images:,} images takes about {duration} here, and standard errors"
-            " come on top: time grows with the square of the images. --estimator exact, whose time grows in proportion,"
-            " takes a small part of that, and so does a smaller --fingerprint-size."
+            f"Comparing {n_channels:,} channels on {n_images:,} images{again} takes about {duration} here, and standard"
+            " errors come on top: time grows with the square of the images. `vaefrag analyze --estimator exact`, whose"
+            " time grows in proportion, takes a small part of that, and so does a smaller --fingerprint-size."
         )

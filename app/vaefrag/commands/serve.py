@@ -2,6 +2,7 @@
 
 import socket
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,6 +30,10 @@ def serve(
         bool | None,
         typer.Option("--engine/--no-engine", help="Start an engine when none runs.", show_default="yes"),
     ] = None,
+    data_folder: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder whose files pages may read as data sets; may be repeated.", show_default=False),
+    ] = None,
     device: Device = None,
     browser: Annotated[bool, typer.Option(help="Open the pages in a browser.")] = True,
     as_json: Json = False,
@@ -41,7 +46,14 @@ def serve(
     from vaefrag.server import claim_port
     from vaefrag.settings import load_settings
 
-    settings = load_settings(workspace=workspace, host=host, port=port, start_engine=start_engine, device=device)
+    settings = load_settings(
+        workspace=workspace,
+        host=host,
+        port=port,
+        start_engine=start_engine,
+        device=device,
+        data_folders=data_folder or None,
+    )
     if not new_token:
         bound = prepare_to_serve(settings)
     else:

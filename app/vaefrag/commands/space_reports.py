@@ -27,7 +27,8 @@ def spaces_result(ensemble_id: str, spaces: "SpaceMatrix") -> dict[str, Any]:
     """Return the information of whole latent spaces, and how alike they are, as JSON content."""
     from vaefrag_core.measures.space_similarity import SPACE_MEASURES
 
-    matrices = ("vi_bits", "vi_error", "vi_chance", "vi_corrected", "nmi", "nmi_error", "nmi_chance", "nmi_corrected")
+    parts = ("error", "chance", "corrected", "corrected_error")
+    matrices = ("vi_bits", "nmi", *(f"{name}_{part}" for name in ("vi", "nmi") for part in parts))
     others = zip(SPACE_MEASURES, spaces.similarity, spaces.similarity_chance, spaces.similarity_highest, strict=True)
     return {
         "id": ensemble_id,

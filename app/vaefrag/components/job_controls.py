@@ -12,11 +12,11 @@ from vaefrag.components.markup import aria
 from vaefrag.components.member_strip import STATES
 from vaefrag.components.notices import error_list
 from vaefrag.components.time_format import clock, duration
-from vaefrag.jobs.job_models import JobRecord, JobSnapshot, LogLine, MemberRecord
+from vaefrag.jobs.job_models import JobRecord, JobSnapshot, LogLine, MemberRecord, Submission
 from vaefrag.jobs.job_watcher import as_statuses
 from vaefrag.jobs.progress_estimate import estimate, steps_per_member
 from vaefrag.plurals import first_few
-from vaefrag_core.config import TrainConfig
+from vaefrag_core.config import DEFAULT_ESTIMATOR, TrainConfig
 from vaefrag_core.config_errors import parse
 from vaefrag_core.training.collapse import collapse_sentence, collapsed_members, live_channels
 
@@ -34,6 +34,19 @@ STAGES = {
     "judge": "judging what was gained",
     "distil": "teaching an encoder",
 }
+
+
+ESTIMATORS = {"bound": "by the published bound", "exact": "by exact integrals"}
+
+
+def estimator_words(submission: Submission) -> list[str]:
+    """Say by which estimator a job analyses; nothing of one that does not."""
+    if submission.kind == "train" and submission.analyze:
+        return [f"analysed {ESTIMATORS[submission.estimator]}"]
+    if submission.kind == "analyze":
+        name = submission.request.get("hotspots", {}).get("estimator", DEFAULT_ESTIMATOR)
+        return [f"information {ESTIMATORS[name]}"]
+    return []
 
 
 def state_word(job: JobRecord) -> str:
@@ -92,6 +105,8 @@ def pace(snapshot: JobSnapshot) -> html.Div:
             lines.append(f"{duration(progress_estimate.seconds_left)} left")
     elif job.ended and job.progress.started and job.progress.ended:
         lines.append(f"took {duration(job.progress.ended - job.progress.started)}")
+    if job.progress.device:
+        lines.append(f"on the {device_word(job.progress.device)}")
     return html.Div([html.Div(line) for line in lines], className="pace")
 
 

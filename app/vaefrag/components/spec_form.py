@@ -3,15 +3,17 @@
 There is none for a network by import path: that is code to be run, which nobody may name from a web page.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import dash_mantine_components as dmc
 from dash import html
+from dash.development.base_component import Component
 
+from vaefrag.components.glossary import help_mark
 from vaefrag.components.number_inputs import as_number, number_box, number_text
-from vaefrag_core.config import DatasetConfig, EnsembleSpec, ModelConfig, TrainConfig
+from vaefrag_core.config import DEFAULT_ESTIMATOR, DatasetConfig, EnsembleSpec, ModelConfig, TrainConfig
 from vaefrag_core.config_errors import parse
 from vaefrag_core.datasets.catalog import dataset_settings, describe_datasets, point_format
 from vaefrag_core.objectives import OBJECTIVES, SETTINGS, Setting
@@ -58,7 +60,7 @@ IMAGES = (
     Field(
         "dataset.path",
         "Folder or file",
-        "Of its images, on the server's disk.",
+        "Of its images, in a folder that the server may read: `datasets` in the workspace, or those of --data-folder.",
         "text",
     ),
     Field(
@@ -232,6 +234,20 @@ def field_input(field: Field, value: Any) -> dmc.TextInput | dmc.Select:
     return number_box(value, whole=field.kind == "whole", **properties)
 
 
+def estimator_input() -> dmc.Select:
+    """Show the field of the estimator that the analysis after training goes by: no setting of the ensemble."""
+    return dmc.Select(
+        id="estimator",
+        label="Estimator",
+        description=["Of information, in the analysis that follows. ", help_mark("estimator")],
+        data=[{"value": "bound", "label": "the published bound"}, {"value": "exact", "label": "exact integrals"}],
+        value=DEFAULT_ESTIMATOR,
+        allowDeselect=False,
+        comboboxProps={"shadow": "md"},
+        inputWrapperOrder=["label", "input", "error", "description"],
+    )
+
+
 def is_read(path: str, objective: str, dataset: str) -> bool:
     """Return whether a field is read: coefficients by some objectives, paths by some data sets, others always."""
     if path in ("dataset.path", "dataset.image_size"):
@@ -240,7 +256,9 @@ def is_read(path: str, objective: str, dataset: str) -> bool:
     return setting is None or objective not in OBJECTIVES or objective in setting.readers
 
 
-def field_group(title: str, fields: tuple[Field, ...], values: Mapping[str, Any], note: str = "") -> html.Section:
+def field_group(
+    title: str, fields: tuple[Field, ...], values: Mapping[str, Any], note: str = "", others: Sequence[Component] = ()
+) -> html.Section:
     """Show fields that belong together; coefficients in a box that comes and goes with the objective.
 
     Args:
@@ -248,6 +266,7 @@ def field_group(title: str, fields: tuple[Field, ...], values: Mapping[str, Any]
         fields: the fields, in order.
         values: what they hold, by path.
         note: a sentence below.
+        others: further inputs, after the fields.
     """
     boxes = [
         html.Div(
@@ -257,7 +276,7 @@ def field_group(title: str, fields: tuple[Field, ...], values: Mapping[str, Any]
         )
         for field in fields
     ]
-    controls = html.Div(boxes, className="form-grid")
+    controls = html.Div([*boxes, *others], className="form-grid")
     foot = [html.P(note, className="note")] if note else []
     return html.Section([html.H2(title), controls, *foot], className="card")
 

@@ -1,4 +1,4 @@
-"""The room left on a workspace's disk: below a limit, work waits rather than fail half-way."""
+"""The room left on a workspace's disk."""
 
 import shutil
 from pathlib import Path
@@ -32,6 +32,6 @@ def room_sentence(folder: Path, least_mb: float) -> str:
     if free >= least_mb:
         return ""
     return (
-        f"The disk of {folder} has {free:,.0f} MB left, fewer than the {least_mb:,.0f} that are kept free. Make room"
-        " (`vaefrag trash empty`, `vaefrag delete`), or set VAEFRAG_LEAST_FREE_MB."
+        f"The disk of {folder} has {free:,.0f} MB left, fewer than the {least_mb:,.0f} that are kept free. Make room,"
+        " or set VAEFRAG_LEAST_FREE_MB."
     )

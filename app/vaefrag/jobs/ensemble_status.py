@@ -9,6 +9,7 @@ from vaefrag.jobs.job_kinds import JobKind
 from vaefrag.jobs.job_models import JobRecord
 from vaefrag.jobs.job_store import JobStore
 from vaefrag.jobs.job_watcher import as_statuses
+from vaefrag_core.config import DEFAULT_ESTIMATOR
 from vaefrag_core.ensemble_record import TrainedSource
 from vaefrag_core.ensemble_store import EnsembleRecord, EnsembleStore
 from vaefrag_core.training.checkpoints import MemberStatus, member_statuses
@@ -89,7 +90,8 @@ def continue_training(record: EnsembleRecord, job_store: JobStore, *, who: str) 
     if newest is not None and newest.ended and (newest.state == "failed" or newest.counts.get("failed")):
         job_store.retry(newest.id, who=who)  # a new job would believe the files of members that failed
     else:
-        job_store.submit_training(record.spec, who=who)
+        estimator = newest.submission.estimator if newest else DEFAULT_ESTIMATOR
+        job_store.submit_training(record.spec, who=who, estimator=estimator)
 
 
 def _last_job(job_store: JobStore, ensemble_id: str, kind: JobKind) -> JobRecord | None:

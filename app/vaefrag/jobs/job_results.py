@@ -59,6 +59,8 @@ def record_progress(job: OpenJob, event: Mapping[str, Any]) -> None:
     """Record how far a task is, from an event of its worker."""
     if "stage" in event:
         job.update(stage=event["stage"], share=event["share"])
+    for remark in event.get("remarks", ()):
+        job.log(remark)
     for report in event.get("members", ()):
         job.update_member(report["index"], seen=event["at"], **_reported_fields(report))
 

@@ -24,11 +24,13 @@ from vaefrag_core.ensemble_store import EnsembleStore
 from vaefrag_core.errors import BrokenFileError, VaefragError
 from vaefrag_core.training.checkpoints import (
     Checkpoint,
+    DamagedCheckpointError,
     MemberStatus,
     checkpoint_path,
     load_checkpoint,
     pack_checkpoint,
     replace_checkpoint,
+    set_aside,
 )
 
 TOPIC = "vaefrag"
@@ -137,9 +139,9 @@ def _train(task: TaskSpec, reporter: _Reporter) -> dict[str, Any]:
             reporter.send("progress", members=[_member_report(s, rates.update(s)) for s in changed])
 
     with _member_folder(task) as (folder, save):
-        ready, broken = _load_members(folder, sorted(task.attempts), save)
+        ready, broken, remarks = _load_members(folder, sorted(task.attempts), save)
         statuses |= {m: MemberStatus(m, "failed", message=reason) for m, reason in broken.items()}
-        reporter.send("progress", members=[_member_report(status) for status in ready.values()])
+        reporter.send("progress", members=[_member_report(status) for status in ready.values()], remarks=remarks)
         try:
             pipeline.train_group(
                 spec,
@@ -255,17 +257,25 @@ def _member_folder(task: TaskSpec) -> Iterator[tuple[Path, Callable[[Path, Check
 
 def _load_members(
     folder: Path, members: Sequence[int], save: Callable[[Path, Checkpoint], None]
-) -> tuple[dict[int, MemberStatus], dict[int, str]]:
+) -> tuple[dict[int, MemberStatus], dict[int, str], list[str]]:
     """Load the checkpoints of members; one that had failed goes on from its last sound state.
 
     Returns:
-        The status of each member that can be trained, and the reason of each that cannot.
+        The status of each member that can be trained, the reason of each that cannot, and what people should know: a
+        member with a damaged checkpoint begins anew.
     """
     ready: dict[int, MemberStatus] = {}
     broken: dict[int, str] = {}
+    remarks: list[str] = []
     for m in members:
         try:
             checkpoint = load_checkpoint(folder / str(m))
+        except DamagedCheckpointError:
+            aside = set_aside(folder / str(m))
+            remarks.append(
+                f"The checkpoint of member {m} was damaged: it is kept as {aside}, and the member begins anew."
+            )
+            checkpoint = None
         except BrokenFileError as error:
             broken[m] = str(error)
             continue
@@ -277,7 +287,7 @@ def _load_members(
             save(folder / str(m), checkpoint)
         loss = float(checkpoint.history.loss[-1]) if len(checkpoint.history.loss) else float("nan")
         ready[m] = MemberStatus(m, checkpoint.state, checkpoint.step, loss)
-    return ready, broken
+    return ready, broken, remarks
 
 
 class _StepRates:

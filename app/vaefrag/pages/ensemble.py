@@ -10,6 +10,7 @@ from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
 from vaefrag.components import job_controls
+from vaefrag.components.glossary import help_mark
 from vaefrag.components.markup import Child
 from vaefrag.components.member_strip import member_strip
 from vaefrag.components.notices import error_list, notice, remarks
@@ -24,6 +25,7 @@ from vaefrag.pages.job_views import JobViews
 from vaefrag.pages.page import Page, PageRequest, RenderedPage
 from vaefrag.pages.site import Site
 from vaefrag.plurals import counted, first_few
+from vaefrag_core.config import DEFAULT_ESTIMATOR, AnalysisConfig, Estimator, default_analysis
 from vaefrag_core.ensemble_record import ImportedSource, TrainedSource
 from vaefrag_core.ensemble_store import EnsembleRecord
 from vaefrag_core.errors import BrokenFileError, MissingDataError, VaefragError
@@ -97,7 +99,7 @@ def _next_step(site: Site, record: EnsembleRecord) -> list[Component]:
             text = f"{trained}, but their channels could not be compared."
             reasons += [status.job.progress.error] if status.job else []
         case _:
-            symbol, title, button = "wait", "Not analysed yet", _request_button("analyze", record.id, "Analyse")
+            symbol, title, button = "wait", "Not analysed yet", _estimator_buttons(record.id)
             text = f"{trained}. Their channels have not been compared yet."
     buttons = html.Div([button, *_job_link(site, status)], className="buttons")
     return [notice(symbol, title, html.P(text), *strip, buttons, tone=tone), error_list(reasons)]
@@ -152,6 +154,18 @@ def _request_button(kind: JobKind, ensemble_id: str, text: str) -> html.Div:
     """Show the button that submits a job."""
     button = html.Button(text, id={"ask": kind, "ensemble": ensemble_id}, type="button", className="button primary")
     return html.Div(button)
+
+
+def _estimator_buttons(ensemble_id: str) -> html.Div:
+    """Show the buttons that submit the first analysis, one for each estimator."""
+    buttons = [
+        html.Button(text, id={"ask": name, "ensemble": ensemble_id}, type="button", className=f"button {style}")
+        for name, text, style in (
+            ("analyze", "Analyse", "primary"),
+            ("exact", "Analyse by exact integrals", ""),
+        )
+    ]
+    return html.Div([*buttons, help_mark("estimator")], className="buttons")
 
 
 def _summary(record: EnsembleRecord) -> list[html.Span]:
@@ -230,14 +244,28 @@ def register(app: Dash, site: Site) -> None:
         record = site.queries.store.record(ensemble_id)
         if button["ask"] == "train":
             continue_training(record, site.job_store, who=requester())
-        elif button["ask"] == "analyze":
-            site.job_store.submit_analysis(ensemble_id, who=requester())
-        else:  # the newest analysis by the other estimator
-            config = site.queries.store.analysis_index(ensemble_id).config
-            hotspots = config.hotspots.model_copy(update={"estimator": button["ask"]})
-            other = config.model_copy(update={"hotspots": hotspots})
-            site.job_store.submit_analysis(ensemble_id, other, who=requester())
+        else:
+            asked = None if button["ask"] == "analyze" else button["ask"]
+            site.job_store.submit_analysis(ensemble_id, _analysis_config(site, ensemble_id, asked), who=requester())
         return (tick or 0) + 1
+
+
+def _analysis_config(site: Site, ensemble_id: str, estimator: Estimator | None) -> AnalysisConfig:
+    """Return the settings of the newest analysis, or the default ones, by an estimator.
+
+    Args:
+        site: queries and addresses.
+        ensemble_id: the ensemble.
+        estimator: of information; None for the one that was used before, or chosen for the training.
+    """
+    try:
+        config = site.queries.store.analysis_index(ensemble_id).config
+    except MissingDataError:
+        training = site.job_store.newest_job(ensemble_id, "train")
+        chosen = training.submission.estimator if training else DEFAULT_ESTIMATOR
+        return default_analysis(estimator or chosen)
+    hotspots = config.hotspots.model_copy(update={"estimator": estimator or config.hotspots.estimator})
+    return config.model_copy(update={"hotspots": hotspots})
 
 
 PAGE = Page("ensemble/<ensemble_id>", page, (register, job_polling.register, image_routes.register))

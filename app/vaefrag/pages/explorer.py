@@ -13,6 +13,7 @@ from vaefrag.components.facts import return_shares, swatch, with_error
 from vaefrag.components.glossary import help_mark
 from vaefrag.components.graph import graph
 from vaefrag.components.icons import icon
+from vaefrag.components.job_controls import ESTIMATORS
 from vaefrag.components.notices import remarks
 from vaefrag.components.shell import segmented
 from vaefrag.figures.theme import hotspot_colour
@@ -76,13 +77,15 @@ def _summary(view: ExplorerView) -> list[Component]:
 
 def _estimator_switch(view: ExplorerView) -> list[str | Component]:
     """Say by which estimator information is told, and offer the other."""
-    names = {"bound": "by the published bound", "exact": "by exact integrals"}
     shown = view.analysis.matrix.estimator
-    other = next(name for name in names if name != shown)
+    other = next(name for name in ESTIMATORS if name != shown)
     button = html.Button(
-        f"show it {names[other]}", id={"ask": other, "ensemble": view.record.id}, type="button", className="as-link"
+        f"show it {ESTIMATORS[other]}",
+        id={"ask": other, "ensemble": view.record.id},
+        type="button",
+        className="as-link",
     )
-    return [f"information {names[shown]}: ", button]
+    return [f"information {ESTIMATORS[shown]}: ", button]
 
 
 def _collapse(view: ExplorerView) -> list[str]:

@@ -29,6 +29,7 @@ def page(site: Site, request: PageRequest) -> RenderedPage:
         html.Span(job_controls.KINDS[submission.kind]),
         html.Span(["asked for at ", clock(submission.created)]),
         html.Span(f"by {submission.who}"),
+        *(html.Span(words) for words in job_controls.estimator_words(submission)),
         html.Span(html.Code(job_id)),
     ]
     title = views.title(snapshot.job)

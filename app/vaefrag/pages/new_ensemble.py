@@ -1,6 +1,6 @@
 """/new: the form that has an ensemble or a sweep trained."""
 
-from typing import Any
+from typing import Any, get_args
 
 import dash_mantine_components as dmc
 from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
@@ -10,10 +10,11 @@ from vaefrag.components import spec_form
 from vaefrag.components.notices import remarks
 from vaefrag.components.number_inputs import clear_errors
 from vaefrag.components.spec_form import IMAGES, LOSS, MORE, NETWORK, SIZE
+from vaefrag.data_folders import check_data_path
 from vaefrag.pages.job_polling import requester
 from vaefrag.pages.page import Page, PageRequest, RenderedPage
 from vaefrag.pages.site import Site
-from vaefrag_core.config import EnsembleSpec
+from vaefrag_core.config import EnsembleSpec, Estimator
 from vaefrag_core.errors import InvalidInputError, VaefragError
 from vaefrag_core.presets import PRESETS
 from vaefrag_core.sweeps import Sweep, resolve_sweep
@@ -69,7 +70,7 @@ def page(site: Site, request: PageRequest) -> RenderedPage:
         spec_form.field_group("Images", IMAGES, values),
         spec_form.field_group("Objective", LOSS, values, SWEEP_HINT),
         spec_form.field_group("Ensemble", SIZE, values),
-        spec_form.field_group("Network and comparison", NETWORK, values),
+        spec_form.field_group("Network and comparison", NETWORK, values, others=[spec_form.estimator_input()]),
         more,
         html.Div(id="launch-problem"),
         launch,
@@ -117,23 +118,30 @@ def register(app: Dash, site: Site) -> None:
         Output("url", "search", allow_duplicate=True),
         Input("launch", "n_clicks"),
         State({"field": ALL}, "value"),
+        State("estimator", "value"),
         running=[
             (Output("launch", "disabled"), True, False),
             (Output("launch", "children"), "Looking at the images …", "Train"),  # a folder's are all read
         ],
         prevent_initial_call=True,
     )
-    def start_training(clicks: int | None, values: list[Any]) -> tuple[Any, ...]:
+    def start_training(clicks: int | None, values: list[Any], estimator: Estimator) -> tuple[Any, ...]:
         """What was typed → its jobs, and the page of the ensemble or sweep; or what is wrong with it, by field."""
         if not clicks:
             raise PreventUpdate
         paths = [state["id"]["field"] for state in ctx.states_list[0]]
-        if not set(paths) <= set(spec_form.FIELDS):  # no request of the form's own: it may name code to be run
+        if not set(paths) <= set(spec_form.FIELDS) or estimator not in get_args(
+            Estimator
+        ):  # no request of the form's own: it may name code to be run
             raise PreventUpdate
         try:
-            sweep, (spec, *more) = resolve_sweep(spec_form.read_fields(dict(zip(paths, values, strict=True))))
+            content = spec_form.read_fields(dict(zip(paths, values, strict=True)))
+            data_path = content["dataset"].get("path")
+            if data_path is not None:
+                check_data_path(str(data_path), site.data_folders)
+            sweep, (spec, *more) = resolve_sweep(content)
             if sweep is not None:
-                sweep = _launch_sweep(site, sweep, [spec, *more])
+                sweep = _launch_sweep(site, sweep, [spec, *more], estimator)
                 return [None] * len(paths), None, no_update, site.atlas(sweep.id), ""
             ensemble_id = site.queries.store.id_of(spec)
             if _is_trained(site, spec):
@@ -142,7 +150,7 @@ def register(app: Dash, site: Site) -> None:
                 already = html.Div([remarks([text]), link], className="already")
                 return [None] * len(paths), already, no_update, no_update, no_update
             site.queries.store.create(spec)
-            site.job_store.submit_training(spec, who=requester())
+            site.job_store.submit_training(spec, who=requester(), estimator=estimator)
         except VaefragError as error:
             problems, others = _by_field(error, paths)
             # A marked field in a closed fold would be seen by nobody.
@@ -152,12 +160,12 @@ def register(app: Dash, site: Site) -> None:
         return [None] * len(paths), None, no_update, site.ensemble(ensemble_id), ""
 
 
-def _launch_sweep(site: Site, sweep: Sweep, specs: list[EnsembleSpec]) -> Sweep:
+def _launch_sweep(site: Site, sweep: Sweep, specs: list[EnsembleSpec], estimator: Estimator) -> Sweep:
     """Submit the training of each ensemble of a sweep, but for those that are trained."""
     sweep = site.queries.sweeps.create(sweep, specs)
     for spec in specs:
         if not _is_trained(site, spec):
-            site.job_store.submit_training(spec, who=requester())
+            site.job_store.submit_training(spec, who=requester(), estimator=estimator)
     return sweep
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from dash import dcc, html
@@ -23,11 +24,13 @@ class Site:
         queries: what pages may ask.
         prefix: the path under which the site is served; begins and ends with a slash.
         job_store: the jobs of the workspace.
+        data_folders: the folders whose files pages may have read as data sets.
     """
 
     queries: Queries
     prefix: str
     job_store: JobStore
+    data_folders: tuple[Path, ...] = ()
 
     @property
     def jobs(self) -> str:
