@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from distributed import Worker, WorkerPlugin
+from distributed.security import Security
 
 from support_jobs import spec_of
 from vaefrag.jobs.dask_cluster import Cluster, ConnectedWorker, configure_dask
@@ -48,7 +49,7 @@ class JoinsSlowly(WorkerPlugin):
 def cluster(tmp_path: Path) -> Iterator[Watched]:
     """Two workers."""
     configure_dask()
-    cluster = Watched(tmp_path, "token", slots=2)
+    cluster = Watched(tmp_path, "token", slots=2, security=Security.temporary())
     yield cluster
     cluster.close()
 

@@ -34,6 +34,7 @@ def job_result(job: "JobRecord") -> dict[str, Any]:
         "ended": progress.ended,
         "stage": progress.stage,
         "share": progress.share,
+        "device": progress.device,
         "revision": job.revision,
     }
 
