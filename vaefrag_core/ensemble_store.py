@@ -185,7 +185,7 @@ class EnsembleStore:
             BusyError: when one is already at it.
         """
         folder = self.folder(ensemble_id)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder)
         try:
             # Not waited for: who holds it may train for hours. The system frees it when its process dies.
             with FileLock(folder / ".lock", timeout=0):
@@ -323,6 +323,16 @@ class EnsembleStore:
         )
 
 
+def make_private_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for this user alone; what is there keeps its mode.
+
+    Who opens a workspace to a group does so by the mode of its folders, which decides for all that lies in them.
+    """
+    for missing in reversed([folder, *folder.parents]):
+        if not missing.exists():
+            missing.mkdir(mode=0o700, exist_ok=True)
+
+
 def write_once(folder: Path, write: Callable[[Path], None]) -> Path:
     """Return a folder that holds a result, written only when it is not there, and whole or not at all.
 
@@ -331,7 +341,7 @@ def write_once(folder: Path, write: Callable[[Path], None]) -> Path:
         write: writes the result into an empty folder.
     """
     if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder.parent)
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name.split('-')[0]}-", dir=folder.parent))
         try:
             write(temporary)
@@ -369,7 +379,7 @@ def read_undamaged(ids: Iterable[str], read: Callable[[str], Content]) -> list[C
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; what was written there takes its name when nothing failed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(path.parent)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(descriptor)
     temporary = Path(name)

@@ -13,7 +13,7 @@ from vaefrag_core.config import FusionConfig, ModelConfig
 from vaefrag_core.datasets.catalog import load_dataset
 from vaefrag_core.datasets.fingerprint import draw_fingerprint
 from vaefrag_core.ensemble_record import ImportedSource, TrainedSource
-from vaefrag_core.ensemble_store import EnsembleStore, replacing, write_text
+from vaefrag_core.ensemble_store import EnsembleStore, make_private_folder, replacing, write_text
 from vaefrag_core.errors import InvalidInputError, VaefragError
 from vaefrag_core.fusion_store import FusionStore, fusion_id_of
 from vaefrag_core.structure.label_factors import factors_of
@@ -74,7 +74,7 @@ def fuse_ensemble(
     fused = _load(path)
     if fused is None or fused.end == "stopped":
         on_stage("fuse", 0.0, None)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder)
         fused = fuse_learners(
             learners,
             config,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import threading
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from vaefrag_core.artifacts import ChannelMatrix, Posteriors
 from vaefrag_core.config import EnsembleSpec, ModelConfig, TrainConfig
 from vaefrag_core.ensemble_record import ImportedSource, TrainedSource
-from vaefrag_core.ensemble_store import EnsembleStore, ensemble_id_of, write_text
+from vaefrag_core.ensemble_store import EnsembleStore, ensemble_id_of, make_private_folder, write_text
 from vaefrag_core.errors import BrokenFileError, BusyError, MissingDataError
 
 
@@ -272,3 +273,16 @@ def test_of_two_folders_of_one_spec_the_one_that_was_asked_for_in_these_words_is
     for beta, expected in ((1, 1), (2, 2), (3, 1)):
         spec = trained_with(objective="annealed-vae", beta=beta)
         assert workspace.id_of(spec) == f"digits-annealed-vae-{expected}-9ca88523"
+
+
+def test_what_is_made_is_for_this_user_alone_and_what_is_there_keeps_its_mode(tmp_path: Path) -> None:
+    opened = tmp_path / "opened"
+    opened.mkdir(mode=0o755)
+    for workspace in (tmp_path / "above" / "new", opened):
+        write_text(workspace / "ensembles" / "one" / "note.txt", "a note")
+        make_private_folder(workspace / "jobs")
+    folders = [path for path in tmp_path.rglob("*") if path.is_dir()]
+    modes = {path.relative_to(tmp_path): stat.S_IMODE(path.stat().st_mode) for path in folders}
+    assert modes.pop(Path("opened")) == 0o755
+    assert len(modes) == 8
+    assert set(modes.values()) == {0o700}

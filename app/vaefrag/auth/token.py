@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vaefrag.loopback import is_loopback
+from vaefrag_core.ensemble_store import make_private_folder
 from vaefrag_core.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def make_token(settings: "Settings") -> tuple[str, Path]:
             f"The access token is set by {where}, which wins over one kept in the workspace. Change it there."
         )
     token, path = secrets.token_urlsafe(32), settings.workspace.absolute() / TOKEN_FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(path.parent)
     temporary = path.with_name(f"{TOKEN_FILE}.{secrets.token_hex(4)}")
     # The mode is set as the file is made: there is no moment at which others could open it.
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:

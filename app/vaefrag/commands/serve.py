@@ -1,5 +1,6 @@
 """`vaefrag serve`: the pages of a workspace."""
 
+import os
 import socket
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -11,6 +12,8 @@ from vaefrag import terminal
 from vaefrag.commands.options import Device, Json, Workspace
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from flask import Flask
 
     from vaefrag.settings import Settings
@@ -103,6 +106,8 @@ def show_pages(
     """
     from vaefrag.server import serve_until_stopped
 
+    _tell_who_can_read(settings.workspace)
+
     def make_server() -> "Flask":
         from vaefrag.main import create_app
         from vaefrag_core.ensemble_store import EnsembleStore
@@ -116,3 +121,12 @@ def show_pages(
         return supervise_engine(settings) if settings.start_engine else nullcontext()
 
     serve_until_stopped(make_server, settings, beside, bound, path=path, browser=browser, as_json=as_json)
+
+
+def _tell_who_can_read(workspace: "Path") -> None:
+    """Say so when other accounts of this machine can read the ensembles, past every token."""
+    folders = [folder for folder in (workspace, workspace / "ensembles") if folder.is_dir()]
+    if folders and os.name == "posix" and all(folder.stat().st_mode & 0o055 for folder in folders):
+        terminal.print_message(
+            f"Other accounts of this machine can read what is in {workspace}. `chmod 700 {workspace}` shuts them out."
+        )

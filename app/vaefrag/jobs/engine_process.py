@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING
 from vaefrag.fault_sentences import fault_sentence
 from vaefrag.jobs.record_file import examine, restore_record
 from vaefrag.jobs.safe_path import use_safe_path
-from vaefrag_core.ensemble_store import write_text
+from vaefrag_core.ensemble_store import make_private_folder, write_text
 from vaefrag_core.errors import BusyError, InvalidInputError
 
 if TYPE_CHECKING:
@@ -318,7 +318,7 @@ def _heartbeat(path: Path) -> tuple[float, int]:
 def jobs_folder(workspace: Path) -> Path:
     """Return the folder of the job store; create it, for this user alone, when it is not there."""
     folder = workspace.absolute() / "jobs"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private_folder(folder)
     return folder
 
 

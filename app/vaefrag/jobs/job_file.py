@@ -23,6 +23,7 @@ from vaefrag.jobs.record_file import (
     RecordReader,
     examine,
 )
+from vaefrag_core.ensemble_store import make_private_folder
 from vaefrag_core.errors import BrokenFileError
 
 log = logging.getLogger("vaefrag.jobs")
@@ -139,7 +140,7 @@ class JobFile:
         path = self.folder / RECORD_FILE
         if self._writer is not None and self._writer[0] == _identity(path):
             return self._writer[1]
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(self.folder)
         cache = diskcache.Cache(
             str(self.folder),
             timeout=WRITE_TIMEOUT_SECONDS,
