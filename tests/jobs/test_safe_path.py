@@ -59,7 +59,7 @@ def test_neither_do_an_engine_and_a_worker_that_are_started_by_hand(
 
     start("engine", "--workspace", str(lab.workspace), "--slots", "1")
     lab.wait(lab.address)
-    start("worker", lab.address(), "--host", "127.0.0.2")
+    start("worker", "--workspace", str(lab.workspace), "--host", "127.0.0.2")
     lab.wait(lambda: len(lab.job_store.workers()) == 2)
     spec = spec_of(members=2, steps=300)
     job_id = lab.job_store.submit_training(spec)
