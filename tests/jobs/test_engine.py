@@ -171,7 +171,7 @@ def test_a_full_disk_fails_the_member_and_leaves_the_record_whole(busy: Lab, tmp
         busy.wait(lambda: busy.state(job_id) == "failed")
         row = busy.snapshot(job_id).members[0]
         assert (row.state, row.attempt) == ("failed", 1)
-        assert "No space left on device" in row.error
+        assert "The disk is full" in row.error
     busy.job_store.retry(job_id)
     busy.wait(lambda: busy.state(job_id) == "done")
     assert busy.weights_are_those_of_a_plain_run(spec, tmp_path / "plain")
