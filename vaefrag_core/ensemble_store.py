@@ -329,7 +329,7 @@ def make_private_folder(folder: Path) -> None:
     Who opens a workspace to a group does so by the mode of its folders, which decides for all that lies in them.
     """
     for missing in reversed([folder, *folder.parents]):
-        if not missing.exists():
+        if not missing.is_dir():
             missing.mkdir(mode=0o700, exist_ok=True)
 
 

@@ -14,6 +14,7 @@ from flask import Flask
 from flask_caching.backends.base import BaseCache
 
 from vaefrag.plain_values import pack, unpack
+from vaefrag_core.ensemble_store import make_private_folder
 from vaefrag_core.errors import InvalidInputError
 
 log = logging.getLogger("vaefrag.cache")
@@ -113,7 +114,7 @@ def claim_folder(folder: Path) -> None:
         InvalidInputError: when it is another user's, or cannot be made.
     """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(folder)
         facts = folder.stat()
         ours = not hasattr(os, "getuid") or facts.st_uid == os.getuid()
         if ours:

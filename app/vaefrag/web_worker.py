@@ -7,7 +7,7 @@ whole in time is cut off, and signs of life are answered by a thread of their ow
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from gunicorn.workers.base import Worker
@@ -22,7 +22,6 @@ TURN_SECONDS = 1.0  # between two signs of life to gunicorn
 MOST_CONNECTIONS = 1_000  # of one process; others wait to be taken
 MOST_HEADER_BYTES = 32_768  # a selection is part of an address
 MOST_BODY_BYTES = 2**24
-HEALTH_NAMES = ("healthz", "readyz")
 
 
 class TimedChannel(HTTPChannel):  # type: ignore[misc] # waitress has no types
@@ -45,12 +44,20 @@ class PageServer(TcpWSGIServer):  # type: ignore[misc] # waitress has no types
         listening: the socket on which gunicorn listens.
         threads: that answer requests.
         request_seconds: the time in which a request has to come whole.
+        health_names: ends of the paths that are answered whatever the other threads do.
     """
 
     channel_class = TimedChannel
 
-    def __init__(self, application: Callable[..., Any], listening: Any, threads: int, request_seconds: float) -> None:
-        self._request_seconds = request_seconds
+    def __init__(
+        self,
+        application: Callable[..., Any],
+        listening: Any,
+        threads: int,
+        request_seconds: float,
+        health_names: Collection[str],
+    ) -> None:
+        self._request_seconds, self._health_names = request_seconds, health_names
         self._health = ThreadedTaskDispatcher()
         self._health.set_thread_count(1)
         dispatcher = ThreadedTaskDispatcher()
@@ -74,7 +81,7 @@ class PageServer(TcpWSGIServer):  # type: ignore[misc] # waitress has no types
     def add_task(self, task: TimedChannel) -> None:
         """Give a connection whose next request has come whole to a thread."""
         name = task.requests[0].path.rsplit("/", 1)[-1]
-        (self._health if name in HEALTH_NAMES else self.task_dispatcher).add_task(task)
+        (self._health if name in self._health_names else self.task_dispatcher).add_task(task)
 
     def maintenance(self, now: float) -> None:
         """Cut off whoever has been silent, or sending one request, for too long."""
@@ -94,14 +101,13 @@ class PageServer(TcpWSGIServer):  # type: ignore[misc] # waitress has no types
         self.del_channel()
         self.socket.close()
         until = time.monotonic() + seconds
-        while time.monotonic() < until and any(c.requests or c.total_outbufs_len for c in self._connections()):
+        while time.monotonic() < until and any(
+            channel.requests or channel.total_outbufs_len for channel in self.active_channels.values()
+        ):
             self.turn(0.1)
         for dispatcher in (self._health, self.task_dispatcher):
             dispatcher.shutdown(timeout=0.1)
         wasyncore.close_all(self._map)
-
-    def _connections(self) -> list[TimedChannel]:
-        return list(self.active_channels.values())
 
 
 class PageWorker(Worker):
@@ -118,9 +124,13 @@ class PageWorker(Worker):
 
     def run(self) -> None:
         """Serve until gunicorn says that it is enough, or is gone."""
+        from vaefrag.auth.guard import HEALTH, READY  # with Flask, which the process that watches this one does without
+
         (listening,) = self.sockets
         socket = getattr(listening, "sock", listening)  # gunicorn has a class of its own around it
-        self._server = server = PageServer(self.wsgi, socket, self.cfg.threads, self.request_seconds)
+        self._server = server = PageServer(
+            self.wsgi, socket, self.cfg.threads, self.request_seconds, health_names=(HEALTH, READY)
+        )
         while self.alive and self.ppid == os.getppid():
             self.notify()
             server.turn(TURN_SECONDS)

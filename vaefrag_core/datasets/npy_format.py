@@ -46,7 +46,7 @@ class StoredArray:
         """
         row_bytes = math.prod(self.shape[1:]) * self.dtype.itemsize
         rows = max(1, CHUNK_BYTES // max(1, row_bytes))
-        with _open_array(self.path, self.name) as file:
+        with _open_array(self.path, self.name) as (file, _):
             read_npy_header(file)
             if self.fortran or not self.shape:  # rare; in Fortran order no part along the first axis is contiguous
                 yield _read_exactly(file, self.shape[::-1], self.dtype, self).transpose()
@@ -99,8 +99,8 @@ def find_array(path: Path, name: str = "") -> StoredArray:
         BrokenFileError: when there is no such array, or none that can be read.
         InvalidInputError: when it holds pickled objects.
     """
-    with _open_array(path, name) as file:
-        shape, fortran, dtype = read_npy_header(file, _unpacked_bytes(path, name))
+    with _open_array(path, name) as (file, file_bytes):
+        shape, fortran, dtype = read_npy_header(file, file_bytes)
     if dtype.hasobject or dtype.names is not None:
         raise InvalidInputError(
             f"{path}: expected {name or 'an array'} of plain numbers or text, got type {dtype}. Objects are never"
@@ -110,16 +110,19 @@ def find_array(path: Path, name: str = "") -> StoredArray:
 
 
 @contextmanager
-def _open_array(path: Path, name: str) -> Iterator[IO[bytes]]:
+def _open_array(path: Path, name: str) -> Iterator[tuple[IO[bytes], int]]:
+    """Open an `.npy`, or one array of an `.npz`; give it with its size, unpacked."""
     try:
+        file_bytes = path.stat().st_size
         if name:
             with zipfile.ZipFile(path) as archive:
-                check_entries([archive.getinfo(f"{name}.npy")], path.stat().st_size)
-                with archive.open(f"{name}.npy") as file:
-                    yield file
+                entry = archive.getinfo(f"{name}.npy")
+                check_entries([entry], file_bytes)
+                with archive.open(entry) as file:
+                    yield file, entry.file_size
         else:
             with path.open("rb") as file:
-                yield file
+                yield file, file_bytes
     except (BrokenFileError, InvalidInputError):
         raise
     except _DAMAGE as error:
@@ -131,13 +134,6 @@ def _broken(path: Path, name: str, error: Exception) -> BrokenFileError:
         f"{path}: expected {f'a whole array {name!r}' if name else 'a whole .npy file'}, got one that cannot be read"
         f" ({damage_reason(error)}). Write it again."
     )
-
-
-def _unpacked_bytes(path: Path, name: str) -> int:
-    if not name:
-        return path.stat().st_size
-    with zipfile.ZipFile(path) as archive:
-        return archive.getinfo(f"{name}.npy").file_size
 
 
 def _read_exactly(file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any], array: StoredArray) -> AnyArray:

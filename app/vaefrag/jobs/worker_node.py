@@ -72,8 +72,12 @@ def meet_at(address: str, tls: Path | None) -> Callable[[], Meeting]:
         InvalidInputError: when there are no certificates, or the address is of a scheduler without TLS.
         MissingDataError: when a file is missing.
     """
-    check_scheduler(address, None if tls is None else read_security(tls))
-    return lambda: (address, None if tls is None else read_security(tls))  # an engine may have made others meanwhile
+
+    def meet() -> Meeting:
+        return address, None if tls is None else read_security(tls)  # an engine may have made others meanwhile
+
+    check_scheduler(*meet())
+    return meet
 
 
 def meet_engine_of(workspace: Path) -> Callable[[], Meeting]:

@@ -130,9 +130,8 @@ def register(app: Dash, site: Site) -> None:
         if not clicks:
             raise PreventUpdate
         paths = [state["id"]["field"] for state in ctx.states_list[0]]
-        if not set(paths) <= set(spec_form.FIELDS) or estimator not in get_args(
-            Estimator
-        ):  # no request of the form's own: it may name code to be run
+        of_the_form = set(paths) <= set(spec_form.FIELDS) and estimator in get_args(Estimator)
+        if not of_the_form:  # it may name code to be run
             raise PreventUpdate
         try:
             content = spec_form.read_fields(dict(zip(paths, values, strict=True)))
